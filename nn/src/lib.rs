@@ -1,1 +1,12 @@
-//! Under construction.
+//! Neural-network layers with one meaning on CPU and CUDA, and the loading of their weights.
+//!
+//! Feature maps are NHWC: `[batch, height, width, channels]`. The layers that training depends on
+//! have a CPU kernel with a backward pass; on CUDA the same functions run as compositions of
+//! candle operations. Weights are exchanged in PyTorch's names, shapes and layouts.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod error;
+pub mod load;
+pub mod noise;
+
+pub use error::{Error, Result, WeightProblem};
