@@ -1,1 +1,41 @@
-//! Under construction.
+//! Labelled images from what people have on disk: readers, bounded parallel decoding, splits and federated partitions.
+//!
+//! 1. [`open`] finds out the layout of a path and lists its samples without reading any picture.
+//! 2. [`decode`] streams the pictures as RGB in order, on all cores, in bounded memory; unfit pictures are skipped
+//!    and listed by [`SkipReason`], or end the run with [`DecodeOptions::strict`].
+//! 3. [`load`] decodes into one square-resized array, [`LabelledImages`].
+//! 4. [`partition`] deals samples to clients, [`stratified_split`] holds some back for validation.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), promptfed_data::DataError> {
+//! use promptfed_data::{DecodeOptions, OpenOptions, load, open};
+//!
+//! let dataset = open("pictures".as_ref(), &OpenOptions::default())?;
+//! let (images, report) = load(&dataset, 64, &DecodeOptions::default())?;
+//! println!("{} images of {} classes; {report}", images.len(), images.class_names.len());
+//! # Ok(())
+//! # }
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod dataset;
+mod decode;
+mod error;
+mod labelled_images;
+mod open;
+mod partition;
+mod skip;
+mod split;
+
+pub use dataset::{Dataset, DatasetWarning, ImageSource, Sample};
+pub use decode::{DecodeLimits, DecodeOptions, DecodedImage, decode, decode_map};
+pub use error::DataError;
+pub use labelled_images::{LabelledImages, load};
+pub use open::{Layout, OpenOptions, open};
+pub use partition::{Partition, partition};
+pub use skip::{DecodeReport, SkipReason, Skipped};
+pub use split::stratified_split;
+
+/// What this crate's functions return.
+pub type Result<T, E = DataError> = std::result::Result<T, E>;

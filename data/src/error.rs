@@ -1,0 +1,136 @@
+//! The crate's error type.
+
+use std::path::PathBuf;
+
+use crate::{Layout, SkipReason};
+
+/// Why a data set could not be read, decoded or dealt out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The operating system refused; the message names the file.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// Nothing that looks like one of the layouts.
+    #[error(
+        "{path} holds no data set ({found}); expected one of: {layouts}",
+        path = path.display(), layouts = Layout::DESCRIPTIONS
+    )]
+    UnknownLayout {
+        /// What was opened.
+        path: PathBuf,
+        /// What lies there instead.
+        found: String,
+    },
+    /// Several splits lie side by side and none was asked for.
+    #[error(
+        "{path} holds the splits {splits}; choose one, since mixing them would train on test data",
+        path = path.display(), splits = splits.join(", ")
+    )]
+    SplitNotChosen {
+        /// What was opened.
+        path: PathBuf,
+        /// The splits that exist.
+        splits: Vec<String>,
+    },
+    /// The split asked for does not exist.
+    #[error(
+        "{path} has no split `{split}`; it has {found}",
+        path = path.display(), found = if splits.is_empty() { "no splits".to_owned() } else { splits.join(", ") }
+    )]
+    SplitNotFound {
+        /// What was opened.
+        path: PathBuf,
+        /// The split asked for.
+        split: String,
+        /// The splits that exist.
+        splits: Vec<String>,
+    },
+    /// The layout was recognised, but no sample is left.
+    #[error("{path} holds no samples: {reason}", path = path.display())]
+    NoSamples {
+        /// What was opened.
+        path: PathBuf,
+        /// Why nothing is left.
+        reason: String,
+    },
+    /// A folder that names a class or domain is not UTF-8.
+    #[error("the folder name {path:?} is not UTF-8 and cannot name a class or domain; rename it")]
+    NameNotUtf8 {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Two classes of the caller's list share a name or alias.
+    #[error(
+        "`{name}` names both class {first} and class {second} of the class list; names and aliases must differ"
+    )]
+    AmbiguousClass {
+        /// The shared name.
+        name: String,
+        /// Position of the first class.
+        first: usize,
+        /// Position of the second class.
+        second: usize,
+    },
+    /// A line of a list or mapping file is malformed.
+    #[error("{path}:{line}: {reason}", path = path.display())]
+    ListLine {
+        /// The list file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong and what is expected.
+        reason: String,
+    },
+    /// A Parquet file is damaged or lacks what is needed.
+    #[error("{path}: {reason}", path = path.display())]
+    Parquet {
+        /// The Parquet file.
+        path: PathBuf,
+        /// What is wrong and what is expected.
+        reason: String,
+    },
+    /// A picture was left out although [`DecodeOptions::strict`](crate::DecodeOptions::strict) forbids that.
+    #[error(
+        "{source_name} is not usable: {reason} ({detail}); remove it, or decode without strict to skip it"
+    )]
+    UnfitImage {
+        /// Where it lies.
+        source_name: String,
+        /// Why it is unfit.
+        reason: SkipReason,
+        /// What exactly was found.
+        detail: String,
+    },
+    /// The worker threads could not be started.
+    #[error("cannot start {threads} decoding threads: {reason}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// Arrays that belong together do not fit.
+    #[error("images do not fit together: {0}")]
+    Mismatch(String),
+    /// A partition's text or numbers are out of range.
+    #[error(
+        "`{text}` is no partition: {reason}; write iid:CLIENTS, dirichlet:CLIENTS:ALPHA, domain or domain+dirichlet:ALPHA:CLIENTS_PER_DOMAIN"
+    )]
+    BadPartition {
+        /// The partition as text.
+        text: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The samples do not allow the partition.
+    #[error("cannot deal {samples} samples as {partition}: {reason}")]
+    ImpossiblePartition {
+        /// The partition as text.
+        partition: String,
+        /// How many samples there are.
+        samples: usize,
+        /// What is missing.
+        reason: String,
+    },
+}

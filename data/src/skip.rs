@@ -1,0 +1,122 @@
+//! Why pictures are left out, and the list of those that were.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+/// Why a picture was not decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// The content contradicts its own format.
+    Corrupt,
+    /// The content ends before the picture does.
+    Truncated,
+    /// More pixels or bytes than [`DecodeLimits`](crate::DecodeLimits) allow, by its own header; never decoded.
+    TooLarge,
+    /// Print colours (CMYK or YCCK), which have no agreed conversion to RGB without a colour profile.
+    Cmyk,
+    /// More than 8 bits per channel (12 and 16-bit integers, floating point).
+    SixteenBit,
+    /// More than one frame or page.
+    Animated,
+    /// No JPEG, PNG, GIF, WebP, BMP or TIFF, or a variant of them that is not supported.
+    UnsupportedFormat,
+    /// The file or row could not be read.
+    Unreadable,
+    /// No bytes at all.
+    Empty,
+}
+
+impl SkipReason {
+    /// All reasons, in the order reports list them.
+    pub const ALL: [SkipReason; 9] = [
+        SkipReason::Corrupt,
+        SkipReason::Truncated,
+        SkipReason::TooLarge,
+        SkipReason::Cmyk,
+        SkipReason::SixteenBit,
+        SkipReason::Animated,
+        SkipReason::UnsupportedFormat,
+        SkipReason::Unreadable,
+        SkipReason::Empty,
+    ];
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SkipReason::Corrupt => "corrupt",
+            SkipReason::Truncated => "truncated",
+            SkipReason::TooLarge => "too large",
+            SkipReason::Cmyk => "CMYK",
+            SkipReason::SixteenBit => "16-bit",
+            SkipReason::Animated => "animated",
+            SkipReason::UnsupportedFormat => "unsupported format",
+            SkipReason::Unreadable => "unreadable",
+            SkipReason::Empty => "empty",
+        })
+    }
+}
+
+/// A picture that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Index into [`Dataset::samples`](crate::Dataset::samples).
+    pub sample: usize,
+    /// Where it lies, for people.
+    pub source: String,
+    /// Why it was left out.
+    pub reason: SkipReason,
+    /// What exactly was found.
+    pub detail: String,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.source, self.reason, self.detail)
+    }
+}
+
+/// What came of decoding a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct DecodeReport {
+    /// Pictures delivered.
+    pub decoded: usize,
+    /// Pictures left out, in sample order.
+    pub skipped: Vec<Skipped>,
+}
+
+impl DecodeReport {
+    /// Number of pictures left out for each reason that occurred.
+    pub fn by_reason(&self) -> BTreeMap<SkipReason, usize> {
+        let mut counts = BTreeMap::new();
+        for skipped in &self.skipped {
+            *counts.entry(skipped.reason).or_insert(0) += 1;
+        }
+        counts
+    }
+}
+
+impl fmt::Display for DecodeReport {
+    /// `120 decoded, 3 skipped (corrupt 1, animated 2)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} decoded", self.decoded)?;
+        if self.skipped.is_empty() {
+            return Ok(());
+        }
+        let reasons: Vec<String> = self
+            .by_reason()
+            .iter()
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
+        write!(
+            f,
+            ", {} skipped ({})",
+            self.skipped.len(),
+            reasons.join(", ")
+        )
+    }
+}
