@@ -1,0 +1,30 @@
+//! Messages between a client and a server: JSON bodies of the HTTP interface.
+//!
+//! Messages that a server reads refuse unknown fields and have a `validate` method with documented ranges. Answers of a
+//! server are read leniently: fields that a later server adds are ignored.
+
+mod access;
+mod ids;
+mod plan;
+mod problem;
+mod results;
+mod round;
+
+pub use access::{Registration, RegistrationRequest, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt};
+pub use ids::{ClientId, RoundId};
+pub use plan::{GuidancePlan, ImageBudget, RoundSpec, SynthesisPlan, TrainingPlan};
+pub use problem::{InvalidMessage, Problem, ProblemCode};
+pub use results::{
+    CurvePoint, EngineSummary, ImageCounts, ModelSummary, PooledPrompts, RoundResults, Seeds, StageSeconds, SubmittedSet,
+    SyntheticSummary, Versions,
+};
+pub use round::{Health, RoundState, RoundStatus};
+
+/// Media type of a prompt set in wire format.
+pub const WIRE_MEDIA_TYPE: &str = "application/vnd.promptfed.prompts";
+/// Media type of a trained model.
+pub const MODEL_MEDIA_TYPE: &str = "application/octet-stream";
+/// Media type of a [`Problem`] document (RFC 9457).
+pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
+/// Largest JSON message in bytes that a server reads.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;

@@ -1,0 +1,303 @@
+//! What a round is to do: agreed before any client submits.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::problem::{InvalidMessage, check_name};
+use crate::LabelSpace;
+
+/// A whole round: the label space, how images are made, how the central model is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RoundSpec {
+    /// A name for people: 1 to 100 bytes, no control characters.
+    pub name: String,
+    /// The classes; every submission must carry this label space's hash.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub label_space: LabelSpace,
+    /// How images are made from the pooled prompts.
+    pub synthesis: SynthesisPlan,
+    /// How the central model is trained on them.
+    pub training: TrainingPlan,
+    /// The round closes by itself once so many clients have submitted, 1 to 1,000,000; without it an administrator closes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_clients: Option<u32>,
+}
+
+impl RoundSpec {
+    /// Checks every range. The label space checks itself when it is made.
+    ///
+    /// # Errors
+    /// Names the first field that is out of its range.
+    pub fn validate(&self) -> Result<(), InvalidMessage> {
+        check_name("name", &self.name)?;
+        if let Some(clients) = self.expected_clients {
+            check_integer("expected_clients", clients.into(), 1..=1_000_000)?;
+        }
+        self.synthesis.validate()?;
+        self.training.validate()
+    }
+}
+
+/// How images are made from prompts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SynthesisPlan {
+    /// The engine's name, for example `pocket`.
+    pub engine: String,
+    /// How many images.
+    pub images: ImageBudget,
+    /// Denoising steps for each image, 1 to 1000.
+    pub steps: u32,
+    /// Classifier-free guidance.
+    pub guidance: GuidancePlan,
+    /// The sampler's name, for example `ddim`.
+    pub sampler: String,
+    /// Seed of the whole job; each image's seed is derived from it.
+    pub seed: u64,
+}
+
+impl SynthesisPlan {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// Names the first field that is out of its range.
+    pub fn validate(&self) -> Result<(), InvalidMessage> {
+        check_name("synthesis.engine", &self.engine)?;
+        check_name("synthesis.sampler", &self.sampler)?;
+        check_integer("synthesis.steps", self.steps.into(), 1..=1000)?;
+        match self.images {
+            ImageBudget::PerPrompt(images) => {
+                check_integer("synthesis.images.per_prompt", images.into(), 1..=10_000)
+            }
+            ImageBudget::Total(images) => {
+                check_integer("synthesis.images.total", images, 1..=10_000_000)
+            }
+        }?;
+        match self.guidance {
+            GuidancePlan::Fixed(scale) => {
+                check_number("synthesis.guidance.fixed", scale, 0.0..=50.0)
+            }
+            GuidancePlan::Uniform { low, high } => {
+                check_number("synthesis.guidance.uniform.low", low, 0.0..=50.0)?;
+                check_number("synthesis.guidance.uniform.high", high, low..=50.0)
+            }
+        }
+    }
+}
+
+/// How many images a round makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ImageBudget {
+    /// So many for each distinct prompt, 1 to 10,000.
+    PerPrompt(u32),
+    /// So many in total, shared evenly by the classes and, inside a class, by its prompts; 1 to 10,000,000.
+    Total(u64),
+}
+
+/// The classifier-free guidance scale of each image, 0 to 50.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum GuidancePlan {
+    /// The same scale for every image.
+    Fixed(f64),
+    /// Drawn for each image from its own seed, evenly from `low` to `high`.
+    Uniform {
+        /// The smallest scale.
+        low: f64,
+        /// The largest scale, at least `low`.
+        high: f64,
+    },
+}
+
+/// How the central model is trained on the synthetic images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TrainingPlan {
+    /// Passes over the training images, 1 to 10,000.
+    pub epochs: u32,
+    /// Images in one step, 1 to 8192.
+    pub batch_size: u32,
+    /// Peak learning rate, above 0 and at most 10.
+    pub learning_rate: f64,
+    /// Weight of the uniform distribution in the target, 0 to 0.9.
+    pub label_smoothing: f64,
+    /// Weight decay, 0 to 1.
+    pub weight_decay: f64,
+    /// Side of the square input in pixels, 16 to 256.
+    pub image_size: u32,
+    /// Channels of the classifier's first stage, 4 to 512.
+    pub width: u32,
+    /// Share of the synthetic images, taken evenly from every class, that only selects the epoch; 0 to 0.5, 0 keeps the last epoch.
+    pub validation_fraction: f64,
+    /// Seed of the initial weights, the order, the augmentation and the validation split.
+    pub seed: u64,
+}
+
+impl TrainingPlan {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// Names the first field that is out of its range.
+    pub fn validate(&self) -> Result<(), InvalidMessage> {
+        check_integer("training.epochs", self.epochs.into(), 1..=10_000)?;
+        check_integer("training.batch_size", self.batch_size.into(), 1..=8192)?;
+        check_number(
+            "training.learning_rate",
+            self.learning_rate,
+            f64::MIN_POSITIVE..=10.0,
+        )?;
+        check_number("training.label_smoothing", self.label_smoothing, 0.0..=0.9)?;
+        check_number("training.weight_decay", self.weight_decay, 0.0..=1.0)?;
+        check_integer("training.image_size", self.image_size.into(), 16..=256)?;
+        check_integer("training.width", self.width.into(), 4..=512)?;
+        check_number(
+            "training.validation_fraction",
+            self.validation_fraction,
+            0.0..=0.5,
+        )
+    }
+}
+
+fn check_integer(
+    field: &'static str,
+    value: u64,
+    range: RangeInclusive<u64>,
+) -> Result<(), InvalidMessage> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let rule = format!("an integer from {} to {}", range.start(), range.end());
+    Err(InvalidMessage::new(field, value, rule))
+}
+
+fn check_number(
+    field: &'static str,
+    value: f64,
+    range: RangeInclusive<f64>,
+) -> Result<(), InvalidMessage> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let rule = if *range.start() == f64::MIN_POSITIVE {
+        format!("a number above 0 and at most {}", range.end())
+    } else {
+        format!("a number from {} to {}", range.start(), range.end())
+    };
+    Err(InvalidMessage::new(field, value, rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> RoundSpec {
+        RoundSpec {
+            name: "round".into(),
+            label_space: LabelSpace::from_names("pets", ["cat", "dog"]).unwrap(),
+            synthesis: SynthesisPlan {
+                engine: "pocket".into(),
+                images: ImageBudget::PerPrompt(2),
+                steps: 10,
+                guidance: GuidancePlan::Uniform {
+                    low: 1.0,
+                    high: 3.0,
+                },
+                sampler: "ddim".into(),
+                seed: u64::MAX,
+            },
+            training: TrainingPlan {
+                epochs: 3,
+                batch_size: 8,
+                learning_rate: 0.05,
+                label_smoothing: 0.1,
+                weight_decay: 5e-4,
+                image_size: 32,
+                width: 16,
+                validation_fraction: 0.1,
+                seed: 7,
+            },
+            expected_clients: Some(2),
+        }
+    }
+
+    #[test]
+    fn a_spec_survives_json() {
+        let spec = spec();
+        let json = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<RoundSpec>(&json).unwrap(), spec);
+        spec.validate().unwrap();
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_at_every_depth() {
+        for path in [
+            vec![],
+            vec!["synthesis"],
+            vec!["training"],
+            vec!["synthesis", "guidance", "uniform"],
+        ] {
+            let mut json = serde_json::to_value(spec()).unwrap();
+            let mut place = &mut json;
+            for key in &path {
+                place = &mut place[*key];
+            }
+            place["surprise"] = 1.into();
+            assert!(
+                serde_json::from_value::<RoundSpec>(json).is_err(),
+                "{path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_range_is_checked() {
+        type Break = fn(&mut RoundSpec);
+        let breaks: [(&str, Break); 16] = [
+            ("name", |s| s.name.clear()),
+            ("name", |s| s.name = "a\nb".into()),
+            ("expected_clients", |s| s.expected_clients = Some(0)),
+            ("synthesis.engine", |s| s.synthesis.engine = "x".repeat(101)),
+            ("synthesis.steps", |s| s.synthesis.steps = 0),
+            ("synthesis.images.total", |s| {
+                s.synthesis.images = ImageBudget::Total(0)
+            }),
+            ("synthesis.images.per_prompt", |s| {
+                s.synthesis.images = ImageBudget::PerPrompt(10_001)
+            }),
+            ("synthesis.guidance.fixed", |s| {
+                s.synthesis.guidance = GuidancePlan::Fixed(f64::NAN)
+            }),
+            ("synthesis.guidance.uniform.high", |s| {
+                s.synthesis.guidance = GuidancePlan::Uniform {
+                    low: 3.0,
+                    high: 2.0,
+                }
+            }),
+            ("training.epochs", |s| s.training.epochs = 0),
+            ("training.batch_size", |s| s.training.batch_size = 9000),
+            ("training.learning_rate", |s| s.training.learning_rate = 0.0),
+            ("training.label_smoothing", |s| {
+                s.training.label_smoothing = 1.0
+            }),
+            ("training.image_size", |s| s.training.image_size = 8),
+            ("training.width", |s| s.training.width = 0),
+            ("training.validation_fraction", |s| {
+                s.training.validation_fraction = -0.1
+            }),
+        ];
+        for (field, break_it) in breaks {
+            let mut spec = spec();
+            break_it(&mut spec);
+            let error = spec.validate().unwrap_err();
+            assert_eq!(error.field(), field, "{error}");
+        }
+    }
+}

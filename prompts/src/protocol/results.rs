@@ -1,0 +1,167 @@
+//! What a finished round hands back.
+
+use serde::{Deserialize, Serialize};
+
+use super::RoundId;
+use crate::ContentHash;
+
+/// Everything needed to judge a finished round and to make it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RoundResults {
+    /// The round.
+    pub round_id: RoundId,
+    /// The submitted prompt sets, sorted by hash.
+    pub prompt_sets: Vec<SubmittedSet>,
+    /// The pooled prompts.
+    pub pooled: PooledPrompts,
+    /// The engine that made the images.
+    pub engine: EngineSummary,
+    /// Images by quality.
+    pub images: ImageCounts,
+    /// The trained model.
+    pub model: ModelSummary,
+    /// One point for each epoch.
+    pub curve: Vec<CurvePoint>,
+    /// The epoch whose weights the model holds, counted from 1.
+    pub selected_epoch: u32,
+    /// Accuracy of the selected epoch on the held-out synthetic images, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
+    /// Wall time of each stage.
+    pub seconds: StageSeconds,
+    /// Versions of the software.
+    pub versions: Versions,
+    /// The seeds used.
+    pub seeds: Seeds,
+}
+
+/// One submitted prompt set, without the client's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SubmittedSet {
+    /// Hash of its canonical JSON.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub hash: ContentHash,
+    /// Number of distinct prompts.
+    pub prompts: u64,
+    /// Size of the wire form in bytes.
+    pub bytes: u64,
+}
+
+/// The pooled prompts of all clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PooledPrompts {
+    /// Hash of the pooled set's canonical JSON.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub hash: ContentHash,
+    /// Number of distinct prompts.
+    pub prompts: u64,
+}
+
+/// The engine that made the images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EngineSummary {
+    /// Its name.
+    pub name: String,
+    /// Hash of its weights, 64 hexadecimal digits.
+    pub weights_hash: String,
+    /// Side of its images in pixels.
+    pub image_size: u32,
+}
+
+/// How many images were planned and what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ImageCounts {
+    /// Images planned.
+    pub planned: u64,
+    /// Images kept.
+    pub kept: u64,
+    /// Images dropped because a value was not finite.
+    pub not_finite: u64,
+    /// Images dropped because they are black or of one colour.
+    pub blank: u64,
+    /// Images with the same pixels as an earlier one.
+    pub duplicates: u64,
+}
+
+/// The trained central model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ModelSummary {
+    /// blake3 hash of the safetensors file.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub hash: ContentHash,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Where the server gives it, a path relative to the server's address.
+    pub path: String,
+    /// Trainable parameters.
+    pub parameters: u64,
+}
+
+/// One epoch of training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CurvePoint {
+    /// The epoch, counted from 1.
+    pub epoch: u32,
+    /// Mean training loss.
+    pub train_loss: f64,
+    /// Accuracy on the augmented training images, 0 to 1.
+    pub train_accuracy: f64,
+    /// Accuracy on the held-out synthetic images, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
+}
+
+/// Wall time of each stage in seconds; a stage that a restart interrupted counts from the restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StageSeconds {
+    /// Reading and pooling the submissions.
+    pub pooling: f64,
+    /// Making images.
+    pub synthesis: f64,
+    /// Reading the images back.
+    pub loading: f64,
+    /// Training.
+    pub training: f64,
+}
+
+/// Versions of the software that made the results.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Versions {
+    /// The server.
+    pub server: String,
+    /// The prompt-set wire format.
+    pub wire: u16,
+}
+
+/// The seeds of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Seeds {
+    /// Of the synthesis.
+    pub synthesis: u64,
+    /// Of the training.
+    pub training: u64,
+}
+
+/// What the synthetic set's manifest holds, without the images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SyntheticSummary {
+    /// The round.
+    pub round_id: RoundId,
+    /// The engine that made the images.
+    pub engine: EngineSummary,
+    /// Images by quality.
+    pub images: ImageCounts,
+    /// Images kept for each class, in the label space's order.
+    pub per_class: Vec<u64>,
+}

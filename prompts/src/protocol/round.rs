@@ -1,0 +1,122 @@
+//! Where a round stands.
+
+use serde::{Deserialize, Serialize};
+
+use super::RoundId;
+
+/// A round's state. Transitions: open, queued, synthesising, training, done; any of them but `done` may end in `failed`
+/// or `cancelled`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RoundState {
+    /// Takes submissions.
+    Open,
+    /// Closed; waits for the job runner.
+    Queued,
+    /// Images are being made.
+    Synthesising {
+        /// Images finished.
+        done: u64,
+        /// Images planned.
+        total: u64,
+    },
+    /// The central model is being trained.
+    Training {
+        /// Epochs finished.
+        epoch: u32,
+        /// Epochs planned.
+        epochs: u32,
+    },
+    /// Results and model are there.
+    Done,
+    /// The job ended with an error.
+    Failed {
+        /// The error in one sentence.
+        reason: String,
+    },
+    /// An administrator ended it.
+    Cancelled,
+}
+
+impl RoundState {
+    /// Whether nothing can change any more.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Done | Self::Failed { .. } | Self::Cancelled)
+    }
+
+    /// The state's name as in JSON, for messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Queued => "queued",
+            Self::Synthesising { .. } => "synthesising",
+            Self::Training { .. } => "training",
+            Self::Done => "done",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Where a round stands. Times are milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RoundStatus {
+    /// The round.
+    pub round_id: RoundId,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    #[serde(flatten)]
+    pub state: RoundState,
+    /// Clients that have submitted.
+    pub submissions: u32,
+    /// Clients after which the round closes by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_clients: Option<u32>,
+    /// When it was opened.
+    pub opened_at: u64,
+    /// When it was closed to submissions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<u64>,
+    /// When it reached its final state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<u64>,
+}
+
+/// Says that the server answers and its store works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Health {
+    /// Always `ok`; otherwise the answer is a problem.
+    pub status: String,
+    /// The server's version.
+    pub version: String,
+    /// The newest prompt-set wire version it reads.
+    pub wire_version: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_lies_flat_in_the_status() {
+        let status = RoundStatus {
+            round_id: RoundId::new(3),
+            name: "r".into(),
+            state: RoundState::Synthesising { done: 1, total: 4 },
+            submissions: 2,
+            expected_clients: None,
+            opened_at: 5,
+            closed_at: Some(6),
+            finished_at: None,
+        };
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["state"], "synthesising");
+        assert_eq!(json["total"], 4);
+        assert_eq!(serde_json::from_value::<RoundStatus>(json).unwrap(), status);
+    }
+}
