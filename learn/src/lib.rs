@@ -1,1 +1,32 @@
-//! Under construction.
+//! Image classifiers: the network, its training, its evaluation, and federated averaging.
+//!
+//! ```no_run
+//! # fn main() -> promptfed_learn::Result<()> {
+//! # let (images, held_out): (promptfed_data::LabelledImages, promptfed_data::LabelledImages) = unimplemented!();
+//! use promptfed_learn::{Classifier, ClassifierConfig, TrainConfig, evaluate, train};
+//!
+//! let config = ClassifierConfig::new(images.class_names.len(), images.size);
+//! let mut classifier = Classifier::new(config, 0)?;
+//! train(&mut classifier, &images, None, &TrainConfig::default(), &mut |epoch| {
+//!     println!("{}: loss {:.3}", epoch.epoch, epoch.train_loss);
+//! })?;
+//! println!("accuracy {:.3}", evaluate(&classifier, &held_out)?.accuracy);
+//! # Ok(())
+//! # }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod augment;
+mod classifier;
+mod error;
+mod evaluate;
+pub mod federated;
+mod train;
+mod weights;
+
+pub use augment::Augmentation;
+pub use classifier::{Classifier, ClassifierConfig};
+pub use error::{Error, Result};
+pub use evaluate::{Evaluation, evaluate};
+pub use train::{EpochStats, Schedule, TrainConfig, TrainReport, train, train_weighted};
+pub use weights::{WeightTensor, Weights};

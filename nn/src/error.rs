@@ -23,7 +23,10 @@ pub enum Error {
     },
 
     /// The tensors of the file are not those of the model: every difference is listed.
-    #[error("the weights in {origin} do not fit the model: {}; use the file of this architecture", list(problems))]
+    #[error(
+        "the weights in {origin} do not fit the model: {}; use the file of this architecture",
+        list(problems)
+    )]
     Mismatch {
         /// Where the bytes came from.
         origin: String,

@@ -54,7 +54,11 @@ mod tests {
         let n = 200_000;
         let x = standard_normal([3; 32], n);
         let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / n as f64;
-        let variance = x.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n as f64;
+        let variance = x
+            .iter()
+            .map(|&v| (f64::from(v) - mean).powi(2))
+            .sum::<f64>()
+            / n as f64;
         assert!(mean.abs() < 0.01, "{mean}");
         assert!((variance - 1.0).abs() < 0.01, "{variance}");
     }

@@ -1,0 +1,120 @@
+//! What can go wrong in this crate.
+
+/// The result of an operation of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a classifier could not be built, trained, evaluated or averaged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting is out of its range.
+    #[error("{field} is {value}; it must be {expected}")]
+    Config {
+        /// The setting.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// The range it must lie in.
+        expected: &'static str,
+    },
+
+    /// There is no image to train on or to evaluate.
+    #[error("the {role} set has no images; give at least one")]
+    NoImages {
+        /// What the images were for.
+        role: &'static str,
+    },
+
+    /// The images are not of the size that the classifier takes.
+    #[error(
+        "the {role} images are {found} px and the classifier takes {expected} px; resize them when loading"
+    )]
+    ImageSize {
+        /// What the images were for.
+        role: &'static str,
+        /// The side of the given images.
+        found: usize,
+        /// The side that the classifier takes.
+        expected: usize,
+    },
+
+    /// A set of images whose arrays do not fit each other.
+    #[error("the {role} set has {found} {what} where {expected} are needed; load it again")]
+    Inconsistent {
+        /// What the images were for.
+        role: &'static str,
+        /// The array at fault.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length it must have.
+        expected: usize,
+    },
+
+    /// A label names a class that the classifier does not have.
+    #[error(
+        "image {index} of the {role} set has label {label} and the classifier knows {classes} classes; use one label space for both"
+    )]
+    Label {
+        /// What the images were for.
+        role: &'static str,
+        /// The image.
+        index: usize,
+        /// Its label.
+        label: u32,
+        /// The number of classes.
+        classes: usize,
+    },
+
+    /// Sample weights that are negative, not finite or all zero.
+    #[error(
+        "sample weight {index} is {value}; weights must be finite, not negative and not all zero"
+    )]
+    SampleWeight {
+        /// The sample.
+        index: usize,
+        /// Its weight.
+        value: f32,
+    },
+
+    /// Training ran into values that are not finite.
+    #[error("the loss became {loss} in epoch {epoch}; lower the learning rate ({learning_rate})")]
+    Diverged {
+        /// The epoch, from 0.
+        epoch: usize,
+        /// The loss.
+        loss: f32,
+        /// The peak learning rate.
+        learning_rate: f32,
+    },
+
+    /// Models that cannot be averaged.
+    #[error(
+        "model {model} cannot be averaged with model 0: {reason}; average models of one configuration"
+    )]
+    Averaging {
+        /// The model at fault, counted from 0.
+        model: usize,
+        /// The first difference.
+        reason: String,
+    },
+
+    /// Nothing to average, or all sizes zero.
+    #[error(
+        "there is nothing to average: {models} models with {samples} samples in total; give at least one with samples"
+    )]
+    NothingToAverage {
+        /// The number of models.
+        models: usize,
+        /// The total of their sizes.
+        samples: usize,
+    },
+
+    /// A layer or a file of weights failed.
+    #[error(transparent)]
+    Layer(#[from] promptfed_nn::Error),
+
+    /// A tensor operation failed.
+    #[error("tensor operation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
