@@ -1,1 +1,38 @@
-//! Under construction.
+//! Prompts in, labelled training images out.
+//!
+//! A [`Generator`] turns rendered prompts into images; [`run`] drives one through a whole [`JobSpec`]:
+//! it plans the images, draws every image from its own seed, screens what comes out, and writes an
+//! image folder or Parquet shards beside a manifest. A job killed at any moment goes on where it was.
+//!
+//! # One image
+//!
+//! ```no_run
+//! use promptfed_synth::{Generator, ImageRequest, ImageSeed, engines::pocket::Pocket};
+//!
+//! # fn main() -> promptfed_synth::Result<()> {
+//! let mut pocket = Pocket::load("assets/pocket/demo".as_ref())?;
+//! let request = ImageRequest::with_defaults("a photo of a church", ImageSeed::from_u64(7), pocket.describe());
+//! let images = pocket.generate(&[request])?;
+//! images[0].save_png("church.png".as_ref())?;
+//! # Ok(())
+//! # }
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod engines;
+mod error;
+mod generator;
+mod image;
+pub mod job;
+mod load;
+mod seed;
+
+pub use error::{Error, Result};
+pub use generator::{EngineInfo, Generator, ImageRequest, Sampler, SamplingDefaults};
+pub use image::Image;
+pub use job::{
+    Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource, Spread, run,
+};
+pub use load::load_images;
+pub use seed::ImageSeed;

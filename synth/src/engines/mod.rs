@@ -1,0 +1,3 @@
+//! The engines: one folder each, all behind [`Generator`](crate::Generator).
+
+pub mod pocket;

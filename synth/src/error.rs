@@ -1,0 +1,85 @@
+//! What can go wrong in this crate.
+
+use std::path::PathBuf;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an engine could not be loaded, an image not made, or a job not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written; the message names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A weights folder holds something this engine cannot use.
+    #[error("{}: {reason}", file.display())]
+    Model {
+        /// The file at fault.
+        file: PathBuf,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
+    /// A request asks for something outside the engine's range.
+    #[error("image request {index}: {reason}")]
+    Request {
+        /// The position of the request in the slice that was handed over.
+        index: usize,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
+    /// A computation failed inside the engine.
+    #[error("the engine failed: {0}")]
+    Engine(#[from] candle_core::Error),
+    /// A job specification that no job can follow.
+    #[error("job specification: {0}")]
+    Spec(String),
+    /// A line of a prompt file that is no prompt.
+    #[error("{}, line {line}: {reason}", file.display())]
+    PromptLine {
+        /// The prompt file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
+    /// A prompt of a prompt set that its label space or templates cannot render.
+    #[error(transparent)]
+    Prompts(#[from] promptfed_prompts::Error),
+    /// The output folder holds a different job.
+    #[error(
+        "{}: this folder holds a job with a different {field} ({found}, asked for {wanted}); choose another folder or repeat the job's own settings",
+        file.display()
+    )]
+    DifferentJob {
+        /// The job file in the folder.
+        file: PathBuf,
+        /// The setting that differs.
+        field: String,
+        /// Its value in the folder.
+        found: String,
+        /// Its value in the specification handed over.
+        wanted: String,
+    },
+    /// A file of an output folder that this version cannot read.
+    #[error("{}: {reason}", file.display())]
+    Output {
+        /// The file at fault.
+        file: PathBuf,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// The index of pixel hashes failed.
+    #[error("the index of pixel hashes failed: {0}; delete {file} and run the job again", file = crate::job::INDEX_FILE)]
+    Index(#[from] rusqlite::Error),
+    /// A Parquet shard could not be written or read.
+    #[error("parquet: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// A PNG file could not be encoded or decoded.
+    #[error("png: {0}")]
+    Png(#[from] ::image::ImageError),
+    /// The images of a finished job could not be read.
+    #[error(transparent)]
+    Data(#[from] promptfed_data::Error),
+}

@@ -1,0 +1,98 @@
+//! One image as an engine hands it out.
+
+use std::path::Path;
+
+use promptfed_prompts::ContentHash;
+
+use crate::{Error, Result};
+
+/// A square RGB image of real numbers, [size, size, 3] (row, column, channel), nominally in [-1, 1].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    size: u32,
+    values: Vec<f32>,
+}
+
+impl Image {
+    /// An image from its values; `None` where their number is not size x size x 3.
+    pub fn new(size: u32, values: Vec<f32>) -> Option<Self> {
+        (values.len() == size as usize * size as usize * 3).then_some(Self { size, values })
+    }
+
+    /// Height and width in pixels.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// The values, [size, size, 3].
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Whether every value is a finite number.
+    pub fn is_finite(&self) -> bool {
+        self.values.iter().all(|v| v.is_finite())
+    }
+
+    /// The image in 8 bits, [size, size, 3]: (v + 1) x 127.5, rounded half to even as PyTorch rounds, and clamped to
+    /// [0, 255]; values that are not numbers become 0.
+    pub fn to_rgb8(&self) -> Vec<u8> {
+        self.values
+            .iter()
+            .map(|v| ((v + 1.0) * 127.5).round_ties_even() as u8)
+            .collect()
+    }
+
+    /// The image as the bytes of a PNG file.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        encode_png(self.size, &self.to_rgb8())
+    }
+
+    /// Writes the image as a PNG file.
+    pub fn save_png(&self, path: &Path) -> Result<()> {
+        Ok(fs_err::write(path, self.to_png()?)?)
+    }
+}
+
+/// Encodes [size, size, 3] pixels as PNG; the same pixels give the same bytes.
+pub(crate) fn encode_png(size: u32, pixels: &[u8]) -> Result<Vec<u8>> {
+    use ::image::{ExtendedColorType, ImageEncoder, codecs::png};
+    let mut bytes = Vec::new();
+    png::PngEncoder::new_with_quality(
+        &mut bytes,
+        png::CompressionType::Fast,
+        png::FilterType::Adaptive,
+    )
+    .write_image(pixels, size, size, ExtendedColorType::Rgb8)
+    .map_err(Error::Png)?;
+    Ok(bytes)
+}
+
+/// Hash of an image's size and pixels, the same for equal pictures whatever file they lie in.
+pub(crate) fn pixel_hash(size: u32, pixels: &[u8]) -> ContentHash {
+    let mut bytes = Vec::with_capacity(4 + pixels.len());
+    bytes.extend_from_slice(&size.to_le_bytes());
+    bytes.extend_from_slice(pixels);
+    ContentHash::of(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_bit_values_round_and_clamp() {
+        let values = vec![-1.0, 1.0, 0.0, -7.0, 7.0, f32::NAN, 0.5, -0.5, 0.996, 0.0, 0.0, 0.0];
+        let image = Image::new(2, values).unwrap();
+        assert_eq!(&image.to_rgb8()[..9], &[0, 255, 128, 0, 255, 0, 191, 64, 254]);
+        assert!(!image.is_finite());
+        assert!(Image::new(2, vec![0.0; 11]).is_none());
+    }
+
+    #[test]
+    fn png_keeps_the_pixels() {
+        let image = Image::new(4, (0..48).map(|i| i as f32 / 24.0 - 1.0).collect()).unwrap();
+        let back = ::image::load_from_memory(&image.to_png().unwrap()).unwrap().to_rgb8();
+        assert_eq!(back.as_raw(), &image.to_rgb8());
+    }
+}

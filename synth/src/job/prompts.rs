@@ -1,0 +1,161 @@
+//! Where a job's prompts come from, one at a time.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use promptfed_prompts::{ClassIndex, ContentHash, Domain, LabelSpace, PromptSet, RenderedPrompt};
+use serde::Deserialize;
+
+use crate::{Error, Result};
+
+/// The longest line of a prompt file that is read, in bytes.
+const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// The prompts of a job, with the label space their classes belong to.
+#[derive(Clone, Debug)]
+pub enum PromptSource {
+    /// The pooled prompts of a round.
+    Set {
+        /// The prompts, with the templates that render them.
+        prompts: PromptSet,
+        /// The label space of the prompts.
+        label_space: LabelSpace,
+    },
+    /// A file of rendered prompts, read line by line and never held in memory: one JSON object per line,
+    /// `{"class": .., "domain": .., "prompt": .., "negative": .., "count": ..}`. `class` is a name or alias of the label space;
+    /// `domain`, `negative` and `count` may be left out.
+    JsonLines {
+        /// The file.
+        path: PathBuf,
+        /// The label space of the classes.
+        label_space: LabelSpace,
+    },
+}
+
+/// One prompt as a job uses it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct JobPrompt {
+    pub(crate) class: ClassIndex,
+    pub(crate) domain: Option<Domain>,
+    pub(crate) text: RenderedPrompt,
+    /// Private images behind this prompt, where the clients released the number.
+    pub(crate) count: Option<u32>,
+}
+
+impl PromptSource {
+    /// The label space the prompts' classes belong to.
+    pub fn label_space(&self) -> &LabelSpace {
+        match self {
+            PromptSource::Set { label_space, .. } | PromptSource::JsonLines { label_space, .. } => label_space,
+        }
+    }
+
+    /// Hash of the prompts: of the set's canonical form, or of the file's bytes.
+    pub(crate) fn hash(&self) -> Result<ContentHash> {
+        match self {
+            PromptSource::Set { prompts, .. } => Ok(prompts.hash()),
+            PromptSource::JsonLines { path, .. } => {
+                let mut hasher = blake3::Hasher::new();
+                std::io::copy(&mut fs_err::File::open(path)?, &mut hasher)?;
+                hasher
+                    .finalize()
+                    .to_hex()
+                    .parse()
+                    .map_err(|_| Error::Spec("the hash of the prompt file has no text form".into()))
+            }
+        }
+    }
+
+    /// Reads the prompts from the first to the last.
+    pub(crate) fn read(&self) -> Result<Box<dyn Iterator<Item = Result<JobPrompt>> + '_>> {
+        Ok(match self {
+            PromptSource::Set { prompts, label_space } => {
+                Box::new(prompts.prompts().iter().map(move |prompt| {
+                    Ok(JobPrompt {
+                        class: prompt.class,
+                        domain: prompt.domain.clone(),
+                        text: prompts.render(prompt, label_space)?,
+                        count: prompt.count,
+                    })
+                }))
+            }
+            PromptSource::JsonLines { path, label_space } => Box::new(JsonLines::open(path, label_space)?),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    class: String,
+    domain: Option<String>,
+    prompt: String,
+    #[serde(default)]
+    negative: String,
+    count: Option<u32>,
+}
+
+struct JsonLines<'a> {
+    path: &'a Path,
+    label_space: &'a LabelSpace,
+    reader: BufReader<fs_err::File>,
+    line: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> JsonLines<'a> {
+    fn open(path: &'a Path, label_space: &'a LabelSpace) -> Result<Self> {
+        let reader = BufReader::with_capacity(1 << 16, fs_err::File::open(path)?);
+        Ok(Self { path, label_space, reader, line: 0, buffer: Vec::new() })
+    }
+
+    fn fault(&self, reason: impl Into<String>) -> Error {
+        Error::PromptLine { file: self.path.to_owned(), line: self.line, reason: reason.into() }
+    }
+
+    /// Reads one line into the buffer; `false` at the end of the file.
+    fn fill(&mut self) -> Result<bool> {
+        use std::io::Read;
+        self.buffer.clear();
+        self.line += 1;
+        let limit = MAX_LINE_BYTES as u64 + 1;
+        let read = (&mut self.reader).take(limit).read_until(b'\n', &mut self.buffer)?;
+        if read > MAX_LINE_BYTES {
+            return Err(self.fault(format!("the line is longer than {MAX_LINE_BYTES} bytes; shorten its texts")));
+        }
+        Ok(read > 0)
+    }
+
+    fn parse(&self) -> Result<JobPrompt> {
+        let line: Line = serde_json::from_slice(&self.buffer)
+            .map_err(|e| self.fault(format!("{e}; a line is {{\"class\", \"domain\"?, \"prompt\", \"negative\"?, \"count\"?}}")))?;
+        let class = self.label_space.index_of(&line.class).ok_or_else(|| {
+            let space = self.label_space.name();
+            self.fault(format!("class {:?} is not in label space {space:?}; use one of its names or aliases", line.class))
+        })?;
+        if line.prompt.trim().is_empty() {
+            return Err(self.fault("the prompt is empty; write what the images show"));
+        }
+        let domain = match &line.domain {
+            Some(text) => Some(Domain::try_from(text.as_str()).map_err(|e| self.fault(format!("domain: {e}")))?),
+            None => None,
+        };
+        let text = RenderedPrompt { positive: line.prompt, negative: line.negative };
+        Ok(JobPrompt { class, domain, text, count: line.count })
+    }
+}
+
+impl Iterator for JsonLines<'_> {
+    type Item = Result<JobPrompt>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.fill() {
+                Ok(false) => return None,
+                Ok(true) if self.buffer.trim_ascii().is_empty() => {}
+                Ok(true) => return Some(self.parse()),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}

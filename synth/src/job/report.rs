@@ -1,0 +1,43 @@
+//! What a job says while it runs and when it is done.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct JobProgress {
+    /// Images of the plan that are done, those of earlier runs among them.
+    pub done: u64,
+    /// Images this run will have done at its end.
+    pub total: u64,
+    /// Images per second since this run began.
+    pub images_per_second: f64,
+}
+
+/// What a job's output folder holds after a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JobReport {
+    /// Images the whole plan asks for.
+    pub planned: u64,
+    /// Images of the plan that are done, accepted or rejected, in all runs together.
+    pub done: u64,
+    /// Images in the output.
+    pub accepted: u64,
+    /// Images given up after the last attempt.
+    pub rejected: u64,
+    /// Draws beyond the first, over all images.
+    pub redrawn: u64,
+    /// Draws thrown away because a value was not a finite number.
+    pub non_finite: u64,
+    /// Draws thrown away because every pixel was the same.
+    pub constant: u64,
+    /// Draws thrown away because an earlier image has the same pixels.
+    pub duplicate: u64,
+    /// Images that earlier runs had done.
+    pub resumed: u64,
+    /// Whether the run was stopped by its cancellation flag.
+    pub cancelled: bool,
+    /// Wall time of this run.
+    pub elapsed: Duration,
+}

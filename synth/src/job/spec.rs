@@ -1,0 +1,139 @@
+//! What a job is asked to make.
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::PromptSource;
+use crate::{Error, ImageSeed, Result, Sampler};
+
+/// A whole synthesis job.
+#[derive(Clone, Debug)]
+pub struct JobSpec {
+    /// Where the prompts come from.
+    pub prompts: PromptSource,
+    /// How many images are made of them.
+    pub images: ImageBudget,
+    /// Integration steps per image.
+    pub steps: u32,
+    /// Integration method.
+    pub sampler: Sampler,
+    /// Guidance scale.
+    pub guidance: Guidance,
+    /// Seed of the job; every image's own seed is derived from it.
+    pub seed: u64,
+    /// Form of the output.
+    pub output: OutputFormat,
+    /// Images between two writes to disk; changes memory and speed, never the images.
+    pub batch: usize,
+    /// Draws per image before it is rejected as faulty, 1 or more.
+    pub attempts: u32,
+    /// Stops after this many images of the plan; the next run may go further.
+    pub limit: Option<u64>,
+}
+
+impl JobSpec {
+    /// A job with an engine's own settings: 1 image per prompt, seed 0, image folder, batches of 64, up to 4 draws.
+    pub fn new(prompts: PromptSource, defaults: &crate::SamplingDefaults) -> Self {
+        Self {
+            prompts,
+            images: ImageBudget::PerPrompt(1),
+            steps: defaults.steps,
+            sampler: defaults.sampler,
+            guidance: Guidance::Fixed(defaults.guidance),
+            seed: 0,
+            output: OutputFormat::Folder,
+            batch: 64,
+            attempts: 4,
+            limit: None,
+        }
+    }
+
+    /// Checks the numbers before any work is done.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let fault = if self.steps == 0 {
+            Some("steps is 0; ask for 1 or more".to_owned())
+        } else if self.batch == 0 {
+            Some("batch is 0; ask for 1 or more".to_owned())
+        } else if self.attempts == 0 {
+            Some("attempts is 0; ask for 1 or more".to_owned())
+        } else if matches!(self.images, ImageBudget::PerPrompt(0)) {
+            Some("0 images per prompt; ask for 1 or more".to_owned())
+        } else {
+            self.guidance.fault()
+        };
+        fault.map_or(Ok(()), |reason| Err(Error::Spec(reason)))
+    }
+}
+
+/// How many images a job makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageBudget {
+    /// The same number of images for every prompt.
+    PerPrompt(u32),
+    /// This many images in all.
+    Total {
+        /// Images in all.
+        images: u64,
+        /// How they are shared out among the prompts.
+        spread: Spread,
+    },
+}
+
+/// How a total number of images is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spread {
+    /// In proportion to the counts the clients released; a prompt without a count counts as one private image.
+    ByCount,
+    /// The same number for every class that has prompts, shared evenly among the prompts of the class.
+    ClassBalanced,
+}
+
+/// The guidance scale of a job's images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guidance {
+    /// The same for every image.
+    Fixed(f32),
+    /// Drawn for each image from its own seed, uniform over `low..=high`.
+    Uniform {
+        /// Least guidance.
+        low: f32,
+        /// Greatest guidance.
+        high: f32,
+    },
+}
+
+impl Guidance {
+    /// The guidance of the image with this seed.
+    pub fn draw(self, seed: &ImageSeed) -> f32 {
+        match self {
+            Guidance::Fixed(guidance) => guidance,
+            Guidance::Uniform { low, high } => seed.stream("guidance").random_range(low..=high),
+        }
+    }
+
+    fn fault(self) -> Option<String> {
+        let fine = |g: f32| g.is_finite() && (0.0..=100.0).contains(&g);
+        match self {
+            Guidance::Fixed(g) if !fine(g) => {
+                Some(format!("guidance is {g}; it lies between 0 and 100"))
+            }
+            Guidance::Uniform { low, high } if !(fine(low) && fine(high) && low <= high) => Some(format!(
+                "guidance is drawn from {low} to {high}; both lie between 0 and 100, the lower first"
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// The form in which a job's images are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputFormat {
+    /// `images/<class>/<index>.png`
+    Folder,
+    /// `data/train-<shard>.parquet` with the hub's image and label columns.
+    Parquet,
+}
