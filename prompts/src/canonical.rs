@@ -1,0 +1,349 @@
+//! The one form of a prompt set that is a file, a hash and a payload: JSON with one entry per line.
+//!
+//! ```json
+//! {
+//! "format":"promptfed prompts",
+//! "version":1,
+//! "level":"domain",
+//! "label_space":"<64 hexadecimal digits>",
+//! "templates":[
+//! {"domains":["sketch"],"positive":"a sketch of a {label}","negative":""}
+//! ],
+//! "prompts":[
+//! {"class":0,"domain":"sketch","count":12}
+//! ]
+//! }
+//! ```
+//!
+//! Templates: equal texts are one entry, sorted by text; `domains` is sorted, and absent for prompts without a
+//! domain. Prompts: distinct, sorted by class, domain, caption; absent fields are left out. Text is
+//! not escaped beyond what JSON demands. Lines end with a line feed, the last one too.
+
+use std::collections::BTreeMap;
+
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::prompt_set::check_label_space;
+use crate::prompt_set_builder::{Merged, check_class};
+use crate::template::Slot;
+use crate::text::{Caption, Domain};
+use crate::{
+    ClassIndex, ContentHash, Error, LabelSpace, Level, MAX_PROMPTS, Place, Prompt, PromptSet,
+    Result, Template, TextProblem, WIRE_VERSION,
+};
+
+const FORMAT: &str = "promptfed prompts";
+
+/// Whether texts may still need cleaning.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// Clean them.
+    Any,
+    /// Refuse them.
+    Exact,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    format: String,
+    version: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(rename = "format")]
+    _format: String,
+    #[serde(rename = "version")]
+    _version: u64,
+    level: Level,
+    label_space: String,
+    #[serde(deserialize_with = "bounded")]
+    templates: Vec<TemplateLine>,
+    #[serde(deserialize_with = "bounded")]
+    prompts: Vec<PromptLine>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TemplateLine {
+    domains: Option<Vec<String>>,
+    positive: String,
+    negative: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PromptLine {
+    class: u32,
+    domain: Option<String>,
+    caption: Option<String>,
+    count: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct TemplateOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domains: Option<Vec<&'a Domain>>,
+    positive: &'a str,
+    negative: &'a str,
+}
+
+/// Writes the canonical form.
+pub(crate) fn write(
+    level: Level,
+    label_space: ContentHash,
+    templates: &BTreeMap<Option<Domain>, Template>,
+    prompts: &[Prompt],
+) -> String {
+    let mut by_text: BTreeMap<(&Template, bool), Vec<&Domain>> = BTreeMap::new();
+    for (domain, template) in templates {
+        by_text
+            .entry((template, domain.is_some()))
+            .or_default()
+            .extend(domain);
+    }
+    let templates: Vec<String> = by_text
+        .into_iter()
+        .map(|((template, has_domains), domains)| {
+            line(&TemplateOut {
+                domains: has_domains.then_some(domains),
+                positive: template.positive(),
+                negative: template.negative(),
+            })
+        })
+        .collect();
+    let mut json = format!(
+        "{{\n\"format\":\"{FORMAT}\",\n\"version\":{WIRE_VERSION},\n\"level\":\"{level}\",\n\
+         \"label_space\":\"{label_space}\",\n\"templates\":[\n{}\n],\n\"prompts\":[\n",
+        templates.join(",\n")
+    );
+    for (index, prompt) in prompts.iter().enumerate() {
+        if index > 0 {
+            json.push_str(",\n");
+        }
+        json.push_str(&line(prompt));
+    }
+    json.push_str("\n]\n}\n");
+    json
+}
+
+fn line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("text and numbers always have a JSON form")
+}
+
+/// Reads a document; returns the set with its canonical form.
+pub(crate) fn read(
+    json: &str,
+    label_space: &LabelSpace,
+    spelling: Spelling,
+) -> Result<(PromptSet, String)> {
+    let head: Head = parse(json)?;
+    if head.format != FORMAT {
+        let format: String = head.format.chars().take(80).collect();
+        return Err(Error::NotAPromptSet {
+            reason: format!("its format is `{format}`"),
+        });
+    }
+    if head.version != u64::from(WIRE_VERSION) {
+        return Err(Error::UnknownVersion {
+            found: head.version,
+            supported: WIRE_VERSION,
+        });
+    }
+    let document: Document = parse(json)?;
+    let found: ContentHash = document.label_space.parse()?;
+    check_label_space(found, label_space)?;
+    let level = document.level;
+    let templates = read_templates(document.templates, level, spelling)?;
+    let merged = read_prompts(document.prompts, level, label_space, spelling)?;
+    PromptSet::assemble(level, found, templates, merged)
+}
+
+fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| Error::Json {
+        path: e.path().to_string(),
+        reason: e.inner().to_string(),
+    })?;
+    reader.end().map_err(|e| Error::Json {
+        path: ".".to_owned(),
+        reason: e.to_string(),
+    })?;
+    Ok(value)
+}
+
+fn read_templates(
+    lines: Vec<TemplateLine>,
+    level: Level,
+    spelling: Spelling,
+) -> Result<BTreeMap<Option<Domain>, Template>> {
+    let mut templates = BTreeMap::new();
+    for (index, line) in lines.into_iter().enumerate() {
+        let place = Place::entry("templates", index);
+        let template = Template::at(place.clone(), line.positive, line.negative)?;
+        let slot = if line.domains.is_some() {
+            Slot::Named
+        } else {
+            Slot::NoDomain
+        };
+        template.check_use(&place, level, slot)?;
+        let served = match line.domains {
+            None => vec![None],
+            Some(domains) => {
+                let place = || place.clone().field("domains");
+                domains
+                    .into_iter()
+                    .map(|domain| domain_of(domain, spelling, place).map(Some))
+                    .collect::<Result<_>>()?
+            }
+        };
+        for domain in served {
+            match templates.get(&domain) {
+                None => drop(templates.insert(domain, template.clone())),
+                Some(other) if *other == template => {}
+                Some(_) => {
+                    let domain = domain.map_or_else(
+                        || "prompts without a domain".to_owned(),
+                        |domain| format!("domain `{domain}`"),
+                    );
+                    let problem = crate::TemplateProblem::Duplicate { domain };
+                    return Err(Error::Template {
+                        place: place.field("domains"),
+                        problem,
+                    });
+                }
+            }
+        }
+    }
+    Ok(templates)
+}
+
+fn read_prompts(
+    lines: Vec<PromptLine>,
+    level: Level,
+    label_space: &LabelSpace,
+    spelling: Spelling,
+) -> Result<Merged> {
+    let counts = lines.first().is_some_and(|line| line.count.is_some());
+    let mut merged = Merged::new(counts);
+    for (index, line) in lines.into_iter().enumerate() {
+        let place = || Place::entry("prompts", index);
+        let class = ClassIndex::new(line.class);
+        check_class(label_space, class, place)?;
+        if line.count.is_some() != counts || line.count == Some(0) {
+            return Err(Error::Count {
+                place: place().field("count"),
+            });
+        }
+        for (present, carried, field) in [
+            (line.domain.is_some(), level.has_domain(), "domain"),
+            (line.caption.is_some(), level.has_caption(), "caption"),
+        ] {
+            if present && !carried {
+                return Err(Error::FieldAboveLevel {
+                    place: place().field(field),
+                    level,
+                });
+            }
+        }
+        if level.has_caption() && line.caption.is_none() {
+            return Err(Error::MissingCaption { place: place() });
+        }
+        let domain = line
+            .domain
+            .map(|text| domain_of(text, spelling, || place().field("domain")))
+            .transpose()?;
+        let caption = line
+            .caption
+            .map(|text| match spelling {
+                Spelling::Any => Caption::try_from(text),
+                Spelling::Exact => Caption::exact(text),
+            })
+            .transpose()
+            .map_err(|problem| text_error(place().field("caption"), problem))?;
+        merged.add(
+            Prompt {
+                class,
+                domain,
+                caption,
+                count: line.count,
+            },
+            place,
+        )?;
+    }
+    Ok(merged)
+}
+
+fn domain_of(text: String, spelling: Spelling, place: impl FnOnce() -> Place) -> Result<Domain> {
+    match spelling {
+        Spelling::Any => Domain::try_from(text),
+        Spelling::Exact => Domain::exact(text),
+    }
+    .map_err(|problem| text_error(place(), problem))
+}
+
+fn text_error(place: Place, problem: TextProblem) -> Error {
+    Error::Text { place, problem }
+}
+
+/// A list of at most [`MAX_PROMPTS`] entries, refused while it is read.
+fn bounded<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Bounded<T>(std::marker::PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "a list of at most {MAX_PROMPTS} entries")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut list = Vec::new();
+            while let Some(entry) = entries.next_element()? {
+                if list.len() == MAX_PROMPTS {
+                    return Err(A::Error::invalid_length(MAX_PROMPTS + 1, &self));
+                }
+                list.push(entry);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_seq(Bounded(std::marker::PhantomData))
+}
+
+/// Compares what arrived with the canonical form of its content.
+pub(crate) fn check_same(found: &str, canonical: &str) -> Result<()> {
+    if found == canonical {
+        return Ok(());
+    }
+    let mut lines = found.split('\n').zip(canonical.split('\n'));
+    let same = lines.position(|(one, other)| one != other);
+    let line = same.unwrap_or_else(|| canonical.split('\n').count().min(found.split('\n').count()));
+    Err(Error::NotCanonical {
+        place: entry_of_line(found, line),
+        line: line + 1,
+    })
+}
+
+/// The entry on line `line` (from 0) of a document laid out as [`write`] does.
+pub(crate) fn entry_of_line(document: &str, line: usize) -> Place {
+    let mut place = Place::single("document");
+    for (at, text) in document.split('\n').enumerate().take(line + 1) {
+        place = match (text, place.index) {
+            ("\"templates\":[", _) => Place::single("templates"),
+            ("\"prompts\":[", _) => Place::single("prompts"),
+            _ if place.list == "document" => place,
+            (_, None) if at <= line => Place::entry(place.list, 0),
+            (_, Some(index)) => Place::entry(place.list, index + 1),
+            _ => place,
+        };
+    }
+    place
+}

@@ -1,0 +1,272 @@
+//! The classes that prompts speak of.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::error::LabelSpaceProblem;
+use crate::text::{MAX_CLASS_NAME_BYTES, check_clean, clean};
+use crate::{ContentHash, Error, Place, Result, builtin};
+
+/// Most classes of one label space.
+pub const MAX_CLASSES: usize = 65_536;
+
+/// Position of a class in its [`LabelSpace`], from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClassIndex(u32);
+
+impl ClassIndex {
+    /// The class at position `index`.
+    pub const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// The position.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for ClassIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassEntry {
+    /// The class's name, as people write it.
+    pub name: String,
+    /// The text prompts use instead of the name, where the name alone has several meanings
+    /// (`kite, bird of prey`; `fruit: orange`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_name: Option<String>,
+    /// Other names under which data sets file the class: folder names, WordNet ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+}
+
+/// An ordered list of classes with distinct names.
+///
+/// Names and aliases are compared without case, and with `_` equal to a space.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Document", into = "Document")]
+pub struct LabelSpace {
+    name: String,
+    classes: Vec<ClassEntry>,
+    by_name: HashMap<String, u32>,
+    hash: ContentHash,
+}
+
+/// The label space as files and messages have it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    name: String,
+    classes: Vec<ClassEntry>,
+}
+
+impl LabelSpace {
+    /// A label space of these classes, in this order.
+    ///
+    /// Texts are cleaned (NFC, white space single and trimmed).
+    ///
+    /// # Errors
+    /// [`Error::LabelSpace`] for no or too many classes, for texts that break the rules, and for a
+    /// name, prompt name or alias that belongs to two classes.
+    pub fn new(name: impl Into<String>, classes: Vec<ClassEntry>) -> Result<Self> {
+        let name = name.into();
+        let refuse = |place: Place, problem| Error::LabelSpace {
+            name: name.chars().take(MAX_CLASS_NAME_BYTES).collect(),
+            place,
+            problem,
+        };
+        check_clean(&name, MAX_CLASS_NAME_BYTES)
+            .map_err(|problem| refuse(Place::single("name"), LabelSpaceProblem::Text(problem)))?;
+        if classes.is_empty() || classes.len() > MAX_CLASSES {
+            let problem = LabelSpaceProblem::Size {
+                count: classes.len(),
+                max: MAX_CLASSES,
+            };
+            return Err(refuse(Place::single("classes"), problem));
+        }
+        let mut by_name = HashMap::new();
+        let mut cleaned = Vec::with_capacity(classes.len());
+        for (index, entry) in classes.into_iter().enumerate() {
+            let mut accept = |text: String, field| {
+                let place = Place::entry("classes", index).field(field);
+                let text = clean(&text, MAX_CLASS_NAME_BYTES)
+                    .map_err(|problem| refuse(place.clone(), LabelSpaceProblem::Text(problem)))?;
+                match by_name.insert(folded(&text), index as u32) {
+                    Some(other) if other as usize != index => Err(refuse(
+                        place,
+                        LabelSpaceProblem::Duplicate {
+                            name: text,
+                            class: other as usize,
+                        },
+                    )),
+                    _ => Ok(text),
+                }
+            };
+            cleaned.push(ClassEntry {
+                name: accept(entry.name, "name")?,
+                prompt_name: entry
+                    .prompt_name
+                    .map(|text| accept(text, "prompt_name"))
+                    .transpose()?,
+                aliases: entry
+                    .aliases
+                    .into_iter()
+                    .map(|text| accept(text, "aliases"))
+                    .collect::<Result<_>>()?,
+            });
+        }
+        let hash = hash(&cleaned);
+        Ok(Self {
+            name,
+            classes: cleaned,
+            by_name,
+            hash,
+        })
+    }
+
+    /// A label space of classes that have only a name.
+    ///
+    /// # Errors
+    /// As [`LabelSpace::new`].
+    pub fn from_names<I>(name: impl Into<String>, names: I) -> Result<Self>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let entry = |name: I::Item| ClassEntry {
+            name: name.into(),
+            prompt_name: None,
+            aliases: Vec::new(),
+        };
+        Self::new(name, names.into_iter().map(entry).collect())
+    }
+
+    /// Reads a label space file: `name`, then `[[classes]]` with `name`, `prompt_name`, `aliases`.
+    ///
+    /// # Errors
+    /// [`Error::Toml`], or as [`LabelSpace::new`].
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let document: Document = toml::from_str(text).map_err(|e| Error::Toml {
+            kind: "label space",
+            reason: e.to_string(),
+        })?;
+        Self::try_from(document)
+    }
+
+    /// A label space that comes with this crate; [`LabelSpace::builtin_names`] lists them.
+    ///
+    /// # Errors
+    /// [`Error::UnknownBuiltin`].
+    pub fn builtin(name: &str) -> Result<Self> {
+        Self::from_toml(builtin::find("label space", builtin::LABEL_SPACES, name)?)
+    }
+
+    /// Names of the built-in label spaces.
+    pub fn builtin_names() -> Vec<&'static str> {
+        builtin::names(builtin::LABEL_SPACES)
+    }
+
+    /// The label space's own name; not part of its hash.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of classes, at least 1.
+    #[allow(clippy::len_without_is_empty)] // never empty
+    pub fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// The classes in order.
+    pub fn classes(&self) -> &[ClassEntry] {
+        &self.classes
+    }
+
+    /// Name of a class, if there is one at this position.
+    pub fn class_name(&self, class: ClassIndex) -> Option<&str> {
+        self.entry(class).map(|entry| entry.name.as_str())
+    }
+
+    /// The text that prompts use for a class: its prompt name, else its name.
+    pub fn prompt_name(&self, class: ClassIndex) -> Option<&str> {
+        self.entry(class)
+            .map(|entry| entry.prompt_name.as_deref().unwrap_or(&entry.name))
+    }
+
+    /// The class with this name, prompt name or alias; case is ignored and `_` equals a space.
+    pub fn index_of(&self, name: &str) -> Option<ClassIndex> {
+        self.by_name.get(&folded(name)).copied().map(ClassIndex)
+    }
+
+    /// Hash of names and prompt names in order. Aliases and the label space's own name are left out:
+    /// they change how data is found, not what a prompt means.
+    pub fn hash(&self) -> ContentHash {
+        self.hash
+    }
+
+    fn entry(&self, class: ClassIndex) -> Option<&ClassEntry> {
+        self.classes.get(class.get() as usize)
+    }
+}
+
+impl PartialEq for LabelSpace {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.classes == other.classes
+    }
+}
+
+impl Eq for LabelSpace {}
+
+impl TryFrom<Document> for LabelSpace {
+    type Error = Error;
+
+    fn try_from(document: Document) -> Result<Self> {
+        Self::new(document.name, document.classes)
+    }
+}
+
+impl From<LabelSpace> for Document {
+    fn from(space: LabelSpace) -> Self {
+        Self {
+            name: space.name,
+            classes: space.classes,
+        }
+    }
+}
+
+fn folded(name: &str) -> String {
+    let spaced = name.replace('_', " ");
+    spaced
+        .nfc()
+        .collect::<String>()
+        .to_lowercase()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Every text goes in with its length first, so that no two lists share their bytes.
+fn hash(classes: &[ClassEntry]) -> ContentHash {
+    let mut bytes = b"promptfed label space v1".to_vec();
+    for entry in classes {
+        for text in [
+            entry.name.as_str(),
+            entry.prompt_name.as_deref().unwrap_or(""),
+        ] {
+            bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        }
+    }
+    ContentHash::of(&bytes)
+}
