@@ -27,4 +27,4 @@ pub const MODEL_MEDIA_TYPE: &str = "application/octet-stream";
 /// Media type of a [`Problem`] document (RFC 9457).
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 /// Largest JSON message in bytes that a server reads.
-pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
+pub const MAX_MESSAGE_BYTES: usize = 8 << 20;

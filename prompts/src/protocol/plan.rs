@@ -54,7 +54,7 @@ pub struct SynthesisPlan {
     pub steps: u32,
     /// Classifier-free guidance.
     pub guidance: GuidancePlan,
-    /// The sampler's name, for example `ddim`.
+    /// The sampler's name, for example `euler`.
     pub sampler: String,
     /// Seed of the whole job; each image's seed is derived from it.
     pub seed: u64,
@@ -131,9 +131,9 @@ pub struct TrainingPlan {
     pub label_smoothing: f64,
     /// Weight decay, 0 to 1.
     pub weight_decay: f64,
-    /// Side of the square input in pixels, 16 to 256.
+    /// Side of the square input in pixels, 8 to 256.
     pub image_size: u32,
-    /// Channels of the classifier's first stage, 4 to 512.
+    /// Channels of the classifier's first stage, 1 to 512.
     pub width: u32,
     /// Share of the synthetic images, taken evenly from every class, that only selects the epoch; 0 to 0.5, 0 keeps the last epoch.
     pub validation_fraction: f64,
@@ -156,8 +156,8 @@ impl TrainingPlan {
         )?;
         check_number("training.label_smoothing", self.label_smoothing, 0.0..=0.9)?;
         check_number("training.weight_decay", self.weight_decay, 0.0..=1.0)?;
-        check_integer("training.image_size", self.image_size.into(), 16..=256)?;
-        check_integer("training.width", self.width.into(), 4..=512)?;
+        check_integer("training.image_size", self.image_size.into(), 8..=256)?;
+        check_integer("training.width", self.width.into(), 1..=512)?;
         check_number(
             "training.validation_fraction",
             self.validation_fraction,
@@ -210,7 +210,7 @@ mod tests {
                     low: 1.0,
                     high: 3.0,
                 },
-                sampler: "ddim".into(),
+                sampler: "euler".into(),
                 seed: u64::MAX,
             },
             training: TrainingPlan {
@@ -287,7 +287,7 @@ mod tests {
             ("training.label_smoothing", |s| {
                 s.training.label_smoothing = 1.0
             }),
-            ("training.image_size", |s| s.training.image_size = 8),
+            ("training.image_size", |s| s.training.image_size = 4),
             ("training.width", |s| s.training.width = 0),
             ("training.validation_fraction", |s| {
                 s.training.validation_fraction = -0.1

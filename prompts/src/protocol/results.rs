@@ -72,20 +72,23 @@ pub struct EngineSummary {
     pub image_size: u32,
 }
 
-/// How many images were planned and what became of them.
+/// How many images were planned and what became of them. A faulty image is drawn again from its next seed a few times, so
+/// more draws than images can be thrown away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageCounts {
     /// Images planned.
     pub planned: u64,
-    /// Images kept.
-    pub kept: u64,
-    /// Images dropped because a value was not finite.
-    pub not_finite: u64,
-    /// Images dropped because they are black or of one colour.
-    pub blank: u64,
-    /// Images with the same pixels as an earlier one.
-    pub duplicates: u64,
+    /// Images that training can use.
+    pub accepted: u64,
+    /// Images given up after the last attempt.
+    pub rejected: u64,
+    /// Draws thrown away because a value was not finite.
+    pub non_finite: u64,
+    /// Draws thrown away because every pixel was the same, as in a black image.
+    pub constant: u64,
+    /// Draws thrown away because an earlier image has the same pixels.
+    pub duplicate: u64,
 }
 
 /// The trained central model.
@@ -162,6 +165,6 @@ pub struct SyntheticSummary {
     pub engine: EngineSummary,
     /// Images by quality.
     pub images: ImageCounts,
-    /// Images kept for each class, in the label space's order.
+    /// Images accepted for each class, in the label space's order.
     pub per_class: Vec<u64>,
 }
