@@ -323,9 +323,17 @@ pub(crate) fn check_same(found: &str, canonical: &str) -> Result<()> {
     if found == canonical {
         return Ok(());
     }
-    let mut lines = found.split('\n').zip(canonical.split('\n'));
-    let same = lines.position(|(one, other)| one != other);
-    let line = same.unwrap_or_else(|| canonical.split('\n').count().min(found.split('\n').count()));
+    let first = |differ: fn(&(&str, &str)) -> bool| {
+        found
+            .split('\n')
+            .zip(canonical.split('\n'))
+            .position(|pair| differ(&pair))
+    };
+    // A repeated or missing entry shows first as a comma on the line before; the entry itself says more.
+    let entry = first(|(one, other)| one.trim_end_matches(',') != other.trim_end_matches(','));
+    let line = entry
+        .or_else(|| first(|(one, other)| one != other))
+        .unwrap_or_else(|| canonical.matches('\n').count());
     Err(Error::NotCanonical {
         place: entry_of_line(found, line),
         line: line + 1,
