@@ -34,9 +34,30 @@ pub enum Error {
         problems: Vec<WeightProblem>,
     },
 
+    /// Tensors whose shapes do not fit each other.
+    #[error("{left:?} and {right:?} do not fit {what}; check the configuration of the model")]
+    Shapes {
+        /// What they were to be used for.
+        what: &'static str,
+        /// The shape of the first.
+        left: Vec<usize>,
+        /// The shape of the second, or what it should be.
+        right: Vec<usize>,
+    },
+
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    pub(crate) fn shapes(what: &'static str, left: &[usize], right: &[usize]) -> Self {
+        Self::Shapes {
+            what,
+            left: left.to_vec(),
+            right: right.to_vec(),
+        }
+    }
 }
 
 /// One difference between a file of weights and the model that wants them.

@@ -5,8 +5,15 @@
 //! candle operations. Weights are exchanged in PyTorch's names, shapes and layouts.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod attention;
+pub mod convolution;
+mod cpu;
 mod error;
+mod fused;
+pub mod layer_norm;
 pub mod load;
+pub mod modulation;
 pub mod noise;
+mod vector;
 
 pub use error::{Error, Result, WeightProblem};
