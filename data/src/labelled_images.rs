@@ -1,6 +1,6 @@
 //! Decoded, resized images with their labels in one array.
 
-use crate::{Dataset, DecodeOptions, DecodeReport, Result};
+use crate::{DataError, Dataset, DecodeOptions, DecodeReport, Result, decode_map, resize_square};
 
 /// Square RGB images of one size with their labels, ready for training.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,27 +63,92 @@ impl LabelledImages {
     /// # Errors
     /// When `parts` is empty, or sizes, class names or domain names differ.
     pub fn concat(parts: &[&LabelledImages]) -> Result<LabelledImages> {
-        let _ = parts;
-        Err(crate::DataError::Mismatch("no images given".to_owned()))
+        let Some((first, rest)) = parts.split_first() else {
+            return Err(DataError::Mismatch("there are none to join".to_owned()));
+        };
+        let mut all = (*first).clone();
+        for part in rest {
+            if part.size != all.size {
+                return Err(DataError::Mismatch(format!(
+                    "sides of {} and {} pixels",
+                    all.size, part.size
+                )));
+            }
+            if part.class_names != all.class_names {
+                return Err(DataError::Mismatch("class names differ".to_owned()));
+            }
+            if part.domain_names != all.domain_names {
+                return Err(DataError::Mismatch("domain names differ".to_owned()));
+            }
+            all.pixels.extend_from_slice(&part.pixels);
+            all.labels.extend_from_slice(&part.labels);
+            all.domains.extend_from_slice(&part.domains);
+        }
+        Ok(all)
     }
 
-    /// blake3 hash of size, names, labels, domains and pixels.
+    /// blake3 hash of size, names, labels, domains and pixels: equal exactly for equal contents.
     pub fn hash(&self) -> blake3::Hash {
-        blake3::hash(&self.pixels)
+        let mut hasher = blake3::Hasher::new_derive_key("promptfed labelled images v1");
+        hasher.update(&(self.size as u64).to_le_bytes());
+        for names in [&self.class_names, &self.domain_names] {
+            hasher.update(&(names.len() as u64).to_le_bytes());
+            for name in names {
+                hasher.update(&(name.len() as u64).to_le_bytes());
+                hasher.update(name.as_bytes());
+            }
+        }
+        for indices in [&self.labels, &self.domains] {
+            hasher.update(&(indices.len() as u64).to_le_bytes());
+            for index in indices {
+                hasher.update(&index.to_le_bytes());
+            }
+        }
+        hasher.update(&self.pixels);
+        hasher.finalize()
     }
 }
 
-/// Decodes every sample and resizes it to `size` x `size`.
+/// Decodes every sample and resizes it with [`resize_square`]. Images come in sample order; those in the report's
+/// `skipped` are missing.
 ///
 /// # Errors
-/// As [`decode`](crate::decode).
+/// As [`decode`](crate::decode); also when `size` is 0 or above 65535.
 pub fn load(
     dataset: &Dataset,
     size: usize,
     options: &DecodeOptions,
 ) -> Result<(LabelledImages, DecodeReport)> {
-    let _ = (dataset, options);
-    Err(crate::DataError::Mismatch(format!(
-        "no images of size {size}"
-    )))
+    if !(1..=65535).contains(&size) {
+        return Err(DataError::Mismatch(format!(
+            "{size} pixels is no side length"
+        )));
+    }
+    let mut images = LabelledImages {
+        size,
+        pixels: Vec::with_capacity(dataset.len() * size * size * 3),
+        labels: Vec::with_capacity(dataset.len()),
+        domains: Vec::with_capacity(dataset.len()),
+        class_names: dataset.class_names.clone(),
+        domain_names: dataset.domain_names.clone(),
+    };
+    let mut failure = None;
+    let report = decode_map(
+        dataset,
+        options,
+        |_, picture| resize_square(&picture, size),
+        |index, resized| match resized {
+            Ok(pixels) => {
+                let sample = &dataset.samples[index];
+                images.pixels.extend_from_slice(&pixels);
+                images.labels.push(sample.label);
+                images.domains.push(sample.domain.unwrap_or(0));
+            }
+            Err(error) => failure = failure.take().or(Some(error)),
+        },
+    )?;
+    match failure {
+        Some(error) => Err(error),
+        None => Ok((images, report)),
+    }
 }

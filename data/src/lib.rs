@@ -19,14 +19,22 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod class_list;
 mod dataset;
 mod decode;
 mod error;
+mod folder;
 mod labelled_images;
+mod listing;
 mod open;
 mod partition;
+mod picture;
+mod readers;
+mod resize;
+mod seed;
 mod skip;
 mod split;
+mod split_names;
 
 pub use dataset::{Dataset, DatasetWarning, ImageSource, Sample};
 pub use decode::{DecodeLimits, DecodeOptions, DecodedImage, decode, decode_map};
@@ -34,6 +42,7 @@ pub use error::DataError;
 pub use labelled_images::{LabelledImages, load};
 pub use open::{Layout, OpenOptions, open};
 pub use partition::{Partition, partition};
+pub use resize::resize_square;
 pub use skip::{DecodeReport, SkipReason, Skipped};
 pub use split::stratified_split;
 

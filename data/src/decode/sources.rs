@@ -1,0 +1,73 @@
+//! Encoded pictures: files are read by the decoding threads, Parquet rows in order by the calling thread.
+
+use std::path::PathBuf;
+
+use parquet::data_type::ByteArray;
+
+use crate::picture::{Unfit, check_encoded_size};
+use crate::readers::parquet::PictureRows;
+use crate::{DecodeLimits, ImageSource, SkipReason};
+
+/// Hands out pictures in sample order.
+#[derive(Default)]
+pub(super) struct Sources {
+    rows: PictureRows,
+}
+
+/// A picture on its way to a decoding thread.
+pub(super) enum Encoded {
+    File(PathBuf),
+    Row(ByteArray),
+    Unreadable(String),
+}
+
+/// A picture's bytes.
+pub(super) enum EncodedBytes {
+    File(Vec<u8>),
+    Row(ByteArray),
+}
+
+impl Sources {
+    pub(super) fn get(&mut self, source: &ImageSource) -> Encoded {
+        match source {
+            ImageSource::File(path) => Encoded::File(path.clone()),
+            ImageSource::Parquet {
+                file,
+                row_group,
+                row,
+            } => match self.rows.read(file, *row_group, *row) {
+                Ok(Some(bytes)) => Encoded::Row(bytes),
+                Ok(None) => Encoded::Unreadable("the row stores no picture bytes".to_owned()),
+                Err(error) => Encoded::Unreadable(error.to_string()),
+            },
+        }
+    }
+}
+
+impl Encoded {
+    /// Reads the bytes; files that are too large are not read.
+    pub(super) fn read(self, limits: &DecodeLimits) -> Result<EncodedBytes, Unfit> {
+        let unreadable =
+            |e: std::io::Error| Unfit::new(SkipReason::Unreadable, e.kind().to_string());
+        match self {
+            Encoded::File(path) => {
+                let size = std::fs::metadata(&path).map_err(unreadable)?.len();
+                check_encoded_size(size, limits)?;
+                std::fs::read(path)
+                    .map(EncodedBytes::File)
+                    .map_err(unreadable)
+            }
+            Encoded::Row(bytes) => Ok(EncodedBytes::Row(bytes)),
+            Encoded::Unreadable(detail) => Err(Unfit::new(SkipReason::Unreadable, detail)),
+        }
+    }
+}
+
+impl AsRef<[u8]> for EncodedBytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            EncodedBytes::File(bytes) => bytes,
+            EncodedBytes::Row(bytes) => bytes.data(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What lies in a folder, in an order that does not depend on the file system.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::{DataError, Result};
+
+/// Extensions of files that accompany pictures and are never listed as one.
+const SIDECARS: [&str; 20] = [
+    "txt", "caption", "json", "jsonl", "csv", "tsv", "xml", "yaml", "yml", "toml", "md", "html",
+    "htm", "log", "db", "ini", "mat", "npy", "npz", "parquet",
+];
+
+/// Extensions that pictures usually have; only used to recognise layouts, never to choose a decoder.
+const PICTURES: [&str; 8] = ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff"];
+
+/// Files looked at before a folder without picture extensions counts as one without pictures.
+const FILES_TO_SNIFF: usize = 32;
+
+/// The visible entries of a folder, sorted by name; symbolic links count as what they point to.
+#[derive(Debug, Default)]
+pub(crate) struct Folder {
+    /// Sub-folders.
+    pub(crate) folders: Vec<PathBuf>,
+    /// Files, and links that lead nowhere.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Folder {
+    /// Lists `path`. Hidden entries and macOS's `__MACOSX` are left out.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let mut folder = Self::default();
+        for entry in fs_err::read_dir(path)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default();
+            if name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX" {
+                continue;
+            }
+            if path.is_dir() {
+                folder.folders.push(path);
+            } else {
+                folder.files.push(path);
+            }
+        }
+        folder.folders.sort();
+        folder.files.sort();
+        Ok(folder)
+    }
+
+    /// Files that may be pictures: everything but side-cars. Content decides when they are decoded.
+    pub(crate) fn into_pictures(self) -> Vec<PathBuf> {
+        let mut files = self.files;
+        files.retain(|f| !has_extension(f, &SIDECARS));
+        files
+    }
+
+    /// Whether a picture lies directly in the folder, by extension or by the first bytes.
+    pub(crate) fn holds_pictures(&self) -> bool {
+        self.files.iter().any(|f| has_extension(f, &PICTURES))
+            || self
+                .files
+                .iter()
+                .filter(|f| !has_extension(f, &SIDECARS))
+                .take(FILES_TO_SNIFF)
+                .any(|f| starts_like_a_picture(f))
+    }
+}
+
+/// The last component of a folder's path as text.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub(crate) fn folder_name(path: &Path) -> Result<&str> {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(|| DataError::NameNotUtf8 {
+            path: path.to_owned(),
+        })
+}
+
+/// Whether the extension is one of `extensions`, without regard to case.
+pub(crate) fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    path.extension()
+        .and_then(|e| e.to_str())
+        .is_some_and(|e| extensions.iter().any(|x| e.eq_ignore_ascii_case(x)))
+}
+
+/// The first `N` bytes of a file, fewer at its end; nothing when it cannot be read.
+pub(crate) fn first_bytes<const N: usize>(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(N);
+    if let Ok(file) = fs_err::File::open(path) {
+        // A read error leaves what was read: whoever opens the file for good reports it.
+        let _ = file.take(N as u64).read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+fn starts_like_a_picture(path: &Path) -> bool {
+    path.is_file() && image::guess_format(&first_bytes::<16>(path)).is_ok()
+}

@@ -1,0 +1,178 @@
+//! Collects what a reader finds and turns names into label and domain indices at the end.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::class_list::ClassList;
+use crate::{DataError, Dataset, DatasetWarning, ImageSource, Result, Sample};
+
+/// How class names found in the data are ordered when the caller gave no class list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClassOrder {
+    /// By name, as torchvision's `ImageFolder`.
+    ByName,
+    /// In the order they were added.
+    AsAdded,
+}
+
+/// Samples found so far; classes and domains by provisional index.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    classes: Names,
+    domains: Names,
+    samples: Vec<Sample>,
+    warnings: Vec<DatasetWarning>,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    names: Vec<String>,
+    index: HashMap<String, u32>,
+}
+
+impl Names {
+    fn add(&mut self, name: &str) -> u32 {
+        if let Some(&i) = self.index.get(name) {
+            return i;
+        }
+        let i = self.names.len() as u32;
+        self.names.push(name.to_owned());
+        self.index.insert(name.to_owned(), i);
+        i
+    }
+
+    /// Position in the sorted list for every provisional index for which `keep` holds, and the sorted names.
+    fn sorted(&self, keep: impl Fn(u32) -> bool) -> (Vec<Option<u32>>, Vec<String>) {
+        let mut order: Vec<u32> = (0..self.names.len() as u32).filter(|&i| keep(i)).collect();
+        order.sort_by(|&a, &b| self.names[a as usize].cmp(&self.names[b as usize]));
+        let mut position = vec![None; self.names.len()];
+        for (new, &old) in order.iter().enumerate() {
+            position[old as usize] = Some(new as u32);
+        }
+        let names = order
+            .iter()
+            .map(|&i| self.names[i as usize].clone())
+            .collect();
+        (position, names)
+    }
+}
+
+impl Listing {
+    /// Provisional index of a class, as the data calls it.
+    pub(crate) fn class(&mut self, name: &str) -> u32 {
+        self.classes.add(name)
+    }
+
+    /// Provisional index of a domain.
+    pub(crate) fn domain(&mut self, name: &str) -> u32 {
+        self.domains.add(name)
+    }
+
+    /// Adds a sample with provisional indices.
+    pub(crate) fn push(
+        &mut self,
+        class: u32,
+        domain: Option<u32>,
+        caption: Option<String>,
+        source: ImageSource,
+    ) {
+        self.samples.push(Sample {
+            label: class,
+            domain,
+            caption,
+            source,
+        });
+    }
+
+    /// Notes something that was left out.
+    pub(crate) fn warn(&mut self, warning: DatasetWarning) {
+        self.warnings.push(warning);
+    }
+
+    /// Fixes labels and domains. With a class list, its order holds and unlisted classes are left out with a warning.
+    pub(crate) fn finish(
+        mut self,
+        path: &Path,
+        order: ClassOrder,
+        classes: Option<&ClassList>,
+    ) -> Result<Dataset> {
+        if self.samples.is_empty() {
+            return Err(DataError::NoSamples {
+                path: path.to_owned(),
+                reason: "the layout was recognised, but nothing in it is a labelled picture"
+                    .to_owned(),
+            });
+        }
+        let (labels, class_names) = match (classes, order) {
+            (Some(list), _) => {
+                let labels: Vec<Option<u32>> =
+                    self.classes.names.iter().map(|n| list.find(n)).collect();
+                (labels, list.names().to_vec())
+            }
+            (None, ClassOrder::ByName) => self.classes.sorted(|_| true),
+            (None, ClassOrder::AsAdded) => (
+                (0..self.classes.names.len() as u32).map(Some).collect(),
+                self.classes.names.clone(),
+            ),
+        };
+        self.warn_of_unlisted(&labels);
+        self.samples
+            .retain_mut(|sample| match labels[sample.label as usize] {
+                Some(label) => {
+                    sample.label = label;
+                    true
+                }
+                None => false,
+            });
+        if self.samples.is_empty() {
+            return Err(DataError::NoSamples {
+                path: path.to_owned(),
+                reason: format!(
+                    "none of its classes ({}) is in the class list ({})",
+                    abbreviate(&self.classes.names),
+                    abbreviate(&class_names)
+                ),
+            });
+        }
+
+        let mut used = vec![false; self.domains.names.len()];
+        for domain in self.samples.iter().filter_map(|s| s.domain) {
+            used[domain as usize] = true;
+        }
+        let (domains, domain_names) = self.domains.sorted(|i| used[i as usize]);
+        for sample in &mut self.samples {
+            sample.domain = sample.domain.and_then(|d| domains[d as usize]);
+        }
+        Ok(Dataset {
+            class_names,
+            domain_names,
+            samples: self.samples,
+            warnings: self.warnings,
+        })
+    }
+
+    fn warn_of_unlisted(&mut self, labels: &[Option<u32>]) {
+        let mut counts = vec![0usize; labels.len()];
+        for sample in &self.samples {
+            counts[sample.label as usize] += 1;
+        }
+        for (class, label) in labels.iter().enumerate() {
+            if label.is_none() && counts[class] > 0 {
+                self.warnings.push(DatasetWarning::ClassNotListed {
+                    class: self.classes.names[class].clone(),
+                    samples: counts[class],
+                });
+            }
+        }
+    }
+}
+
+/// The first names of a list that may be long.
+fn abbreviate(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let mut text = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(", and {} more", names.len() - SHOWN));
+    }
+    text
+}

@@ -1,0 +1,23 @@
+//! WebP chunks (RFC 9649, section 2).
+
+use super::Unfit;
+use super::bytes::{Bytes, truncated};
+use crate::SkipReason;
+
+const ANIMATION_FLAG: u8 = 0x02;
+
+/// Checks the RIFF size and the animation flag of the extended header.
+pub(super) fn check(bytes: &[u8]) -> Result<(), Unfit> {
+    let mut reader = Bytes::at(bytes, 4);
+    let size = reader.u32_le()? as usize;
+    if size > bytes.len() - 8 {
+        return Err(truncated(bytes.len()));
+    }
+    reader.skip(4)?;
+    let kind: [u8; 4] = reader.array()?;
+    reader.skip(4)?;
+    if &kind == b"VP8X" && reader.u8()? & ANIMATION_FLAG != 0 {
+        return Err(Unfit::new(SkipReason::Animated, "animated WebP"));
+    }
+    Ok(())
+}
