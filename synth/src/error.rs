@@ -20,6 +20,9 @@ pub enum Error {
         /// What is wrong with it and what would be right.
         reason: String,
     },
+    /// The weights of an engine do not fit; every tensor at fault is listed.
+    #[error(transparent)]
+    Weights(#[from] promptfed_nn::Error),
     /// A request asks for something outside the engine's range.
     #[error("image request {index}: {reason}")]
     Request {
@@ -81,5 +84,5 @@ pub enum Error {
     Png(#[from] ::image::ImageError),
     /// The images of a finished job could not be read.
     #[error(transparent)]
-    Data(#[from] promptfed_data::Error),
+    Data(#[from] promptfed_data::DataError),
 }

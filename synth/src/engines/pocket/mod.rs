@@ -1,20 +1,203 @@
-//! `pocket`: a small flow-matching transformer in pixel space, after "Back to Basics: Let Denoising Generative Models
-//! Denoise" (Li and He, 2025), with classifier-free guidance (Ho and Salimans, 2022).
+//! `pocket`: a small flow-matching transformer in pixel space that predicts the clean image, after "Back to Basics: Let
+//! Denoising Generative Models Denoise" (Li and He 2025), with classifier-free guidance (Ho and Salimans 2022).
+//!
+//! `synth/pocket/pocket.py` defines the same network in PyTorch.
+//!
+//! Images are made in groups of a fixed number, the last one filled up, so that every matrix product has the same
+//! shape and an image's bits do not depend on how many others are made beside it. They may differ in the last bits
+//! between processors with different vector units or caches, because the matrix library adds in another order there.
+
+mod cache;
+mod config;
+mod linear;
+mod network;
+mod patches;
+mod sampler;
+mod text;
+mod tokenizer;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::{EngineInfo, Generator, Image, ImageRequest, Result};
+use promptfed_nn::load::Loader;
+use promptfed_nn::noise::standard_normal;
+use promptfed_prompts::ContentHash;
+use rayon::prelude::*;
+
+pub use config::{Config, Prediction, SamplerConfig};
+pub use text::TextFeatures;
+
+use self::cache::PromptCache;
+use self::network::{Conditions, Network};
+use self::sampler::Schedule;
+use self::text::TextEncoder;
+use self::tokenizer::Tokenizer;
+use crate::{EngineInfo, Error, Generator, Image, ImageRequest, Result, Sampler};
+
+/// Changes when the same request would give another image.
+const VERSION: &str = "1";
+
+/// Rows of the largest matrices that a group aims at: enough for full speed, few enough for the caches.
+const GROUP_ROWS: usize = 320;
 
 /// The engine with its weights in memory.
 pub struct Pocket {
     info: EngineInfo,
+    config: Config,
+    tokenizer: Tokenizer,
+    text: TextEncoder,
+    network: Network,
+    cache: PromptCache,
+    /// See [`patches::planar_positions`].
+    positions: Vec<usize>,
+    /// Images made together.
+    group: usize,
+}
+
+/// One image on its way.
+struct Draft {
+    prompt: Arc<TextFeatures>,
+    negative: Arc<TextFeatures>,
+    guidance: f32,
+    /// In patches.
+    noise: Vec<f32>,
 }
 
 impl Pocket {
-    /// Loads `config.json`, `tokenizer.json` and `model.safetensors` from a folder.
+    /// Loads `config.json`, `tokenizer.json` and `model.safetensors` (f16 or f32) from a folder.
+    ///
+    /// # Errors
+    /// A file that is missing or not what it should be; tensors that are missing, unknown or of another shape, all
+    /// in one error.
     pub fn load(dir: &Path) -> Result<Self> {
-        let _ = dir;
-        Err(crate::Error::Spec("not yet".into()))
+        let files = ["config.json", "tokenizer.json", "model.safetensors"].map(|name| dir.join(name));
+        let [config_file, tokenizer_file, weights_file] = &files;
+        let config = Config::read(config_file)?;
+        let tokenizer = Tokenizer::read(tokenizer_file, &config)?;
+        let mut loader = Loader::open(weights_file, &candle_core::Device::Cpu)?;
+        let text = TextEncoder::load(&mut loader, &config)?;
+        let network = Network::load(&mut loader, &config)?;
+        loader.finish()?;
+        let info = EngineInfo {
+            name: "pocket".into(),
+            version: VERSION.into(),
+            weights_hash: hash_files(&files)?,
+            image_size: config.size as u32,
+            defaults: config.defaults(),
+        };
+        let rows = 2 * (config.text_tokens + config.patches());
+        Ok(Self {
+            info,
+            tokenizer,
+            text,
+            network,
+            cache: PromptCache::default(),
+            positions: patches::planar_positions(&config),
+            group: (GROUP_ROWS / rows).clamp(1, 32),
+            config,
+        })
+    }
+
+    /// The configuration of the weights.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The ids the network reads a prompt as, `text_len` of them.
+    pub fn token_ids(&self, prompt: &str) -> Result<Vec<u32>> {
+        self.tokenizer.encode(prompt).map_err(|e| Error::Spec(format!("prompt {prompt:?} cannot be tokenised: {e}")))
+    }
+
+    /// What the image network sees of a prompt.
+    pub fn encode(&self, prompt: &str) -> Result<TextFeatures> {
+        Ok(self.text.encode(&self.token_ids(prompt)?)?)
+    }
+
+    /// One network call: the clean image [3, size, size] that the network sees in the noisy image `z` [3, size, size]
+    /// at time `t`, 0 (noise) to 1 (image).
+    pub fn denoise(&self, z: &[f32], t: f32, prompt: &TextFeatures) -> Result<Vec<f32>> {
+        let conditions = self.network.conditions([prompt].into_iter())?;
+        let x = self.network.denoise(patches::to_patches(z, &self.positions), t, &conditions)?;
+        let mut planar = vec![0.0; x.len()];
+        for (value, i) in x.iter().zip(&self.positions) {
+            planar[*i] = *value;
+        }
+        Ok(planar)
+    }
+
+    /// Makes the image of a request from given noise, [3, size, size] of standard normal values, in place of the noise of
+    /// the request's seed.
+    pub fn generate_from(&mut self, request: &ImageRequest, noise: &[f32]) -> Result<Image> {
+        let draft = self.draft(request, noise)?;
+        let images = self.sample(&self.schedule(request), &[&draft])?;
+        images.into_iter().next().ok_or_else(|| Error::Spec("no image was made".into()))
+    }
+
+    fn draft(&mut self, request: &ImageRequest, noise: &[f32]) -> Result<Draft> {
+        let (text, tokenizer) = (&self.text, &self.tokenizer);
+        let mut encode = |prompt: &str| {
+            self.cache.get_or_encode(prompt, |prompt| -> Result<TextFeatures> {
+                let ids = tokenizer
+                    .encode(prompt)
+                    .map_err(|e| Error::Spec(format!("prompt {prompt:?} cannot be tokenised: {e}")))?;
+                Ok(text.encode(&ids)?)
+            })
+        };
+        Ok(Draft {
+            prompt: encode(&request.prompt)?,
+            negative: encode(&request.negative)?,
+            guidance: request.guidance,
+            noise: patches::to_patches(noise, &self.positions),
+        })
+    }
+
+    fn schedule(&self, request: &ImageRequest) -> Schedule {
+        Schedule {
+            sampler: request.sampler,
+            steps: request.steps,
+            guided: request.guidance != 1.0,
+            interval: self.config.sampler.interval,
+        }
+    }
+
+    /// Samples one group of at most `self.group` images.
+    fn sample(&self, schedule: &Schedule, drafts: &[&Draft]) -> Result<Vec<Image>> {
+        // The group is filled up with its first image: see the module's documentation.
+        let full: Vec<&Draft> = (0..self.group).map(|i| *drafts.get(i).unwrap_or(&drafts[0])).collect();
+        let prompts = || full.iter().map(|d| d.prompt.as_ref());
+        let negatives = full.iter().map(|d| d.negative.as_ref());
+        let alone = self.network.conditions(prompts())?;
+        let both = self.network.conditions(prompts().chain(negatives))?;
+        let guidance: Vec<f32> = full.iter().map(|d| d.guidance).collect();
+        let noise = full.iter().flat_map(|d| d.noise.iter().copied()).collect();
+        let z = schedule.integrate(noise, |z, t, guided| {
+            if guided {
+                self.denoise_guided(z, t, &both, &guidance)
+            } else {
+                Ok(self.network.denoise(z.to_vec(), t, &alone)?)
+            }
+        })?;
+        z.chunks_exact(self.positions.len())
+            .take(drafts.len())
+            .map(|patches| {
+                let values = patches::to_interleaved(patches, &self.positions);
+                Image::new(self.info.image_size, values)
+                    .ok_or_else(|| Error::Spec("the network gave an image of another size".into()))
+            })
+            .collect()
+    }
+
+    /// Prompt and negative prompt in one batch: x = u + guidance (c - u) (Ho and Salimans 2022, eq. 6, with w = guidance - 1).
+    fn denoise_guided(&self, z: &[f32], t: f32, both: &Conditions, guidance: &[f32]) -> Result<Vec<f32>> {
+        let mut x = self.network.denoise([z, z].concat(), t, both)?;
+        let uncond = x.split_off(z.len());
+        let image = self.positions.len();
+        for ((x, u), guidance) in x.chunks_exact_mut(image).zip(uncond.chunks_exact(image)).zip(guidance) {
+            for (c, u) in x.iter_mut().zip(u) {
+                *c = u + guidance * (*c - u);
+            }
+        }
+        Ok(x)
     }
 }
 
@@ -24,7 +207,62 @@ impl Generator for Pocket {
     }
 
     fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
-        let _ = requests;
-        Err(crate::Error::Spec("not yet".into()))
+        for (index, request) in requests.iter().enumerate() {
+            check(request).map_or(Ok(()), |reason| Err(Error::Request { index, reason }))?;
+        }
+        let values = self.positions.len();
+        let drafts = requests
+            .iter()
+            .map(|request| {
+                let noise = standard_normal(*request.seed.as_bytes(), values);
+                self.draft(request, &noise)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let groups = group_alike(requests, self.group);
+        let made = groups
+            .par_iter()
+            .map(|members| {
+                let drafts: Vec<&Draft> = members.iter().map(|i| &drafts[*i]).collect();
+                self.sample(&self.schedule(&requests[members[0]]), &drafts)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut images: Vec<Option<Image>> = requests.iter().map(|_| None).collect();
+        for (i, image) in groups.iter().flatten().zip(made.into_iter().flatten()) {
+            images[*i] = Some(image);
+        }
+        Ok(images.into_iter().flatten().collect())
     }
+}
+
+/// Groups of at most `size` requests that share a schedule, in order of first appearance.
+fn group_alike(requests: &[ImageRequest], size: usize) -> Vec<Vec<usize>> {
+    let kind = |r: &ImageRequest| -> (Sampler, u32, bool) { (r.sampler, r.steps, r.guidance != 1.0) };
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (i, request) in requests.iter().enumerate() {
+        let open = groups.iter_mut().rev().find(|g| kind(&requests[g[0]]) == kind(request));
+        match open {
+            Some(group) if group.len() < size => group.push(i),
+            _ => groups.push(vec![i]),
+        }
+    }
+    groups
+}
+
+/// What is wrong with a request, if anything.
+fn check(request: &ImageRequest) -> Option<String> {
+    if !(1..=1000).contains(&request.steps) {
+        return Some(format!("{} steps; ask for 1 to 1000", request.steps));
+    }
+    if !request.guidance.is_finite() {
+        return Some(format!("guidance {}; ask for a finite number", request.guidance));
+    }
+    None
+}
+
+fn hash_files(files: &[std::path::PathBuf]) -> Result<ContentHash> {
+    let mut hashes = String::new();
+    for file in files {
+        hashes.push_str(&ContentHash::of(&fs_err::read(file)?).to_string());
+    }
+    Ok(ContentHash::of(hashes.as_bytes()))
 }

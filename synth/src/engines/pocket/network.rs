@@ -1,0 +1,137 @@
+//! The image network: noisy patches, a time and a prompt to clean patches.
+
+use candle_core::{Device, Result, Tensor};
+use promptfed_nn::attention::self_attention;
+use promptfed_nn::layer_norm::modulated_layer_norm;
+use promptfed_nn::load::Loader;
+use promptfed_nn::modulation::{bias_gelu, gated_residual};
+
+use super::config::Config;
+use super::linear::Linear;
+use super::text::{EPS, TextFeatures};
+
+/// Sines, and as many cosines, that encode the time.
+const FREQUENCIES: usize = 128;
+
+struct Block {
+    qkv: Linear,
+    proj: Linear,
+    fc1: Linear,
+    fc2: Linear,
+    /// Offsets of this block on the shared modulation, [1, 6 d].
+    ada: Tensor,
+}
+
+pub(super) struct Network {
+    d: usize,
+    heads: usize,
+    patches: usize,
+    patch_values: usize,
+    text_tokens: usize,
+    patch_in: Linear,
+    /// Positions plus the bias of `patch_in`, [patches, d].
+    positions: Tensor,
+    t1: Linear,
+    t2: Linear,
+    ada: Linear,
+    blocks: Vec<Block>,
+    ada_out: Linear,
+    patch_out: Linear,
+}
+
+/// The prompts of one batch.
+pub(super) struct Conditions {
+    /// [batch, d]
+    pooled: Tensor,
+    /// [batch, text_tokens, d]
+    tokens: Tensor,
+}
+
+impl Network {
+    pub(super) fn load(loader: &mut Loader, config: &Config) -> promptfed_nn::Result<Self> {
+        let (d, values) = (config.d, config.patch_values());
+        let patch_in = Linear::load(loader, "patch_in", values, d)?;
+        let positions = loader.tensor("pos", &[config.patches(), d])?.broadcast_add(&patch_in.bias)?;
+        let blocks = (0..config.depth)
+            .map(|i| {
+                let name = |part: &str| format!("blocks.{i}.{part}");
+                Ok(Block {
+                    qkv: Linear::load(loader, &name("qkv"), d, 3 * d)?,
+                    proj: Linear::load(loader, &name("proj"), d, d)?,
+                    fc1: Linear::load(loader, &name("fc1"), d, 4 * d)?,
+                    fc2: Linear::load(loader, &name("fc2"), 4 * d, d)?,
+                    ada: loader.tensor(&name("ada"), &[6, d])?.reshape((1, 6 * d))?,
+                })
+            })
+            .collect::<promptfed_nn::Result<_>>()?;
+        Ok(Self {
+            d,
+            heads: config.heads,
+            patches: config.patches(),
+            patch_values: values,
+            text_tokens: config.text_tokens,
+            patch_in,
+            positions,
+            t1: Linear::load(loader, "t1", 2 * FREQUENCIES, d)?,
+            t2: Linear::load(loader, "t2", d, d)?,
+            ada: Linear::load(loader, "ada", d, 6 * d)?,
+            blocks,
+            ada_out: Linear::load(loader, "ada_out", d, 2 * d)?,
+            patch_out: Linear::load(loader, "patch_out", d, values)?,
+        })
+    }
+
+    /// Puts the features of a batch's prompts side by side.
+    pub(super) fn conditions<'a>(&self, prompts: impl Iterator<Item = &'a TextFeatures>) -> Result<Conditions> {
+        let (mut pooled, mut tokens) = (Vec::new(), Vec::new());
+        for prompt in prompts {
+            pooled.extend_from_slice(&prompt.pooled);
+            tokens.extend_from_slice(&prompt.tokens);
+        }
+        let batch = pooled.len() / self.d;
+        Ok(Conditions {
+            pooled: Tensor::from_vec(pooled, (batch, self.d), &Device::Cpu)?,
+            tokens: Tensor::from_vec(tokens, (batch, self.text_tokens, self.d), &Device::Cpu)?,
+        })
+    }
+
+    /// Predicts the clean patches of a batch at one time.
+    ///
+    /// `z` holds the noisy patches, [batch, patches, patch values]; `t` runs from 0 (noise) to 1 (image).
+    pub(super) fn denoise(&self, z: Vec<f32>, t: f32, conditions: &Conditions) -> Result<Vec<f32>> {
+        let batch = conditions.pooled.dim(0)?;
+        let z = Tensor::from_vec(z, (batch, self.patches, self.patch_values), &Device::Cpu)?;
+        let s = self.time(t)?.broadcast_add(&conditions.pooled)?.silu()?;
+        let shared = self.ada.forward(&s)?;
+        let patches = self.patch_in.product(&z)?.broadcast_add(&self.positions)?;
+        let mut x = Tensor::cat(&[&conditions.tokens, &patches], 1)?;
+        for block in &self.blocks {
+            x = self.block(block, &x, &shared)?;
+        }
+        let out = self.ada_out.forward(&s)?;
+        let (scale, shift) = (out.narrow(1, 0, self.d)?, out.narrow(1, self.d, self.d)?);
+        let patches = x.narrow(1, self.text_tokens, self.patches)?;
+        let x = modulated_layer_norm(&patches, &scale, &shift, EPS)?;
+        self.patch_out.forward(&x)?.flatten_all()?.to_vec1()
+    }
+
+    fn block(&self, block: &Block, x: &Tensor, shared: &Tensor) -> Result<Tensor> {
+        let c = shared.broadcast_add(&block.ada)?;
+        let part = |i: usize| c.narrow(1, i * self.d, self.d)?.contiguous();
+        let normed = modulated_layer_norm(x, &part(0)?, &part(1)?, EPS)?;
+        let attended = self_attention(&block.qkv.product(&normed)?, &block.qkv.bias, self.heads)?;
+        let x = gated_residual(x, &block.proj.product(&attended)?, &block.proj.bias, &part(2)?)?;
+        let normed = modulated_layer_norm(&x, &part(3)?, &part(4)?, EPS)?;
+        let hidden = bias_gelu(&block.fc1.product(&normed)?, &block.fc1.bias)?;
+        gated_residual(&x, &block.fc2.product(&hidden)?, &block.fc2.bias, &part(5)?)
+    }
+
+    /// Embedding of the time: cosines and sines of 1000 t at 128 geometric frequencies, through two layers, [1, d].
+    fn time(&self, t: f32) -> Result<Tensor> {
+        let angle = |i: usize| t * 1000.0 * (-(10_000f32.ln()) * i as f32 / FREQUENCIES as f32).exp();
+        let cosines = (0..FREQUENCIES).map(|i| angle(i).cos());
+        let features: Vec<f32> = cosines.chain((0..FREQUENCIES).map(|i| angle(i).sin())).collect();
+        let features = Tensor::from_vec(features, (1, 2 * FREQUENCIES), &Device::Cpu)?;
+        self.t2.forward(&self.t1.forward(&features)?.silu()?)
+    }
+}

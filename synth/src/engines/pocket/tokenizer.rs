@@ -1,0 +1,39 @@
+//! `tokenizer.json`: prompts to ids.
+
+use std::path::Path;
+
+use super::config::Config;
+use crate::{Error, Result};
+
+pub(super) struct Tokenizer(tokenizers::Tokenizer);
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json` and checks that it gives what the network takes.
+    pub(super) fn read(file: &Path, config: &Config) -> Result<Self> {
+        let fault = |reason: String| Error::Model { file: file.to_owned(), reason };
+        let bytes = fs_err::read(file)?;
+        let tokenizer = tokenizers::Tokenizer::from_bytes(bytes)
+            .map_err(|e| fault(format!("not a tokenizer ({e}); export the weights again")))?;
+        let vocab = tokenizer.get_vocab_size(true);
+        if vocab > config.vocab {
+            return Err(fault(format!(
+                "it has {vocab} entries and the network {}; use the tokenizer of these weights",
+                config.vocab
+            )));
+        }
+        let tokenizer = Self(tokenizer);
+        let length = tokenizer.encode("").map_err(|e| fault(e.to_string()))?.len();
+        if length != config.text_len {
+            return Err(fault(format!(
+                "it gives {length} ids to an empty prompt and the network takes {}; use the tokenizer of these weights",
+                config.text_len
+            )));
+        }
+        Ok(tokenizer)
+    }
+
+    /// The ids of a prompt, cut or padded to the network's length.
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, tokenizers::Error> {
+        Ok(self.0.encode(text, true)?.get_ids().to_vec())
+    }
+}
