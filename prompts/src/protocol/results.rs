@@ -19,6 +19,8 @@ pub struct RoundResults {
     pub engine: EngineSummary,
     /// Images by quality.
     pub images: ImageCounts,
+    /// Images accepted for each class, in the label space's order.
+    pub per_class: Vec<u64>,
     /// The trained model.
     pub model: ModelSummary,
     /// One point for each epoch.
@@ -66,8 +68,11 @@ pub struct PooledPrompts {
 pub struct EngineSummary {
     /// Its name.
     pub name: String,
-    /// Hash of its weights, 64 hexadecimal digits.
-    pub weights_hash: String,
+    /// Version of its arithmetic: another version may make other images of the same seeds.
+    pub version: String,
+    /// Hash of its weights, configuration and tokenizer.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub weights_hash: ContentHash,
     /// Side of its images in pixels.
     pub image_size: u32,
 }

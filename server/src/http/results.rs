@@ -1,0 +1,101 @@
+//! What a finished round hands out.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use promptfed_prompts::protocol::{
+    MODEL_MEDIA_TYPE, RoundId, RoundResults, RoundState, SyntheticSummary,
+};
+
+use super::access::{Member, Round};
+use super::openapi::{Access, Anywhere, OfRound, OfState};
+use super::problem::{Answer, Refusal};
+use crate::state::AppState;
+
+/// Everything needed to judge the round and to make it again.
+#[utoipa::path(get, path = "/v1/rounds/{round_id}/results", tag = "results",
+    security(("admin" = []), ("client" = [])),
+    params(("round_id" = u32, Path, description = "The round.")),
+    responses((status = 200, description = "The results.", body = RoundResults), Access, OfRound, OfState, Anywhere))]
+pub(super) async fn results(
+    _: Member,
+    Round(round): Round,
+    State(state): State<AppState>,
+) -> Answer<Json<RoundResults>> {
+    finished(&state, round).await.map(Json)
+}
+
+/// What the synthetic set's manifest holds, summed up.
+#[utoipa::path(get, path = "/v1/rounds/{round_id}/synthetic", tag = "results",
+    security(("admin" = []), ("client" = [])),
+    params(("round_id" = u32, Path, description = "The round.")),
+    responses((status = 200, description = "The summary.", body = SyntheticSummary),
+        Access, OfRound, OfState, Anywhere))]
+pub(super) async fn synthetic(
+    _: Member,
+    Round(round): Round,
+    State(state): State<AppState>,
+) -> Answer<Json<SyntheticSummary>> {
+    let RoundResults {
+        round_id,
+        engine,
+        images,
+        per_class,
+        ..
+    } = finished(&state, round).await?;
+    Ok(Json(SyntheticSummary {
+        round_id,
+        engine,
+        images,
+        per_class,
+    }))
+}
+
+/// The trained model as a safetensors file.
+#[utoipa::path(get, path = "/v1/rounds/{round_id}/model", tag = "results",
+    security(("admin" = []), ("client" = [])),
+    params(("round_id" = u32, Path, description = "The round.")),
+    responses((status = 200, description = "The weights, configuration in the header.",
+            content_type = "application/octet-stream", body = Vec<u8>),
+        Access, OfRound, OfState, Anywhere))]
+pub(super) async fn model(
+    _: Member,
+    Round(round): Round,
+    State(state): State<AppState>,
+) -> Answer<impl IntoResponse> {
+    finished(&state, round).await?;
+    let file = state.folder.model(round);
+    let bytes = state.store(move |_| Ok(fs_err::read(file)?)).await?;
+    Ok(([(header::CONTENT_TYPE, MODEL_MEDIA_TYPE)], bytes))
+}
+
+async fn finished(state: &AppState, round: RoundId) -> Answer<RoundResults> {
+    let found = state
+        .store(move |store| Ok((store.results(round)?, store.status(round)?)))
+        .await?;
+    match found {
+        (Some(results), _) => Ok(results),
+        (None, None) => Err(Refusal::no_round(round)),
+        (None, Some(status)) => {
+            let (message, remedy) = match &status.state {
+                RoundState::Failed { reason } => (
+                    format!("round {round} failed: {reason}"),
+                    "open a new round",
+                ),
+                RoundState::Cancelled => {
+                    (format!("round {round} was cancelled"), "open a new round")
+                }
+                RoundState::Open => (
+                    format!("round {round} is still open"),
+                    "wait until it is closed and its job is done; its status says how far it is",
+                ),
+                _ => (
+                    format!("the job of round {round} is not done"),
+                    "wait until its status is done",
+                ),
+            };
+            Err(Refusal::wrong_state(message, remedy))
+        }
+    }
+}

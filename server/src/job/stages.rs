@@ -1,0 +1,263 @@
+//! One job from its submissions to its model.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use promptfed_data::{LabelledImages, stratified_split};
+use promptfed_learn::{Classifier, ClassifierConfig, EpochStats, TrainConfig, train};
+use promptfed_prompts::protocol::{
+    CurvePoint, EngineSummary, GuidancePlan, ImageBudget as PlannedImages, ImageCounts,
+    ModelSummary, PooledPrompts, RoundId, RoundResults, RoundSpec, RoundState, Seeds, StageSeconds,
+    SubmittedSet, SynthesisPlan, TrainingPlan, Versions,
+};
+use promptfed_prompts::{ContentHash, LabelSpace, PromptSet, WIRE_VERSION};
+use promptfed_synth::{
+    EngineInfo, Guidance, ImageBudget, JobReport, JobSpec, OutputFormat, PromptSource, Spread,
+};
+
+use super::Worker;
+use crate::data_folder::write_durably;
+use crate::store::Stored;
+use crate::{Error, Result};
+
+impl Worker {
+    /// Works on a round until it is done, fails, or is interrupted; an interrupted round keeps the state it has in the store.
+    pub(super) fn run(&self, round: RoundId, interrupt: &AtomicBool) -> Result<()> {
+        let Some(spec) = self.store.round_spec(round)? else {
+            return Ok(());
+        };
+        let interrupted = || interrupt.load(Ordering::Relaxed);
+        let mut seconds = StageSeconds::default();
+
+        let (submissions, pooled) = timed(&mut seconds.pooling, || {
+            pool(self.store.submissions(round)?, &spec.label_space)
+        })?;
+        let (prompts, pooled_hash) = (pooled.len() as u64, pooled.hash());
+
+        let folder = self.folder.synthetic(round);
+        let (engine, report) = timed(&mut seconds.synthesis, || {
+            let mut engine = self.engines.load(&spec.synthesis.engine)?;
+            let job = synthesis_job(
+                &spec.synthesis,
+                pooled,
+                &spec.label_space,
+                engine.describe(),
+            )?;
+            let mut progress = |progress: &promptfed_synth::JobProgress| {
+                self.report(RoundState::Synthesising {
+                    done: progress.done,
+                    total: progress.total,
+                });
+            };
+            let report =
+                promptfed_synth::run(&mut *engine, &job, &folder, &mut progress, interrupt)?;
+            Ok((engine.describe().clone(), report))
+        })?;
+        if interrupted() || report.cancelled {
+            return Ok(());
+        }
+        if report.accepted == 0 {
+            return Err(Error::NoImages {
+                planned: report.planned,
+            });
+        }
+
+        let size = spec.training.image_size as usize;
+        let images = timed(&mut seconds.loading, || {
+            Ok(promptfed_synth::load_images(&folder, size)?)
+        })?;
+        let per_class = count_classes(&images, spec.label_space.len());
+
+        let trained = timed(&mut seconds.training, || self.train(&spec, &images))?;
+        if interrupted() {
+            return Ok(());
+        }
+        let file = trained.classifier.to_safetensors()?;
+        write_durably(&self.folder.model(round), &file)?;
+
+        let results = RoundResults {
+            round_id: round,
+            prompt_sets: submissions,
+            pooled: PooledPrompts {
+                hash: pooled_hash,
+                prompts,
+            },
+            engine: EngineSummary {
+                name: engine.name,
+                version: engine.version,
+                weights_hash: engine.weights_hash,
+                image_size: engine.image_size,
+            },
+            images: image_counts(&report),
+            per_class,
+            model: ModelSummary {
+                hash: ContentHash::of(&file),
+                bytes: file.len() as u64,
+                path: format!("/v1/rounds/{round}/model"),
+                parameters: trained.classifier.num_parameters() as u64,
+            },
+            validation_accuracy: trained.validation_accuracy,
+            selected_epoch: trained.selected_epoch,
+            curve: trained.curve,
+            seconds,
+            versions: Versions {
+                server: env!("CARGO_PKG_VERSION").to_owned(),
+                wire: WIRE_VERSION,
+            },
+            seeds: Seeds {
+                synthesis: spec.synthesis.seed,
+                training: spec.training.seed,
+            },
+        };
+        self.store.finish(round, &results)
+    }
+
+    fn train(&self, spec: &RoundSpec, images: &LabelledImages) -> Result<Trained> {
+        let plan = &spec.training;
+        self.report(RoundState::Training {
+            epoch: 0,
+            epochs: plan.epochs,
+        });
+        let (kept, held_out) =
+            stratified_split(&images.labels, plan.validation_fraction, plan.seed);
+        let validation = (!held_out.is_empty()).then(|| images.subset(&held_out));
+        let config = ClassifierConfig::new(spec.label_space.len(), images.size)
+            .with_width(plan.width as usize);
+        let mut classifier = Classifier::new(config, plan.seed)?;
+        let mut progress = |stats: &EpochStats| {
+            let epoch = one_based(stats.epoch);
+            self.report(RoundState::Training {
+                epoch,
+                epochs: plan.epochs,
+            });
+        };
+        let report = train(
+            &mut classifier,
+            &images.subset(&kept),
+            validation.as_ref(),
+            &train_config(plan),
+            &mut progress,
+        )?;
+        let curve: Vec<_> = report.curve.iter().map(curve_point).collect();
+        Ok(Trained {
+            validation_accuracy: curve
+                .get(report.selected_epoch)
+                .and_then(|p| p.validation_accuracy),
+            selected_epoch: one_based(report.selected_epoch),
+            curve,
+            classifier,
+        })
+    }
+}
+
+struct Trained {
+    classifier: Classifier,
+    curve: Vec<CurvePoint>,
+    selected_epoch: u32,
+    validation_accuracy: Option<f64>,
+}
+
+fn pool(stored: Vec<Stored>, label_space: &LabelSpace) -> Result<(Vec<SubmittedSet>, PromptSet)> {
+    let mut submitted = Vec::with_capacity(stored.len());
+    let mut sets = Vec::with_capacity(stored.len());
+    for Stored {
+        hash,
+        prompts,
+        wire,
+    } in stored
+    {
+        submitted.push(SubmittedSet {
+            hash,
+            prompts,
+            bytes: wire.len() as u64,
+        });
+        sets.push(PromptSet::from_wire(&wire, label_space)?);
+    }
+    Ok((submitted, PromptSet::merge(&sets)?))
+}
+
+fn synthesis_job(
+    plan: &SynthesisPlan,
+    prompts: PromptSet,
+    label_space: &LabelSpace,
+    engine: &EngineInfo,
+) -> Result<JobSpec> {
+    let source = PromptSource::Set {
+        prompts,
+        label_space: label_space.clone(),
+    };
+    Ok(JobSpec {
+        images: match plan.images {
+            PlannedImages::PerPrompt(images) => ImageBudget::PerPrompt(images),
+            PlannedImages::Total(images) => ImageBudget::Total {
+                images,
+                spread: Spread::ClassBalanced,
+            },
+        },
+        steps: plan.steps,
+        sampler: plan.sampler.parse().map_err(promptfed_synth::Error::Spec)?,
+        guidance: match plan.guidance {
+            GuidancePlan::Fixed(scale) => Guidance::Fixed(scale as f32),
+            GuidancePlan::Uniform { low, high } => Guidance::Uniform {
+                low: low as f32,
+                high: high as f32,
+            },
+        },
+        seed: plan.seed,
+        output: OutputFormat::Folder,
+        ..JobSpec::new(source, &engine.defaults)
+    })
+}
+
+fn train_config(plan: &TrainingPlan) -> TrainConfig {
+    TrainConfig {
+        epochs: plan.epochs as usize,
+        batch_size: plan.batch_size as usize,
+        learning_rate: plan.learning_rate as f32,
+        weight_decay: plan.weight_decay as f32,
+        label_smoothing: plan.label_smoothing as f32,
+        seed: plan.seed,
+        ..TrainConfig::default()
+    }
+}
+
+fn curve_point(stats: &EpochStats) -> CurvePoint {
+    CurvePoint {
+        epoch: one_based(stats.epoch),
+        train_loss: stats.train_loss.into(),
+        train_accuracy: stats.train_accuracy.into(),
+        validation_accuracy: stats.validation_accuracy.map(f64::from),
+    }
+}
+
+fn one_based(epoch: usize) -> u32 {
+    u32::try_from(epoch + 1).unwrap_or(u32::MAX)
+}
+
+fn image_counts(report: &JobReport) -> ImageCounts {
+    ImageCounts {
+        planned: report.planned,
+        accepted: report.accepted,
+        rejected: report.rejected,
+        non_finite: report.non_finite,
+        constant: report.constant,
+        duplicate: report.duplicate,
+    }
+}
+
+fn count_classes(images: &LabelledImages, classes: usize) -> Vec<u64> {
+    let mut counts = vec![0; classes];
+    for label in &images.labels {
+        if let Some(count) = counts.get_mut(*label as usize) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+fn timed<T>(seconds: &mut f64, stage: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    let result = stage();
+    *seconds = start.elapsed().as_secs_f64();
+    result
+}

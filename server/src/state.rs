@@ -1,0 +1,76 @@
+//! What every request handler can reach.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::data_folder::DataFolder;
+use crate::engines::Engines;
+use crate::job::Jobs;
+use crate::store::Store;
+use crate::token::TokenHash;
+use crate::{Error, Result};
+
+/// Requests in work at once; more are turned away.
+const MAX_REQUESTS: usize = 256;
+/// Submissions in memory at once; more wait.
+const MAX_SUBMISSIONS: usize = 4;
+/// Time for one request, reading its body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What every request handler can reach; cloning is cheap.
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+/// The parts of [`AppState`].
+pub struct Shared {
+    store: Arc<Store>,
+    pub(crate) folder: Arc<DataFolder>,
+    pub(crate) engines: Engines,
+    pub(crate) jobs: Jobs,
+    pub(crate) admin: TokenHash,
+    pub(crate) requests: Semaphore,
+    pub(crate) submissions: Semaphore,
+    pub(crate) request_timeout: Duration,
+}
+
+impl AppState {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        folder: Arc<DataFolder>,
+        engines: Engines,
+        jobs: Jobs,
+        admin: TokenHash,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            store,
+            folder,
+            engines,
+            jobs,
+            admin,
+            requests: Semaphore::new(MAX_REQUESTS),
+            submissions: Semaphore::new(MAX_SUBMISSIONS),
+            request_timeout: REQUEST_TIMEOUT,
+        }))
+    }
+
+    /// Does database work away from the threads that serve sockets.
+    pub(crate) async fn store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = Arc::clone(&self.store);
+        let result = tokio::task::spawn_blocking(move || work(&store)).await;
+        result.unwrap_or_else(|panic| Err(Error::Panic(panic.to_string())))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

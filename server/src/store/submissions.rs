@@ -1,0 +1,216 @@
+//! Prompt sets as the clients sent them, with their receipts.
+
+use promptfed_prompts::protocol::{
+    ClientId, RoundId, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
+};
+use promptfed_prompts::{ContentHash, Domain, PromptSet, Template};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::{Store, now};
+use crate::Result;
+
+/// A prompt set that has passed every check on its own.
+pub(crate) struct NewSubmission<'a> {
+    pub(crate) round: RoundId,
+    pub(crate) client: ClientId,
+    /// The set itself.
+    pub(crate) set: &'a PromptSet,
+    /// The bytes it was received as.
+    pub(crate) wire: &'a [u8],
+}
+
+/// What became of a submission.
+#[derive(Debug)]
+pub(crate) enum Submitted {
+    /// It is stored; `closed` says whether it was the last one expected, which closes the round.
+    Answer {
+        answer: SubmissionAnswer,
+        closed: bool,
+    },
+    /// The round, in this state, takes no submissions.
+    WrongState(String),
+    /// It cannot be pooled with another client's submission: this differs.
+    Differs(String),
+    /// There is no such round.
+    NoRound,
+}
+
+/// A stored prompt set.
+pub(crate) struct Stored {
+    pub(crate) hash: ContentHash,
+    pub(crate) prompts: u64,
+    pub(crate) wire: Vec<u8>,
+}
+
+impl Store {
+    /// Stores a client's prompt set, in place of another one of the same client.
+    ///
+    /// The same content again changes nothing, in whatever state the round is: a client that lost the answer can repeat.
+    pub(crate) fn submit(&self, new: &NewSubmission<'_>) -> Result<Submitted> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let round = new.round.get();
+        let sql = "SELECT state, expected_clients FROM rounds WHERE id = ?1";
+        let found = transaction
+            .query_row(sql, [round], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((state, expected)): Option<(String, Option<u32>)> = found else {
+            return Ok(Submitted::NoRound);
+        };
+        let earlier = receipt(&transaction, new.round, new.client)?;
+        let outcome = match earlier {
+            Some(receipt) if receipt.hash == new.set.hash() => {
+                let answer = SubmissionAnswer {
+                    outcome: SubmissionOutcome::Duplicate,
+                    receipt,
+                };
+                return Ok(Submitted::Answer {
+                    answer,
+                    closed: false,
+                });
+            }
+            Some(_) => SubmissionOutcome::Replaced,
+            None => SubmissionOutcome::Stored,
+        };
+        if state != "open" {
+            return Ok(Submitted::WrongState(state));
+        }
+        if let Some(difference) = difference(&transaction, new)? {
+            return Ok(Submitted::Differs(difference));
+        }
+        let received_at = now();
+        insert(&transaction, new, received_at)?;
+        let closed = transaction.execute(
+            "UPDATE rounds SET state = 'queued', closed_at = ?2 WHERE id = ?1
+                AND ?3 <= (SELECT count(*) FROM submissions WHERE round_id = ?1)",
+            params![round, received_at, expected],
+        )? > 0;
+        transaction.commit()?;
+        let receipt = SubmissionReceipt {
+            round_id: new.round,
+            client_id: new.client,
+            hash: new.set.hash(),
+            bytes: new.wire.len() as u64,
+            prompts: new.set.len() as u64,
+            received_at,
+        };
+        Ok(Submitted::Answer {
+            answer: SubmissionAnswer { outcome, receipt },
+            closed,
+        })
+    }
+
+    /// The receipt of a client's prompt set.
+    pub(crate) fn receipt(
+        &self,
+        round: RoundId,
+        client: ClientId,
+    ) -> Result<Option<SubmissionReceipt>> {
+        receipt(&self.lock(), round, client)
+    }
+
+    /// All prompt sets of a round, sorted by content so that their order does not depend on who came first.
+    pub(crate) fn submissions(&self, round: RoundId) -> Result<Vec<Stored>> {
+        let connection = self.lock();
+        let sql = "SELECT hash, prompts, wire FROM submissions WHERE round_id = ?1 ORDER BY hash, client_id";
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([round.get()], |row| {
+            Ok(Stored {
+                hash: ContentHash::from_bytes(row.get(0)?),
+                prompts: row.get(1)?,
+                wire: row.get(2)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+fn receipt(
+    connection: &Connection,
+    round: RoundId,
+    client: ClientId,
+) -> Result<Option<SubmissionReceipt>> {
+    let sql = "SELECT hash, length(wire), prompts, received_at FROM submissions
+        WHERE round_id = ?1 AND client_id = ?2";
+    let receipt = connection.query_row(sql, [round.get(), client.get()], |row| {
+        Ok(SubmissionReceipt {
+            round_id: round,
+            client_id: client,
+            hash: ContentHash::from_bytes(row.get(0)?),
+            bytes: row.get(1)?,
+            prompts: row.get(2)?,
+            received_at: row.get(3)?,
+        })
+    });
+    Ok(receipt.optional()?)
+}
+
+/// What keeps a set from being pooled with those of other clients, by the rules of [`PromptSet::merge`].
+fn difference(connection: &Connection, new: &NewSubmission<'_>) -> Result<Option<String>> {
+    let (round, client) = (new.round.get(), new.client.get());
+    let sql = "SELECT level FROM submissions WHERE round_id = ?1 AND client_id <> ?2 AND level <> ?3 LIMIT 1";
+    let level = new.set.level().as_str();
+    let other: Option<String> = connection
+        .query_row(sql, params![round, client, level], |row| row.get(0))
+        .optional()?;
+    if let Some(other) = other {
+        return Ok(Some(format!(
+            "the level is {level}, that of the others {other}"
+        )));
+    }
+    let sql = "SELECT 1 FROM submission_templates
+        WHERE round_id = ?1 AND domain = ?2 AND client_id <> ?3 AND hash <> ?4 LIMIT 1";
+    let mut statement = connection.prepare(sql)?;
+    for (domain, template) in new.set.templates() {
+        let hash = template_hash(template);
+        if statement.exists(params![round, domain_key(domain), client, hash.as_bytes()])? {
+            let prompts = domain.map_or("prompts without a domain".to_owned(), |d| {
+                format!("domain {d}")
+            });
+            return Ok(Some(format!(
+                "the template for {prompts} is not that of the others"
+            )));
+        }
+    }
+    Ok(None)
+}
+
+fn insert(connection: &Connection, new: &NewSubmission<'_>, received_at: u64) -> Result<()> {
+    let (round, client, set) = (new.round.get(), new.client.get(), new.set);
+    // Takes the templates of a replaced set along (ON DELETE CASCADE).
+    let sql = "DELETE FROM submissions WHERE round_id = ?1 AND client_id = ?2";
+    connection.execute(sql, params![round, client])?;
+    let sql =
+        "INSERT INTO submissions (round_id, client_id, hash, level, prompts, received_at, wire)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let (hash, level) = (set.hash(), set.level().as_str());
+    connection.execute(
+        sql,
+        params![
+            round,
+            client,
+            hash.as_bytes(),
+            level,
+            set.len(),
+            received_at,
+            new.wire
+        ],
+    )?;
+    let sql = "INSERT INTO submission_templates (round_id, client_id, domain, hash) VALUES (?1, ?2, ?3, ?4)";
+    let mut statement = connection.prepare(sql)?;
+    for (domain, template) in set.templates() {
+        let hash = template_hash(template);
+        statement.execute(params![round, client, domain_key(domain), hash.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// A domain is never empty, so the empty text stands for prompts without one.
+fn domain_key(domain: Option<&Domain>) -> &str {
+    domain.map_or("", Domain::as_str)
+}
+
+fn template_hash(template: &Template) -> ContentHash {
+    let (positive, negative) = (template.positive(), template.negative());
+    ContentHash::of(format!("{}:{positive}{negative}", positive.len()).as_bytes())
+}
