@@ -1,5 +1,6 @@
 //! Streaming decoding: in order, on all cores, in bounded memory.
 
+mod encoded;
 mod memory_gate;
 mod sources;
 
@@ -10,6 +11,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use crate::picture::{Unfit, inspect};
 use crate::{DataError, Dataset, DecodeReport, Result, SkipReason, Skipped};
+pub use encoded::read_encoded;
 use memory_gate::MemoryGate;
 use sources::{Encoded, Sources};
 

@@ -1,0 +1,86 @@
+//! Small pictures and folders for tests.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use promptfed_data::{Dataset, ImageSource, Sample};
+
+/// A `width` x `height` picture whose pixels depend on `seed`.
+pub fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        Rgb([x as u8 ^ seed, (y as u8).wrapping_mul(3), seed])
+    })
+    .into()
+}
+
+pub fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+pub fn png(seed: u8) -> Vec<u8> {
+    encode(&picture(6, 5, seed), ImageFormat::Png)
+}
+
+pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    let path = path.as_ref();
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// A data set of one class over files.
+pub fn dataset_of(files: &[PathBuf]) -> Dataset {
+    Dataset {
+        class_names: vec!["thing".to_owned()],
+        domain_names: Vec::new(),
+        samples: files
+            .iter()
+            .map(|file| Sample {
+                label: 0,
+                domain: None,
+                caption: None,
+                source: ImageSource::File(file.clone()),
+            })
+            .collect(),
+        warnings: Vec::new(),
+    }
+}
+
+pub fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// The folder of the real data sets, where there is one.
+pub fn shared_data() -> Option<PathBuf> {
+    let shared = std::env::var_os("PROMPTFED_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        PathBuf::from,
+    );
+    let data = shared.join("data");
+    if !data.is_dir() {
+        println!("skipped: {} is absent", data.display());
+        return None;
+    }
+    Some(data)
+}
+
+/// Class names and file names of the samples.
+pub fn summary(dataset: &Dataset) -> Vec<(String, Option<String>, String)> {
+    dataset
+        .samples
+        .iter()
+        .map(|s| {
+            let ImageSource::File(path) = &s.source else {
+                panic!("not a file")
+            };
+            (
+                dataset.class_names[s.label as usize].clone(),
+                s.domain.map(|d| dataset.domain_names[d as usize].clone()),
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,411 @@
+//! Parquet with the hub's columns, well-formed and not.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use common::{golden, png, write};
+use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+use promptfed_data::{
+    DataError, DatasetWarning, DecodeOptions, OpenOptions, SkipReason, decode, load, open,
+};
+use proptest::prelude::*;
+use tempfile::tempdir;
+
+/// A column's values; `None` is null.
+enum Column {
+    Bytes(Vec<Option<Vec<u8>>>),
+    Long(Vec<Option<i64>>),
+    Int(Vec<i32>),
+}
+
+fn bytes<T: AsRef<[u8]>>(values: &[T]) -> Column {
+    Column::Bytes(values.iter().map(|v| Some(v.as_ref().to_vec())).collect())
+}
+
+/// Writes row groups of columns with an optional `huggingface` metadata.
+fn write_parquet(path: &Path, schema: &str, metadata: Option<&str>, groups: &[Vec<Column>]) {
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let metadata =
+        metadata.map(|json| vec![KeyValue::new("huggingface".to_owned(), json.to_owned())]);
+    let properties = WriterProperties::builder()
+        .set_key_value_metadata(metadata)
+        .build();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
+    for group in groups {
+        let mut group_writer = writer.next_row_group().unwrap();
+        for column in group {
+            let mut writer = group_writer.next_column().unwrap().unwrap();
+            match column {
+                Column::Bytes(values) => {
+                    let levels: Vec<i16> = values.iter().map(|v| i16::from(v.is_some())).collect();
+                    let present: Vec<ByteArray> = values
+                        .iter()
+                        .flatten()
+                        .map(|v| ByteArray::from(v.clone()))
+                        .collect();
+                    writer
+                        .typed::<ByteArrayType>()
+                        .write_batch(&present, Some(&levels), None)
+                        .unwrap();
+                }
+                Column::Long(values) => {
+                    let levels: Vec<i16> = values.iter().map(|v| i16::from(v.is_some())).collect();
+                    let present: Vec<i64> = values.iter().flatten().copied().collect();
+                    writer
+                        .typed::<Int64Type>()
+                        .write_batch(&present, Some(&levels), None)
+                        .unwrap();
+                }
+                Column::Int(values) => {
+                    writer
+                        .typed::<Int32Type>()
+                        .write_batch(values, None, None)
+                        .unwrap();
+                }
+            }
+            writer.close().unwrap();
+        }
+        group_writer.close().unwrap();
+    }
+    writer.close().unwrap();
+}
+
+const TWO_CLASSES: &str =
+    r#"{"info": {"features": {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}}}}"#;
+const BINARY_AND_LONG: &str = "message m { optional binary image; optional int64 label; }";
+
+#[test]
+fn shards_of_the_hub_are_read_in_order() {
+    let dataset = open(&golden().join("hub"), &OpenOptions::default()).unwrap();
+    assert_eq!(dataset.class_names, ["cat", "dog", "owl"]);
+    assert!(dataset.domain_names.is_empty());
+    assert_eq!(dataset.labels(), [0, 1, 0, 1, 0, 1, 0, 1]);
+    let captions: Vec<Option<&str>> = dataset
+        .samples
+        .iter()
+        .map(|s| s.caption.as_deref())
+        .collect();
+    assert_eq!(captions[1], Some("picture 1"));
+    assert_eq!(captions[2], None);
+    let (images, report) = load(&dataset, 4, &DecodeOptions::default()).unwrap();
+    assert!(report.skipped.is_empty());
+    let reds: Vec<u8> = (0..images.len()).map(|i| images.image(i)[0]).collect();
+    assert_eq!(reds, [0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn rows_can_be_read_in_any_order() {
+    let dataset = open(&golden().join("hub"), &OpenOptions::default()).unwrap();
+    for order in [
+        vec![7, 0, 3, 2, 2, 5],
+        vec![1, 4, 6],
+        vec![6, 5, 4, 3, 2, 1, 0],
+    ] {
+        let (images, _) = load(&dataset.subset(&order), 4, &DecodeOptions::default()).unwrap();
+        let reds: Vec<usize> = (0..images.len())
+            .map(|i| images.image(i)[0].into())
+            .collect();
+        assert_eq!(reds, order);
+    }
+}
+
+#[test]
+fn a_missing_shard_is_an_error() {
+    let root = tempdir().unwrap();
+    let shard = "train-00001-of-00002.parquet";
+    std::fs::copy(golden().join("hub").join(shard), root.path().join(shard)).unwrap();
+    let error = open(root.path(), &OpenOptions::default()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("shard 0 of 2 of `train` is missing"),
+        "{error}"
+    );
+    assert_eq!(
+        open(&root.path().join(shard), &OpenOptions::default())
+            .unwrap()
+            .len(),
+        3
+    );
+}
+
+#[test]
+fn strings_domains_and_nulls() {
+    let root = tempdir().unwrap();
+    let path = root.path().join("all.parquet");
+    let text = |values: &[&str]| -> Column {
+        Column::Bytes(
+            values
+                .iter()
+                .map(|v| (!v.is_empty()).then(|| v.as_bytes().to_vec()))
+                .collect(),
+        )
+    };
+    write_parquet(
+        &path,
+        "message m { optional binary image; optional binary label (UTF8); optional binary domain (UTF8); optional binary caption (UTF8); }",
+        None,
+        &[
+            vec![
+                bytes(&[png(0), png(1), png(2)]),
+                text(&["dog", "", "cat"]),
+                text(&["sketch", "photo", ""]),
+                text(&["a dog", "", ""]),
+            ],
+            vec![
+                bytes(&[png(3)]),
+                text(&["cat"]),
+                text(&["photo"]),
+                text(&[""]),
+            ],
+        ],
+    );
+    let dataset = open(&path, &OpenOptions::default()).unwrap();
+    assert_eq!(dataset.class_names, ["cat", "dog"]);
+    assert_eq!(dataset.domain_names, ["photo", "sketch"]);
+    assert_eq!(
+        (dataset.labels(), dataset.domains()),
+        (vec![1, 0], vec![1, 0])
+    );
+    assert_eq!(dataset.samples[0].caption.as_deref(), Some("a dog"));
+    let rows_without = |column: &str| DatasetWarning::RowsWithout {
+        column: column.to_owned(),
+        file: path.clone(),
+        rows: 1,
+    };
+    assert_eq!(
+        dataset.warnings,
+        [rows_without("label"), rows_without("domain")]
+    );
+    let mut first_pixels = Vec::new();
+    decode(&dataset, &DecodeOptions::default(), |_, image| {
+        first_pixels.push(image.pixels[2])
+    })
+    .unwrap();
+    assert_eq!(first_pixels, [0, 3]);
+}
+
+#[test]
+fn labels_without_names_are_named_by_number_and_matched_by_alias() {
+    let root = tempdir().unwrap();
+    let path = root.path().join("ids.parquet");
+    write_parquet(
+        &path,
+        "message m { optional binary img; required int32 label; }",
+        None,
+        &[vec![
+            bytes(&[png(0), png(1), png(2)]),
+            Column::Int(vec![10, 9, 10]),
+        ]],
+    );
+    let dataset = open(&path, &OpenOptions::default()).unwrap();
+    assert_eq!(dataset.class_names, ["9", "10"]);
+    assert_eq!(dataset.labels(), [1, 0, 1]);
+    let options = OpenOptions {
+        class_names: Some(vec![("ten".to_owned(), vec!["10".to_owned()])]),
+        ..OpenOptions::default()
+    };
+    assert_eq!(open(&path, &options).unwrap().labels(), [0, 0]);
+}
+
+#[test]
+fn labels_out_of_range_are_an_error_and_unlabelled_rows_a_warning() {
+    let root = tempdir().unwrap();
+    let path = root.path().join("labels.parquet");
+    let with = |label| {
+        write_parquet(
+            &path,
+            BINARY_AND_LONG,
+            Some(TWO_CLASSES),
+            &[vec![
+                bytes(&[png(0), png(1)]),
+                Column::Long(vec![Some(1), label]),
+            ]],
+        );
+        open(&path, &OpenOptions::default())
+    };
+    for label in [2, -2, i64::MAX, i64::MIN] {
+        let error = with(Some(label)).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("row 1 of row group 0 has label {label}")),
+            "{error}"
+        );
+        assert!(error.contains("labels.parquet"), "{error}");
+    }
+    for label in [None, Some(-1)] {
+        let dataset = with(label).unwrap();
+        assert_eq!(dataset.class_names, ["cat", "dog"]);
+        assert_eq!(dataset.labels(), [1]);
+        assert!(matches!(
+            dataset.warnings[0],
+            DatasetWarning::RowsWithout { rows: 1, .. }
+        ));
+    }
+}
+
+#[test]
+fn missing_columns_and_bad_metadata_are_named() {
+    let root = tempdir().unwrap();
+    let path = root.path().join("x.parquet");
+    let cases = [
+        (
+            "message m { optional binary image; optional int64 klass; }",
+            None,
+            "no column `label`",
+        ),
+        (
+            "message m { optional binary picture; optional int64 label; }",
+            None,
+            "no column `image`",
+        ),
+        (BINARY_AND_LONG, Some("{not json"), "metadata is malformed"),
+        (
+            BINARY_AND_LONG,
+            Some(r#"{"info": {"features": {"label": {"_type": "ClassLabel", "names": 3}}}}"#),
+            "names of `label`",
+        ),
+        (
+            BINARY_AND_LONG,
+            Some(
+                r#"{"info": {"features": {"label": {"_type": "ClassLabel", "names": ["a", "a"]}}}}"#,
+            ),
+            "two classes `a`",
+        ),
+    ];
+    for (schema, metadata, expected) in cases {
+        let group = vec![bytes(&[png(0)]), Column::Long(vec![Some(0)])];
+        write_parquet(&path, schema, metadata, &[group]);
+        let error = open(&path, &OpenOptions::default()).unwrap_err();
+        assert!(matches!(error, DataError::Parquet { .. }));
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    write_parquet(&path, BINARY_AND_LONG, Some(TWO_CLASSES), &[]);
+    assert!(matches!(
+        open(&path, &OpenOptions::default()),
+        Err(DataError::NoSamples { .. })
+    ));
+}
+
+#[test]
+fn shards_that_name_other_classes_are_an_error() {
+    let root = tempdir().unwrap();
+    let group = || vec![vec![bytes(&[png(0)]), Column::Long(vec![Some(0)])]];
+    write_parquet(
+        &root.path().join("a.parquet"),
+        BINARY_AND_LONG,
+        Some(TWO_CLASSES),
+        &group(),
+    );
+    write_parquet(
+        &root.path().join("b.parquet"),
+        BINARY_AND_LONG,
+        None,
+        &group(),
+    );
+    let error = open(root.path(), &OpenOptions::default())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("names other classes"), "{error}");
+}
+
+#[test]
+fn null_and_bad_pictures_are_skipped() {
+    let root = tempdir().unwrap();
+    let path = root.path().join("x.parquet");
+    let pictures = vec![
+        Some(png(0)),
+        None,
+        Some(vec![]),
+        Some(b"<html>".to_vec()),
+        Some(png(4)),
+    ];
+    write_parquet(
+        &path,
+        BINARY_AND_LONG,
+        Some(TWO_CLASSES),
+        &[vec![
+            Column::Bytes(pictures),
+            Column::Long(vec![Some(0); 5]),
+        ]],
+    );
+    let dataset = open(&path, &OpenOptions::default()).unwrap();
+    let mut delivered = Vec::new();
+    let report = decode(&dataset, &DecodeOptions::default(), |i, _| {
+        delivered.push(i)
+    })
+    .unwrap();
+    assert_eq!(delivered, [0, 4]);
+    let reasons: Vec<SkipReason> = report.skipped.iter().map(|s| s.reason).collect();
+    assert_eq!(
+        reasons,
+        [
+            SkipReason::Unreadable,
+            SkipReason::Empty,
+            SkipReason::UnsupportedFormat
+        ]
+    );
+    assert!(
+        report.skipped[1]
+            .source
+            .ends_with("x.parquet (row group 0, row 2)")
+    );
+}
+
+#[test]
+fn splits_of_a_folder_must_be_chosen() {
+    let root = tempdir().unwrap();
+    let group = || vec![vec![bytes(&[png(0)]), Column::Long(vec![Some(0)])]];
+    std::fs::create_dir(root.path().join("data")).unwrap();
+    for name in ["data/train.parquet", "data/test.parquet"] {
+        write_parquet(
+            &root.path().join(name),
+            BINARY_AND_LONG,
+            Some(TWO_CLASSES),
+            &group(),
+        );
+    }
+    let error = open(root.path(), &OpenOptions::default()).unwrap_err();
+    assert!(
+        matches!(error, DataError::SplitNotChosen { ref splits, .. } if splits == &["test", "train"])
+    );
+    let options = OpenOptions {
+        split: Some("test".to_owned()),
+        ..OpenOptions::default()
+    };
+    assert_eq!(open(root.path(), &options).unwrap().len(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Damaged files never panic: they fail with an error that names the file, or lose pictures one by one.
+    #[test]
+    fn damaged_files_never_panic(cut in 0.0..1.2f64, flips in prop::collection::vec((0.0..1.0f64, any::<u8>()), 0..6)) {
+        let shard = golden().join("hub/train-00000-of-00002.parquet");
+        let mut bytes = std::fs::read(shard).unwrap();
+        for (position, value) in flips {
+            let position = (position * bytes.len() as f64) as usize;
+            bytes[position] = value;
+        }
+        let cut = (cut * bytes.len() as f64) as usize;
+        bytes.truncate(cut);
+        let root = tempdir().unwrap();
+        let path = root.path().join("damaged.parquet");
+        write(&path, &bytes);
+        match open(&path, &OpenOptions::default()) {
+            Ok(dataset) => {
+                let report = decode(&dataset, &DecodeOptions::default(), |_, _| {}).unwrap();
+                prop_assert_eq!(report.decoded + report.skipped.len(), dataset.len());
+            }
+            Err(error) => prop_assert!(error.to_string().contains("damaged.parquet"), "{}", error),
+        }
+    }
+}
