@@ -1,1 +1,71 @@
-fn main() {}
+//! The `promptfed` program.
+
+mod commands;
+mod config;
+mod exit;
+mod interrupt;
+mod progress;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use commands::Command;
+use progress::Progress;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+// Training and sampling allocate and free large buffers all the time; the system allocator gives each back to the kernel.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Federated generative learning: clients share text prompts instead of images or weights, a server turns the prompts
+/// into training images and trains one model on them.
+///
+/// Try it: `promptfed demo`. With your own data: `promptfed extract` at each client, `promptfed serve` at the server,
+/// `promptfed compare` to measure what it is worth against federated averaging.
+#[derive(Parser)]
+#[command(version, after_help = exit::HELP, max_term_width = 110)]
+struct Cli {
+    /// TOML file with settings; flags win over it. `promptfed.toml` in the current folder is read without being named
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    config: Option<PathBuf>,
+    /// Print one JSON object on standard output instead of text for people
+    #[arg(long, global = true, help_heading = "Global options")]
+    json: bool,
+    /// No progress bars, no remarks
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command is given beside its own arguments.
+pub(crate) struct Context {
+    /// Whether the result is wanted as JSON.
+    pub(crate) json: bool,
+    /// Where progress is shown.
+    pub(crate) progress: Progress,
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_env("PROMPTFED_LOG").unwrap_or_else(|_| EnvFilter::new("warn")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let root = Cli::command();
+    let result = config::merge(std::env::args_os().collect(), &root)
+        .map_err(|error| error.context(exit::BadInput))
+        .and_then(|args| {
+            let cli = Cli::from_arg_matches(&root.get_matches_from(args))?;
+            let context = Context {
+                json: cli.json,
+                progress: Progress::new(cli.quiet),
+            };
+            cli.command.run(&context)
+        });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}

@@ -37,9 +37,7 @@ mod split;
 mod split_names;
 
 pub use dataset::{Dataset, DatasetWarning, ImageSource, Sample};
-pub use decode::{
-    DecodeLimits, DecodeOptions, DecodedImage, decode, decode_map, read_encoded,
-};
+pub use decode::{DecodeLimits, DecodeOptions, DecodedImage, decode, decode_map, read_encoded};
 pub use error::DataError;
 pub use labelled_images::{LabelledImages, load};
 pub use open::{Layout, OpenOptions, open};

@@ -1,1 +1,21 @@
-//! Under construction.
+//! Honest comparison of ways to learn from a federation: methods x seeds on one partition, every byte counted.
+//!
+//! An [`Experiment`] deals data to clients and runs each [`methods::Method`] once per seed on the same clients with the same
+//! classifier; the [`comparison::Comparison`] it returns is what the table, the JSON and the HTML [`report`] show.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod comparison;
+mod error;
+mod experiment;
+mod federation;
+mod gallery;
+pub mod methods;
+pub mod observer;
+pub mod report;
+mod seeds;
+pub mod summary;
+
+pub use error::{Error, Result};
+pub use experiment::Experiment;
+pub use federation::{FederatedClient, Federation, FederationOptions};

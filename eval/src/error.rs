@@ -1,0 +1,65 @@
+//! What can go wrong in a comparison.
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a comparison ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The data's classes are not those of the label space.
+    #[error("the {role} images have the classes {found:?}, and the label space has {expected:?}; open the data with the label space's class names")]
+    Classes {
+        /// `private` or `test`.
+        role: &'static str,
+        /// The data's classes.
+        found: Vec<String>,
+        /// The label space's classes.
+        expected: Vec<String>,
+    },
+    /// A data set without samples.
+    #[error("there are no {role} images; check the path and the class names")]
+    NoImages {
+        /// `private` or `test`.
+        role: &'static str,
+    },
+    /// A comparison without seeds.
+    #[error("there is no seed; give at least one")]
+    NoSeeds,
+    /// Federated averaging without rounds or epochs.
+    #[error("federated averaging needs at least 1 round and 1 local epoch")]
+    NoRounds,
+    /// The server gave up the round.
+    #[error("the server's round ended as {state}; its data folder holds what was done")]
+    Round {
+        /// The final state with the server's reason.
+        state: String,
+    },
+    /// The report could not be written.
+    #[error("cannot write the report: {0}")]
+    Report(#[from] std::io::Error),
+    /// The report's record could not be serialised.
+    #[error("cannot write the report's JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A gallery image could not be encoded.
+    #[error("cannot encode an image for the report: {0}")]
+    Png(image::ImageError),
+    /// Reading data failed.
+    #[error(transparent)]
+    Data(#[from] promptfed_data::DataError),
+    /// Prompts are wrong.
+    #[error(transparent)]
+    Prompts(#[from] promptfed_prompts::Error),
+    /// Training or testing failed.
+    #[error(transparent)]
+    Learn(#[from] promptfed_learn::Error),
+    /// Extraction or communication failed.
+    #[error(transparent)]
+    Client(#[from] promptfed_client::Error),
+    /// The server failed.
+    #[error(transparent)]
+    Server(#[from] promptfed_server::Error),
+    /// Reading synthetic images failed.
+    #[error(transparent)]
+    Synth(#[from] promptfed_synth::Error),
+}

@@ -1,0 +1,166 @@
+//! Methods x seeds on one data set: runs everything and collects the comparison.
+
+use crate::comparison::{Comparison, MethodResult, SubmittedPrompts};
+use crate::federation::{Federation, FederationOptions};
+use crate::gallery;
+use crate::methods::{Method, RunContext};
+use crate::observer::Observer;
+use crate::{Error, Result};
+use promptfed_data::{Dataset, DecodeOptions, LabelledImages, Partition};
+use promptfed_learn::{ClassifierConfig, TrainConfig};
+use promptfed_prompts::LabelSpace;
+use std::time::Instant;
+
+/// What is compared on what.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    /// Title of the report.
+    pub title: String,
+    /// All clients' private samples; its classes are those of `label_space`, in the same order.
+    pub private: Dataset,
+    /// The test samples, with the same classes.
+    pub test: Dataset,
+    /// The classes.
+    pub label_space: LabelSpace,
+    /// Who holds what.
+    pub partition: Partition,
+    /// Least number of samples of a client.
+    pub min_per_client: usize,
+    /// Share of every client's images held out to select models, in (0, 0.5].
+    pub validation_fraction: f64,
+    /// Side in pixels of the images that classifiers see.
+    pub image_size: usize,
+    /// Channels of the classifier's first stage.
+    pub width: usize,
+    /// The training recipe of all methods.
+    pub training: TrainConfig,
+    /// One run of every method for each seed; at least one.
+    pub seeds: Vec<u64>,
+    /// Limits and strictness of decoding.
+    pub decode: DecodeOptions,
+}
+
+impl Experiment {
+    /// Runs every method with every seed.
+    ///
+    /// # Errors
+    /// If there is no seed, or if the data or a run fails.
+    pub fn run(&self, methods: &[Box<dyn Method>], observer: &dyn Observer) -> Result<Comparison> {
+        let start = Instant::now();
+        let mut results: Vec<MethodResult> = methods
+            .iter()
+            .map(|method| MethodResult {
+                name: method.name().to_owned(),
+                description: method.description(),
+                runs: Vec::with_capacity(self.seeds.len()),
+            })
+            .collect();
+        let mut first: Option<FirstRun> = None;
+        let mut provenance = self.provenance();
+        for (index, &seed) in self.seeds.iter().enumerate() {
+            let reading = observer.begin(&format!("seed {seed}: reading images"), 0);
+            let federation = self.federation(seed)?;
+            drop(reading);
+            let context = RunContext {
+                federation: &federation,
+                classifier: ClassifierConfig::new(self.label_space.len(), self.image_size)
+                    .with_width(self.width),
+                training: &self.training,
+                seed,
+                observer,
+            };
+            let mut prompts = Vec::new();
+            let mut synthetic = None;
+            for (method, result) in methods.iter().zip(&mut results) {
+                let outcome = method.run(&context)?;
+                let run = &outcome.run;
+                if let Some(hash) = run.model_hash {
+                    provenance.push((format!("{} model, seed {seed}", method.name()), hash.to_string()));
+                }
+                for (name, value) in outcome.provenance {
+                    provenance.push((format!("{} {name}, seed {seed}", method.name()), value));
+                }
+                result.runs.push(outcome.run);
+                prompts.extend(outcome.prompts);
+                synthetic = synthetic.or(outcome.synthetic);
+            }
+            if index == 0 {
+                first = Some(FirstRun {
+                    federation,
+                    prompts,
+                    synthetic,
+                });
+            }
+        }
+        let first = first.ok_or(Error::NoSeeds)?;
+        Ok(Comparison {
+            title: self.title.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            settings: self.settings(&first.federation),
+            data: first.federation.summary(),
+            gallery: gallery::cells(&first.federation, first.synthetic.as_ref())?,
+            prompts: first.prompts,
+            methods: results,
+            provenance,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn federation(&self, seed: u64) -> Result<Federation> {
+        Federation::new(
+            &self.private,
+            &self.test,
+            self.label_space.clone(),
+            &FederationOptions {
+                partition: self.partition,
+                min_per_client: self.min_per_client,
+                image_size: self.image_size,
+                validation_fraction: self.validation_fraction,
+                seed,
+                decode: self.decode.clone(),
+            },
+        )
+    }
+
+    fn settings(&self, federation: &Federation) -> Vec<(String, String)> {
+        let training = &self.training;
+        [
+            ("partition", self.partition.to_string()),
+            ("clients", federation.clients.len().to_string()),
+            ("image size", format!("{} px", self.image_size)),
+            ("classifier width", self.width.to_string()),
+            ("batch size", training.batch_size.to_string()),
+            ("peak learning rate", training.learning_rate.to_string()),
+            ("momentum", training.momentum.to_string()),
+            ("weight decay", training.weight_decay.to_string()),
+            ("label smoothing", training.label_smoothing.to_string()),
+            ("augmentation", format!(
+                "flip {}, shift {}",
+                if training.augmentation.flip { "on" } else { "off" },
+                training.augmentation.shift
+            )),
+            ("validation share", self.validation_fraction.to_string()),
+            ("unreadable pictures skipped", federation.skipped.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    fn provenance(&self) -> Vec<(String, String)> {
+        let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
+        vec![
+            ("promptfed version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("seeds".to_owned(), seeds.join(", ")),
+            (
+                format!("label space {}", self.label_space.name()),
+                self.label_space.hash().to_string(),
+            ),
+        ]
+    }
+}
+
+struct FirstRun {
+    federation: Federation,
+    prompts: Vec<SubmittedPrompts>,
+    synthetic: Option<LabelledImages>,
+}

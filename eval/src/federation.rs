@@ -1,0 +1,154 @@
+//! The clients of a comparison with their private images, and the test images.
+
+use crate::comparison::{ClientSummary, DataSummary};
+use crate::{Error, Result, seeds};
+use promptfed_data::{Dataset, DecodeOptions, LabelledImages, Partition, load, partition, stratified_split};
+use promptfed_prompts::{ContentHash, LabelSpace};
+
+/// One client of a federation.
+#[derive(Debug, Clone)]
+pub struct FederatedClient {
+    /// The client's name: its domain where every client is one domain, else `client-3`.
+    pub name: String,
+    /// All of its private samples, not decoded: what prompts are extracted from.
+    pub private: Dataset,
+    /// The part of its images that methods on real images train on.
+    pub train: LabelledImages,
+    /// The part that selects a model.
+    pub validation: LabelledImages,
+}
+
+/// Clients, test images and the classes they share.
+#[derive(Debug, Clone)]
+pub struct Federation {
+    /// The classes.
+    pub label_space: LabelSpace,
+    /// The clients.
+    pub clients: Vec<FederatedClient>,
+    /// Images that results are reported on; nothing is chosen by them.
+    pub test: LabelledImages,
+    /// The partition's text form.
+    pub partition: String,
+    /// Pictures that could not be read, of all clients and the test set.
+    pub skipped: usize,
+}
+
+/// How private samples become clients.
+#[derive(Debug, Clone)]
+pub struct FederationOptions {
+    /// Who holds what.
+    pub partition: Partition,
+    /// Least number of samples of a client, at least 1.
+    pub min_per_client: usize,
+    /// Side in pixels that images are resized to.
+    pub image_size: usize,
+    /// Share of every client's images held out to select models, in (0, 0.5].
+    pub validation_fraction: f64,
+    /// Seed of the partition and the validation split.
+    pub seed: u64,
+    /// Limits and strictness of decoding.
+    pub decode: DecodeOptions,
+}
+
+impl Federation {
+    /// Deals `private` to clients and decodes everything.
+    ///
+    /// # Errors
+    /// If the label space does not fit the data's classes, if the partition is impossible, or if decoding fails.
+    pub fn new(
+        private: &Dataset,
+        test: &Dataset,
+        label_space: LabelSpace,
+        options: &FederationOptions,
+    ) -> Result<Self> {
+        for (role, dataset) in [("private", private), ("test", test)] {
+            let names: Vec<_> = label_space.classes().iter().map(|c| c.name.clone()).collect();
+            if dataset.class_names != names {
+                return Err(Error::Classes {
+                    role,
+                    found: dataset.class_names.clone(),
+                    expected: names,
+                });
+            }
+            if dataset.is_empty() {
+                return Err(Error::NoImages { role });
+            }
+        }
+        let parts = partition(
+            &private.labels(),
+            &private.domains(),
+            &options.partition,
+            options.min_per_client.max(1),
+            seeds::derive(options.seed, "partition"),
+        )?;
+        let mut skipped = 0;
+        let mut clients = Vec::with_capacity(parts.len());
+        for (index, part) in parts.iter().enumerate() {
+            let dataset = private.subset(part);
+            let (images, report) = load(&dataset, options.image_size, &options.decode)?;
+            skipped += report.skipped.len();
+            let (train, validation) = stratified_split(
+                &images.labels,
+                options.validation_fraction,
+                seeds::derive(options.seed, &format!("validation of client {index}")),
+            );
+            let name = match (&options.partition, part.first()) {
+                (Partition::DomainPerClient, Some(&first)) => private.samples[first]
+                    .domain
+                    .map(|d| private.domain_names[d as usize].clone()),
+                _ => None,
+            };
+            clients.push(FederatedClient {
+                name: name.unwrap_or_else(|| format!("client-{index}")),
+                train: images.subset(&train),
+                validation: images.subset(&validation),
+                private: dataset,
+            });
+        }
+        let (test, report) = load(test, options.image_size, &options.decode)?;
+        skipped += report.skipped.len();
+        Ok(Self {
+            label_space,
+            clients,
+            test,
+            partition: options.partition.to_string(),
+            skipped,
+        })
+    }
+
+    /// All clients' training images, and all their validation images.
+    ///
+    /// # Errors
+    /// If there is no client.
+    pub fn pooled(&self) -> Result<(LabelledImages, LabelledImages)> {
+        let all = |pick: fn(&FederatedClient) -> &LabelledImages| {
+            LabelledImages::concat(&self.clients.iter().map(pick).collect::<Vec<_>>())
+        };
+        Ok((all(|c| &c.train)?, all(|c| &c.validation)?))
+    }
+
+    /// Counts and hashes for the report.
+    pub fn summary(&self) -> DataSummary {
+        let classes = self.test.class_names.clone();
+        let clients = self.clients.iter().map(|client| {
+            let mut images_per_class = vec![0; classes.len()];
+            for sample in &client.private.samples {
+                images_per_class[sample.label as usize] += 1;
+            }
+            let parts = [&client.train, &client.validation];
+            let hashes: Vec<u8> = parts.iter().flat_map(|p| *p.hash().as_bytes()).collect();
+            ClientSummary {
+                name: client.name.clone(),
+                images_per_class,
+                hash: ContentHash::of(&hashes),
+            }
+        });
+        DataSummary {
+            clients: clients.collect(),
+            test_images: self.test.len(),
+            test_hash: ContentHash::of(self.test.hash().as_bytes()),
+            partition: self.partition.clone(),
+            classes,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Private images beside synthetic ones, by class and domain.
+
+use crate::comparison::GalleryCell;
+use crate::{Error, Federation, Result};
+use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use promptfed_data::LabelledImages;
+
+/// Images of each kind in one cell.
+const PER_CELL: usize = 4;
+/// More cells than this make a report too heavy to open.
+const MAX_CELLS: usize = 140;
+
+/// A cell for each class and domain, the first ones where there are too many; none without synthetic images.
+pub(crate) fn cells(
+    federation: &Federation,
+    synthetic: Option<&LabelledImages>,
+) -> Result<Vec<GalleryCell>> {
+    let Some(synthetic) = synthetic else {
+        return Ok(Vec::new());
+    };
+    let (private, _) = federation.pooled()?;
+    let domains: Vec<Option<&String>> = if private.domain_names.is_empty() {
+        vec![None]
+    } else {
+        private.domain_names.iter().map(Some).collect()
+    };
+    let mut cells = Vec::new();
+    for (label, class) in private.class_names.iter().enumerate() {
+        for domain in &domains {
+            if cells.len() == MAX_CELLS {
+                return Ok(cells);
+            }
+            cells.push(GalleryCell {
+                class: class.clone(),
+                domain: domain.cloned(),
+                private: pick(&private, label, *domain)?,
+                synthetic: pick(synthetic, label, *domain)?,
+            });
+        }
+    }
+    Ok(cells)
+}
+
+/// Up to [`PER_CELL`] images as PNG files, evenly spread over the set.
+fn pick(images: &LabelledImages, label: usize, domain: Option<&String>) -> Result<Vec<Vec<u8>>> {
+    let wanted = domain.and_then(|name| images.domain_names.iter().position(|d| d == name));
+    // Prompts of the class level carry no domain: their images then stand in every domain's cell.
+    let any_domain = domain.is_none() || images.domain_names.is_empty();
+    let found: Vec<usize> = (0..images.len())
+        .filter(|&i| images.labels[i] as usize == label)
+        .filter(|&i| any_domain || wanted == Some(images.domains[i] as usize))
+        .collect();
+    let step = (found.len() / PER_CELL).max(1);
+    found
+        .into_iter()
+        .step_by(step)
+        .take(PER_CELL)
+        .map(|i| png(images.image(i), images.size as u32))
+        .collect()
+}
+
+fn png(pixels: &[u8], size: u32) -> Result<Vec<u8>> {
+    let mut file = Vec::new();
+    PngEncoder::new(&mut file)
+        .write_image(pixels, size, size, ExtendedColorType::Rgb8)
+        .map_err(Error::Png)?;
+    Ok(file)
+}

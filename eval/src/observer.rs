@@ -1,0 +1,30 @@
+//! How long work tells what it is doing, without knowing who shows it.
+
+/// Receives the tasks of a comparison as they begin.
+pub trait Observer: Sync {
+    /// A task of `total` steps begins; it ends when the returned value is dropped.
+    fn begin(&self, name: &str, total: u64) -> Box<dyn Task>;
+}
+
+/// One task under way.
+pub trait Task: Send {
+    /// `done` of the task's steps are finished.
+    fn set(&self, done: u64);
+    /// A short remark on the latest state, e.g. `loss 1.32`.
+    fn remark(&self, text: &str);
+}
+
+/// Shows nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn begin(&self, _: &str, _: u64) -> Box<dyn Task> {
+        Box::new(Self)
+    }
+}
+
+impl Task for Silent {
+    fn set(&self, _: u64) {}
+    fn remark(&self, _: &str) {}
+}

@@ -1,0 +1,182 @@
+//! Flags that say where data, classes and templates come from.
+
+use crate::exit::BadInput;
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use promptfed_data::{Dataset, DecodeOptions, DecodeReport, Layout, OpenOptions};
+use promptfed_prompts::{LabelSpace, PromptSet, TemplateSet};
+use std::path::{Path, PathBuf};
+
+/// How to read a data set.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct ReadArgs {
+    /// How the data lies on disk
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) layout: LayoutArg,
+    /// Which split to read where several lie there (train, test, ...)
+    #[arg(long)]
+    pub(crate) split: Option<String>,
+    /// Classes: a built-in name (imagenette, imagefruit, imageyellow, imagesquawk, pacs, domainnet10, emoji) or a TOML
+    /// file; without it the classes are those of the data
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) label_space: Option<String>,
+    /// Make the first unreadable picture an error instead of skipping it
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// [`Layout`] on the command line.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LayoutArg {
+    /// Find out
+    Auto,
+    /// CLASS/picture, classes by name or ImageNet wnid
+    ClassFolders,
+    /// DOMAIN/CLASS/picture, as PACS
+    DomainFolders,
+    /// <domain>_<split>.txt lists, as DomainNet
+    DomainnetLists,
+    /// Parquet with the hub's columns: a file or a folder of shards
+    Parquet,
+}
+
+impl From<LayoutArg> for Layout {
+    fn from(arg: LayoutArg) -> Self {
+        match arg {
+            LayoutArg::Auto => Self::Auto,
+            LayoutArg::ClassFolders => Self::ClassFolders,
+            LayoutArg::DomainFolders => Self::DomainFolders,
+            LayoutArg::DomainnetLists => Self::DomainNetLists,
+            LayoutArg::Parquet => Self::Parquet,
+        }
+    }
+}
+
+impl ReadArgs {
+    /// Opens `path` and finds its classes.
+    pub(crate) fn open(&self, path: &Path) -> Result<(Dataset, LabelSpace)> {
+        let label_space = self.label_space.as_deref().map(label_space).transpose()?;
+        let dataset = open(path, self.layout.into(), self.split.clone(), label_space.as_ref())?;
+        let label_space = match label_space {
+            Some(space) => space,
+            None => LabelSpace::from_names("data", dataset.class_names.iter().map(String::as_str))?,
+        };
+        Ok((dataset, label_space))
+    }
+
+    /// Decoding with this strictness.
+    pub(crate) fn decode(&self) -> DecodeOptions {
+        DecodeOptions {
+            strict: self.strict,
+            ..DecodeOptions::default()
+        }
+    }
+}
+
+/// Opens a data set whose labels follow `label_space`, where one is given, and tells what was left out.
+pub(crate) fn open(
+    path: &Path,
+    layout: Layout,
+    split: Option<String>,
+    label_space: Option<&LabelSpace>,
+) -> Result<Dataset> {
+    let class_names = label_space.map(|space| {
+        let aliases = |class: &promptfed_prompts::ClassEntry| {
+            class.aliases.iter().chain(&class.prompt_name).cloned().collect()
+        };
+        space.classes().iter().map(|class| (class.name.clone(), aliases(class))).collect()
+    });
+    let options = OpenOptions {
+        layout,
+        class_names,
+        split,
+    };
+    let dataset = promptfed_data::open(path, &options)?;
+    for warning in &dataset.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if dataset.is_empty() {
+        return Err(anyhow::Error::new(promptfed_data::DataError::Mismatch(format!(
+            "{} holds no image of the label space's classes; check --label-space and --split",
+            path.display()
+        ))));
+    }
+    Ok(dataset)
+}
+
+/// Tells which pictures were skipped: the first few by name, all by count.
+pub(crate) fn tell_skipped(report: &DecodeReport) {
+    const SHOWN: usize = 20;
+    for skipped in report.skipped.iter().take(SHOWN) {
+        eprintln!("warning: skipped {}: {}", skipped.source, skipped.reason);
+    }
+    if report.skipped.len() > SHOWN {
+        eprintln!("warning: {} pictures skipped in all", report.skipped.len());
+    }
+}
+
+/// A built-in label space, or one from a TOML file.
+pub(crate) fn label_space(name: &str) -> Result<LabelSpace> {
+    if LabelSpace::builtin_names().contains(&name) {
+        return Ok(LabelSpace::builtin(name)?);
+    }
+    let text = read_named("label space", name, &LabelSpace::builtin_names())?;
+    LabelSpace::from_toml(&text).with_context(|| name.to_owned())
+}
+
+/// A built-in template set, or one from a TOML file.
+pub(crate) fn template_set(name: &str) -> Result<TemplateSet> {
+    if TemplateSet::builtin_names().contains(&name) {
+        return Ok(TemplateSet::builtin(name)?);
+    }
+    let text = read_named("template set", name, &TemplateSet::builtin_names())?;
+    TemplateSet::from_toml(&text).with_context(|| name.to_owned())
+}
+
+fn read_named(what: &str, name: &str, builtin: &[&str]) -> Result<String> {
+    if !Path::new(name).is_file() {
+        return Err(anyhow::Error::new(BadInput).context(format!(
+            "`{name}` is neither a file nor a built-in {what}; built in are {}",
+            builtin.join(", ")
+        )));
+    }
+    Ok(fs_err::read_to_string(name)?)
+}
+
+/// Reads `prompts.json` with its label space: the one given, else the built-in one that it was made for.
+pub(crate) fn prompt_set(path: &Path, space: Option<&str>) -> Result<(PromptSet, LabelSpace)> {
+    let json = fs_err::read_to_string(path)?;
+    if let Some(name) = space {
+        let space = label_space(name)?;
+        let set = PromptSet::from_json(&json, &space).with_context(|| path.display().to_string())?;
+        return Ok((set, space));
+    }
+    for name in LabelSpace::builtin_names() {
+        let space = LabelSpace::builtin(name)?;
+        match PromptSet::from_json(&json, &space) {
+            Ok(set) => return Ok((set, space)),
+            Err(promptfed_prompts::Error::WrongLabelSpace { .. }) => {}
+            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+    Err(anyhow::Error::new(BadInput).context(format!(
+        "{} was made for classes that are not built in; name them with --label-space FILE",
+        path.display()
+    )))
+}
+
+/// The bundled weights and drawings: `PROMPTFED_ASSETS`, else beside the program or the current folder, else the source tree.
+pub(crate) fn assets() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("PROMPTFED_ASSETS") {
+        return Ok(given.into());
+    }
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("assets")));
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
+    let places = beside.into_iter().chain(["assets".into(), source.into()]);
+    for place in places {
+        if place.join("pocket").is_dir() {
+            return Ok(place);
+        }
+    }
+    bail!("the bundled weights are not beside the program; set PROMPTFED_ASSETS to the repository's assets folder")
+}

@@ -1,0 +1,63 @@
+//! `promptfed evaluate`: a classifier on test images.
+
+use super::data::{self, ReadArgs};
+use crate::Context;
+use anyhow::{Context as _, Result};
+use clap::Args as ClapArgs;
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use promptfed_data::load;
+use promptfed_learn::{Classifier, evaluate};
+use promptfed_prompts::ContentHash;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Test a trained classifier on labelled images: accuracy, macro F1, confusion matrix.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Model file of `promptfed train` or of a round
+    model: PathBuf,
+    /// Folder, list or Parquet file of labelled images
+    data: PathBuf,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
+    let file = fs_err::read(&args.model)?;
+    let model = Classifier::from_safetensors(&file).with_context(|| args.model.display().to_string())?;
+    let (dataset, _) = args.read.open(&args.data)?;
+    let (images, report) = load(&dataset, model.config().image_size, &args.read.decode())?;
+    data::tell_skipped(&report);
+    let evaluation = evaluate(&model, &images)?;
+    if context.json {
+        println!(
+            "{}",
+            json!({
+                "model_hash": ContentHash::of(&file), "data_hash": images.hash().to_hex().as_str(),
+                "images": images.len(), "classes": images.class_names, "evaluation": evaluation,
+            })
+        );
+        return Ok(());
+    }
+    println!(
+        "accuracy {:.1} %, macro F1 {:.3} on {} images",
+        100.0 * evaluation.accuracy,
+        evaluation.macro_f1,
+        images.len()
+    );
+    for (domain, accuracy) in &evaluation.per_domain {
+        println!("  {domain}: {:.1} %", 100.0 * accuracy);
+    }
+    const WIDEST: usize = 20;
+    if images.class_names.len() <= WIDEST {
+        let mut table = Table::new();
+        table.load_preset(UTF8_FULL_CONDENSED);
+        let columns = (0..images.class_names.len()).map(|c| c.to_string());
+        table.set_header(["true \\ predicted".to_owned()].into_iter().chain(columns));
+        for (index, (name, row)) in images.class_names.iter().zip(&evaluation.confusion).enumerate() {
+            table.add_row([format!("{index} {name}")].into_iter().chain(row.iter().map(u64::to_string)));
+        }
+        println!("{table}");
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! The commands, one file each.
+
+mod compare;
+mod data;
+mod demo;
+mod evaluate;
+mod extract;
+mod partition;
+mod register;
+mod round;
+mod serve;
+mod submit;
+mod synth;
+mod text;
+mod train;
+
+use crate::Context;
+use anyhow::Result;
+use clap::Subcommand;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole loop on bundled drawings and compare it with federated averaging
+    Demo(demo::Args),
+    /// Client: turn private images into prompts, and show what would leave the machine
+    Extract(extract::Args),
+    /// Client: send extracted prompts to a server's round
+    Submit(submit::Args),
+    /// Server: accept prompts, synthesise, train, hand out the model
+    Serve(serve::Args),
+    /// Server administration: give a client its token
+    Register(register::Args),
+    /// Rounds of a server: open, watch, close, fetch the results and the model
+    Round(round::Args),
+    /// Turn prompts into a labelled set of training images
+    Synth(synth::Args),
+    /// Train the classifier on labelled images, real or synthetic
+    Train(train::Args),
+    /// Test a trained classifier on labelled images
+    Evaluate(evaluate::Args),
+    /// Deal a data set to clients and show who holds what
+    Partition(partition::Args),
+    /// Compare generative learning with federated averaging and central training on your own data
+    Compare(compare::Args),
+}
+
+impl Command {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
+        match self {
+            Self::Demo(args) => demo::run(args, context),
+            Self::Extract(args) => extract::run(args, context),
+            Self::Submit(args) => submit::run(args, context),
+            Self::Serve(args) => serve::run(args, context),
+            Self::Register(args) => register::run(args, context),
+            Self::Round(args) => round::run(args, context),
+            Self::Synth(args) => synth::run(args, context),
+            Self::Train(args) => train::run(args, context),
+            Self::Evaluate(args) => evaluate::run(args, context),
+            Self::Partition(args) => partition::run(args, context),
+            Self::Compare(args) => compare::run(args, context),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `promptfed train`: images to a classifier.
+
+use super::data::{self, ReadArgs};
+use crate::Context;
+use anyhow::Result;
+use clap::Args as ClapArgs;
+use promptfed_data::{load, stratified_split};
+use promptfed_learn::{Classifier, ClassifierConfig, TrainConfig, train};
+use promptfed_prompts::ContentHash;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Train the residual classifier on labelled images, real or synthetic.
+///
+/// The epoch that is kept is the one that does best on a held-out part of the same images.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Folder, list or Parquet file of labelled images
+    data: PathBuf,
+    #[command(flatten)]
+    read: ReadArgs,
+    /// Where the model goes (safetensors)
+    #[arg(long, value_name = "FILE", default_value = "model.safetensors")]
+    out: PathBuf,
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Passes over the images
+    #[arg(long, default_value_t = 30)]
+    epochs: usize,
+    /// Share of the images held out to select the epoch; 0 keeps the last
+    #[arg(long, default_value_t = 0.1)]
+    validation_fraction: f64,
+    /// Seed of the weights, the order, the augmentation and the held-out part
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// The classifier and how it is trained.
+#[derive(ClapArgs, Clone)]
+pub(crate) struct RecipeArgs {
+    /// Side in pixels that images are resized to
+    #[arg(long, default_value_t = 32)]
+    pub(crate) image_size: usize,
+    /// Channels of the classifier's first stage
+    #[arg(long, default_value_t = 24)]
+    pub(crate) width: usize,
+    /// Images in one training step
+    #[arg(long, default_value_t = 64)]
+    pub(crate) batch_size: usize,
+    /// Peak learning rate
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) learning_rate: f32,
+    /// L2 penalty
+    #[arg(long, default_value_t = 5e-4)]
+    pub(crate) weight_decay: f32,
+    /// Probability spread over all classes in the target
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) label_smoothing: f32,
+}
+
+impl RecipeArgs {
+    /// The classifier for `classes` classes.
+    pub(crate) fn classifier(&self, classes: usize) -> ClassifierConfig {
+        ClassifierConfig::new(classes, self.image_size).with_width(self.width)
+    }
+
+    /// The training settings without epochs and seed.
+    pub(crate) fn training(&self) -> TrainConfig {
+        TrainConfig {
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate,
+            weight_decay: self.weight_decay,
+            label_smoothing: self.label_smoothing,
+            ..TrainConfig::default()
+        }
+    }
+}
+
+pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
+    let (dataset, label_space) = args.read.open(&args.data)?;
+    let (images, report) = load(&dataset, args.recipe.image_size, &args.read.decode())?;
+    data::tell_skipped(&report);
+    let config = TrainConfig {
+        epochs: args.epochs,
+        seed: args.seed,
+        ..args.recipe.training()
+    };
+    let (keep, held_out) = stratified_split(&images.labels, args.validation_fraction, args.seed);
+    let (train_images, validation) = (images.subset(&keep), images.subset(&held_out));
+    let mut model = Classifier::new(args.recipe.classifier(label_space.len()), args.seed)?;
+    let bar = context.progress.bar("training", args.epochs as u64);
+    let validation = (!validation.is_empty()).then_some(&validation);
+    let report = train(&mut model, &train_images, validation, &config, &mut |epoch| {
+        bar.set_position(epoch.epoch as u64 + 1);
+        let accuracy = epoch.validation_accuracy.map_or(String::new(), |a| format!(", validation {:.1} %", 100.0 * a));
+        bar.set_message(format!("loss {:.3}{accuracy}", epoch.train_loss));
+    })?;
+    bar.finish_and_clear();
+    let file = model.to_safetensors()?;
+    fs_err::write(&args.out, &file)?;
+    let kept = &report.curve[report.selected_epoch];
+    let hash = ContentHash::of(&file);
+    if context.json {
+        println!(
+            "{}",
+            json!({
+                "model": args.out, "hash": hash, "parameters": model.num_parameters(), "images": train_images.len(),
+                "data_hash": images.hash().to_hex().as_str(), "seed": args.seed, "selected_epoch": report.selected_epoch,
+                "validation_accuracy": kept.validation_accuracy, "curve": report.curve,
+            })
+        );
+    } else {
+        println!(
+            "{}: {} parameters, {} images, epoch {} of {}{}",
+            args.out.display(),
+            model.num_parameters(),
+            train_images.len(),
+            report.selected_epoch + 1,
+            args.epochs,
+            kept.validation_accuracy.map_or(String::new(), |a| format!(", validation accuracy {:.1} %", 100.0 * a)),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! Settings from a TOML file, placed under the flags of the command line and over the built-in defaults.
+//!
+//! Each table of the file is named after a command and its keys after the command's long flags:
+//!
+//! ```toml
+//! [synth]
+//! steps = 12
+//! guidance = "1.5..3"
+//!
+//! [round.open]
+//! server = "http://127.0.0.1:7878"
+//! ```
+//!
+//! A key becomes the flag of the same name unless the command line already gives that flag, so that there is one
+//! definition, one validation and one help text for each setting.
+
+use anyhow::{Context, Result, bail};
+use clap::{Arg, ArgAction, Command};
+use std::{ffi::OsString, path::Path, path::PathBuf};
+use toml::{Table, Value};
+
+/// File read from the current folder when `--config` is not given.
+pub const DEFAULT_FILE: &str = "promptfed.toml";
+
+/// Returns `args` with the settings of the configuration file inserted behind the subcommand.
+///
+/// # Errors
+/// If the file cannot be read or parsed, or names a command or a flag that does not exist.
+pub fn merge(args: Vec<OsString>, root: &Command) -> Result<Vec<OsString>> {
+    let given = given_file(&args);
+    let file = match &given {
+        Some(path) => path.clone(),
+        None if Path::new(DEFAULT_FILE).is_file() => PathBuf::from(DEFAULT_FILE),
+        None => return Ok(args),
+    };
+    let text = fs_err::read_to_string(&file)?;
+    let mut table: Table = text
+        .parse()
+        .with_context(|| format!("{} is not valid TOML", file.display()))?;
+    check_commands(&table, root, &file)?;
+
+    let (mut command, mut at) = (root, 1);
+    let mut path = String::new();
+    while let Some((index, sub)) = next_subcommand(&args, at, command) {
+        (command, at) = (sub, index + 1);
+        path = format!("{path} {}", sub.get_name());
+        table = match table.remove(sub.get_name()) {
+            Some(Value::Table(inner)) => inner,
+            _ => return Ok(args),
+        };
+    }
+    if at == 1 {
+        return Ok(args);
+    }
+    let mut inserted = Vec::new();
+    for (key, value) in &table {
+        let Some(arg) = command.get_arguments().find(|a| a.get_long() == Some(key)) else {
+            if command.find_subcommand(key).is_some() {
+                continue;
+            }
+            bail!(
+                "{} sets `{key}` for `promptfed{path}`, which has no such flag; `promptfed{path} --help` lists them",
+                file.display()
+            );
+        };
+        if !is_given(&args, key) {
+            inserted.extend(as_flags(arg, key, value).with_context(|| {
+                format!("{}: `{key}` of `promptfed{path}`", file.display())
+            })?);
+        }
+    }
+    let mut merged = args;
+    merged.splice(at..at, inserted);
+    Ok(merged)
+}
+
+fn given_file(args: &[OsString]) -> Option<PathBuf> {
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if arg == "--config" {
+            return args.next().map(PathBuf::from);
+        }
+        if let Some(path) = arg.to_str().and_then(|a| a.strip_prefix("--config=")) {
+            return Some(PathBuf::from(path));
+        }
+    }
+    None
+}
+
+fn check_commands(table: &Table, root: &Command, file: &Path) -> Result<()> {
+    for (name, value) in table {
+        if root.find_subcommand(name).is_none() || !value.is_table() {
+            let known: Vec<_> = root.get_subcommands().map(Command::get_name).collect();
+            bail!(
+                "{} has `{name}` at its top, where only the tables of commands may stand: {}",
+                file.display(),
+                known.join(", ")
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The first argument from `from` on that names a subcommand of `command`.
+fn next_subcommand<'a>(
+    args: &[OsString],
+    from: usize,
+    command: &'a Command,
+) -> Option<(usize, &'a Command)> {
+    let mut index = from;
+    while let Some(arg) = args.get(index) {
+        let text = arg.to_str()?;
+        if text == "--config" {
+            index += 2;
+        } else if text.starts_with('-') {
+            index += 1;
+        } else {
+            return command.find_subcommand(text).map(|sub| (index, sub));
+        }
+    }
+    None
+}
+
+fn is_given(args: &[OsString], key: &str) -> bool {
+    let flag = format!("--{key}");
+    args.iter().filter_map(|a| a.to_str()).any(|a| {
+        a.strip_prefix(&flag)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    })
+}
+
+fn as_flags(arg: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>> {
+    if matches!(arg.get_action(), ArgAction::SetTrue) {
+        return match value {
+            Value::Boolean(true) => Ok(vec![format!("--{key}").into()]),
+            Value::Boolean(false) => Ok(Vec::new()),
+            other => bail!("is a switch: give true or false, not {other}"),
+        };
+    }
+    let one = |value: &Value| -> Result<OsString> {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => value.to_string(),
+            other => bail!("cannot take {other}"),
+        };
+        Ok(format!("--{key}={text}").into())
+    };
+    match value {
+        Value::Array(values) => values.iter().map(one).collect(),
+        value => Ok(vec![one(value)?]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn root() -> Command {
+        Command::new("promptfed")
+            .arg(Arg::new("config").long("config").global(true))
+            .subcommand(
+                Command::new("synth")
+                    .arg(Arg::new("steps").long("steps"))
+                    .arg(Arg::new("seed").long("seed").action(ArgAction::Append))
+                    .arg(
+                        Arg::new("json")
+                            .long("json")
+                            .action(ArgAction::SetTrue),
+                    ),
+            )
+            .subcommand(
+                Command::new("round").subcommand(
+                    Command::new("open").arg(Arg::new("server").long("server")),
+                ),
+            )
+    }
+
+    fn merged(toml: &str, args: &[&str]) -> Result<Vec<String>> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        fs_err::write(&file, toml).unwrap();
+        let mut all: Vec<OsString> = vec!["promptfed".into(), "--config".into(), file.into()];
+        all.extend(args.iter().map(OsString::from));
+        let out = merge(all, &root())?;
+        Ok(out[3..].iter().map(|a| a.to_str().unwrap().to_owned()).collect())
+    }
+
+    #[test]
+    fn file_fills_in_and_flags_win() {
+        let toml = "[synth]\nsteps = 8\nseed = [1, 2]\njson = true";
+        assert_eq!(
+            merged(toml, &["synth"]).unwrap(),
+            ["synth", "--json", "--seed=1", "--seed=2", "--steps=8"]
+        );
+        assert_eq!(
+            merged(toml, &["synth", "--steps", "3", "--seed=9"]).unwrap(),
+            ["synth", "--json", "--steps", "3", "--seed=9"]
+        );
+    }
+
+    #[test]
+    fn nested_commands_have_nested_tables() {
+        let toml = "[round.open]\nserver = \"http://x\"";
+        assert_eq!(
+            merged(toml, &["round", "open"]).unwrap(),
+            ["round", "open", "--server=http://x"]
+        );
+        assert_eq!(merged(toml, &["synth"]).unwrap(), ["synth"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (toml, part) in [
+            ("[synth]\nstep = 8", "`step`"),
+            ("[sinth]\nsteps = 8", "`sinth`"),
+            ("steps = 8", "`steps`"),
+            ("[synth]\njson = 3", "switch"),
+            ("[synth", "not valid TOML"),
+        ] {
+            let error = merged(toml, &["synth"]).unwrap_err();
+            assert!(format!("{error:#}").contains(part), "{toml}: {error:#}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Exit codes, and how an error is told.
+
+use crate::interrupt::Interrupted;
+use std::fmt;
+use std::process::ExitCode;
+
+/// The part of the help that documents the exit codes.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0    success
+  1    the work failed: a file could not be read or written, training diverged, ...
+  2    the command line is wrong
+  3    the input is wrong: data, prompts, label space or configuration file
+  4    the server could not be reached or refused
+  130  interrupted
+
+Environment:
+  PROMPTFED_LOG     what is logged to standard error, e.g. info or promptfed_server=debug (default: warn)
+  PROMPTFED_ASSETS  folder with the bundled weights and drawings
+
+Every flag can stand in promptfed.toml: [synth] steps = 8 is promptfed synth --steps 8.";
+
+/// Marks an error as the fault of the input.
+#[derive(Debug)]
+pub(crate) struct BadInput;
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bad input")
+    }
+}
+
+/// Prints `error` in one line on standard error and returns its exit code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        // Library errors that already end with their cause's words are not told twice.
+        let told = parts.last().is_some_and(|last| last.ends_with(&text));
+        if !told && text != BadInput.to_string() {
+            parts.push(text);
+        }
+    }
+    eprintln!("error: {}", parts.join(": "));
+    ExitCode::from(code(error))
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref::<BadInput>().is_some() {
+        return 3;
+    }
+    if error.downcast_ref::<Interrupted>().is_some() {
+        return 130;
+    }
+    for cause in error.chain() {
+        if cause.is::<promptfed_prompts::Error>() || cause.is::<promptfed_data::DataError>() {
+            return 3;
+        }
+        if let Some(error) = cause.downcast_ref::<promptfed_client::Error>() {
+            return if error.is_remote() { 4 } else { 3 };
+        }
+    }
+    1
+}
