@@ -1,0 +1,110 @@
+//! What can go wrong between a client and its server.
+
+use std::time::Duration;
+
+use promptfed_prompts::ContentHash;
+use promptfed_prompts::protocol::{InvalidMessage, Problem, RoundId, RoundState};
+
+/// Why a request to a server had no good end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The server's address is not one.
+    #[error("{url:?} is no server address; write it like http://127.0.0.1:8080")]
+    Address {
+        /// The text given.
+        url: String,
+    },
+    /// A message is out of range and was not sent.
+    #[error(transparent)]
+    Invalid(#[from] InvalidMessage),
+    /// The server refused; its problem document says why and what to do.
+    #[error("{method} {url}: {problem}")]
+    Refused {
+        /// The request's method.
+        method: &'static str,
+        /// The request's address.
+        url: String,
+        /// The server's words.
+        problem: Problem,
+    },
+    /// No answer came, in any attempt.
+    #[error(
+        "{method} {url}: no answer in {attempts} attempts ({reason}); check that the server runs and can be reached"
+    )]
+    Unreachable {
+        /// The request's method.
+        method: &'static str,
+        /// The request's address.
+        url: String,
+        /// Requests made.
+        attempts: u32,
+        /// What happened the last time.
+        reason: String,
+    },
+    /// An answer came that is none of this protocol.
+    #[error(
+        "{method} {url}: the answer cannot be read ({reason}); client and server must be of matching versions"
+    )]
+    Answer {
+        /// The request's method.
+        method: &'static str,
+        /// The request's address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The receipt is for other content than was sent.
+    #[error(
+        "the receipt is for {received} and {sent} was sent; do not rely on it and submit again"
+    )]
+    Receipt {
+        /// Hash of what was sent.
+        sent: ContentHash,
+        /// Hash on the receipt.
+        received: ContentHash,
+    },
+    /// The model's bytes are not those that the results name.
+    #[error("the model has hash {received} and the results name {expected}; download it again")]
+    Model {
+        /// Hash in the results.
+        expected: ContentHash,
+        /// Hash of what came.
+        received: ContentHash,
+    },
+    /// The round ended without results.
+    #[error("round {round} ended without results: {}; open a new round", reason(.state))]
+    RoundEnded {
+        /// The round.
+        round: RoundId,
+        /// Its final state.
+        state: RoundState,
+    },
+    /// The round was not done in the time allowed.
+    #[error("round {round} is not done after {} s: it is {}; wait longer", waited.as_secs(), .state.name())]
+    StillWorking {
+        /// The round.
+        round: RoundId,
+        /// How long was waited.
+        waited: Duration,
+        /// Its last state.
+        state: RoundState,
+    },
+}
+
+impl RequestError {
+    /// The server's problem document, when it refused.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Refused { problem, .. } => Some(problem),
+            _ => None,
+        }
+    }
+}
+
+fn reason(state: &RoundState) -> String {
+    match state {
+        RoundState::Failed { reason } => format!("it failed, {reason}"),
+        other => format!("it is {}", other.name()),
+    }
+}

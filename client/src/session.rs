@@ -1,0 +1,364 @@
+//! Requests under one token, with retries, and the ledger of what they cost.
+
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use promptfed_prompts::ContentHash;
+use promptfed_prompts::ledger::{Direction, Ledger, PayloadKind};
+use promptfed_prompts::protocol::{
+    Health, MAX_MESSAGE_BYTES, Problem, ProblemCode, RoundId, RoundResults, RoundSpec, RoundState,
+    RoundStatus, SyntheticSummary,
+};
+use serde::de::DeserializeOwned;
+use ureq::http::Uri;
+use ureq::{Agent, SendBody, http};
+
+use crate::request_error::RequestError;
+use crate::transport::{SocketBytes, metered_agent};
+
+/// Largest model that is downloaded, in bytes.
+const MAX_MODEL_BYTES: u64 = 4 << 30;
+
+/// How requests are repeated. Only those are that do no harm when the server gets them twice.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPolicy {
+    /// Requests made before giving up, at least 1. 6 by default.
+    pub attempts: u32,
+    /// Pause before the second request; each later pause is twice as long. 100 ms by default.
+    pub first_pause: Duration,
+    /// The longest pause. 5 s by default.
+    pub longest_pause: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts: 6,
+            first_pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A caller's connection to a server: its token, its sockets, its ledger. Threads can share it.
+pub struct Session {
+    agent: Agent,
+    base: String,
+    authorization: String,
+    caller: String,
+    retry: RetryPolicy,
+    bodies: Mutex<Ledger>,
+    sockets: Arc<SocketBytes>,
+}
+
+/// One request.
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    /// Content type, kind and bytes of the body.
+    pub(crate) body: Option<(&'a str, PayloadKind, &'a [u8])>,
+    /// What a good answer's body counts as.
+    pub(crate) answer: PayloadKind,
+    /// Whether the server may get it twice.
+    pub(crate) repeatable: bool,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn get(path: String, answer: PayloadKind) -> Self {
+        Self {
+            method: "GET",
+            path,
+            body: None,
+            answer,
+            repeatable: true,
+        }
+    }
+}
+
+impl Session {
+    /// Prepares a session; the first request connects. `caller` is the name in the ledger.
+    ///
+    /// Over plain http the token can be read on the way: use https, or a network that is trusted.
+    pub(crate) fn new(
+        url: &str,
+        caller: impl Into<String>,
+        token: &str,
+        retry: RetryPolicy,
+    ) -> Result<Self, RequestError> {
+        let uri = url.parse::<Uri>().ok();
+        let scheme = uri.as_ref().and_then(Uri::scheme_str);
+        if !matches!(scheme, Some("http" | "https")) {
+            return Err(RequestError::Address {
+                url: url.to_owned(),
+            });
+        }
+        let sockets = Arc::new(SocketBytes::default());
+        Ok(Self {
+            agent: metered_agent(Arc::clone(&sockets)),
+            base: url.trim_end_matches('/').to_owned(),
+            authorization: format!("Bearer {token}"),
+            caller: caller.into(),
+            retry,
+            bodies: Mutex::default(),
+            sockets,
+        })
+    }
+
+    /// Whether the server answers and works.
+    ///
+    /// # Errors
+    /// As every request: [`RequestError`] tells.
+    pub fn health(&self) -> Result<Health, RequestError> {
+        self.message(&Call::get("/health".to_owned(), PayloadKind::Control))
+    }
+
+    /// All rounds, the newest first.
+    ///
+    /// # Errors
+    /// As every request: [`RequestError`] tells.
+    pub fn rounds(&self) -> Result<Vec<RoundStatus>, RequestError> {
+        self.message(&Call::get("/v1/rounds".to_owned(), PayloadKind::Control))
+    }
+
+    /// What a round is to do, with its label space.
+    ///
+    /// # Errors
+    /// As every request: [`RequestError`] tells.
+    pub fn round(&self, round: RoundId) -> Result<RoundSpec, RequestError> {
+        self.message(&Call::get(
+            format!("/v1/rounds/{round}"),
+            PayloadKind::RoundSpec,
+        ))
+    }
+
+    /// Where a round stands.
+    ///
+    /// # Errors
+    /// As every request: [`RequestError`] tells.
+    pub fn status(&self, round: RoundId) -> Result<RoundStatus, RequestError> {
+        self.message(&Call::get(
+            format!("/v1/rounds/{round}/status"),
+            PayloadKind::Control,
+        ))
+    }
+
+    /// Asks until a round is done, at first often, then every two seconds. `progress` sees every status and can stop
+    /// the waiting, which then ends as [`RequestError::StillWorking`].
+    ///
+    /// # Errors
+    /// [`RequestError::RoundEnded`] when the round failed or was cancelled, [`RequestError::StillWorking`] after `limit`.
+    pub fn wait(
+        &self,
+        round: RoundId,
+        limit: Option<Duration>,
+        progress: &mut dyn FnMut(&RoundStatus) -> ControlFlow<()>,
+    ) -> Result<RoundStatus, RequestError> {
+        let start = Instant::now();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let status = self.status(round)?;
+            let flow = progress(&status);
+            if status.state == RoundState::Done {
+                return Ok(status);
+            }
+            if status.state.is_final() {
+                return Err(RequestError::RoundEnded {
+                    round,
+                    state: status.state,
+                });
+            }
+            let waited = start.elapsed();
+            if flow.is_break() || limit.is_some_and(|limit| waited >= limit) {
+                return Err(RequestError::StillWorking {
+                    round,
+                    waited,
+                    state: status.state,
+                });
+            }
+            sleep(pause);
+            pause = (pause * 3 / 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// What a finished round hands back.
+    ///
+    /// # Errors
+    /// As every request: [`RequestError`] tells.
+    pub fn results(&self, round: RoundId) -> Result<RoundResults, RequestError> {
+        self.message(&Call::get(
+            format!("/v1/rounds/{round}/results"),
+            PayloadKind::Control,
+        ))
+    }
+
+    /// What the synthetic set of a finished round holds.
+    ///
+    /// # Errors
+    /// As every request: [`RequestError`] tells.
+    pub fn synthetic(&self, round: RoundId) -> Result<SyntheticSummary, RequestError> {
+        self.message(&Call::get(
+            format!("/v1/rounds/{round}/synthetic"),
+            PayloadKind::Control,
+        ))
+    }
+
+    /// Downloads the model that the results name, as a safetensors file, and checks its hash.
+    ///
+    /// # Errors
+    /// [`RequestError::Model`] when other bytes came.
+    pub fn model(&self, results: &RoundResults) -> Result<Vec<u8>, RequestError> {
+        let path = format!("/v1/rounds/{}/model", results.round_id);
+        let bytes = self.send(&Call::get(path, PayloadKind::Model))?;
+        let (expected, received) = (results.model.hash, ContentHash::of(&bytes));
+        if expected == received {
+            Ok(bytes)
+        } else {
+            Err(RequestError::Model { expected, received })
+        }
+    }
+
+    /// The bytes that crossed so far. Bodies are counted by kind; all other bytes on the sockets are HTTP framing, so that
+    /// the totals are those of the sockets.
+    pub fn ledger(&self) -> Ledger {
+        let mut ledger = self.bodies().clone();
+        for (direction, socket) in [
+            (Direction::Up, self.sockets.up()),
+            (Direction::Down, self.sockets.down()),
+        ] {
+            let framing = socket.saturating_sub(ledger.total(direction));
+            ledger.record(&self.caller, direction, PayloadKind::HttpFraming, framing);
+        }
+        ledger
+    }
+
+    /// The meter on this session's sockets.
+    pub fn socket_bytes(&self) -> &SocketBytes {
+        &self.sockets
+    }
+
+    /// Sends a request and reads its answer as a JSON message.
+    pub(crate) fn message<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, RequestError> {
+        let bytes = self.send(call)?;
+        serde_json::from_slice(&bytes).map_err(|error| RequestError::Answer {
+            method: call.method,
+            url: self.url(call),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Sends a request, again if need be, and returns the body of a good answer.
+    pub(crate) fn send(&self, call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+        let mut pause = self.retry.first_pause;
+        for attempt in 1.. {
+            let last = attempt >= self.retry.attempts;
+            let error = match self.attempt(call) {
+                Ok((status, body)) if (200..300).contains(&status) => return Ok(body),
+                Ok((status, body)) => {
+                    let problem = read_problem(status, &body);
+                    // The server turned the request away before it did anything.
+                    let untouched = problem.code == ProblemCode::Busy;
+                    let passing =
+                        untouched || (call.repeatable && (status >= 500 || status == 408));
+                    let url = self.url(call);
+                    let error = RequestError::Refused {
+                        method: call.method,
+                        url,
+                        problem,
+                    };
+                    if !passing {
+                        return Err(error);
+                    }
+                    error
+                }
+                Err(error) => {
+                    let error = RequestError::Unreachable {
+                        method: call.method,
+                        url: self.url(call),
+                        attempts: attempt,
+                        reason: error.to_string(),
+                    };
+                    if !call.repeatable {
+                        return Err(error);
+                    }
+                    error
+                }
+            };
+            if last {
+                return Err(error);
+            }
+            sleep(pause);
+            pause = (pause * 2).min(self.retry.longest_pause);
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    /// Makes one request; body bytes enter the ledger as they cross, whatever the end.
+    fn attempt(&self, call: &Call<'_>) -> Result<(u16, Vec<u8>), ureq::Error> {
+        let request = http::Request::builder()
+            .method(call.method)
+            .uri(self.url(call))
+            .header(http::header::AUTHORIZATION, &self.authorization);
+        let mut response = match call.body {
+            None => self.agent.run(request.body(())?)?,
+            Some((media_type, kind, bytes)) => {
+                let mut rest = bytes;
+                let request = request
+                    .header(http::header::CONTENT_TYPE, media_type)
+                    .header(http::header::CONTENT_LENGTH, bytes.len())
+                    .body(SendBody::from_reader(&mut rest))?;
+                let result = self.agent.run(request);
+                let sent = bytes.len() - rest.len();
+                self.bodies()
+                    .record(&self.caller, Direction::Up, kind, sent as u64);
+                result?
+            }
+        };
+        let status = response.status().as_u16();
+        let good = response.status().is_success();
+        let kind = if good {
+            call.answer
+        } else {
+            PayloadKind::Control
+        };
+        let limit = match kind {
+            PayloadKind::Model => MAX_MODEL_BYTES,
+            _ => 8 * MAX_MESSAGE_BYTES as u64,
+        };
+        let mut body = Vec::new();
+        let result = response
+            .body_mut()
+            .with_config()
+            .limit(limit)
+            .reader()
+            .read_to_end(&mut body);
+        self.bodies()
+            .record(&self.caller, Direction::Down, kind, body.len() as u64);
+        result?;
+        Ok((status, body))
+    }
+
+    fn url(&self, call: &Call<'_>) -> String {
+        format!("{}{}", self.base, call.path)
+    }
+
+    fn bodies(&self) -> MutexGuard<'_, Ledger> {
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The server's problem document, or one in its place when something else answered.
+fn read_problem(status: u16, body: &[u8]) -> Problem {
+    serde_json::from_slice(body).unwrap_or_else(|_| Problem {
+        status,
+        code: ProblemCode::Unknown,
+        message: String::from_utf8_lossy(body)
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect(),
+        remedy: "check that the address is that of a promptfed server".to_owned(),
+    })
+}

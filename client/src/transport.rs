@@ -1,0 +1,112 @@
+//! The socket with a meter on it: every byte that crosses, in both directions.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::config::Config;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
+};
+
+/// Bytes that crossed the sockets of one agent.
+#[derive(Debug, Default)]
+pub struct SocketBytes {
+    up: AtomicU64,
+    down: AtomicU64,
+}
+
+impl SocketBytes {
+    /// Bytes sent: request lines, headers, bodies, and with https all of TLS.
+    pub fn up(&self) -> u64 {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// Bytes received.
+    pub fn down(&self) -> u64 {
+        self.down.load(Ordering::Relaxed)
+    }
+}
+
+/// An HTTP agent whose sockets are metered. It follows no redirects, uses no proxy, and treats no status as an error.
+pub(crate) fn metered_agent(bytes: Arc<SocketBytes>) -> Agent {
+    let config = Config::builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .user_agent(concat!("promptfed/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .timeout_recv_response(Some(Duration::from_secs(90)))
+        .timeout_per_read(Some(Duration::from_secs(60)))
+        .timeout_per_write(Some(Duration::from_secs(60)))
+        .build();
+    // The meter stands below TLS, so that it sees what the network sees.
+    let connector =
+        ().chain(TcpConnector::default())
+            .chain(Meter(bytes))
+            .chain(RustlsConnector::default());
+    Agent::with_parts(config, connector, DefaultResolver::default())
+}
+
+#[derive(Debug)]
+struct Meter(Arc<SocketBytes>);
+
+impl<In: Transport> Connector<In> for Meter {
+    type Out = Metered<In>;
+
+    fn connect(
+        &self,
+        _: &ConnectionDetails<'_>,
+        socket: Option<In>,
+    ) -> Result<Option<Metered<In>>, ureq::Error> {
+        Ok(socket.map(|socket| Metered {
+            socket,
+            bytes: Arc::clone(&self.0),
+        }))
+    }
+}
+
+struct Metered<S> {
+    socket: S,
+    bytes: Arc<SocketBytes>,
+}
+
+impl<S> fmt::Debug for Metered<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes.fmt(f)
+    }
+}
+
+impl<S: Transport> Transport for Metered<S> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.socket.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.socket.transmit_output(amount, timeout)?;
+        self.bytes.up.fetch_add(amount as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let before = self.socket.buffers().input().len();
+        let progress = self.socket.await_input(timeout)?;
+        let after = self.socket.buffers().input().len();
+        self.bytes
+            .down
+            .fetch_add(after.saturating_sub(before) as u64, Ordering::Relaxed);
+        Ok(progress)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.socket.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.socket.is_tls()
+    }
+}
