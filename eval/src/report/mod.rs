@@ -1,0 +1,25 @@
+//! The report of a comparison: one HTML file that opens offline, and the same numbers as JSON.
+
+mod confusion;
+mod data;
+mod domains;
+mod format;
+mod gallery;
+mod headline;
+mod page;
+mod plots;
+mod prompts;
+mod provenance;
+mod table;
+mod write;
+
+pub use write::{ReportFiles, write};
+
+use crate::comparison::Comparison;
+
+/// The report as one HTML document: style, figures and images are inside it, it loads nothing and runs no script.
+///
+/// All texts of the comparison are escaped. Equal comparisons give equal documents.
+pub fn render(comparison: &Comparison) -> String {
+    page::page(comparison).into_string()
+}

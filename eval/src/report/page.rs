@@ -1,0 +1,103 @@
+//! The page: head, headline, and the sections in their order.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{confusion, data, domains, gallery, headline, plots, prompts, provenance, table};
+use crate::comparison::Comparison;
+
+/// Nothing may be fetched and nothing may run, whatever the texts inside say.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
+const STYLE: &str = include_str!("style.css");
+
+struct Section {
+    id: &'static str,
+    title: &'static str,
+    body: Markup,
+}
+
+pub(super) fn page(comparison: &Comparison) -> Markup {
+    let summary = comparison.summary();
+    let section = |id, title, body| Section { id, title, body };
+    let sections = [
+        section("results", "Results", table::results(comparison, &summary)),
+        section(
+            "cost",
+            "Accuracy against bytes",
+            html! {
+                (plots::accuracy_by_bytes(comparison))
+                (table::bytes_by_kind(&summary))
+            },
+        ),
+        section(
+            "curves",
+            "Learning curves",
+            plots::learning_curves(comparison),
+        ),
+        section(
+            "confusion",
+            "Confusion matrices",
+            confusion::matrices(comparison),
+        ),
+        section(
+            "domains",
+            "Accuracy by domain",
+            domains::by_domain(comparison),
+        ),
+        section(
+            "prompts",
+            "The prompts that crossed the wire",
+            prompts::submissions(comparison),
+        ),
+        section(
+            "gallery",
+            "Private beside synthetic",
+            gallery::gallery(comparison),
+        ),
+        section("data", "Who holds what", data::holdings(comparison)),
+        section(
+            "provenance",
+            "Provenance",
+            provenance::provenance(comparison),
+        ),
+    ];
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content={ "promptfed " (comparison.version) };
+                title { (comparison.title) " \u{b7} promptfed" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    p.kicker { "promptfed \u{b7} comparison of methods" }
+                    h1 { (comparison.title) }
+                    (headline::headline(comparison, &summary))
+                    (headline::facts(comparison))
+                    nav aria-label="Sections" {
+                        @for section in &sections { a href={ "#" (section.id) } { (section.title) } }
+                    }
+                }
+                main {
+                    @for section in &sections {
+                        section id=(section.id) aria-labelledby={ (section.id) "-title" } {
+                            h2 id={ (section.id) "-title" } { (section.title) }
+                            (section.body)
+                        }
+                    }
+                }
+                footer {
+                    p {
+                        "Written by promptfed " (comparison.version) ". This file is complete in itself: it loads nothing and "
+                        "runs nothing. The JSON file beside it holds the same numbers."
+                    }
+                }
+            }
+        }
+    }
+}

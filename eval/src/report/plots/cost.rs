@@ -1,0 +1,134 @@
+//! Test accuracy against the bytes that crossed: one point per seed, and the way there where it is known.
+
+use maud::{Markup, html};
+
+use super::axis::Axis;
+use super::frame::{Frame, px};
+use super::marks::{key, line, marker};
+use crate::comparison::{Comparison, MethodRun};
+use crate::report::format::{self, bytes_tick, percent, plural};
+use crate::report::headline::Role;
+
+const WIDTH: f64 = 760.0;
+const HEIGHT: f64 = 430.0;
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = 730.0;
+const TOP: f64 = 34.0;
+const BOTTOM: f64 = HEIGHT - 52.0;
+/// Width of the lane for runs without bytes, which have no place on a logarithmic axis.
+const LANE: f64 = 44.0;
+/// The break between that lane and the axis.
+const BREAK: f64 = 26.0;
+
+pub(in crate::report) fn accuracy_by_bytes(comparison: &Comparison) -> Markup {
+    let runs = || {
+        comparison
+            .methods
+            .iter()
+            .flat_map(|m| &m.runs)
+            .filter(|r| r.evaluation.accuracy.is_finite())
+    };
+    let steps = || {
+        runs()
+            .flat_map(|run| &run.accuracy_by_bytes)
+            .filter(|(bytes, a)| *bytes > 0 && a.is_finite())
+    };
+    let costs: Vec<u64> = runs()
+        .map(MethodRun::bytes)
+        .chain(steps().map(|s| s.0))
+        .filter(|b| *b > 0)
+        .collect();
+    let (Some(low), Some(high)) = (costs.iter().min(), costs.iter().max()) else {
+        return html! { p.note { "No run with a measured accuracy sent any bytes, so there is nothing to plot." } };
+    };
+    let best = runs()
+        .map(|r| r.evaluation.accuracy)
+        .chain(steps().map(|s| s.1))
+        .fold(0.0, f64::max);
+    let lane = runs().any(|run| run.bytes() == 0);
+    let left = if lane { LEFT + LANE + BREAK } else { LEFT };
+    let frame = Frame {
+        width: WIDTH,
+        height: HEIGHT,
+        x: Axis::decades(*low as f64, *high as f64, left, RIGHT),
+        y: Axis::from_zero(best, BOTTOM, TOP),
+        y_labels_end: LEFT - 8.0,
+        x_title: "bytes both ways, all clients (logarithmic axis)",
+        y_title: "test accuracy",
+        x_label: &bytes_tick,
+        y_label: &|share| format!("{:.0}\u{a0}%", share * 100.0),
+    };
+    let unmeasured = comparison.methods.iter().flat_map(|m| &m.runs).count() - runs().count();
+    html! {
+        figure {
+            (key(comparison.methods.iter().enumerate().map(|(i, m)| (i, m.name.as_str()))))
+            div.scroll { (frame.draw("Test accuracy against bytes", &inside(comparison, &frame, lane))) }
+            figcaption {
+                "A point is the finished model of one seed. A line is the accuracy on the way there, which is shown "
+                "and never used to choose a model. Further left is cheaper, further up is better."
+                @if lane {
+                    " Runs that sent nothing stand in the lane \u{201c}0\u{a0}B\u{201d} left of the break: a "
+                    "logarithmic axis has no zero."
+                }
+                @if unmeasured > 0 {
+                    " Not drawn, having no finite accuracy: " (plural(unmeasured, "run", "runs")) "."
+                }
+            }
+        }
+    }
+}
+
+fn inside(comparison: &Comparison, frame: &Frame<'_>, lane: bool) -> Markup {
+    let zero = LEFT + LANE / 2.0;
+    let place = |bytes: u64| {
+        if bytes == 0 {
+            zero
+        } else {
+            frame.x.position(bytes as f64)
+        }
+    };
+    html! {
+        @if lane { (empty_lane(frame, zero)) }
+        @for method in comparison.methods.iter().filter(|m| Role::of(&m.name) == Role::Floor) {
+            @let level = method.accuracy().mean;
+            @if level.is_finite() {
+                @let y = px(frame.y.position(level));
+                line.level x1=(px(LEFT)) x2=(px(RIGHT)) y1=(y) y2=(y) {}
+                text.tick.end x=(px(RIGHT)) y=(y) dy="-0.5em" { (method.name) " " (percent(level)) }
+            }
+        }
+        @for (i, method) in comparison.methods.iter().enumerate() {
+            @for run in &method.runs {
+                @let steps = run.accuracy_by_bytes.iter().filter(|(bytes, _)| *bytes > 0);
+                (line(i, steps.map(|(bytes, accuracy)| (place(*bytes), frame.y.position(*accuracy)))))
+            }
+        }
+        @for (i, method) in comparison.methods.iter().enumerate() {
+            @for run in method.runs.iter().filter(|run| run.evaluation.accuracy.is_finite()) {
+                @let title = format!(
+                    "{}, seed {}: {} with {}",
+                    method.name, run.seed, percent(run.evaluation.accuracy), format::bytes(run.bytes()),
+                );
+                (marker(i, place(run.bytes()), frame.y.position(run.evaluation.accuracy), &title))
+            }
+        }
+    }
+}
+
+fn empty_lane(frame: &Frame<'_>, zero: f64) -> Markup {
+    let right = LEFT + LANE;
+    let (bottom, top) = (frame.y.start(), frame.y.end());
+    html! {
+        rect.lane x=(px(LEFT)) y=(px(top)) width=(px(LANE)) height=(px(bottom - top)) {}
+        @for value in frame.y.ticks() {
+            @let y = px(frame.y.position(value));
+            line.grid x1=(px(LEFT)) x2=(px(right)) y1=(y) y2=(y) {}
+        }
+        line.axis x1=(px(LEFT)) x2=(px(right)) y1=(px(bottom)) y2=(px(bottom)) {}
+        text.tick.middle x=(px(zero)) y=(px(bottom + 20.0)) { "0\u{a0}B" }
+        // Two strokes across the axis where it is broken.
+        @for x in [right + 8.0, right + 14.0] {
+            line.axis x1=(px(x - 2.0)) x2=(px(x + 4.0)) y1=(px(bottom + 6.0)) y2=(px(bottom - 6.0)) {}
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The results by method: accuracy, macro F1, bytes and time, and the bytes by kind.
+
+use maud::{Markup, html};
+use promptfed_prompts::ledger::{Direction, PayloadKind};
+
+use super::format::{self, percent_spread};
+use super::plots::swatch;
+use crate::comparison::{Comparison, Spread};
+use crate::summary::MethodSummary;
+
+pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Markup {
+    html! {
+        div.scroll {
+            table.results {
+                caption {
+                    "Mean and sample standard deviation over seeds, on the test set. Bytes are those of a whole run, "
+                    "counted where they crossed: up is client to server, down is server to client."
+                }
+                thead {
+                    tr {
+                        th scope="col" rowspan="2" { "Method" }
+                        th.n scope="col" rowspan="2" { "Accuracy" }
+                        th.n scope="col" rowspan="2" { "Macro F1" }
+                        th.group scope="colgroup" colspan="2" { "Per client, mean" }
+                        th.group scope="colgroup" colspan="2" { "All clients" }
+                        th.n scope="col" rowspan="2" { "Wall time" }
+                    }
+                    tr {
+                        @for _ in 0..2 {
+                            th.n scope="col" { "up" }
+                            th.n scope="col" { "down" }
+                        }
+                    }
+                }
+                tbody {
+                    @for (i, row) in summary.iter().enumerate() {
+                        tr {
+                            th scope="row" {
+                                (swatch(i)) " " (row.name)
+                                @if let Some(method) = comparison.methods.get(i) { p.note { (method.description) } }
+                            }
+                            td.n.strong { (share(row.accuracy_mean, row.accuracy_std, row.runs)) }
+                            td.n { (share(row.macro_f1, row.macro_f1_std, row.runs)) }
+                            td.n { (bytes(row.bytes_up_per_client, row.runs)) }
+                            td.n { (bytes(row.bytes_down_per_client, row.runs)) }
+                            td.n { (bytes(row.bytes_up, row.runs)) }
+                            td.n { (bytes(row.bytes_down, row.runs)) }
+                            td.n { (format::figure(row.seconds, &format::seconds(row.seconds))) }
+                        }
+                    }
+                    @if summary.is_empty() { tr { td colspan="8" { "No method was run." } } }
+                }
+            }
+        }
+    }
+}
+
+/// The bytes of all clients by direction and kind; kinds that no method sent have no column.
+pub(super) fn bytes_by_kind(summary: &[MethodSummary]) -> Markup {
+    let sent = |kind: PayloadKind| {
+        summary
+            .iter()
+            .any(|row| row.bytes_by_kind.iter().any(|k| k.kind == kind))
+    };
+    let kinds: Vec<_> = PayloadKind::ALL
+        .into_iter()
+        .filter(|kind| sent(*kind))
+        .collect();
+    let total = |row: &MethodSummary, direction| match direction {
+        Direction::Up => row.bytes_up,
+        Direction::Down => row.bytes_down,
+    };
+    html! {
+        h3 { "Bytes by kind" }
+        @if kinds.is_empty() {
+            p.note { "No bytes crossed in any run." }
+        } @else {
+            div.scroll {
+                table.kinds {
+                    caption {
+                        "All clients together, mean over seeds. Framing is what HTTP adds around the bodies: "
+                        "request lines and headers."
+                    }
+                    thead {
+                        tr {
+                            th scope="col" { "Method" }
+                            th scope="col" { "Way" }
+                            @for kind in &kinds { th.n scope="col" { (kind.to_string()) } }
+                            th.n scope="col" { "Total" }
+                        }
+                    }
+                    @for (i, row) in summary.iter().enumerate().filter(|(_, row)| row.bytes() > 0) {
+                        tbody {
+                            @for (n, direction) in [Direction::Up, Direction::Down].into_iter().enumerate() {
+                                tr {
+                                    @if n == 0 {
+                                        th scope="rowgroup" rowspan="2" { (swatch(i)) " " (row.name) }
+                                    }
+                                    th scope="row" { (direction.to_string()) }
+                                    @for kind in &kinds {
+                                        @let sent = row.bytes_of(direction, *kind);
+                                        td.n.zero[sent == 0] { (bytes(sent, row.runs)) }
+                                    }
+                                    td.n.strong { (bytes(total(row, direction), row.runs)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @let silent: Vec<_> = summary.iter().filter(|r| r.bytes() == 0).map(|r| r.name.as_str()).collect();
+            @if !silent.is_empty() { p.note { "No bytes crossed for " (silent.join(", ")) "." } }
+        }
+    }
+}
+
+fn share(mean: f64, std: f64, runs: usize) -> Markup {
+    format::figure(mean, &percent_spread(Spread { mean, std }, runs))
+}
+
+fn bytes(bytes: u64, runs: usize) -> Markup {
+    html! {
+        @if runs == 0 { (format::NONE) }
+        @else { (format::byte_figure(bytes)) }
+    }
+}

@@ -1,0 +1,128 @@
+//! One row of figures per method: means over seeds, the bytes of all clients and of one.
+
+use std::collections::BTreeSet;
+
+use promptfed_prompts::ledger::{Direction, PayloadKind};
+use serde::Serialize;
+
+use crate::comparison::{Comparison, MethodResult, MethodRun};
+
+/// One method's figures over its seeds. Bytes are means over seeds, rounded to whole bytes; a method without runs
+/// has a NaN accuracy (`null` in JSON) and no bytes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MethodSummary {
+    /// The method's short name.
+    pub name: String,
+    /// How many seeds were run.
+    pub runs: usize,
+    /// Mean test accuracy, in [0, 1].
+    pub accuracy_mean: f64,
+    /// Sample standard deviation of the accuracy over seeds.
+    pub accuracy_std: f64,
+    /// Mean macro F1, in [0, 1].
+    pub macro_f1: f64,
+    /// Sample standard deviation of macro F1 over seeds.
+    pub macro_f1_std: f64,
+    /// Bytes from all clients to the server.
+    pub bytes_up: u64,
+    /// Bytes from the server to all clients.
+    pub bytes_down: u64,
+    /// Mean over clients of the bytes from one client to the server.
+    pub bytes_up_per_client: u64,
+    /// Mean over clients of the bytes from the server to one client.
+    pub bytes_down_per_client: u64,
+    /// Bytes of all clients by direction and kind; kinds that never crossed are left out.
+    pub bytes_by_kind: Vec<KindBytes>,
+    /// Mean wall time in seconds.
+    pub seconds: f64,
+}
+
+/// The bytes of one direction and kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct KindBytes {
+    /// Which way.
+    pub direction: Direction,
+    /// What.
+    pub kind: PayloadKind,
+    /// Mean over seeds, all clients together.
+    pub bytes: u64,
+}
+
+impl MethodSummary {
+    /// Bytes of all clients, both ways.
+    pub fn bytes(&self) -> u64 {
+        self.bytes_up.saturating_add(self.bytes_down)
+    }
+
+    /// Bytes of all clients of one direction and kind.
+    pub fn bytes_of(&self, direction: Direction, kind: PayloadKind) -> u64 {
+        let found = self
+            .bytes_by_kind
+            .iter()
+            .find(|k| k.direction == direction && k.kind == kind);
+        found.map_or(0, |k| k.bytes)
+    }
+}
+
+impl MethodRun {
+    /// Bytes of all clients, both ways.
+    pub fn bytes(&self) -> u64 {
+        self.ledger
+            .total(Direction::Up)
+            .saturating_add(self.ledger.total(Direction::Down))
+    }
+}
+
+impl Comparison {
+    /// One row of figures per method, in the order of the methods.
+    pub fn summary(&self) -> Vec<MethodSummary> {
+        self.methods
+            .iter()
+            .map(|method| self.summarise(method))
+            .collect()
+    }
+
+    fn summarise(&self, method: &MethodResult) -> MethodSummary {
+        let clients = self.client_count(method).max(1) as f64;
+        let mean = |of: &dyn Fn(&MethodRun) -> u64| mean_bytes(&method.runs, of);
+        let up = mean(&|run| run.ledger.total(Direction::Up));
+        let down = mean(&|run| run.ledger.total(Direction::Down));
+        let by_kind = [Direction::Up, Direction::Down]
+            .into_iter()
+            .flat_map(|direction| {
+                PayloadKind::ALL.map(|kind| KindBytes {
+                    direction,
+                    kind,
+                    bytes: mean(&|run| run.ledger.total_of_kind(direction, kind)).round() as u64,
+                })
+            });
+        MethodSummary {
+            name: method.name.clone(),
+            runs: method.runs.len(),
+            accuracy_mean: method.accuracy().mean,
+            accuracy_std: method.accuracy().std,
+            macro_f1: method.macro_f1().mean,
+            macro_f1_std: method.macro_f1().std,
+            bytes_up: up.round() as u64,
+            bytes_down: down.round() as u64,
+            bytes_up_per_client: (up / clients).round() as u64,
+            bytes_down_per_client: (down / clients).round() as u64,
+            bytes_by_kind: by_kind.filter(|k| k.bytes > 0).collect(),
+            seconds: method.seconds().mean,
+        }
+    }
+
+    /// Clients that hold data or exchanged bytes; a client that stayed silent counts.
+    fn client_count(&self, method: &MethodResult) -> usize {
+        let holding = self.data.clients.iter().map(|client| client.name.as_str());
+        let speaking = method.runs.iter().flat_map(|run| run.ledger.clients());
+        holding.chain(speaking).collect::<BTreeSet<_>>().len()
+    }
+}
+
+fn mean_bytes(runs: &[MethodRun], of: &dyn Fn(&MethodRun) -> u64) -> f64 {
+    if runs.is_empty() {
+        return 0.0;
+    }
+    runs.iter().map(|run| of(run) as f64).sum::<f64>() / runs.len() as f64
+}

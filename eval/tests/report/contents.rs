@@ -1,0 +1,145 @@
+use promptfed_eval::report::render;
+
+use crate::{assert_sound, attributes, sample, section};
+
+#[test]
+fn every_section_is_there_and_can_be_reached() {
+    let html = render(&sample::comparison());
+    assert_sound(&html);
+    let ids = [
+        "results",
+        "cost",
+        "curves",
+        "confusion",
+        "domains",
+        "prompts",
+        "gallery",
+        "data",
+        "provenance",
+    ];
+    for id in ids {
+        assert!(html.contains(&format!("href=\"#{id}\"")), "{id}");
+        assert!(section(&html, id).len() > 400, "{id}");
+    }
+    assert_eq!(
+        section(&html, "curves")
+            .matches("<svg class=\"plot\"")
+            .count(),
+        3 * 2,
+        "three methods train"
+    );
+    assert_eq!(section(&html, "confusion").matches("<table").count(), 4);
+    assert_eq!(
+        section(&html, "gallery").matches("<img").count(),
+        10 * 7 * 6
+    );
+    assert_eq!(section(&html, "prompts").matches("<details").count(), 7);
+}
+
+#[test]
+fn the_table_holds_the_numbers_of_the_record() {
+    let comparison = sample::comparison();
+    let html = render(&comparison);
+    let results = section(&html, "results");
+    let shown: Vec<f64> = attributes(results, "value")
+        .iter()
+        .map(|v| v.parse().unwrap())
+        .collect();
+    let expected: Vec<f64> = comparison
+        .summary()
+        .iter()
+        .flat_map(|row| {
+            let bytes = [
+                row.bytes_up_per_client,
+                row.bytes_down_per_client,
+                row.bytes_up,
+                row.bytes_down,
+            ];
+            let shares = [row.accuracy_mean, row.macro_f1];
+            shares
+                .into_iter()
+                .chain(bytes.map(|b| b as f64))
+                .chain([row.seconds])
+        })
+        .collect();
+    assert_eq!(shown, expected);
+    let provenance = section(&html, "provenance");
+    for run in comparison.methods.iter().flat_map(|m| &m.runs) {
+        assert!(
+            attributes(provenance, "value").contains(&run.evaluation.accuracy.to_string().as_str())
+        );
+        if let Some(hash) = run.model_hash {
+            assert!(provenance.contains(&hash.to_string()));
+        }
+    }
+    for client in &comparison.data.clients {
+        assert!(provenance.contains(&client.hash.to_string()));
+    }
+}
+
+#[test]
+fn the_summary_adds_up() {
+    let comparison = sample::comparison();
+    for row in comparison.summary() {
+        let by_kind: u64 = row.bytes_by_kind.iter().map(|k| k.bytes).sum();
+        assert_eq!(by_kind, row.bytes(), "{}", row.name);
+    }
+    let fedavg = &comparison.summary()[1];
+    assert_eq!(
+        (fedavg.bytes_up, fedavg.bytes_up_per_client),
+        (7 * 30 * 1_130_212, 30 * 1_130_212)
+    );
+}
+
+#[test]
+fn a_lost_comparison_is_reported_as_lost() {
+    let html = render(&sample::comparison()).replace('\u{a0}', " ");
+    let headline = html
+        .split("<p class=\"headline\">")
+        .nth(1)
+        .unwrap()
+        .split("</p>")
+        .next()
+        .unwrap();
+    assert!(
+        headline.starts_with(
+            "fgl reaches 47.8 ± 1.4 % test accuracy with 37.7 kB on the wire; fedavg reaches"
+        ),
+        "{headline}"
+    );
+    assert!(
+        headline.contains("fgl is 7.7 points worse (more than the spread over seeds)"),
+        "{headline}"
+    );
+    assert!(
+        headline.ends_with("sends 13,000 times fewer bytes."),
+        "{headline}"
+    );
+    assert!(html.contains("fedavg has not finished its first round"));
+}
+
+#[test]
+fn private_images_are_named_as_such() {
+    let html = render(&sample::comparison());
+    let gallery = section(&html, "gallery");
+    let alts = attributes(gallery, "alt");
+    assert_eq!(alts[0], "private image 1 of animal face, noto");
+    assert_eq!(
+        alts.iter()
+            .filter(|alt| alt.starts_with("private image"))
+            .count(),
+        10 * 7 * 3
+    );
+    assert_eq!(
+        alts.iter()
+            .filter(|alt| alt.starts_with("synthetic image"))
+            .count(),
+        10 * 7 * 3
+    );
+    assert!(gallery.contains("never crossed the wire"));
+}
+
+#[test]
+fn equal_records_give_equal_documents() {
+    assert_eq!(render(&sample::comparison()), render(&sample::comparison()));
+}
