@@ -1,1 +1,52 @@
-//! Under construction.
+//! The client of federated generative learning: private images to prompts, with a preview of what
+//! would leave the machine.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use promptfed_client::{ExtractOptions, captioner, class_list, extract};
+//! use promptfed_data::OpenOptions;
+//! use promptfed_prompts::{LabelSpace, Level, TemplateSet};
+//!
+//! let classes = LabelSpace::builtin("pacs")?;
+//! let options = OpenOptions { class_names: Some(class_list(&classes)), ..OpenOptions::default() };
+//! let images = promptfed_data::open("pictures".as_ref(), &options)?;
+//!
+//! let mut options = ExtractOptions::new(Level::Instance, TemplateSet::builtin("pocket")?);
+//! options.captioner = captioner("metadata+attributes")?;
+//! let extraction = extract(&images, &classes, &options)?;
+//! println!("{}", extraction.preview.json);
+//! println!("{} bytes would leave", extraction.preview.wire_bytes);
+//! # Ok(())
+//! # }
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod admin;
+mod attributes;
+mod captioner;
+mod colour;
+mod error;
+mod extract;
+mod extract_options;
+mod extraction;
+mod request_error;
+mod session;
+mod submit;
+mod transport;
+
+pub use admin::{ADMIN, AdminClient};
+pub use attributes::{Attributes, Tone};
+pub use captioner::{
+    AttributeCaptioner, CAPTIONER_NAMES, CaptionInput, CaptionProblem, Captioner, JoinedCaptioner,
+    MAX_SIDE_CAR_BYTES, MetadataCaptioner, NoCaptioner, captioner,
+};
+pub use colour::Colour;
+pub use error::{Error, Result};
+pub use extract::{extract, extract_with_progress};
+pub use extract_options::{ExtractOptions, class_list};
+pub use extraction::{ClassImages, ExtractReport, Extraction, Preview, WithoutCaption};
+pub use request_error::RequestError;
+pub use session::{RetryPolicy, Session};
+pub use submit::FederationClient;
+pub use transport::SocketBytes;

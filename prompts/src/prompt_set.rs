@@ -101,6 +101,16 @@ impl PromptSet {
         self.prompts.iter().all(|prompt| prompt.count.is_some())
     }
 
+    /// The same prompts without counts.
+    #[must_use]
+    pub fn without_counts(mut self) -> Self {
+        for prompt in &mut self.prompts {
+            prompt.count = None;
+        }
+        self.hash = ContentHash::of(self.to_json().as_bytes());
+        self
+    }
+
     /// The templates used, by domain; `None` is for prompts without a domain.
     pub fn templates(&self) -> impl Iterator<Item = (Option<&Domain>, &Template)> {
         self.templates

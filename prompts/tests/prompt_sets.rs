@@ -139,6 +139,7 @@ fn pooling_adds_counts() {
     let silent = set(Level::Domain, false);
     let mixed = PromptSet::merge(&[one.clone(), silent.clone()]).unwrap();
     assert_eq!(mixed, silent);
+    assert_eq!(one.clone().without_counts(), silent);
     assert_eq!(
         PromptSet::merge(&[silent.clone(), silent.clone()]).unwrap(),
         silent

@@ -234,7 +234,10 @@ fn bombs_are_refused_before_they_grow() {
 fn many_tiny_entries_are_refused_while_they_are_read() {
     let json = sample().to_json();
     let (head, _) = json.split_once("{\"class\":0").unwrap();
-    let many = format!("{head}{}{{\"class\":0}}]}}", "{\"class\":0},".repeat(1_000_000));
+    let many = format!(
+        "{head}{}{{\"class\":0}}]}}",
+        "{\"class\":0},".repeat(1_000_000)
+    );
     let error = refusal(&pack(many.as_bytes()));
     assert!(
         error

@@ -1,0 +1,80 @@
+//! What can go wrong on the client.
+
+use promptfed_prompts::{Level, TextProblem};
+
+use crate::captioner::{CAPTIONER_NAMES, CaptionProblem};
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What is wrong, where, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Prompts, templates or label space.
+    #[error(transparent)]
+    Prompts(#[from] promptfed_prompts::Error),
+    /// Reading the images.
+    #[error(transparent)]
+    Data(#[from] promptfed_data::DataError),
+    /// A class of the data that the round does not know.
+    #[error(
+        "class `{class}` of the data is not in label space `{label_space}` ({known}); \
+         rename its folder, add an alias to the label space, or open the data with the label space's classes"
+    )]
+    ClassNotInLabelSpace {
+        /// The class as the data calls it.
+        class: String,
+        /// Name of the label space.
+        label_space: String,
+        /// Its classes.
+        known: String,
+    },
+    /// A domain whose name cannot travel.
+    #[error("domain `{domain}` of the data: {problem}")]
+    Domain {
+        /// The domain as the data calls it.
+        domain: String,
+        /// What is wrong with its name.
+        problem: TextProblem,
+    },
+    /// A sample whose label or domain has no name in its data set.
+    #[error("{image}: its {what} {index} has no name in the data set; open the data set again")]
+    Unnamed {
+        /// The image.
+        image: String,
+        /// `label` or `domain`.
+        what: &'static str,
+        /// The index without a name.
+        index: u32,
+    },
+    /// Instance level without captions.
+    #[error(
+        "level `{}` needs captions, and the captioner is `none`; choose another of {}",
+        Level::Instance,
+        CAPTIONER_NAMES.join(", ")
+    )]
+    CaptionerNeeded,
+    /// No captioner of this name.
+    #[error("there is no captioner `{found}`; choose one of {}", CAPTIONER_NAMES.join(", "))]
+    UnknownCaptioner {
+        /// Name asked for.
+        found: String,
+    },
+    /// In strict mode: a caption that cannot be used.
+    #[error("{image}: {problem}; or leave strict mode to skip such images")]
+    Caption {
+        /// The image.
+        image: String,
+        /// What is wrong with its caption.
+        problem: CaptionProblem,
+    },
+    /// Every image was left out.
+    #[error("none of the {images} images can be used ({why}); look at them or choose other data")]
+    NothingUsable {
+        /// Number of images listed.
+        images: usize,
+        /// Reasons with their counts.
+        why: String,
+    },
+}

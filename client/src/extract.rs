@@ -1,0 +1,271 @@
+//! Private images to prompts.
+
+use std::collections::BTreeSet;
+
+use promptfed_data::{Dataset, DecodeReport, DecodedImage, Sample, decode_map};
+use promptfed_prompts::{Caption, ClassIndex, Domain, LabelSpace, PromptSet};
+
+use crate::{
+    CaptionInput, CaptionProblem, Error, ExtractOptions, ExtractReport, Extraction, NoCaptioner,
+    Preview, Result, WithoutCaption,
+};
+
+/// Turns the images of a data set into prompts.
+///
+/// Nothing leaves the machine; [`Extraction::preview`] shows what would. Images are decoded on all cores, in memory
+/// bounded by [`ExtractOptions::limits`]. Images that cannot be decoded, or have no usable caption at instance level,
+/// are left out and listed in the report.
+///
+/// # Errors
+/// [`Error::ClassNotInLabelSpace`] and missing templates are found before any image is read. In strict mode, the first image
+/// that would be left out. [`Error::NothingUsable`] where no image is left.
+pub fn extract(
+    dataset: &Dataset,
+    label_space: &LabelSpace,
+    options: &ExtractOptions,
+) -> Result<Extraction> {
+    extract_with_progress(dataset, label_space, options, &mut |_| {})
+}
+
+/// [`extract`] that reports the number of images done so far, on the calling thread.
+///
+/// # Errors
+/// As [`extract`].
+pub fn extract_with_progress(
+    dataset: &Dataset,
+    label_space: &LabelSpace,
+    options: &ExtractOptions,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Extraction> {
+    if options.level.has_caption() && options.captioner.name() == NoCaptioner::NAME {
+        return Err(Error::CaptionerNeeded);
+    }
+    let names = Names::resolve(dataset, label_space, options)?;
+    let mut collected = Collected::new(dataset, label_space, options);
+    let decoded =
+        options.check_images || (options.level.has_caption() && options.captioner.needs_pixels());
+    let decode = if decoded {
+        decode_map(
+            dataset,
+            &options.decode_options(),
+            |index, image| caption(&dataset.samples[index], Some(&image), options),
+            |index, caption| {
+                collected.add(index, &names, caption);
+                progress(index + 1);
+            },
+        )?
+    } else {
+        for (index, sample) in dataset.samples.iter().enumerate() {
+            collected.add(index, &names, caption(sample, None, options));
+            progress(index + 1);
+        }
+        DecodeReport::default()
+    };
+    collected.finish(decode, decoded)
+}
+
+/// `None` below instance level; an absent caption is a problem at instance level.
+fn caption(
+    sample: &Sample,
+    image: Option<&DecodedImage>,
+    options: &ExtractOptions,
+) -> Result<Option<Caption>, CaptionProblem> {
+    if !options.level.has_caption() {
+        return Ok(None);
+    }
+    match options.captioner.caption(&CaptionInput { sample, image })? {
+        Some(caption) => Ok(Some(caption)),
+        None => Err(CaptionProblem::Missing),
+    }
+}
+
+/// Label-space class of every label, and text of every domain, of a data set.
+struct Names {
+    classes: Vec<Option<ClassIndex>>,
+    domains: Vec<Option<Domain>>,
+}
+
+impl Names {
+    /// Looks up what the samples use, so that whatever is missing shows before any image is read.
+    fn resolve(
+        dataset: &Dataset,
+        label_space: &LabelSpace,
+        options: &ExtractOptions,
+    ) -> Result<Self> {
+        let mut names = Self {
+            classes: vec![None; dataset.class_names.len()],
+            domains: vec![None; dataset.domain_names.len()],
+        };
+        let mut seen = BTreeSet::new();
+        for sample in &dataset.samples {
+            if !seen.insert((sample.label, sample.domain)) {
+                continue;
+            }
+            let unnamed = |what, index| Error::Unnamed {
+                image: sample.source.to_string(),
+                what,
+                index,
+            };
+            let label = sample.label as usize;
+            let class = dataset
+                .class_names
+                .get(label)
+                .ok_or_else(|| unnamed("label", sample.label))?;
+            names.classes[label] = Some(class_index(class, label_space)?);
+            if let Some(index) = sample.domain {
+                let domain = dataset
+                    .domain_names
+                    .get(index as usize)
+                    .ok_or_else(|| unnamed("domain", index))?;
+                names.domains[index as usize] = Some(Domain::try_from(domain.as_str()).map_err(
+                    |problem| Error::Domain {
+                        domain: domain.clone(),
+                        problem,
+                    },
+                )?);
+            }
+            options
+                .templates
+                .for_prompt(options.level, names.domain(sample))?;
+        }
+        Ok(names)
+    }
+
+    fn domain(&self, sample: &Sample) -> Option<&Domain> {
+        self.domains.get(sample.domain? as usize)?.as_ref()
+    }
+
+    fn class(&self, sample: &Sample) -> Option<ClassIndex> {
+        *self.classes.get(sample.label as usize)?
+    }
+}
+
+fn class_index(class: &str, label_space: &LabelSpace) -> Result<ClassIndex> {
+    label_space.index_of(class).ok_or_else(|| {
+        const SHOWN: usize = 20;
+        let names: Vec<&str> = label_space
+            .classes()
+            .iter()
+            .map(|class| class.name.as_str())
+            .collect();
+        let more = if names.len() > SHOWN { ", ..." } else { "" };
+        Error::ClassNotInLabelSpace {
+            class: class.to_owned(),
+            label_space: label_space.name().to_owned(),
+            known: format!("{}{more}", names[..names.len().min(SHOWN)].join(", ")),
+        }
+    })
+}
+
+/// Prompts and problems so far.
+struct Collected<'a> {
+    dataset: &'a Dataset,
+    label_space: &'a LabelSpace,
+    options: &'a ExtractOptions,
+    builder: promptfed_prompts::PromptSetBuilder,
+    used: usize,
+    without_caption: Vec<WithoutCaption>,
+    failure: Option<Error>,
+}
+
+impl<'a> Collected<'a> {
+    fn new(dataset: &'a Dataset, label_space: &'a LabelSpace, options: &'a ExtractOptions) -> Self {
+        let mut builder = PromptSet::builder(label_space, options.level, &options.templates);
+        // Counted in any case, for the preview; taken off before release unless asked for.
+        builder.counts(true);
+        Self {
+            dataset,
+            label_space,
+            options,
+            builder,
+            used: 0,
+            without_caption: Vec::new(),
+            failure: None,
+        }
+    }
+
+    fn add(
+        &mut self,
+        index: usize,
+        names: &Names,
+        caption: Result<Option<Caption>, CaptionProblem>,
+    ) {
+        if self.failure.is_some() {
+            return;
+        }
+        let sample = &self.dataset.samples[index];
+        let image = || sample.source.to_string();
+        match (caption, names.class(sample)) {
+            (Ok(caption), Some(class)) => {
+                match self
+                    .builder
+                    .add(class, names.domain(sample).cloned(), caption)
+                {
+                    Ok(_) => self.used += 1,
+                    Err(error) => self.failure = Some(error.into()),
+                }
+            }
+            (Ok(_), None) => {
+                let what = "label";
+                self.failure = Some(Error::Unnamed {
+                    image: image(),
+                    what,
+                    index: sample.label,
+                });
+            }
+            (Err(problem), _) if self.options.strict => {
+                self.failure = Some(Error::Caption {
+                    image: image(),
+                    problem,
+                });
+            }
+            (Err(problem), _) => {
+                self.without_caption.push(WithoutCaption {
+                    sample: index,
+                    image: image(),
+                    problem,
+                });
+            }
+        }
+    }
+
+    fn finish(self, decode: DecodeReport, decoded: bool) -> Result<Extraction> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let report = ExtractReport {
+            images: self.dataset.samples.len(),
+            used: self.used,
+            decoded,
+            decode,
+            without_caption: self.without_caption,
+            dataset_warnings: self.dataset.warnings.clone(),
+        };
+        if report.used == 0 {
+            let why: Vec<_> = report
+                .left_out()
+                .iter()
+                .map(|(reason, count)| format!("{reason} {count}"))
+                .collect();
+            return Err(Error::NothingUsable {
+                images: report.images,
+                why: if why.is_empty() {
+                    "there are none".to_owned()
+                } else {
+                    why.join(", ")
+                },
+            });
+        }
+        let counted = self.builder.build()?;
+        let mut prompt_set = counted.clone();
+        if !self.options.counts {
+            prompt_set = prompt_set.without_counts();
+        }
+        let preview = Preview::new(&prompt_set, &counted, self.label_space)?;
+        Ok(Extraction {
+            prompt_set,
+            preview,
+            report,
+        })
+    }
+}

@@ -1,0 +1,157 @@
+//! What extraction found, and what of it will leave the machine.
+
+use std::collections::BTreeMap;
+
+use promptfed_data::{DatasetWarning, DecodeReport};
+use promptfed_prompts::{ContentHash, LabelSpace, Level, PromptSet, RenderedPrompt};
+use serde::Serialize;
+
+use crate::{CaptionProblem, Result};
+
+/// Prompts made of images, with what their owner should see before sending them.
+#[derive(Clone, Debug)]
+pub struct Extraction {
+    /// The prompts: all that will leave.
+    pub prompt_set: PromptSet,
+    /// The same, made legible, with facts that stay here.
+    pub preview: Preview,
+    /// What became of every image; stays here.
+    pub report: ExtractReport,
+}
+
+/// What will leave, and how much it tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Preview {
+    /// How much the prompts tell.
+    pub level: Level,
+    /// Exactly what will leave: the canonical JSON, which travels compressed.
+    pub json: String,
+    /// Hash of `json`.
+    pub hash: ContentHash,
+    /// Bytes of the compressed form, the body of the submission.
+    pub wire_bytes: usize,
+    /// The texts that the server's generator will read, in prompt order.
+    pub rendered: Vec<RenderedPrompt>,
+    /// Number of distinct prompts.
+    pub distinct_prompts: usize,
+    /// Prompts that stand for exactly one image. Such a prompt describes that image alone; fewer is more private.
+    pub single_image_prompts: usize,
+    /// Smallest number of images behind a prompt: every image shares its prompt with at least this many, itself
+    /// included. A hint in the manner of k-anonymity (Sweeney, 2002), not a guarantee: it says nothing about what
+    /// captions reveal by themselves.
+    pub smallest_group: u32,
+    /// Images per class, in label-space order, zeros included. Stays here unless counts are released.
+    pub images_per_class: Vec<ClassImages>,
+    /// Whether the prompts carry counts.
+    pub counts_released: bool,
+}
+
+/// How many images of a class were used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClassImages {
+    /// Name of the class.
+    pub class: String,
+    /// Number of images.
+    pub images: u64,
+}
+
+impl Preview {
+    /// Looks at `released`, which is `counted` with or without its counts.
+    pub(crate) fn new(
+        released: &PromptSet,
+        counted: &PromptSet,
+        label_space: &LabelSpace,
+    ) -> Result<Self> {
+        let mut images_per_class: Vec<_> = label_space
+            .classes()
+            .iter()
+            .map(|class| ClassImages {
+                class: class.name.clone(),
+                images: 0,
+            })
+            .collect();
+        for prompt in counted.prompts() {
+            images_per_class[prompt.class.get() as usize].images +=
+                u64::from(prompt.count.unwrap_or(1));
+        }
+        let groups = || {
+            counted
+                .prompts()
+                .iter()
+                .map(|prompt| prompt.count.unwrap_or(1))
+        };
+        Ok(Self {
+            level: released.level(),
+            json: released.to_json(),
+            hash: released.hash(),
+            wire_bytes: released.to_wire().len(),
+            rendered: released
+                .prompts()
+                .iter()
+                .map(|prompt| released.render(prompt, label_space))
+                .collect::<Result<_, _>>()?,
+            distinct_prompts: released.len(),
+            single_image_prompts: groups().filter(|&images| images == 1).count(),
+            smallest_group: groups().min().unwrap_or(0),
+            images_per_class,
+            counts_released: released.has_counts(),
+        })
+    }
+}
+
+/// What became of the images.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExtractReport {
+    /// Images listed in the data set.
+    pub images: usize,
+    /// Images that stand behind the prompts.
+    pub used: usize,
+    /// Whether images were decoded; if not, corrupt ones count as used.
+    pub decoded: bool,
+    /// Images that were skipped in decoding, with the reason.
+    pub decode: DecodeReport,
+    /// Images whose caption could not be used.
+    pub without_caption: Vec<WithoutCaption>,
+    /// What was left out when the data set was listed.
+    pub dataset_warnings: Vec<DatasetWarning>,
+}
+
+/// An image that has no usable caption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithoutCaption {
+    /// Index into [`Dataset::samples`](promptfed_data::Dataset::samples).
+    pub sample: usize,
+    /// Where the image lies, for people.
+    pub image: String,
+    /// What is wrong.
+    pub problem: CaptionProblem,
+}
+
+impl ExtractReport {
+    /// Every warning as a line of text: what was not listed, then each image that was left out.
+    pub fn warnings(&self) -> Vec<String> {
+        let listed = self.dataset_warnings.iter().map(ToString::to_string);
+        let skipped = self.decode.skipped.iter().map(ToString::to_string);
+        let silent = self
+            .without_caption
+            .iter()
+            .map(|w| format!("{}: {}", w.image, w.problem));
+        listed.chain(skipped).chain(silent).collect()
+    }
+
+    /// Number of images left out, by reason.
+    pub fn left_out(&self) -> BTreeMap<String, usize> {
+        let mut reasons = BTreeMap::new();
+        for (reason, count) in self.decode.by_reason() {
+            reasons.insert(reason.to_string(), count);
+        }
+        for without in &self.without_caption {
+            let reason = match without.problem {
+                CaptionProblem::Missing => "without caption",
+                _ => "unusable caption",
+            };
+            *reasons.entry(reason.to_owned()).or_insert(0) += 1;
+        }
+        reasons
+    }
+}
