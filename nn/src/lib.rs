@@ -6,14 +6,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod attention;
+pub mod batch_norm;
 pub mod convolution;
 mod cpu;
+pub mod cross_entropy;
 mod error;
 mod fused;
 pub mod layer_norm;
 pub mod load;
 pub mod modulation;
 pub mod noise;
+pub mod pool;
 mod vector;
 
 pub use error::{Error, Result, WeightProblem};

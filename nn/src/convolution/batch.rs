@@ -3,13 +3,11 @@
 use rayon::prelude::*;
 
 use super::geometry::{Geometry, Padding, Phase, gradient_padding, phases};
-use super::kernel::{Panels, Runs, Target, multiply, multiply_transposed};
+use super::kernel::{Panels, Runs, Target, Write, multiply, multiply_transposed};
 
 /// `output [n, ho, wo, co]` of `images [n, h, w, ci]` and `weight [kernel * kernel * ci, co]`.
-pub(super) fn forward(g: &Geometry, images: &[f32], weight: &[f32]) -> Vec<f32> {
-    let panels = Panels::new(g.depth(), g.channels_out, |row, column| {
-        weight[row * g.channels_out + column]
-    });
+pub(super) fn forward(g: &Geometry, images: &[f32], weight: &[f32], output: &mut [f32]) {
+    let panels = Panels::new(weight, g.channels_out);
     let runs = input_runs(g);
     let padding = input_padding(g);
     let target = Target {
@@ -17,9 +15,7 @@ pub(super) fn forward(g: &Geometry, images: &[f32], weight: &[f32]) -> Vec<f32> 
         row_step: g.width_out * g.channels_out,
         pixel_step: g.channels_out,
     };
-    let mut output = vec![0.0; images.len() / g.input_len() * g.output_len()];
-    let batch = images.len() / g.input_len();
-    let per_task = batch.div_ceil(TASKS);
+    let per_task = (images.len() / g.input_len()).div_ceil(TASKS).max(1);
     output
         .par_chunks_mut(per_task * g.output_len())
         .zip(images.par_chunks(per_task * g.input_len()))
@@ -27,14 +23,20 @@ pub(super) fn forward(g: &Geometry, images: &[f32], weight: &[f32]) -> Vec<f32> 
             let mut border = Border::new(padding, g.height, g.width, g.channels_in);
             let outputs = output.chunks_exact_mut(g.output_len());
             for (output, image) in outputs.zip(images.chunks_exact(g.input_len())) {
-                multiply(border.around(image), runs, &panels, output, target);
+                let image = border.around(image);
+                multiply(image, runs, &panels, output, target, Write::Replace);
             }
         });
-    output
 }
 
-/// The gradient of the images, `[n, h, w, ci]`.
-pub(super) fn input_gradient(g: &Geometry, weight: &[f32], output_gradient: &[f32]) -> Vec<f32> {
+/// The gradient of the images, `[n, h, w, ci]`, written or added to `gradient`.
+pub(super) fn input_gradient(
+    g: &Geometry,
+    weight: &[f32],
+    output_gradient: &[f32],
+    gradient: &mut [f32],
+    write: Write,
+) {
     let rows = phases(g.shape, g.height);
     let columns = phases(g.shape, g.width);
     let vertical = gradient_padding(&rows, g.height_out);
@@ -43,16 +45,17 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], output_gradient: &[f3
         before: vertical.before.max(horizontal.before),
         after: vertical.after.max(horizontal.after),
     };
+    let phase_pairs = rows.len() * columns.len();
     let parts: Vec<GradientPart> = rows
         .iter()
         .flat_map(|row| columns.iter().map(move |column| (row, column)))
         .filter(|(row, column)| !row.taps.is_empty() && !column.taps.is_empty())
         .map(|(row, column)| GradientPart::new(g, padding, weight, row, column))
         .collect();
+    // Pixels that no tap touched have gradient zero.
+    let clear = write == Write::Replace && parts.len() < phase_pairs;
 
-    let batch = output_gradient.len() / g.output_len();
-    let mut gradient = vec![0.0; batch * g.input_len()];
-    let per_task = batch.div_ceil(TASKS);
+    let per_task = (gradient.len() / g.input_len()).div_ceil(TASKS).max(1);
     gradient
         .par_chunks_mut(per_task * g.input_len())
         .zip(output_gradient.par_chunks(per_task * g.output_len()))
@@ -60,17 +63,31 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], output_gradient: &[f3
             let mut border = Border::new(padding, g.height_out, g.width_out, g.channels_out);
             let gradients = gradient.chunks_exact_mut(g.input_len());
             for (gradient, output) in gradients.zip(outputs.chunks_exact(g.output_len())) {
+                if clear {
+                    gradient.fill(0.0);
+                }
                 let output = border.around(output);
                 for part in &parts {
-                    multiply(output, part.runs, &part.weights, gradient, part.target);
+                    multiply(
+                        output,
+                        part.runs,
+                        &part.weights,
+                        gradient,
+                        part.target,
+                        write,
+                    );
                 }
             }
         });
-    gradient
 }
 
 /// The gradient of the weight, `[kernel * kernel * ci, co]`.
-pub(super) fn weight_gradient(g: &Geometry, images: &[f32], output_gradient: &[f32]) -> Vec<f32> {
+pub(super) fn weight_gradient(
+    g: &Geometry,
+    images: &[f32],
+    output_gradient: &[f32],
+    gradient: &mut [f32],
+) {
     let runs = input_runs(g);
     let padding = input_padding(g);
     let len = g.depth() * g.channels_out;
@@ -78,7 +95,7 @@ pub(super) fn weight_gradient(g: &Geometry, images: &[f32], output_gradient: &[f
     // Each part has its own sums. Their number depends on the shapes alone, so that the order of
     // summation, and with it the result, does not depend on the number of threads.
     let parts = (PARTIAL_SUMS / len).clamp(4, TASKS);
-    let per_part = batch.div_ceil(parts);
+    let per_part = batch.div_ceil(parts).max(1);
     let per_pass = (PIXELS_PER_PASS / (g.height_out * g.width_out)).clamp(1, per_part);
     let partial: Vec<Vec<f32>> = images
         .par_chunks(per_part * g.input_len())
@@ -111,7 +128,12 @@ pub(super) fn weight_gradient(g: &Geometry, images: &[f32], output_gradient: &[f
             gradient
         })
         .collect();
-    sum_in_order(partial, len)
+    gradient.fill(0.0);
+    for part in partial {
+        for (sum, value) in gradient.iter_mut().zip(part) {
+            *sum += value;
+        }
+    }
 }
 
 /// Most tasks a batch is cut into.
@@ -122,20 +144,6 @@ const PARTIAL_SUMS: usize = 1 << 18;
 
 /// Output pixels over which one tile of the weight gradient stays in registers.
 const PIXELS_PER_PASS: usize = 256;
-
-fn sum_in_order(mut parts: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
-    let mut sum = if parts.is_empty() {
-        vec![0.0; len]
-    } else {
-        parts.remove(0)
-    };
-    for part in parts {
-        for (sum, value) in sum.iter_mut().zip(part) {
-            *sum += value;
-        }
-    }
-    sum
-}
 
 fn input_padding(g: &Geometry) -> Padding {
     Padding {
@@ -162,7 +170,7 @@ fn input_runs(g: &Geometry) -> Runs {
 /// The gradient of the input pixels of one residue class in each direction.
 struct GradientPart {
     runs: Runs,
-    weights: Panels,
+    weights: Panels<'static>,
     target: Target,
 }
 
@@ -173,11 +181,16 @@ impl GradientPart {
         let first_row = padding.before.saturating_add_signed(rows.first);
         let first_column = padding.before.saturating_add_signed(columns.first);
         let segment_len = columns.taps.len() * co;
-        let weights = Panels::new(rows.taps.len() * segment_len, ci, |depth, channel| {
+        let mut transposed = vec![0.0; rows.taps.len() * segment_len * ci];
+        for (depth, line) in transposed.chunks_exact_mut(ci).enumerate() {
             let (ky, within) = (rows.taps[depth / segment_len], depth % segment_len);
             let (kx, output_channel) = (columns.taps[within / co], within % co);
-            weight[((ky * g.shape.kernel + kx) * ci + channel) * co + output_channel]
-        });
+            let tap = (ky * g.shape.kernel + kx) * ci * co;
+            for (channel, value) in line.iter_mut().enumerate() {
+                *value = weight[tap + channel * co + output_channel];
+            }
+        }
+        let weights = Panels::new(&transposed, ci).into_owned();
         Self {
             runs: Runs {
                 start: first_row * row + first_column * co,

@@ -3,14 +3,19 @@
 //! Every output value is summed in one fixed order, whatever the vector length and the number of
 //! threads.
 
+use std::borrow::Cow;
+
 use pulp::{Arch, Simd, WithSimd};
 
-/// Pixels worked on at once. With up to three vectors of channels this fills AVX2's 16 registers.
-const PIXELS: usize = 4;
+/// Tiles of the products: vectors of columns times rows. Their sums, the columns and one broadcast
+/// value stay below AVX2's 16 registers; at exactly 16 the compiler spills.
+const TILE_1: usize = 8;
+const TILE_2: usize = 4;
+const TILE_3: usize = 3;
 
 /// A weight matrix cut into panels of columns, each panel a whole number of vectors wide.
-pub(super) struct Panels {
-    values: Vec<f32>,
+pub(super) struct Panels<'a> {
+    values: Cow<'a, [f32]>,
     depth: usize,
     columns: usize,
     /// Columns per panel, the last one padded with zeros.
@@ -39,23 +44,18 @@ fn vectors_per_panel(columns: usize, lanes: usize) -> usize {
         .unwrap_or(1)
 }
 
-impl Panels {
-    /// Panels of the matrix `value(row, column)`.
-    pub(super) fn new(depth: usize, columns: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+impl<'a> Panels<'a> {
+    /// Panels of a row-major matrix; the matrix itself where it is one whole panel.
+    pub(super) fn new(matrix: &'a [f32], columns: usize) -> Self {
         let lanes = lanes();
         let vectors = vectors_per_panel(columns, lanes);
         let width = vectors * lanes;
-        let mut values = vec![0.0; columns.div_ceil(width) * depth * width];
-        for (panel, block) in values.chunks_exact_mut((depth * width).max(1)).enumerate() {
-            for (row, line) in block.chunks_exact_mut(width).enumerate() {
-                for (i, v) in line.iter_mut().enumerate() {
-                    let column = panel * width + i;
-                    if column < columns {
-                        *v = value(row, column);
-                    }
-                }
-            }
-        }
+        let depth = matrix.len() / columns;
+        let values = if columns == width {
+            Cow::Borrowed(matrix)
+        } else {
+            Cow::Owned(cut(matrix, columns, width))
+        };
         Self {
             values,
             depth,
@@ -64,6 +64,40 @@ impl Panels {
             vectors,
         }
     }
+
+    /// The same panels, the values their own.
+    pub(super) fn into_owned(self) -> Panels<'static> {
+        let Self {
+            depth,
+            columns,
+            width,
+            vectors,
+            ..
+        } = self;
+        Panels {
+            values: Cow::Owned(self.values.into_owned()),
+            depth,
+            columns,
+            width,
+            vectors,
+        }
+    }
+}
+
+fn cut(matrix: &[f32], columns: usize, width: usize) -> Vec<f32> {
+    let depth = matrix.len() / columns;
+    let mut values = vec![0.0; columns.div_ceil(width) * depth * width];
+    for (panel, block) in values.chunks_exact_mut((depth * width).max(1)).enumerate() {
+        let start = panel * width;
+        let valid = (columns - start).min(width);
+        for (to, from) in block
+            .chunks_exact_mut(width)
+            .zip(matrix.chunks_exact(columns))
+        {
+            to[..valid].copy_from_slice(&from[start..start + valid]);
+        }
+    }
+    values
 }
 
 /// Where the runs of an image and the pixels of the result lie.
@@ -91,13 +125,23 @@ pub(super) struct Target {
     pub(super) pixel_step: usize,
 }
 
-/// `output[target(y, x)] = runs(y, x) * weights` for one image.
+/// Whether products replace what a buffer holds or are added to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// Replace every value.
+    Replace,
+    /// Add to every value.
+    Add,
+}
+
+/// `output[target(y, x)] = runs(y, x) * weights` for one image, or `+=`.
 pub(super) fn multiply(
     image: &[f32],
     runs: Runs,
-    weights: &Panels,
+    weights: &Panels<'_>,
     output: &mut [f32],
     target: Target,
+    write: Write,
 ) {
     debug_assert_eq!(runs.segments * runs.segment_len, weights.depth);
     Arch::new().dispatch(Multiply {
@@ -106,15 +150,17 @@ pub(super) fn multiply(
         weights,
         output,
         target,
+        write,
     });
 }
 
 struct Multiply<'a> {
     image: &'a [f32],
     runs: Runs,
-    weights: &'a Panels,
+    weights: &'a Panels<'a>,
     output: &'a mut [f32],
     target: Target,
+    write: Write,
 }
 
 impl WithSimd for Multiply<'_> {
@@ -126,9 +172,9 @@ impl WithSimd for Multiply<'_> {
         for (panel, values) in self.weights.values.chunks_exact(block).enumerate() {
             let column = panel * self.weights.width;
             match self.weights.vectors {
-                1 => self.panel::<S, 1>(simd, values, column),
-                2 => self.panel::<S, 2>(simd, values, column),
-                _ => self.panel::<S, 3>(simd, values, column),
+                1 => self.panel::<S, 1, TILE_1>(simd, values, column),
+                2 => self.panel::<S, 2, TILE_2>(simd, values, column),
+                _ => self.panel::<S, 3, TILE_3>(simd, values, column),
             }
         }
     }
@@ -136,49 +182,72 @@ impl WithSimd for Multiply<'_> {
 
 impl Multiply<'_> {
     #[inline(always)]
-    fn panel<S: Simd, const V: usize>(&mut self, simd: S, weights: &[f32], column: usize) {
+    fn panel<S: Simd, const V: usize, const R: usize>(
+        &mut self,
+        simd: S,
+        weights: &[f32],
+        column: usize,
+    ) {
         let (runs, target) = (self.runs, self.target);
         let rows = S::as_simd_f32s(weights).0.as_chunks::<V>().0;
         let valid = (self.weights.columns - column).min(V * S::F32_LANES);
-        for y in 0..runs.height {
-            for x in (0..runs.width).step_by(PIXELS) {
-                let pixels = (runs.width - x).min(PIXELS);
-                // Pixels beyond the row repeat the last one and are not stored.
-                let starts: [usize; PIXELS] = std::array::from_fn(|i| {
-                    runs.start + y * runs.row_step + (x + i.min(pixels - 1)) * runs.pixel_step
+        let pixels = runs.height * runs.width;
+        for first in (0..pixels).step_by(R) {
+            // Pixels beyond the last repeat it and are not stored.
+            let at: [(usize, usize); R] = std::array::from_fn(|i| {
+                let pixel = (first + i).min(pixels - 1);
+                (pixel / runs.width, pixel % runs.width)
+            });
+            let mut sums = [[simd.splat_f32s(0.0); V]; R];
+            for (s, rows) in rows.chunks_exact(runs.segment_len).enumerate() {
+                let offset = runs.start + s * runs.segment_step;
+                let values = at.map(|(y, x)| {
+                    let start = offset + y * runs.row_step + x * runs.pixel_step;
+                    &self.image[start..][..rows.len()]
                 });
-                let mut sums = [[simd.splat_f32s(0.0); V]; PIXELS];
-                for (s, rows) in rows.chunks_exact(runs.segment_len).enumerate() {
-                    let offset = s * runs.segment_step;
-                    let run = |i: usize| &self.image[starts[i] + offset..][..runs.segment_len];
-                    accumulate(simd, [run(0), run(1), run(2), run(3)], rows, &mut sums);
-                }
-                for (i, sums) in sums.iter().enumerate().take(pixels) {
-                    let at = target.start + y * target.row_step + (x + i) * target.pixel_step;
-                    let to = &mut self.output[at + column..][..valid];
-                    store(simd, sums, to);
+                sums = accumulate(simd, values, rows, sums);
+            }
+            for ((y, x), sums) in at.iter().zip(&sums).take(pixels - first) {
+                let start = target.start + y * target.row_step + x * target.pixel_step;
+                let to = &mut self.output[start + column..][..valid];
+                match self.write {
+                    Write::Replace => store(simd, sums, to),
+                    Write::Add => add(simd, sums, to),
                 }
             }
         }
     }
 }
 
+/// `sums` with the products of the runs and the rows added. By value: sums behind a reference
+/// would be written back to memory at every step.
 #[inline(always)]
-fn accumulate<S: Simd, const V: usize>(
+fn accumulate<S: Simd, const V: usize, const R: usize>(
     simd: S,
-    runs: [&[f32]; PIXELS],
+    runs: [&[f32]; R],
     rows: &[[S::f32s; V]],
-    sums: &mut [[S::f32s; V]; PIXELS],
-) {
-    let [a, b, c, d] = runs;
-    for ((((row, a), b), c), d) in rows.iter().zip(a).zip(b).zip(c).zip(d) {
-        for (sums, x) in sums.iter_mut().zip([a, b, c, d]) {
-            let x = simd.splat_f32s(*x);
-            for (sum, w) in sums.iter_mut().zip(row) {
-                *sum = simd.mul_add_e_f32s(x, *w, *sum);
-            }
+    mut sums: [[S::f32s; V]; R],
+) -> [[S::f32s; V]; R] {
+    for (k, row) in rows.iter().enumerate() {
+        sums = outer_product(simd, runs.map(|run| run[k]), row, sums);
+    }
+    sums
+}
+
+#[inline(always)]
+fn outer_product<S: Simd, const V: usize, const R: usize>(
+    simd: S,
+    left: [f32; R],
+    right: &[S::f32s; V],
+    mut sums: [[S::f32s; V]; R],
+) -> [[S::f32s; V]; R] {
+    for i in 0..R {
+        let value = simd.splat_f32s(left[i]);
+        for j in 0..V {
+            sums[i][j] = simd.mul_add_e_f32s(value, right[j], sums[i][j]);
         }
     }
+    sums
 }
 
 #[inline(always)]
@@ -204,10 +273,7 @@ pub(super) fn multiply_transposed(
     columns: usize,
     gradient: &mut [f32],
 ) {
-    let pixels = output_gradient.len() / columns;
-    let panels = Panels::new(pixels, columns, |pixel, column| {
-        output_gradient[pixel * columns + column]
-    });
+    let panels = Panels::new(output_gradient, columns);
     Arch::new().dispatch(MultiplyTransposed {
         images,
         image_len,
@@ -221,7 +287,7 @@ struct MultiplyTransposed<'a> {
     images: &'a [f32],
     image_len: usize,
     runs: Runs,
-    panels: &'a Panels,
+    panels: &'a Panels<'a>,
     gradient: &'a mut [f32],
 }
 
@@ -234,9 +300,9 @@ impl WithSimd for MultiplyTransposed<'_> {
         for (panel, values) in self.panels.values.chunks_exact(block).enumerate() {
             let column = panel * self.panels.width;
             match self.panels.vectors {
-                1 => self.panel::<S, 1>(simd, values, column),
-                2 => self.panel::<S, 2>(simd, values, column),
-                _ => self.panel::<S, 3>(simd, values, column),
+                1 => self.panel::<S, 1, TILE_1>(simd, values, column),
+                2 => self.panel::<S, 2, TILE_2>(simd, values, column),
+                _ => self.panel::<S, 3, TILE_3>(simd, values, column),
             }
         }
     }
@@ -244,20 +310,25 @@ impl WithSimd for MultiplyTransposed<'_> {
 
 impl MultiplyTransposed<'_> {
     #[inline(always)]
-    fn panel<S: Simd, const V: usize>(&mut self, simd: S, gradients: &[f32], column: usize) {
+    fn panel<S: Simd, const V: usize, const R: usize>(
+        &mut self,
+        simd: S,
+        gradients: &[f32],
+        column: usize,
+    ) {
         let len = self.runs.segment_len;
-        let pixels = S::as_simd_f32s(gradients).0.as_chunks::<V>().0;
+        let gradients = S::as_simd_f32s(gradients).0.as_chunks::<V>().0;
         for segment in 0..self.runs.segments {
             let mut done = 0;
             while done < len {
-                if len < PIXELS {
-                    self.rows::<S, V, 1>(simd, pixels, column, segment, done, done);
+                if len < R {
+                    self.rows::<S, V, 1>(simd, gradients, column, segment, done, done);
                     done += 1;
                 } else {
-                    // The last group overlaps the one before it: its first rows are not stored again.
-                    let first = done.min(len - PIXELS);
-                    self.rows::<S, V, PIXELS>(simd, pixels, column, segment, first, done);
-                    done = first + PIXELS;
+                    // The last group overlaps the one before it: those rows are not stored again.
+                    let first = done.min(len - R);
+                    self.rows::<S, V, R>(simd, gradients, column, segment, first, done);
+                    done = first + R;
                 }
             }
         }
@@ -274,7 +345,7 @@ impl MultiplyTransposed<'_> {
         first: usize,
         from: usize,
     ) {
-        let Self { runs, panels, .. } = *self;
+        let runs = self.runs;
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         let mut lines = gradients.chunks_exact(runs.width);
         for image in self.images.chunks_exact(self.image_len) {
@@ -282,21 +353,10 @@ impl MultiplyTransposed<'_> {
                 let start = runs.start + y * runs.row_step + segment * runs.segment_step + first;
                 let span = (runs.width - 1) * runs.pixel_step + R;
                 let row = &image[start..start + span];
-                for (x, gradient) in line.iter().enumerate() {
-                    let values: &[f32; R] = match row[x * runs.pixel_step..].first_chunk() {
-                        Some(values) => values,
-                        None => return,
-                    };
-                    for (sums, value) in sums.iter_mut().zip(values) {
-                        let value = simd.splat_f32s(*value);
-                        for (sum, g) in sums.iter_mut().zip(gradient) {
-                            *sum = simd.mul_add_e_f32s(value, *g, *sum);
-                        }
-                    }
-                }
+                sums = accumulate_line(simd, row, runs.pixel_step, line, sums);
             }
         }
-        let columns = panels.columns;
+        let columns = self.panels.columns;
         let valid = (columns - column).min(V * S::F32_LANES);
         for (i, sums) in sums.iter().enumerate().skip(from - first) {
             let row = segment * runs.segment_len + first + i;
@@ -304,6 +364,22 @@ impl MultiplyTransposed<'_> {
             add(simd, sums, to);
         }
     }
+}
+
+/// `sums` with the products of `R` image values and the gradients at every pixel of a line added.
+#[inline(always)]
+fn accumulate_line<S: Simd, const V: usize, const R: usize>(
+    simd: S,
+    image: &[f32],
+    pixel_step: usize,
+    gradients: &[[S::f32s; V]],
+    mut sums: [[S::f32s; V]; R],
+) -> [[S::f32s; V]; R] {
+    for (x, gradient) in gradients.iter().enumerate() {
+        let values = &image[x * pixel_step..][..R];
+        sums = outer_product(simd, std::array::from_fn(|i| values[i]), gradient, sums);
+    }
+    sums
 }
 
 #[inline(always)]

@@ -9,12 +9,92 @@ mod geometry;
 mod kernel;
 
 pub use geometry::ConvolutionShape;
+pub use kernel::Write;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
 
 use crate::cpu::{read, slice};
 use crate::{Error, Result};
 use geometry::Geometry;
+
+/// The convolution of images of one size, on slices: for code that keeps its own buffers.
+///
+/// Results do not depend on the number of threads.
+#[derive(Debug, Clone, Copy)]
+pub struct Convolution {
+    geometry: Geometry,
+}
+
+impl Convolution {
+    /// For images `[height, width, channels_in]` and `channels_out` results per pixel.
+    ///
+    /// # Errors
+    /// If an extent is zero or the kernel does not fit into the padded image.
+    pub fn new(
+        shape: ConvolutionShape,
+        [height, width, channels_in]: [usize; 3],
+        channels_out: usize,
+    ) -> Result<Self> {
+        let depth = shape.kernel * shape.kernel * channels_in;
+        let geometry = geometry(
+            &[1, height, width, channels_in],
+            &[depth, channels_out],
+            shape,
+        )?;
+        Ok(Self { geometry })
+    }
+
+    /// `[height, width, channels]` of a result.
+    pub fn output(&self) -> [usize; 3] {
+        let g = &self.geometry;
+        [g.height_out, g.width_out, g.channels_out]
+    }
+
+    /// Values in a weight: `kernel * kernel * channels_in * channels_out`.
+    pub fn weight_len(&self) -> usize {
+        self.geometry.depth() * self.geometry.channels_out
+    }
+
+    /// `output [n, ho, wo, co]` from `images [n, h, w, ci]` and `weight [kernel * kernel * ci, co]`.
+    ///
+    /// # Panics
+    /// If a slice has another length than these shapes.
+    pub fn forward(&self, images: &[f32], weight: &[f32], output: &mut [f32]) {
+        self.check(images, weight, output);
+        batch::forward(&self.geometry, images, weight, output);
+    }
+
+    /// The gradient of the images, `[n, h, w, ci]`.
+    ///
+    /// # Panics
+    /// If a slice has another length than the shapes of [`Convolution::forward`].
+    pub fn input_gradient(
+        &self,
+        weight: &[f32],
+        output_gradient: &[f32],
+        gradient: &mut [f32],
+        write: Write,
+    ) {
+        self.check(gradient, weight, output_gradient);
+        batch::input_gradient(&self.geometry, weight, output_gradient, gradient, write);
+    }
+
+    /// The gradient of the weight, `[kernel * kernel * ci, co]`, replacing what `gradient` holds.
+    ///
+    /// # Panics
+    /// If a slice has another length than the shapes of [`Convolution::forward`].
+    pub fn weight_gradient(&self, images: &[f32], output_gradient: &[f32], gradient: &mut [f32]) {
+        self.check(images, gradient, output_gradient);
+        batch::weight_gradient(&self.geometry, images, output_gradient, gradient);
+    }
+
+    fn check(&self, images: &[f32], weight: &[f32], output: &[f32]) {
+        let batch = images.len() / self.geometry.input_len();
+        assert_eq!(images.len(), batch * self.geometry.input_len(), "images");
+        assert_eq!(output.len(), batch * self.geometry.output_len(), "outputs");
+        assert_eq!(weight.len(), self.weight_len(), "weight");
+    }
+}
 
 /// Convolves `images [n, h, w, ci]` (f32) with `weight [kernel * kernel * ci, co]` into
 /// `[n, ho, wo, co]`, where `ho = (h + 2 * padding - kernel) / stride + 1`. The pixels beyond the
@@ -26,15 +106,13 @@ pub fn convolution(images: &Tensor, weight: &Tensor, shape: ConvolutionShape) ->
     if !images.device().is_cpu() {
         return composite(images, weight, shape);
     }
-    let geometry = geometry(images.dims(), weight.dims(), shape)?;
-    let images_have_gradient = images.track_op();
-    Ok(images.contiguous()?.apply_op2(
-        &weight.contiguous()?,
-        Convolution {
-            geometry,
-            images_have_gradient,
+    let op = TensorConvolution {
+        convolution: Convolution {
+            geometry: geometry(images.dims(), weight.dims(), shape)?,
         },
-    )?)
+        images_have_gradient: images.track_op(),
+    };
+    Ok(images.contiguous()?.apply_op2(&weight.contiguous()?, op)?)
 }
 
 /// [`convolution`] out of candle's own operations: the path on CUDA, and the reference for the
@@ -101,12 +179,12 @@ fn geometry(images: &[usize], weight: &[usize], shape: ConvolutionShape) -> Resu
     }
 }
 
-struct Convolution {
-    geometry: Geometry,
+struct TensorConvolution {
+    convolution: Convolution,
     images_have_gradient: bool,
 }
 
-impl CustomOp2 for Convolution {
+impl CustomOp2 for TensorConvolution {
     fn name(&self) -> &'static str {
         "convolution"
     }
@@ -120,9 +198,10 @@ impl CustomOp2 for Convolution {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let images = slice(images, images_layout)?;
         let weight = slice(weight, weight_layout)?;
-        let g = &self.geometry;
+        let g = &self.convolution.geometry;
         let batch = images.len() / g.input_len();
-        let output = batch::forward(g, images, weight);
+        let mut output = vec![0.0; batch * g.output_len()];
+        self.convolution.forward(images, weight, &mut output);
         let shape = (batch, g.height_out, g.width_out, g.channels_out);
         Ok((CpuStorage::F32(output), shape.into()))
     }
@@ -136,18 +215,23 @@ impl CustomOp2 for Convolution {
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
         let for_images = if self.images_have_gradient {
-            let values = read(&gradient, |gradient| {
+            let mut values = vec![0.0; images.elem_count()];
+            read(&gradient, |gradient| {
                 read(weight, |weight| {
-                    batch::input_gradient(&self.geometry, weight, gradient)
+                    let write = Write::Replace;
+                    self.convolution
+                        .input_gradient(weight, gradient, &mut values, write);
                 })
             })??;
             Some(Tensor::from_vec(values, images.shape(), images.device())?)
         } else {
             None
         };
-        let values = read(&gradient, |gradient| {
+        let mut values = vec![0.0; weight.elem_count()];
+        read(&gradient, |gradient| {
             read(images, |images| {
-                batch::weight_gradient(&self.geometry, images, gradient)
+                self.convolution
+                    .weight_gradient(images, gradient, &mut values);
             })
         })??;
         let for_weight = Tensor::from_vec(values, weight.shape(), weight.device())?;
