@@ -62,3 +62,22 @@ fn is_length_limit(error: &axum::Error) -> bool {
     let source = std::error::Error::source(error);
     source.is_some_and(|source| source.to_string() == "length limit exceeded")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_without_announced_length_is_cut_at_the_limit() {
+        let headers = HeaderMap::new();
+        assert_eq!(
+            read(&headers, Body::from(vec![0; 5]), 5)
+                .await
+                .unwrap()
+                .len(),
+            5
+        );
+        let refusal = read(&headers, Body::from(vec![0; 6]), 5).await.unwrap_err();
+        assert_eq!(refusal.status(), 413);
+    }
+}

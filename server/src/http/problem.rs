@@ -90,6 +90,13 @@ impl Refusal {
     }
 }
 
+#[cfg(test)]
+impl Refusal {
+    pub(super) fn status(&self) -> u16 {
+        self.0.status
+    }
+}
+
 impl From<InvalidMessage> for Refusal {
     fn from(error: InvalidMessage) -> Self {
         Self::invalid(

@@ -1,0 +1,118 @@
+//! Who may do what.
+
+use promptfed_client::{AdminClient, FederationClient, RequestError};
+use promptfed_prompts::protocol::{ProblemCode, RegistrationRequest, RoundId};
+use promptfed_server::{Error, Server};
+
+use crate::support::{Fixture, class_prompts, config, engines, round_spec};
+
+fn code<T: std::fmt::Debug>(result: Result<T, RequestError>) -> ProblemCode {
+    let error = result.unwrap_err();
+    let problem = error.problem().unwrap_or_else(|| panic!("{error}"));
+    assert!(!problem.message.is_empty() && !problem.remedy.is_empty());
+    problem.code
+}
+
+#[test]
+fn unknown_tokens_are_refused_everywhere() {
+    let fixture = Fixture::start();
+    let url = fixture.server.url();
+    let round = fixture.open(&round_spec());
+    let known = fixture.client("known");
+    known.submit(round, &class_prompts(&[0])).unwrap();
+    for token in ["", "nonsense", "pfc-1-0000", "pfa-0000"] {
+        let admin = AdminClient::new(&url, token).unwrap();
+        let client = FederationClient::new(&url, "x", token).unwrap();
+        assert_eq!(
+            code(admin.open_round(&round_spec())),
+            ProblemCode::Unauthenticated
+        );
+        assert_eq!(code(admin.close(round)), ProblemCode::Unauthenticated);
+        assert_eq!(
+            code(client.submit(round, &class_prompts(&[0]))),
+            ProblemCode::Unauthenticated
+        );
+        assert_eq!(code(client.round(round)), ProblemCode::Unauthenticated);
+        assert_eq!(code(client.status(round)), ProblemCode::Unauthenticated);
+        assert_eq!(code(client.results(round)), ProblemCode::Unauthenticated);
+    }
+}
+
+#[test]
+fn a_client_is_no_administrator_and_the_other_way_round() {
+    let fixture = Fixture::start();
+    let round = fixture.open(&round_spec());
+    let request = RegistrationRequest {
+        name: "a".into(),
+        replace_token: false,
+    };
+    let registration = fixture.admin.register(&request).unwrap();
+    let intruder = AdminClient::new(&fixture.server.url(), &registration.token).unwrap();
+    assert_eq!(code(intruder.register(&request)), ProblemCode::Forbidden);
+    assert_eq!(
+        code(intruder.open_round(&round_spec())),
+        ProblemCode::Forbidden
+    );
+    assert_eq!(code(intruder.close(round)), ProblemCode::Forbidden);
+    assert_eq!(code(intruder.cancel(round)), ProblemCode::Forbidden);
+    let pretender =
+        FederationClient::new(&fixture.server.url(), "b", fixture.server.admin_token()).unwrap();
+    assert_eq!(
+        code(pretender.submit(round, &class_prompts(&[0]))),
+        ProblemCode::Forbidden
+    );
+}
+
+#[test]
+fn a_new_token_ends_the_old_one() {
+    let fixture = Fixture::start();
+    let mut request = RegistrationRequest {
+        name: "a".into(),
+        replace_token: false,
+    };
+    let first = fixture.admin.register(&request).unwrap();
+    assert_eq!(
+        code(fixture.admin.register(&request)),
+        ProblemCode::NameTaken
+    );
+    request.replace_token = true;
+    let second = fixture.admin.register(&request).unwrap();
+    assert_eq!(first.client_id, second.client_id);
+    let old = FederationClient::of(&fixture.server.url(), &first).unwrap();
+    assert_eq!(code(old.rounds()), ProblemCode::Unauthenticated);
+    let new = FederationClient::of(&fixture.server.url(), &second).unwrap();
+    assert!(new.rounds().unwrap().is_empty());
+}
+
+#[test]
+fn one_server_at_a_time_uses_a_folder() {
+    let fixture = Fixture::start();
+    let addr = ([127, 0, 0, 1], 0).into();
+    let second = config(
+        fixture.folder.path(),
+        addr,
+        engines(Default::default(), &fixture.made),
+    );
+    assert!(matches!(
+        Server::start(second),
+        Err(Error::FolderInUse { .. })
+    ));
+}
+
+#[test]
+fn a_given_admin_token_works_and_a_weak_one_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let addr = ([127, 0, 0, 1], 0).into();
+    let mut config = config(folder.path(), addr, promptfed_server::Engines::new());
+    config.admin_token = Some("weak".into());
+    assert!(matches!(
+        Server::start(config.clone()),
+        Err(Error::WeakAdminToken)
+    ));
+    config.admin_token = Some("a-token-of-some-length".into());
+    let server = Server::start(config).unwrap();
+    let admin = AdminClient::new(&server.url(), "a-token-of-some-length").unwrap();
+    assert!(admin.rounds().unwrap().is_empty());
+    assert_eq!(code(admin.status(RoundId::new(1))), ProblemCode::NotFound);
+    assert!(!folder.path().join("admin.token").exists());
+}

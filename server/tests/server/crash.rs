@@ -1,0 +1,245 @@
+//! `kill -9` at any moment loses nothing that was acknowledged.
+//!
+//! The server runs as a process of its own: this test program started again, or, with `PROMPTFED_BIN` set, that program
+//! as `serve --addr <address> --data-dir <folder>`.
+
+use std::net::{SocketAddr, TcpListener};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{scope, sleep};
+use std::time::Duration;
+
+use promptfed_client::{AdminClient, FederationClient, RetryPolicy};
+use promptfed_prompts::protocol::{
+    ImageBudget, RegistrationRequest, RoundId, RoundState, RoundStatus, SubmissionReceipt,
+};
+use promptfed_prompts::{ContentHash, PromptSet};
+use promptfed_server::run_blocking;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::support::{captioned_prompts, class_prompts, config, engines, round_spec};
+
+const DATA: &str = "PROMPTFED_TEST_DATA";
+const ADDRESS: &str = "PROMPTFED_TEST_ADDRESS";
+const CLIENTS: usize = 6;
+const ROUNDS: u32 = 25;
+const KILLS: usize = 8;
+
+/// Many attempts with short pauses: a server that was killed is back soon.
+const PATIENT: RetryPolicy = RetryPolicy {
+    attempts: 400,
+    first_pause: Duration::from_millis(10),
+    longest_pause: Duration::from_millis(100),
+};
+
+/// Not a test by itself: the server process of the tests below.
+#[test]
+fn child() {
+    let (Ok(data), Ok(address)) = (std::env::var(DATA), std::env::var(ADDRESS)) else {
+        return;
+    };
+    let engines = engines(Duration::from_millis(2), &Default::default());
+    run_blocking(
+        config(data.as_ref(), address.parse().unwrap(), engines),
+        |_| {},
+    )
+    .unwrap();
+}
+
+struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Process {
+    fn start(folder: &Path, address: SocketAddr) -> Self {
+        let command = match std::env::var_os("PROMPTFED_BIN") {
+            Some(binary) => {
+                let mut command = Command::new(binary);
+                command.arg("serve").arg("--addr").arg(address.to_string());
+                command.arg("--data-dir").arg(folder);
+                command
+            }
+            None => {
+                let mut command = Command::new(std::env::current_exe().unwrap());
+                command.args(["--exact", "crash::child", "--test-threads=1"]);
+                command.env(DATA, folder).env(ADDRESS, address.to_string());
+                command
+            }
+        };
+        Self {
+            child: spawn(command),
+            address,
+        }
+    }
+
+    /// SIGKILL: the process cannot clean anything up.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn admin(&self, folder: &Path) -> AdminClient {
+        let token = folder.join("admin.token");
+        while !token.exists() {
+            sleep(Duration::from_millis(10));
+        }
+        let token = std::fs::read_to_string(token).unwrap();
+        AdminClient::with_retry(&format!("http://{}", self.address), token.trim(), PATIENT).unwrap()
+    }
+}
+
+fn spawn(mut command: Command) -> Child {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// The port stays the same over restarts, so that clients find the server again.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// Numbers that are the same in every run.
+fn number(what: &str, i: usize) -> u64 {
+    let hash = ContentHash::of(format!("{what} {i}").as_bytes());
+    u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap())
+}
+
+fn prompts(client: usize, round: u32) -> PromptSet {
+    let captions: Vec<String> = (0..=number("size", client) % 40)
+        .map(|i| format!("picture {i} of client {client} in round {round}"))
+        .collect();
+    captioned_prompts(&captions.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn nothing_acknowledged_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let mut process = Process::start(folder.path(), address);
+    let admin = process.admin(folder.path());
+    admin.health().unwrap();
+    let url = format!("http://{address}");
+    let mut spec = round_spec();
+    if std::env::var_os("PROMPTFED_BIN").is_some() {
+        spec.synthesis.engine = "pocket".into();
+    }
+    for _ in 0..ROUNDS {
+        admin.open_round(&spec).unwrap();
+    }
+    let clients: Vec<FederationClient> = (0..CLIENTS)
+        .map(|i| {
+            let request = RegistrationRequest {
+                name: format!("client {i}"),
+                replace_token: false,
+            };
+            let Ok(registration) = admin.register(&request) else {
+                panic!("client {i}")
+            };
+            let (name, token) = (&registration.name, &registration.token);
+            FederationClient::with_retry(&url, name, token, PATIENT).unwrap()
+        })
+        .collect();
+
+    let acknowledged: Mutex<Vec<(usize, SubmissionReceipt)>> = Mutex::default();
+    let busy = AtomicUsize::new(CLIENTS);
+    scope(|threads| {
+        for (i, client) in clients.iter().enumerate() {
+            let (acknowledged, busy) = (&acknowledged, &busy);
+            threads.spawn(move || {
+                for round in 1..=ROUNDS {
+                    let answer = client
+                        .submit(RoundId::new(round), &prompts(i, round))
+                        .unwrap();
+                    acknowledged.lock().unwrap().push((i, answer.receipt));
+                }
+                busy.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        let mut kills = 0;
+        while busy.load(Ordering::SeqCst) > 0 {
+            sleep(Duration::from_millis(5 + number("pause", kills) % 200));
+            if kills < KILLS {
+                process.kill();
+                process = Process::start(folder.path(), address);
+                kills += 1;
+            }
+        }
+    });
+    process.kill();
+
+    let process = Process::start(folder.path(), address);
+    admin.health().unwrap();
+    let acknowledged = acknowledged.into_inner().unwrap();
+    assert_eq!(acknowledged.len(), CLIENTS * ROUNDS as usize);
+    for (client, receipt) in &acknowledged {
+        assert_eq!(
+            clients[*client].receipt(receipt.round_id).unwrap(),
+            *receipt
+        );
+    }
+    process.kill();
+
+    let database = folder.path().join("server.sqlite");
+    let database =
+        Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    for (client, receipt) in &acknowledged {
+        let sql = "SELECT wire FROM submissions WHERE round_id = ?1 AND client_id = ?2";
+        let key = [receipt.round_id.get(), receipt.client_id.get()];
+        let wire: Vec<u8> = database.query_row(sql, key, |row| row.get(0)).unwrap();
+        assert_eq!(wire, prompts(*client, receipt.round_id.get()).to_wire());
+    }
+}
+
+#[test]
+fn a_job_goes_on_after_a_kill_and_ends_the_same() {
+    if std::env::var_os("PROMPTFED_BIN").is_some() {
+        println!("skipped: the program has no engine for tests");
+        return;
+    }
+    let mut spec = round_spec();
+    spec.synthesis.images = ImageBudget::PerPrompt(150);
+    let models = [0, 3].map(|kills| {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let mut process = Process::start(folder.path(), address);
+        let admin = process.admin(folder.path());
+        let round = admin.open_round(&spec).unwrap().round_id;
+        let client = crate::support::client(&admin, &format!("http://{address}"), "a");
+        client.submit(round, &class_prompts(&[0, 1])).unwrap();
+        admin.close(round).unwrap();
+        for kill in 1..=kills {
+            let mut enough = |status: &RoundStatus| match status.state {
+                RoundState::Synthesising { done, .. } if done >= 60 * kill => {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            };
+            // A job that was quicker than the question is not killed: also an order of events.
+            if admin.wait(round, None, &mut enough).is_err() {
+                process.kill();
+                process = Process::start(folder.path(), address);
+            }
+        }
+        admin
+            .wait(round, None, &mut |_| ControlFlow::Continue(()))
+            .unwrap();
+        let results = admin.results(round).unwrap();
+        assert_eq!(
+            (results.images.planned, results.images.accepted),
+            (300, 300)
+        );
+        process.kill();
+        results.model.hash
+    });
+    assert_eq!(models[0], models[1]);
+}

@@ -1,0 +1,158 @@
+//! Jobs from closed round to model.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use promptfed_client::RequestError;
+use promptfed_learn::Classifier;
+use promptfed_prompts::PromptSet;
+use promptfed_prompts::protocol::{ImageBudget, ProblemCode, RoundId, RoundState, RoundStatus};
+
+use crate::support::{Fixture, class_prompts, round_spec};
+
+fn nothing(_: &RoundStatus) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Waits until the round's job has made at least `images`.
+fn until_synthesised(fixture: &Fixture, round: RoundId, images: u64) {
+    let mut enough = |status: &RoundStatus| match status.state {
+        RoundState::Synthesising { done, .. } if done >= images => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let stopped = fixture.admin.wait(round, None, &mut enough);
+    assert!(
+        matches!(stopped, Err(RequestError::StillWorking { .. })),
+        "{stopped:?}"
+    );
+}
+
+#[test]
+fn a_round_from_prompts_to_model() {
+    let fixture = Fixture::start();
+    let mut spec = round_spec();
+    spec.expected_clients = Some(2);
+    let round = fixture.open(&spec);
+    let (a, b) = (fixture.client("a"), fixture.client("b"));
+    let sets = [class_prompts(&[0, 1]), class_prompts(&[1, 2])];
+    a.submit(round, &sets[0]).unwrap();
+    b.submit(round, &sets[1]).unwrap();
+    let status = a.wait(round, None, &mut nothing).unwrap();
+    assert_eq!(status.submissions, 2);
+    assert!(status.finished_at >= status.closed_at);
+
+    let results = a.results(round).unwrap();
+    let pooled = PromptSet::merge(&sets).unwrap();
+    assert_eq!(
+        (results.pooled.hash, results.pooled.prompts),
+        (pooled.hash(), 3)
+    );
+    let mut hashes: Vec<_> = sets.iter().map(PromptSet::hash).collect();
+    hashes.sort();
+    assert_eq!(
+        results
+            .prompt_sets
+            .iter()
+            .map(|set| set.hash)
+            .collect::<Vec<_>>(),
+        hashes
+    );
+    assert_eq!((results.images.planned, results.images.accepted), (24, 24));
+    assert_eq!(results.per_class, [8, 8, 8]);
+    assert_eq!(results.curve.len(), 2);
+    let selected = &results.curve[results.selected_epoch as usize - 1];
+    assert_eq!(selected.epoch, results.selected_epoch);
+    assert_eq!(selected.validation_accuracy, results.validation_accuracy);
+    assert!(results.validation_accuracy.is_some());
+    assert_eq!(a.synthetic(round).unwrap().per_class, [8, 8, 8]);
+
+    let bytes = b.model(&results).unwrap();
+    assert_eq!(bytes.len() as u64, results.model.bytes);
+    let model = Classifier::from_safetensors(&bytes).unwrap();
+    assert_eq!(model.num_parameters() as u64, results.model.parameters);
+}
+
+#[test]
+fn a_restart_in_the_middle_of_synthesis_makes_no_image_twice() {
+    let mut spec = round_spec();
+    spec.synthesis.images = ImageBudget::PerPrompt(120);
+    let prompts = class_prompts(&[0, 1]);
+
+    let whole = Fixture::start();
+    let round = whole.open(&spec);
+    whole.client("a").submit(round, &prompts).unwrap();
+    whole.admin.close(round).unwrap();
+    whole.admin.wait(round, None, &mut nothing).unwrap();
+    let undisturbed = whole.admin.results(round).unwrap();
+    assert_eq!(whole.made.load(Ordering::SeqCst), 240);
+
+    let first = Fixture::start_in(tempfile::tempdir().unwrap(), Duration::from_millis(2));
+    let round = first.open(&spec);
+    first.client("a").submit(round, &prompts).unwrap();
+    first.admin.close(round).unwrap();
+    until_synthesised(&first, round, 1);
+    let made = std::sync::Arc::clone(&first.made);
+    let second = Fixture::start_in(first.stop(), Duration::ZERO);
+    let before = made.load(Ordering::SeqCst);
+    assert!(before < 240, "the first server was to be interrupted");
+    second.admin.wait(round, None, &mut nothing).unwrap();
+    assert_eq!(before + second.made.load(Ordering::SeqCst), 240);
+    let results = second.admin.results(round).unwrap();
+    assert_eq!(results.images, undisturbed.images);
+    assert_eq!(results.model.hash, undisturbed.model.hash);
+}
+
+#[test]
+fn a_failing_job_says_why_and_the_server_lives_on() {
+    let fixture = Fixture::start();
+    let client = fixture.client("a");
+    for (engine, why) in [
+        ("broken", "weights are missing"),
+        ("panicking", "an engine that panics"),
+    ] {
+        let mut spec = round_spec();
+        spec.synthesis.engine = engine.into();
+        let round = fixture.open(&spec);
+        client.submit(round, &class_prompts(&[0])).unwrap();
+        fixture.admin.close(round).unwrap();
+        let ended = client.wait(round, None, &mut nothing);
+        let Err(RequestError::RoundEnded {
+            state: RoundState::Failed { reason },
+            ..
+        }) = ended
+        else {
+            panic!("{ended:?}")
+        };
+        assert!(reason.contains(why), "{reason}");
+        let error = client.results(round).unwrap_err();
+        assert_eq!(error.problem().unwrap().code, ProblemCode::WrongState);
+        assert!(error.problem().unwrap().message.contains(why));
+    }
+    let round = fixture.open(&round_spec());
+    client.submit(round, &class_prompts(&[0, 1, 2])).unwrap();
+    fixture.admin.close(round).unwrap();
+    client.wait(round, None, &mut nothing).unwrap();
+}
+
+#[test]
+fn a_cancelled_job_stops_and_the_next_one_runs() {
+    let fixture = Fixture::start_in(tempfile::tempdir().unwrap(), Duration::from_millis(2));
+    let client = fixture.client("a");
+    let mut spec = round_spec();
+    spec.synthesis.images = ImageBudget::PerPrompt(5000);
+    let endless = fixture.open(&spec);
+    client.submit(endless, &class_prompts(&[0])).unwrap();
+    fixture.admin.close(endless).unwrap();
+    until_synthesised(&fixture, endless, 1);
+    assert_eq!(
+        fixture.admin.cancel(endless).unwrap().state,
+        RoundState::Cancelled
+    );
+    let round = fixture.open(&round_spec());
+    client.submit(round, &class_prompts(&[0, 1, 2])).unwrap();
+    fixture.admin.close(round).unwrap();
+    client.wait(round, None, &mut nothing).unwrap();
+    assert_eq!(client.status(endless).unwrap().state, RoundState::Cancelled);
+    assert!(fixture.made.load(Ordering::SeqCst) < 5000);
+}

@@ -1,0 +1,11 @@
+//! Tests of a running server, through its sockets.
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod crash;
+mod jobs;
+mod ledger;
+mod openapi;
+mod requests;
+mod submissions;
+mod support;

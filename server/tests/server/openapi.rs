@@ -1,0 +1,149 @@
+//! The OpenAPI document tells the truth.
+
+use std::collections::BTreeSet;
+
+use promptfed_prompts::protocol::PROBLEM_MEDIA_TYPE;
+use serde_json::Value;
+
+use crate::support::Fixture;
+
+/// Method, path, and the problems it can end in beside 408, 500 and 503.
+const ROUTES: [(&str, &str, &[u16]); 14] = [
+    ("get", "/health", &[]),
+    ("get", "/openapi.json", &[]),
+    ("post", "/v1/clients", &[400, 401, 403, 409, 413, 415, 422]),
+    ("get", "/v1/rounds", &[401, 403]),
+    ("post", "/v1/rounds", &[400, 401, 403, 413, 415, 422]),
+    ("get", "/v1/rounds/{round_id}", &[400, 401, 403, 404]),
+    ("get", "/v1/rounds/{round_id}/status", &[400, 401, 403, 404]),
+    (
+        "post",
+        "/v1/rounds/{round_id}/close",
+        &[400, 401, 403, 404, 409],
+    ),
+    (
+        "post",
+        "/v1/rounds/{round_id}/cancel",
+        &[400, 401, 403, 404, 409],
+    ),
+    (
+        "put",
+        "/v1/rounds/{round_id}/submission",
+        &[400, 401, 403, 404, 409, 413, 415, 422],
+    ),
+    (
+        "get",
+        "/v1/rounds/{round_id}/submission",
+        &[400, 401, 403, 404],
+    ),
+    (
+        "get",
+        "/v1/rounds/{round_id}/results",
+        &[400, 401, 403, 404, 409],
+    ),
+    (
+        "get",
+        "/v1/rounds/{round_id}/synthetic",
+        &[400, 401, 403, 404, 409],
+    ),
+    (
+        "get",
+        "/v1/rounds/{round_id}/model",
+        &[400, 401, 403, 404, 409],
+    ),
+];
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into()
+}
+
+fn document(fixture: &Fixture) -> Value {
+    let url = format!("{}/openapi.json", fixture.server.url());
+    let text = agent()
+        .get(&url)
+        .call()
+        .unwrap()
+        .body_mut()
+        .read_to_string()
+        .unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn every_route_and_every_problem_is_listed() {
+    let fixture = Fixture::start();
+    let document = document(&fixture);
+    assert!(document["openapi"].as_str().unwrap().starts_with("3."));
+    let mut listed = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            listed.insert((method.clone(), path.clone()));
+        }
+    }
+    let expected = ROUTES.map(|(method, path, _)| (method.to_owned(), path.to_owned()));
+    assert_eq!(listed, BTreeSet::from(expected));
+    for (method, path, problems) in ROUTES {
+        let operation = &document["paths"][path][method];
+        assert!(operation["operationId"].is_string());
+        let responses = operation["responses"].as_object().unwrap();
+        let found: BTreeSet<u16> = responses
+            .keys()
+            .map(|status| status.parse().unwrap())
+            .collect();
+        let found: Vec<u16> = found.into_iter().filter(|status| *status >= 400).collect();
+        let mut expected = [problems, &[408, 500, 503]].concat();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{method} {path}");
+        for status in found {
+            let response = &responses[&status.to_string()];
+            assert!(
+                response["content"][PROBLEM_MEDIA_TYPE].is_object(),
+                "{method} {path} {status}"
+            );
+        }
+        let open = ["/health", "/openapi.json"].contains(&path);
+        assert_eq!(operation["security"].is_array(), !open, "{method} {path}");
+    }
+}
+
+#[test]
+fn every_listed_route_exists() {
+    let fixture = Fixture::start();
+    for (method, path, _) in ROUTES {
+        let url = format!(
+            "{}{}",
+            fixture.server.url(),
+            path.replace("{round_id}", "1")
+        );
+        let request = ureq::http::Request::builder()
+            .method(method.to_uppercase().as_str())
+            .uri(url)
+            .body(());
+        let status = agent().run(request.unwrap()).unwrap().status().as_u16();
+        let expected = if path.starts_with("/v1") { 401 } else { 200 };
+        assert_eq!(status, expected, "{method} {path}");
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn visit(value: &Value, root: &Value) {
+        match value {
+            Value::Object(fields) => {
+                if let Some(Value::String(reference)) = fields.get("$ref") {
+                    let pointer = reference.strip_prefix('#').unwrap();
+                    assert!(root.pointer(pointer).is_some(), "{reference}");
+                }
+                fields.values().for_each(|field| visit(field, root));
+            }
+            Value::Array(items) => items.iter().for_each(|item| visit(item, root)),
+            _ => {}
+        }
+    }
+    let document = document(&Fixture::start());
+    visit(&document, &document);
+    assert!(document["components"]["schemas"]["RoundSpec"]["properties"]["synthesis"].is_object());
+}

@@ -1,0 +1,198 @@
+//! A server with an engine that draws noise, and small rounds for it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use promptfed_client::{AdminClient, FederationClient};
+use promptfed_prompts::protocol::{
+    GuidancePlan, ImageBudget, RegistrationRequest, RoundId, RoundSpec, SynthesisPlan, TrainingPlan,
+};
+use promptfed_prompts::{
+    Caption, ClassIndex, ContentHash, LabelSpace, Level, PromptSet, TemplateSet,
+};
+use promptfed_server::{Engines, RunningServer, Server, ServerConfig};
+use promptfed_synth::{EngineInfo, Generator, Image, ImageRequest, Sampler, SamplingDefaults};
+use tempfile::TempDir;
+
+pub(crate) const CLASSES: [&str; 3] = ["cat", "dog", "fox"];
+const SIZE: u32 = 16;
+
+/// An engine whose images are noise around a colour that depends on the prompt.
+struct Noise {
+    info: EngineInfo,
+    pause: Duration,
+    made: Arc<AtomicU64>,
+}
+
+impl Generator for Noise {
+    fn describe(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn generate(&mut self, requests: &[ImageRequest]) -> promptfed_synth::Result<Vec<Image>> {
+        Ok(requests.iter().map(|request| self.draw(request)).collect())
+    }
+}
+
+impl Noise {
+    fn draw(&self, request: &ImageRequest) -> Image {
+        std::thread::sleep(self.pause);
+        self.made.fetch_add(1, Ordering::SeqCst);
+        let colour = ContentHash::of(request.prompt.as_bytes());
+        let mut noise = blake3::Hasher::new()
+            .update(request.seed.as_bytes())
+            .finalize_xof();
+        let mut bytes = vec![0; (SIZE * SIZE * 3) as usize];
+        noise.fill(&mut bytes);
+        let values = bytes.iter().enumerate().map(|(i, byte)| {
+            let base = f32::from(colour.as_bytes()[i % 3]) / 127.5 - 1.0;
+            0.7 * base + 0.3 * (f32::from(*byte) / 127.5 - 1.0)
+        });
+        Image::new(SIZE, values.collect()).unwrap()
+    }
+}
+
+/// Engines `noise` (with a pause for each image), `broken` (cannot be loaded) and `panicking`.
+pub(crate) fn engines(pause: Duration, made: &Arc<AtomicU64>) -> Engines {
+    let made = Arc::clone(made);
+    let noise = move || -> promptfed_synth::Result<Box<dyn Generator>> {
+        let defaults = SamplingDefaults {
+            steps: 1,
+            guidance: 1.0,
+            sampler: Sampler::Euler,
+        };
+        let info = EngineInfo {
+            name: "noise".into(),
+            version: "1".into(),
+            weights_hash: ContentHash::of(b"none"),
+            image_size: SIZE,
+            defaults,
+        };
+        Ok(Box::new(Noise {
+            info,
+            pause,
+            made: Arc::clone(&made),
+        }))
+    };
+    Engines::new()
+        .with("noise", noise)
+        .with("broken", || {
+            Err(std::io::Error::new(std::io::ErrorKind::NotFound, "weights are missing").into())
+        })
+        .with("panicking", || panic!("an engine that panics"))
+}
+
+pub(crate) fn config(folder: &Path, addr: SocketAddr, engines: Engines) -> ServerConfig {
+    ServerConfig {
+        addr,
+        data_dir: folder.to_owned(),
+        engines,
+        admin_token: None,
+    }
+}
+
+/// A running server in a folder of its own.
+pub(crate) struct Fixture {
+    pub(crate) folder: TempDir,
+    pub(crate) server: RunningServer,
+    pub(crate) admin: AdminClient,
+    pub(crate) made: Arc<AtomicU64>,
+}
+
+impl Fixture {
+    pub(crate) fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), Duration::ZERO)
+    }
+
+    pub(crate) fn start_in(folder: TempDir, pause: Duration) -> Self {
+        let made = Arc::new(AtomicU64::new(0));
+        let addr = ([127, 0, 0, 1], 0).into();
+        let server = Server::start(config(folder.path(), addr, engines(pause, &made))).unwrap();
+        let admin = AdminClient::new(&server.url(), server.admin_token()).unwrap();
+        Self {
+            folder,
+            server,
+            admin,
+            made,
+        }
+    }
+
+    /// Ends the server and hands its folder over to another one.
+    pub(crate) fn stop(self) -> TempDir {
+        self.server.shutdown();
+        self.folder
+    }
+
+    pub(crate) fn client(&self, name: &str) -> FederationClient {
+        client(&self.admin, &self.server.url(), name)
+    }
+
+    pub(crate) fn open(&self, spec: &RoundSpec) -> RoundId {
+        self.admin.open_round(spec).unwrap().round_id
+    }
+}
+
+pub(crate) fn client(admin: &AdminClient, url: &str, name: &str) -> FederationClient {
+    let request = RegistrationRequest {
+        name: name.into(),
+        replace_token: false,
+    };
+    FederationClient::of(url, &admin.register(&request).unwrap()).unwrap()
+}
+
+pub(crate) fn label_space() -> LabelSpace {
+    LabelSpace::from_names("pets", CLASSES).unwrap()
+}
+
+pub(crate) fn round_spec() -> RoundSpec {
+    RoundSpec {
+        name: "test".into(),
+        label_space: label_space(),
+        synthesis: SynthesisPlan {
+            engine: "noise".into(),
+            images: ImageBudget::PerPrompt(8),
+            steps: 1,
+            guidance: GuidancePlan::Fixed(1.0),
+            sampler: "euler".into(),
+            seed: 11,
+        },
+        training: TrainingPlan {
+            epochs: 2,
+            batch_size: 8,
+            learning_rate: 0.05,
+            label_smoothing: 0.1,
+            weight_decay: 5e-4,
+            image_size: SIZE,
+            width: 4,
+            validation_fraction: 0.25,
+            seed: 5,
+        },
+        expected_clients: None,
+    }
+}
+
+/// One class-level prompt for each of these classes.
+pub(crate) fn class_prompts(classes: &[u32]) -> PromptSet {
+    let templates = TemplateSet::builtin("fgl").unwrap();
+    let mut builder = PromptSet::builder(&label_space(), Level::Class, &templates);
+    for class in classes {
+        builder.add(ClassIndex::new(*class), None, None).unwrap();
+    }
+    builder.build().unwrap()
+}
+
+/// One instance-level prompt for each caption.
+pub(crate) fn captioned_prompts(captions: &[&str]) -> PromptSet {
+    let templates = TemplateSet::builtin("fgl").unwrap();
+    let mut builder = PromptSet::builder(&label_space(), Level::Instance, &templates);
+    for (i, caption) in captions.iter().enumerate() {
+        let class = ClassIndex::new((i % CLASSES.len()) as u32);
+        builder
+            .add(class, None, Some(Caption::try_from(*caption).unwrap()))
+            .unwrap();
+    }
+    builder.build().unwrap()
+}
