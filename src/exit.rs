@@ -53,11 +53,14 @@ fn code(error: &anyhow::Error) -> u8 {
         return 130;
     }
     for cause in error.chain() {
-        if cause.is::<promptfed_prompts::Error>() || cause.is::<promptfed_data::DataError>() {
+        if cause.is::<promptfed_prompts::Error>()
+            || cause.is::<promptfed_data::DataError>()
+            || cause.is::<promptfed_client::Error>()
+        {
             return 3;
         }
-        if let Some(error) = cause.downcast_ref::<promptfed_client::Error>() {
-            return if error.is_remote() { 4 } else { 3 };
+        if cause.is::<promptfed_client::RequestError>() {
+            return 4;
         }
     }
     1

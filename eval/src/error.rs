@@ -29,12 +29,6 @@ pub enum Error {
     /// Federated averaging without rounds or epochs.
     #[error("federated averaging needs at least 1 round and 1 local epoch")]
     NoRounds,
-    /// The server gave up the round.
-    #[error("the server's round ended as {state}; its data folder holds what was done")]
-    Round {
-        /// The final state with the server's reason.
-        state: String,
-    },
     /// The report could not be written.
     #[error("cannot write the report: {0}")]
     Report(#[from] std::io::Error),
@@ -53,9 +47,12 @@ pub enum Error {
     /// Training or testing failed.
     #[error(transparent)]
     Learn(#[from] promptfed_learn::Error),
-    /// Extraction or communication failed.
+    /// Extraction failed.
     #[error(transparent)]
     Client(#[from] promptfed_client::Error),
+    /// Communication with the server failed, or the server gave up the round.
+    #[error(transparent)]
+    Request(#[from] promptfed_client::RequestError),
     /// The server failed.
     #[error(transparent)]
     Server(#[from] promptfed_server::Error),

@@ -14,6 +14,15 @@ use std::time::Instant;
 /// What is compared on what.
 #[derive(Debug, Clone)]
 pub struct Experiment {
+    /// The images and who holds them.
+    pub data: ExperimentData,
+    /// What all methods have in common.
+    pub setting: Setting,
+}
+
+/// The images of an experiment and who holds them.
+#[derive(Debug, Clone)]
+pub struct ExperimentData {
     /// Title of the report.
     pub title: String,
     /// All clients' private samples; its classes are those of `label_space`, in the same order.
@@ -26,18 +35,23 @@ pub struct Experiment {
     pub partition: Partition,
     /// Least number of samples of a client.
     pub min_per_client: usize,
+    /// Limits and strictness of decoding.
+    pub decode: DecodeOptions,
+}
+
+/// What all methods of an experiment have in common.
+#[derive(Debug, Clone)]
+pub struct Setting {
     /// Share of every client's images held out to select models, in (0, 0.5].
     pub validation_fraction: f64,
     /// Side in pixels of the images that classifiers see.
     pub image_size: usize,
     /// Channels of the classifier's first stage.
     pub width: usize,
-    /// The training recipe of all methods.
+    /// The training recipe; each method sets its own epochs, schedule and seed.
     pub training: TrainConfig,
     /// One run of every method for each seed; at least one.
     pub seeds: Vec<u64>,
-    /// Limits and strictness of decoding.
-    pub decode: DecodeOptions,
 }
 
 impl Experiment {
@@ -52,20 +66,20 @@ impl Experiment {
             .map(|method| MethodResult {
                 name: method.name().to_owned(),
                 description: method.description(),
-                runs: Vec::with_capacity(self.seeds.len()),
+                runs: Vec::with_capacity(self.setting.seeds.len()),
             })
             .collect();
         let mut first: Option<FirstRun> = None;
         let mut provenance = self.provenance();
-        for (index, &seed) in self.seeds.iter().enumerate() {
+        for (index, &seed) in self.setting.seeds.iter().enumerate() {
             let reading = observer.begin(&format!("seed {seed}: reading images"), 0);
             let federation = self.federation(seed)?;
             drop(reading);
             let context = RunContext {
                 federation: &federation,
-                classifier: ClassifierConfig::new(self.label_space.len(), self.image_size)
-                    .with_width(self.width),
-                training: &self.training,
+                classifier: ClassifierConfig::new(self.data.label_space.len(), self.setting.image_size)
+                    .with_width(self.setting.width),
+                training: &self.setting.training,
                 seed,
                 observer,
             };
@@ -94,7 +108,7 @@ impl Experiment {
         }
         let first = first.ok_or(Error::NoSeeds)?;
         Ok(Comparison {
-            title: self.title.clone(),
+            title: self.data.title.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             settings: self.settings(&first.federation),
             data: first.federation.summary(),
@@ -108,27 +122,27 @@ impl Experiment {
 
     fn federation(&self, seed: u64) -> Result<Federation> {
         Federation::new(
-            &self.private,
-            &self.test,
-            self.label_space.clone(),
+            &self.data.private,
+            &self.data.test,
+            self.data.label_space.clone(),
             &FederationOptions {
-                partition: self.partition,
-                min_per_client: self.min_per_client,
-                image_size: self.image_size,
-                validation_fraction: self.validation_fraction,
+                partition: self.data.partition,
+                min_per_client: self.data.min_per_client,
+                image_size: self.setting.image_size,
+                validation_fraction: self.setting.validation_fraction,
                 seed,
-                decode: self.decode.clone(),
+                decode: self.data.decode.clone(),
             },
         )
     }
 
     fn settings(&self, federation: &Federation) -> Vec<(String, String)> {
-        let training = &self.training;
+        let training = &self.setting.training;
         [
-            ("partition", self.partition.to_string()),
+            ("partition", self.data.partition.to_string()),
             ("clients", federation.clients.len().to_string()),
-            ("image size", format!("{} px", self.image_size)),
-            ("classifier width", self.width.to_string()),
+            ("image size", format!("{} px", self.setting.image_size)),
+            ("classifier width", self.setting.width.to_string()),
             ("batch size", training.batch_size.to_string()),
             ("peak learning rate", training.learning_rate.to_string()),
             ("momentum", training.momentum.to_string()),
@@ -139,7 +153,7 @@ impl Experiment {
                 if training.augmentation.flip { "on" } else { "off" },
                 training.augmentation.shift
             )),
-            ("validation share", self.validation_fraction.to_string()),
+            ("validation share", self.setting.validation_fraction.to_string()),
             ("unreadable pictures skipped", federation.skipped.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -147,13 +161,13 @@ impl Experiment {
     }
 
     fn provenance(&self) -> Vec<(String, String)> {
-        let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
+        let seeds: Vec<String> = self.setting.seeds.iter().map(u64::to_string).collect();
         vec![
             ("promptfed version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("seeds".to_owned(), seeds.join(", ")),
             (
-                format!("label space {}", self.label_space.name()),
-                self.label_space.hash().to_string(),
+                format!("label space {}", self.data.label_space.name()),
+                self.data.label_space.hash().to_string(),
             ),
         ]
     }

@@ -17,5 +17,5 @@ mod seeds;
 pub mod summary;
 
 pub use error::{Error, Result};
-pub use experiment::Experiment;
+pub use experiment::{Experiment, ExperimentData, Setting};
 pub use federation::{FederatedClient, Federation, FederationOptions};

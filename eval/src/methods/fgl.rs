@@ -1,0 +1,256 @@
+//! One-shot federated generative learning, over HTTP, against a real server.
+
+use super::{Method, Outcome, RunContext};
+use crate::comparison::{MethodRun, SubmittedPrompts};
+use crate::observer::{Observer, Task};
+use crate::{FederatedClient, Result, seeds};
+use promptfed_client::{AdminClient, Captioner, ExtractOptions, FederationClient, RetryPolicy, extract};
+use promptfed_data::LabelledImages;
+use promptfed_learn::{Classifier, EpochStats, evaluate};
+use promptfed_prompts::ledger::{Direction, Ledger};
+use promptfed_prompts::protocol::{
+    CurvePoint, RegistrationRequest, RoundId, RoundResults, RoundSpec, RoundState, RoundStatus,
+    SynthesisPlan, TrainingPlan,
+};
+use promptfed_prompts::{Level, TemplateSet};
+use promptfed_server::{Engines, RunningServer, Server, ServerConfig};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How prompts are made, what the server makes of them, how it trains.
+#[derive(Debug, Clone)]
+pub struct FglConfig {
+    /// How much of each image its prompt tells.
+    pub level: Level,
+    /// The texts around class, domain and caption.
+    pub templates: TemplateSet,
+    /// What writes the captions of instance-level prompts.
+    pub captioner: Arc<dyn Captioner>,
+    /// Whether clients release how many images stand behind a prompt.
+    pub counts: bool,
+    /// How images are made; its seed is replaced by one of each run.
+    pub synthesis: SynthesisPlan,
+    /// Passes over the synthetic images.
+    pub epochs: u32,
+    /// Share of the synthetic images that selects the epoch.
+    pub validation_fraction: f64,
+}
+
+/// Zhang, Qi and Zhao 2023 (arXiv 2306.16064), the one-shot variant: clients send prompts, the server trains a model from
+/// scratch on images it makes of them.
+///
+/// Each run is a round on a server of its own on the loopback interface; clients register, read the round, submit, and
+/// download the model over HTTP, and the ledger holds what their sockets carried.
+pub struct Fgl {
+    config: FglConfig,
+    server: RunningServer,
+    data_dir: PathBuf,
+}
+
+impl Fgl {
+    /// Starts the server, with its data in `data_dir`.
+    ///
+    /// # Errors
+    /// If the server cannot start.
+    pub fn start(config: FglConfig, data_dir: &Path, engines: Engines) -> Result<Self> {
+        let server = Server::start(ServerConfig {
+            addr: ([127, 0, 0, 1], 0).into(),
+            data_dir: data_dir.to_owned(),
+            engines,
+            admin_token: None,
+        })?;
+        Ok(Self {
+            config,
+            server,
+            data_dir: data_dir.to_owned(),
+        })
+    }
+
+    fn round_spec(&self, context: &RunContext<'_>) -> RoundSpec {
+        let training = context.training;
+        RoundSpec {
+            name: format!("seed {}", context.seed),
+            label_space: context.federation.label_space.clone(),
+            synthesis: SynthesisPlan {
+                seed: seeds::derive(context.seed, "synthesis"),
+                ..self.config.synthesis.clone()
+            },
+            training: TrainingPlan {
+                epochs: self.config.epochs,
+                batch_size: training.batch_size as u32,
+                learning_rate: f64::from(training.learning_rate),
+                label_smoothing: f64::from(training.label_smoothing),
+                weight_decay: f64::from(training.weight_decay),
+                image_size: context.classifier.image_size as u32,
+                width: context.classifier.width as u32,
+                validation_fraction: self.config.validation_fraction,
+                seed: seeds::derive(context.seed, "fgl training"),
+            },
+            expected_clients: Some(context.federation.clients.len() as u32),
+        }
+    }
+
+    /// Registers, reads the round, extracts and submits as one client would.
+    fn submit(
+        &self,
+        admin: &AdminClient,
+        round: RoundId,
+        client: &FederatedClient,
+    ) -> Result<(FederationClient, SubmittedPrompts)> {
+        let registration = admin.register(&RegistrationRequest {
+            name: client.name.clone(),
+            replace_token: true,
+        })?;
+        let session = FederationClient::of(&self.server.url(), &registration)?;
+        let spec = session.round(round)?;
+        let options = ExtractOptions {
+            captioner: Arc::clone(&self.config.captioner),
+            counts: self.config.counts,
+            ..ExtractOptions::new(self.config.level, self.config.templates.clone())
+        };
+        let extraction = extract(&client.private, &spec.label_space, &options)?;
+        session.submit(round, &extraction.prompt_set)?;
+        let preview = extraction.preview;
+        let rendered = preview.rendered.into_iter().map(|r| (r.positive, r.negative));
+        let submitted = SubmittedPrompts {
+            client: client.name.clone(),
+            hash: preview.hash,
+            wire_bytes: preview.wire_bytes as u64,
+            document: preview.json,
+            rendered: rendered.collect(),
+        };
+        Ok((session, submitted))
+    }
+
+    fn synthetic(&self, round: RoundId, size: usize) -> Result<LabelledImages> {
+        let folder = self.data_dir.join("rounds").join(round.to_string()).join("synthetic");
+        Ok(promptfed_synth::load_images(&folder, size)?)
+    }
+}
+
+impl Method for Fgl {
+    fn name(&self) -> &'static str {
+        "fgl"
+    }
+
+    fn description(&self) -> String {
+        format!(
+            "shares {}-level prompts once; trains on synthetic images only, {} epochs",
+            self.config.level, self.config.epochs
+        )
+    }
+
+    fn run(&self, context: &RunContext<'_>) -> Result<Outcome> {
+        let start = Instant::now();
+        let url = self.server.url();
+        let admin = AdminClient::with_retry(&url, self.server.admin_token(), RetryPolicy::default())?;
+        let round = admin.open_round(&self.round_spec(context))?.round_id;
+
+        let clients = &context.federation.clients;
+        let task = context.observer.begin("fgl: extracting and submitting", clients.len() as u64);
+        let mut sessions = Vec::with_capacity(clients.len());
+        let mut prompts = Vec::with_capacity(clients.len());
+        for client in clients {
+            let (session, submitted) = self.submit(&admin, round, client)?;
+            sessions.push(session);
+            prompts.push(submitted);
+            task.set(sessions.len() as u64);
+        }
+        drop(task);
+
+        let mut shown = Shown::new(context.observer);
+        admin.wait(round, None, &mut |status| shown.update(status))?;
+        drop(shown);
+
+        let mut ledger = Ledger::new();
+        let mut fetched: Option<(RoundResults, Vec<u8>)> = None;
+        for session in &sessions {
+            let results = session.results(round)?;
+            let file = session.model(&results)?;
+            fetched = Some((results, file));
+            ledger.merge(&session.ledger());
+        }
+        let (results, file) = fetched.ok_or(crate::Error::NoImages { role: "private" })?;
+        let seconds = start.elapsed().as_secs_f64();
+        let model = Classifier::from_safetensors(&file)?;
+        let evaluation = evaluate(&model, &context.federation.test)?;
+        let total = ledger.total(Direction::Up) + ledger.total(Direction::Down);
+        Ok(Outcome {
+            run: MethodRun {
+                seed: context.seed,
+                accuracy_by_bytes: vec![(total, evaluation.accuracy)],
+                evaluation,
+                ledger,
+                seconds,
+                curve: results.curve.iter().map(epoch_stats).collect(),
+                model_hash: Some(results.model.hash),
+                selected: Some(results.selected_epoch.saturating_sub(1) as usize),
+            },
+            prompts,
+            synthetic: Some(self.synthetic(round, context.classifier.image_size)?),
+            provenance: provenance(&results),
+        })
+    }
+}
+
+fn epoch_stats(point: &CurvePoint) -> EpochStats {
+    EpochStats {
+        epoch: point.epoch.saturating_sub(1) as usize,
+        learning_rate: f32::NAN,
+        train_loss: point.train_loss as f32,
+        train_accuracy: point.train_accuracy as f32,
+        validation_accuracy: point.validation_accuracy.map(|a| a as f32),
+    }
+}
+
+fn provenance(results: &RoundResults) -> Vec<(String, String)> {
+    [
+        ("engine", format!("{} {}", results.engine.name, results.engine.version)),
+        ("engine weights", results.engine.weights_hash.to_string()),
+        ("pooled prompts", results.pooled.hash.to_string()),
+        ("synthesis seed", results.seeds.synthesis.to_string()),
+        ("training seed", results.seeds.training.to_string()),
+        ("images", format!(
+            "{} of {} planned",
+            results.images.accepted, results.images.planned
+        )),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// Shows a round's stages as tasks.
+struct Shown<'a> {
+    observer: &'a dyn Observer,
+    task: Option<(&'static str, Box<dyn Task>)>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(observer: &'a dyn Observer) -> Self {
+        Self {
+            observer,
+            task: None,
+        }
+    }
+
+    fn update(&mut self, status: &RoundStatus) -> ControlFlow<()> {
+        let (stage, done, total) = match &status.state {
+            RoundState::Synthesising { done, total } => ("fgl: synthesising images", *done, *total),
+            RoundState::Training { epoch, epochs } => {
+                ("fgl: training on synthetic images", u64::from(*epoch), u64::from(*epochs))
+            }
+            _ => return ControlFlow::Continue(()),
+        };
+        if self.task.as_ref().is_none_or(|(name, _)| *name != stage) {
+            // The old task ends before the new one begins.
+            self.task = None;
+            self.task = Some((stage, self.observer.begin(stage, total)));
+        }
+        if let Some((_, task)) = &self.task {
+            task.set(done);
+        }
+        ControlFlow::Continue(())
+    }
+}

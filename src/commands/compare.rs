@@ -1,0 +1,284 @@
+//! `promptfed compare`: methods on the user's own data.
+
+use super::data::{self, ReadArgs};
+use super::extract::PromptArgs;
+use super::round::guidance_plan;
+use super::train::RecipeArgs;
+use super::{synth, text};
+use crate::Context;
+use anyhow::Result;
+use clap::{Args as ClapArgs, ValueEnum};
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use promptfed_client::captioner;
+use promptfed_data::Partition;
+use promptfed_eval::comparison::{Comparison, MethodResult, Spread};
+use promptfed_eval::methods::{Centralised, Chance, FedAvg, Fgl, FglConfig, Method};
+use promptfed_eval::{Experiment, ExperimentData, Setting, report};
+use promptfed_prompts::ledger::Direction;
+use promptfed_prompts::protocol::{ImageBudget, SynthesisPlan};
+use promptfed_server::Engines;
+use promptfed_synth::Guidance;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Compare generative learning with federated averaging and central training on your own data.
+///
+/// Clients are simulated on this machine; prompts cross a real HTTP server on the loopback interface, and every byte that would
+/// cross a network is counted. Models are selected on validation splits, never on the test images.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// The clients' images: folder, list or Parquet file
+    #[arg(long, value_name = "DATA")]
+    private: PathBuf,
+    /// The test images
+    #[arg(long, value_name = "DATA")]
+    test: PathBuf,
+    #[command(flatten)]
+    read: ReadArgs,
+    /// Who holds what: iid:CLIENTS, dirichlet:CLIENTS:ALPHA, domain, or domain+dirichlet:ALPHA:CLIENTS_PER_DOMAIN
+    #[arg(long, default_value = "iid:5")]
+    partition: Partition,
+    /// Least number of images of a client
+    #[arg(long, default_value_t = 2)]
+    min_per_client: usize,
+    #[command(flatten)]
+    prompts: PromptArgs,
+    #[command(flatten)]
+    setting: SettingArgs,
+    /// Folder for the report and the server's data
+    #[arg(long, value_name = "DIR", default_value = "promptfed-compare")]
+    out: PathBuf,
+}
+
+/// Budgets and seeds of a comparison.
+#[derive(ClapArgs, Clone)]
+pub(crate) struct SettingArgs {
+    /// Methods to run
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["fgl", "fedavg", "centralised", "chance"])]
+    pub(crate) methods: Vec<MethodName>,
+    /// Number of seeds; every method runs once with each
+    #[arg(long, default_value_t = 3)]
+    pub(crate) seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Weights of the pocket engine [default: the bundled ones]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pocket: Option<PathBuf>,
+    /// Synthetic images in all, the same number for every class
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) images: u64,
+    /// Integration steps for each image
+    #[arg(long, default_value_t = 20)]
+    pub(crate) steps: u32,
+    /// Guidance scale: a number, or LOW..HIGH to draw one for each image
+    #[arg(long, value_parser = synth::guidance, default_value = "2.5")]
+    pub(crate) guidance: Guidance,
+    /// Sampler: euler or heun
+    #[arg(long, default_value = "heun")]
+    pub(crate) sampler: promptfed_synth::Sampler,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
+    /// Passes over the images of generative and of central training
+    #[arg(long, default_value_t = 30)]
+    pub(crate) epochs: usize,
+    /// Rounds of federated averaging
+    #[arg(long, default_value_t = 30)]
+    pub(crate) rounds: usize,
+    /// Passes over a client's own images in each round of federated averaging
+    #[arg(long, default_value_t = 1)]
+    pub(crate) local_epochs: usize,
+    /// Share of images held out to select models
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) validation_fraction: f64,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MethodName {
+    /// One-shot generative learning
+    Fgl,
+    /// Federated averaging on real images
+    Fedavg,
+    /// All real images in one place
+    Centralised,
+    /// Guessing
+    Chance,
+}
+
+pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
+    let (private, label_space) = args.read.open(&args.private)?;
+    let layout = args.read.layout.into();
+    let test = data::open(&args.test, layout, args.read.split.clone(), Some(&label_space))?;
+    let experiment = Experiment {
+        data: ExperimentData {
+            title: format!("{}, {}", args.private.display(), args.partition),
+            private,
+            test,
+            label_space,
+            partition: args.partition,
+            min_per_client: args.min_per_client,
+            decode: args.read.decode(),
+        },
+        setting: args.setting.shared(),
+    };
+    compare(&experiment, &args.prompts, &args.setting, &args.out, context)
+}
+
+impl SettingArgs {
+    /// What all methods have in common.
+    pub(crate) fn shared(&self) -> Setting {
+        Setting {
+            validation_fraction: self.validation_fraction,
+            image_size: self.recipe.image_size,
+            width: self.recipe.width,
+            training: self.recipe.training(),
+            seeds: (self.seed..self.seed + self.seeds).collect(),
+        }
+    }
+
+    fn methods(&self, prompts: &PromptArgs, server: &Path) -> Result<Vec<Box<dyn Method>>> {
+        let mut methods: Vec<Box<dyn Method>> = Vec::new();
+        for name in &self.methods {
+            methods.push(match name {
+                MethodName::Fgl => Box::new(self.fgl(prompts, server)?),
+                MethodName::Fedavg => Box::new(FedAvg {
+                    rounds: self.rounds,
+                    local_epochs: self.local_epochs,
+                }),
+                MethodName::Centralised => Box::new(Centralised {
+                    epochs: self.epochs,
+                }),
+                MethodName::Chance => Box::new(Chance),
+            });
+        }
+        Ok(methods)
+    }
+
+    fn fgl(&self, prompts: &PromptArgs, server: &Path) -> Result<Fgl> {
+        let config = FglConfig {
+            level: prompts.level,
+            templates: data::template_set(&prompts.templates)?,
+            captioner: captioner(prompts.captioner())?,
+            counts: prompts.counts,
+            synthesis: SynthesisPlan {
+                engine: "pocket".to_owned(),
+                images: ImageBudget::Total(self.images),
+                steps: self.steps,
+                guidance: guidance_plan(self.guidance),
+                sampler: self.sampler.to_string(),
+                seed: 0,
+            },
+            epochs: self.epochs as u32,
+            validation_fraction: self.validation_fraction,
+        };
+        let pocket = match &self.pocket {
+            Some(dir) => dir.clone(),
+            None => data::assets()?.join("pocket/demo"),
+        };
+        Ok(Fgl::start(config, server, Engines::new().with_pocket(pocket))?)
+    }
+}
+
+/// Runs an experiment, writes the report, prints the table.
+pub(crate) fn compare(
+    experiment: &Experiment,
+    prompts: &PromptArgs,
+    setting: &SettingArgs,
+    out: &Path,
+    context: &Context,
+) -> Result<()> {
+    fs_err::create_dir_all(out)?;
+    let methods = setting.methods(prompts, &out.join("server"))?;
+    let mut comparison = experiment.run(&methods, &context.progress)?;
+    comparison.settings.extend(described(prompts, setting));
+    let page = out.join("report.html");
+    report::write(&comparison, &page)?;
+    let page = fs_err::canonicalize(page)?;
+    if context.json {
+        println!("{}", as_json(&comparison, &page));
+    } else {
+        println!("{}", table(&comparison));
+        println!("{:.0} s in all; report: {}", comparison.seconds, page.display());
+    }
+    Ok(())
+}
+
+fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String)> {
+    [
+        ("prompt level", prompts.level.to_string()),
+        ("templates", prompts.templates.clone()),
+        ("captioner", prompts.captioner().to_owned()),
+        ("counts released", prompts.counts.to_string()),
+        ("synthetic images", setting.images.to_string()),
+        ("steps", setting.steps.to_string()),
+        ("sampler", setting.sampler.to_string()),
+        ("guidance scale", match setting.guidance {
+            Guidance::Fixed(scale) => scale.to_string(),
+            Guidance::Uniform { low, high } => format!("{low} to {high}, drawn per image"),
+        }),
+        ("epochs", setting.epochs.to_string()),
+        ("federated rounds", setting.rounds.to_string()),
+        ("local epochs", setting.local_epochs.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// A method's bytes in one direction: the mean over seeds in total, and for one client.
+fn bytes(method: &MethodResult, clients: usize, direction: Direction) -> (u64, u64) {
+    let total = Spread::of(method.runs.iter().map(|r| r.ledger.total(direction) as f64)).mean;
+    (total as u64, (total / clients.max(1) as f64) as u64)
+}
+
+fn as_json(comparison: &Comparison, page: &Path) -> serde_json::Value {
+    let clients = comparison.data.clients.len();
+    let methods: Vec<_> = comparison
+        .methods
+        .iter()
+        .map(|method| {
+            let (up, up_each) = bytes(method, clients, Direction::Up);
+            let (down, down_each) = bytes(method, clients, Direction::Down);
+            let (accuracy, f1) = (method.accuracy(), method.macro_f1());
+            json!({
+                "name": method.name, "accuracy_mean": accuracy.mean, "accuracy_std": accuracy.std,
+                "macro_f1": f1.mean, "macro_f1_std": f1.std, "bytes_up": up, "bytes_down": down,
+                "bytes_up_per_client": up_each, "bytes_down_per_client": down_each,
+                "seconds": method.seconds().mean, "runs": method.runs.len(),
+            })
+        })
+        .collect();
+    json!({ "methods": methods, "report": page, "seconds": comparison.seconds, "version": comparison.version })
+}
+
+fn table(comparison: &Comparison) -> Table {
+    let clients = comparison.data.clients.len();
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED);
+    table.set_header([
+        "method",
+        "accuracy, %",
+        "macro F1",
+        "up per client",
+        "down per client",
+        "up + down, all",
+        "seconds",
+    ]);
+    for method in &comparison.methods {
+        let (up, up_each) = bytes(method, clients, Direction::Up);
+        let (down, down_each) = bytes(method, clients, Direction::Down);
+        let (accuracy, f1) = (method.accuracy(), method.macro_f1());
+        table.add_row([
+            method.name.clone(),
+            format!("{:.1} ± {:.1}", 100.0 * accuracy.mean, 100.0 * accuracy.std),
+            format!("{:.3} ± {:.3}", f1.mean, f1.std),
+            text::bytes(up_each),
+            text::bytes(down_each),
+            text::bytes(up + down),
+            format!("{:.1}", method.seconds().mean),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}

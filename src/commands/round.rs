@@ -1,0 +1,263 @@
+//! `promptfed round`: a server's rounds.
+
+use super::data;
+use super::register::AdminArgs;
+use super::submit::ServerArgs;
+use super::synth;
+use super::train::RecipeArgs;
+use crate::Context;
+use anyhow::Result;
+use clap::{Args as ClapArgs, Subcommand};
+use promptfed_client::{AdminClient, FederationClient};
+use promptfed_prompts::protocol::{
+    GuidancePlan, ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus, SynthesisPlan, TrainingPlan,
+};
+use promptfed_synth::Guidance;
+use serde::Serialize;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+/// Rounds of a server: open, watch, close, fetch the results and the model.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Open a round (administrator)
+    Open(Box<OpenArgs>),
+    /// List all rounds
+    List(TokenArgs),
+    /// Where a round stands; with --wait until it is done
+    Status(StatusArgs),
+    /// End the time for submissions and start the job (administrator)
+    Close(EndArgs),
+    /// End a round without results (administrator)
+    Cancel(EndArgs),
+    /// What a finished round found: hashes, image counts, learning curve
+    Results(RoundArgs),
+    /// Download a finished round's model
+    Model(ModelArgs),
+}
+
+#[derive(ClapArgs)]
+struct OpenArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    admin: AdminArgs,
+    /// A name for people
+    #[arg(long, default_value = "round")]
+    name: String,
+    /// The classes: a built-in name or a TOML file
+    #[arg(long, value_name = "NAME|FILE")]
+    label_space: String,
+    /// Close by itself once so many clients have submitted
+    #[arg(long, value_name = "N")]
+    expected_clients: Option<u32>,
+    /// The text-to-image engine
+    #[arg(long, default_value = "pocket")]
+    engine: String,
+    /// Images for each distinct prompt
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "images")]
+    images_per_prompt: u32,
+    /// Images in all, the same number for every class
+    #[arg(long, value_name = "N")]
+    images: Option<u64>,
+    /// Integration steps
+    #[arg(long, default_value_t = 20)]
+    steps: u32,
+    /// Guidance scale: a number, or LOW..HIGH to draw one for each image
+    #[arg(long, value_parser = synth::guidance, default_value = "2.5")]
+    guidance: Guidance,
+    /// Sampler: euler or heun
+    #[arg(long, default_value = "heun")]
+    sampler: promptfed_synth::Sampler,
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Passes over the synthetic images
+    #[arg(long, default_value_t = 30)]
+    epochs: u32,
+    /// Share of the synthetic images held out to select the epoch
+    #[arg(long, default_value_t = 0.1)]
+    validation_fraction: f64,
+    /// Seed of synthesis and training
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+impl OpenArgs {
+    fn spec(&self) -> Result<RoundSpec> {
+        Ok(RoundSpec {
+            name: self.name.clone(),
+            label_space: data::label_space(&self.label_space)?,
+            synthesis: SynthesisPlan {
+                engine: self.engine.clone(),
+                images: self
+                    .images
+                    .map_or(ImageBudget::PerPrompt(self.images_per_prompt), ImageBudget::Total),
+                steps: self.steps,
+                guidance: guidance_plan(self.guidance),
+                sampler: self.sampler.to_string(),
+                seed: self.seed,
+            },
+            training: TrainingPlan {
+                epochs: self.epochs,
+                batch_size: self.recipe.batch_size as u32,
+                learning_rate: self.recipe.learning_rate.into(),
+                label_smoothing: self.recipe.label_smoothing.into(),
+                weight_decay: self.recipe.weight_decay.into(),
+                image_size: self.recipe.image_size as u32,
+                width: self.recipe.width as u32,
+                validation_fraction: self.validation_fraction,
+                seed: self.seed,
+            },
+            expected_clients: self.expected_clients,
+        })
+    }
+}
+
+/// Guidance as a round states it.
+pub(crate) fn guidance_plan(guidance: Guidance) -> GuidancePlan {
+    match guidance {
+        Guidance::Fixed(scale) => GuidancePlan::Fixed(scale.into()),
+        Guidance::Uniform { low, high } => GuidancePlan::Uniform {
+            low: low.into(),
+            high: high.into(),
+        },
+    }
+}
+
+#[derive(ClapArgs)]
+struct TokenArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// A client's token, from `promptfed register`
+    #[arg(long, env = "PROMPTFED_TOKEN", hide_env_values = true)]
+    token: String,
+}
+
+impl TokenArgs {
+    fn connect(&self) -> Result<FederationClient> {
+        Ok(FederationClient::new(&self.server.server, "client", &self.token)?)
+    }
+}
+
+#[derive(ClapArgs)]
+struct RoundArgs {
+    /// The round's number
+    round: RoundId,
+    #[command(flatten)]
+    token: TokenArgs,
+}
+
+#[derive(ClapArgs)]
+struct StatusArgs {
+    #[command(flatten)]
+    round: RoundArgs,
+    /// Wait until the round is done
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(ClapArgs)]
+struct EndArgs {
+    /// The round's number
+    round: RoundId,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+#[derive(ClapArgs)]
+struct ModelArgs {
+    #[command(flatten)]
+    round: RoundArgs,
+    /// Where the model goes (safetensors)
+    #[arg(long, value_name = "FILE", default_value = "model.safetensors")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
+    match args.command {
+        Command::Open(args) => {
+            let status = args.admin.connect(&args.server)?.open_round(&args.spec()?)?;
+            show(context, &status, &line(&status))
+        }
+        Command::List(args) => {
+            let rounds = args.connect()?.rounds()?;
+            let lines: Vec<String> = rounds.iter().map(line).collect();
+            show(context, &rounds, &lines.join("\n"))
+        }
+        Command::Status(args) => {
+            let client = args.round.token.connect()?;
+            let round = args.round.round;
+            let status = if args.wait {
+                let bar = context.progress.bar("round", 0);
+                let status = client.wait(round, None, &mut |status| {
+                    bar.set_message(state(&status.state));
+                    ControlFlow::Continue(())
+                })?;
+                bar.finish_and_clear();
+                status
+            } else {
+                client.status(round)?
+            };
+            show(context, &status, &line(&status))
+        }
+        Command::Close(args) => end(&args, context, AdminClient::close),
+        Command::Cancel(args) => end(&args, context, AdminClient::cancel),
+        Command::Results(args) => {
+            let results = args.token.connect()?.results(args.round)?;
+            show(context, &results, &serde_json::to_string_pretty(&results)?)
+        }
+        Command::Model(args) => {
+            let client = args.round.token.connect()?;
+            let results = client.results(args.round.round)?;
+            fs_err::write(&args.out, client.model(&results)?)?;
+            let told = format!("{}: hash {}", args.out.display(), results.model.hash);
+            show(context, &results.model, &told)
+        }
+    }
+}
+
+fn end(
+    args: &EndArgs,
+    context: &Context,
+    end: impl FnOnce(&AdminClient, RoundId) -> Result<RoundStatus, promptfed_client::RequestError>,
+) -> Result<()> {
+    let status = end(&args.admin.connect(&args.server)?, args.round)?;
+    show(context, &status, &line(&status))
+}
+
+fn show(context: &Context, value: &impl Serialize, text: &str) -> Result<()> {
+    if context.json {
+        println!("{}", serde_json::to_string(value)?);
+    } else {
+        println!("{text}");
+    }
+    Ok(())
+}
+
+fn line(status: &RoundStatus) -> String {
+    let expected = status.expected_clients.map_or(String::new(), |n| format!(" of {n}"));
+    format!(
+        "round {} ({}): {}, {}{expected} submissions",
+        status.round_id,
+        status.name,
+        state(&status.state),
+        status.submissions
+    )
+}
+
+fn state(state: &RoundState) -> String {
+    match state {
+        RoundState::Synthesising { done, total } => format!("synthesising, {done} of {total} images"),
+        RoundState::Training { epoch, epochs } => format!("training, epoch {epoch} of {epochs}"),
+        RoundState::Failed { reason } => format!("failed: {reason}"),
+        other => other.name().to_owned(),
+    }
+}
