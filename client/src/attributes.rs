@@ -71,7 +71,7 @@ impl Attributes {
 
 impl Tone {
     fn of(pixels: &[[u8; 3]]) -> Option<Self> {
-        match mean_luma(pixels) {
+        match mean_of(pixels) {
             luma if luma < 0.3 => Some(Self::Dark),
             luma if luma > 0.7 => Some(Self::Bright),
             _ => None,
@@ -100,9 +100,14 @@ fn winner(votes: &[u64; Colour::ALL.len()]) -> Colour {
     first.map_or(Colour::Black, |(colour, _)| colour)
 }
 
-/// Mean luma in 0..=1, summed in 32-bit floats in numpy's order, so that an image on the boundary of a tone falls on the
-/// same side.
-pub(crate) fn mean_luma(pixels: &[[u8; 3]]) -> f32 {
+/// Mean luma of an image, 0..=1.
+///
+/// It is summed in 32-bit floats in numpy's order, so that an image on the boundary of a tone falls on the same side.
+pub fn mean_luma(image: &DecodedImage) -> f32 {
+    mean_of(image.pixels.as_chunks::<3>().0)
+}
+
+fn mean_of(pixels: &[[u8; 3]]) -> f32 {
     pairwise_sum(pixels) / pixels.len() as f32 / 255.0
 }
 

@@ -36,7 +36,7 @@ mod submit;
 mod transport;
 
 pub use admin::{ADMIN, AdminClient};
-pub use attributes::{Attributes, Tone};
+pub use attributes::{Attributes, Tone, mean_luma};
 pub use captioner::{
     AttributeCaptioner, CAPTIONER_NAMES, CaptionInput, CaptionProblem, Captioner, JoinedCaptioner,
     MAX_SIDE_CAR_BYTES, MetadataCaptioner, NoCaptioner, captioner,
