@@ -28,12 +28,23 @@ pub fn resize_square(image: &DecodedImage, size: usize) -> Result<Vec<u8>> {
     }
     let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
         .map_err(|e| mismatch(e.to_string()))?;
-    let mut target = Image::new(side, side, PixelType::U8x3);
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
-        .fit_into_destination(Some((0.5, 0.5)));
+    let (left, top, cut) = centred_square(image.width, image.height);
+    let lanczos = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
+    // Columns before rows, as in Pillow; the intermediate rounding makes the order visible.
+    let mut narrowed = Image::new(side, cut, PixelType::U8x3);
+    let crop = lanczos.crop(left.into(), top.into(), cut.into(), cut.into());
     Resizer::new()
-        .resize(&source, &mut target, &options)
+        .resize(&source, &mut narrowed, &crop)
+        .map_err(|e| mismatch(e.to_string()))?;
+    let mut target = Image::new(side, side, PixelType::U8x3);
+    Resizer::new()
+        .resize(&narrowed, &mut target, &lanczos)
         .map_err(|e| mismatch(e.to_string()))?;
     Ok(target.into_vec())
+}
+
+/// Left, top and side of the largest centred square; an odd pixel is cut off on the right or at the bottom.
+fn centred_square(width: u32, height: u32) -> (u32, u32, u32) {
+    let side = width.min(height);
+    ((width - side) / 2, (height - side) / 2, side)
 }

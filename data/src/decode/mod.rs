@@ -62,6 +62,12 @@ pub struct DecodedImage {
 /// Pictures read ahead per thread, so that a slow one does not stop the others.
 const WINDOW_PER_THREAD: usize = 4;
 
+/// A picture that was given to the decoding threads.
+struct InFlight<T> {
+    encoded_bytes: u64,
+    receiver: Receiver<Result<(T, u64), Unfit>>,
+}
+
 /// Decodes every sample and hands it to `on_image` with its index, in sample order, on the calling thread.
 ///
 /// The format is found from the content, never from the extension. As PIL's `convert("RGB")` does, grey is repeated,
@@ -108,17 +114,24 @@ pub fn decode_map<T: Send>(
     pool.in_place_scope_fifo(|scope| -> Result<()> {
         // Tasks that wait for memory must go home when this closure ends early, by error or panic.
         let _open_at_the_end = gate.open_on_drop();
-        let mut in_flight: VecDeque<Receiver<Result<(T, u64), Unfit>>> = VecDeque::new();
+        let mut in_flight: VecDeque<InFlight<T>> = VecDeque::new();
+        let mut encoded_bytes = 0;
         let mut samples = dataset.samples.iter().enumerate();
         let mut delivered = 0;
         loop {
-            while in_flight.len() < threads * WINDOW_PER_THREAD {
+            while in_flight.len() < threads * WINDOW_PER_THREAD
+                && (in_flight.is_empty() || encoded_bytes < limits.max_bytes_in_flight)
+            {
                 let Some((index, sample)) = samples.next() else {
                     break;
                 };
                 let encoded = sources.get(&sample.source);
                 let (sender, receiver) = sync_channel(1);
-                in_flight.push_back(receiver);
+                encoded_bytes += encoded.bytes_in_memory();
+                in_flight.push_back(InFlight {
+                    encoded_bytes: encoded.bytes_in_memory(),
+                    receiver,
+                });
                 let (gate, map) = (&gate, &map);
                 scope.spawn_fifo(move |_| {
                     let outcome = decode_one(encoded, index, limits, gate)
@@ -127,10 +140,11 @@ pub fn decode_map<T: Send>(
                     let _ = sender.send(outcome);
                 });
             }
-            let Some(receiver) = in_flight.pop_front() else {
+            let Some(next) = in_flight.pop_front() else {
                 return Ok(());
             };
-            let Ok(outcome) = receiver.recv() else {
+            encoded_bytes -= next.encoded_bytes;
+            let Ok(outcome) = next.receiver.recv() else {
                 // `map` panicked; the scope passes that on.
                 return Ok(());
             };

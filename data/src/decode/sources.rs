@@ -45,6 +45,14 @@ impl Sources {
 }
 
 impl Encoded {
+    /// Bytes that wait in memory for a decoding thread.
+    pub(super) fn bytes_in_memory(&self) -> u64 {
+        match self {
+            Encoded::Row(bytes) => bytes.len() as u64,
+            Encoded::File(_) | Encoded::Unreadable(_) => 0,
+        }
+    }
+
     /// Reads the bytes; files that are too large are not read.
     pub(super) fn read(self, limits: &DecodeLimits) -> Result<EncodedBytes, Unfit> {
         let unreadable =

@@ -164,8 +164,11 @@ fn unfit(error: ImageError) -> Unfit {
 }
 
 /// Whether an error goes back to the end of the bytes.
-fn ends_early(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
+fn ends_early(error: &ImageError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = match error {
+        ImageError::IoError(error) => Some(error),
+        other => std::error::Error::source(other),
+    };
     while let Some(error) = cause {
         if error
             .downcast_ref::<std::io::Error>()

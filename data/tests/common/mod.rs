@@ -8,31 +8,31 @@ use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use promptfed_data::{Dataset, ImageSource, Sample};
 
 /// A `width` x `height` picture whose pixels depend on `seed`.
-pub fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
+pub(crate) fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
     RgbImage::from_fn(width, height, |x, y| {
         Rgb([x as u8 ^ seed, (y as u8).wrapping_mul(3), seed])
     })
     .into()
 }
 
-pub fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+pub(crate) fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
-pub fn png(seed: u8) -> Vec<u8> {
+pub(crate) fn png(seed: u8) -> Vec<u8> {
     encode(&picture(6, 5, seed), ImageFormat::Png)
 }
 
-pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+pub(crate) fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
     let path = path.as_ref();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
 }
 
 /// A data set of one class over files.
-pub fn dataset_of(files: &[PathBuf]) -> Dataset {
+pub(crate) fn dataset_of(files: &[PathBuf]) -> Dataset {
     Dataset {
         class_names: vec!["thing".to_owned()],
         domain_names: Vec::new(),
@@ -49,12 +49,12 @@ pub fn dataset_of(files: &[PathBuf]) -> Dataset {
     }
 }
 
-pub fn golden() -> PathBuf {
+pub(crate) fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 /// The folder of the real data sets, where there is one.
-pub fn shared_data() -> Option<PathBuf> {
+pub(crate) fn shared_data() -> Option<PathBuf> {
     let shared = std::env::var_os("PROMPTFED_SHARED").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
         PathBuf::from,
@@ -68,7 +68,7 @@ pub fn shared_data() -> Option<PathBuf> {
 }
 
 /// Class names and file names of the samples.
-pub fn summary(dataset: &Dataset) -> Vec<(String, Option<String>, String)> {
+pub(crate) fn summary(dataset: &Dataset) -> Vec<(String, Option<String>, String)> {
     dataset
         .samples
         .iter()

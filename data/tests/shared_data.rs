@@ -1,0 +1,68 @@
+//! The real data sets, where they are present.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::shared_data;
+use promptfed_data::{DataError, Dataset, DecodeOptions, OpenOptions, load, open};
+
+fn load_all(dataset: &Dataset) -> promptfed_data::LabelledImages {
+    let (images, report) = load(dataset, 32, &DecodeOptions::default()).unwrap();
+    assert!(report.skipped.is_empty(), "{report}");
+    assert_eq!(images.len(), dataset.len());
+    images
+}
+
+#[test]
+fn emoji_parquet() {
+    let Some(data) = shared_data() else { return };
+    let dataset = open(&data.join("emoji/private.parquet"), &OpenOptions::default()).unwrap();
+    assert_eq!(dataset.len(), 989);
+    assert_eq!(dataset.class_names.len(), 10);
+    assert_eq!(dataset.class_names[0], "building");
+    assert_eq!(
+        dataset.domain_names,
+        [
+            "blob", "contrast", "emojione", "flat", "fluent", "noto", "twemoji"
+        ]
+    );
+    assert!(dataset.samples.iter().all(|s| s.caption.is_some()));
+    assert!(dataset.warnings.is_empty());
+    load_all(&dataset);
+    assert!(matches!(
+        open(&data.join("emoji"), &OpenOptions::default()),
+        Err(DataError::SplitNotChosen { .. })
+    ));
+}
+
+#[test]
+fn pacs_domain_folders() {
+    let Some(data) = shared_data() else { return };
+    let options = OpenOptions {
+        split: Some("test".to_owned()),
+        ..OpenOptions::default()
+    };
+    let dataset = open(&data.join("pacs"), &options).unwrap();
+    assert_eq!(dataset.len(), 1047);
+    assert_eq!(
+        dataset.class_names,
+        [
+            "dog", "elephant", "giraffe", "guitar", "horse", "house", "person"
+        ]
+    );
+    assert_eq!(
+        dataset.domain_names,
+        ["art_painting", "cartoon", "photo", "sketch"]
+    );
+    load_all(&dataset);
+}
+
+#[test]
+fn imagenette_class_folders() {
+    let Some(data) = shared_data() else { return };
+    let dataset = open(&data.join("imagenette/test"), &OpenOptions::default()).unwrap();
+    assert_eq!(dataset.len(), 1942);
+    assert_eq!(dataset.class_names[0], "n01440764");
+    assert!(dataset.domain_names.is_empty());
+    load_all(&dataset);
+}
