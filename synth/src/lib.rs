@@ -34,5 +34,5 @@ pub use image::Image;
 pub use job::{
     Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource, Spread, run,
 };
-pub use load::load_images;
+pub use load::{load_images, open_images};
 pub use seed::ImageSeed;

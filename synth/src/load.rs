@@ -1,13 +1,89 @@
-//! A finished job as training data.
+//! A job's images as training data.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
-use promptfed_data::LabelledImages;
+use promptfed_data::{Dataset, DecodeOptions, ImageSource, LabelledImages, Sample};
 
-use crate::Result;
+use crate::job::{JobRecord, ManifestRow, OutputFormat, read_manifest};
+use crate::{Error, Result};
 
-/// Reads the accepted images of a job's output folder, resized to `size` x `size`, in the order of their indices.
+/// Domain of images whose prompts named none, in a job where others named one.
+const NO_DOMAIN: &str = "none";
+
+/// Lists the accepted images of a job's output folder, in the order of their indices; labels count in the job's label space and
+/// domains in the sorted list of the domains that occur. Images of an unfinished job are listed as far as it got.
+pub fn open_images(out_dir: &Path) -> Result<Dataset> {
+    let record = JobRecord::read(out_dir)?;
+    let rows = || -> Result<_> { Ok(read_manifest(out_dir)?.filter(|row| row.as_ref().map_or(true, |r| r.file.is_some()))) };
+    let (mut named, mut unnamed) = (BTreeSet::new(), false);
+    for row in rows()? {
+        match row?.domain {
+            Some(domain) => drop(named.insert(domain)),
+            None => unnamed = true,
+        }
+    }
+    if unnamed && !named.is_empty() {
+        named.insert(NO_DOMAIN.to_owned());
+    }
+    let domain_names: Vec<String> = named.into_iter().collect();
+    let mut places = Places::new(out_dir, record.output);
+    let mut samples = Vec::new();
+    for row in rows()? {
+        let row = row?;
+        let domain = row.domain.as_deref().unwrap_or(NO_DOMAIN);
+        samples.push(Sample {
+            label: row.class,
+            domain: domain_names.iter().position(|name| name == domain).map(|i| i as u32),
+            source: places.source(&row),
+            caption: Some(row.prompt),
+        });
+    }
+    Ok(Dataset { class_names: record.class_names, domain_names, samples, warnings: Vec::new() })
+}
+
+/// Reads the accepted images of a job's output folder, resized to `size` x `size`: [`open_images`] in memory.
+///
+/// # Errors
+/// A folder without a job or without images, and an image that cannot be read.
 pub fn load_images(out_dir: &Path, size: usize) -> Result<LabelledImages> {
-    let _ = (out_dir, size);
-    Err(crate::Error::Spec("not yet".into()))
+    let dataset = open_images(out_dir)?;
+    if dataset.is_empty() {
+        return Err(Error::Output {
+            file: out_dir.join(crate::job::MANIFEST_FILE),
+            reason: "no image was accepted; run the job first".into(),
+        });
+    }
+    let options = DecodeOptions { strict: true, ..DecodeOptions::default() };
+    let (images, _) = promptfed_data::load(&dataset, size, &options)?;
+    Ok(images)
+}
+
+/// Where the images of the rows lie, as the rows come by.
+struct Places<'a> {
+    out_dir: &'a Path,
+    output: OutputFormat,
+    shard: Arc<Path>,
+    row: u32,
+}
+
+impl<'a> Places<'a> {
+    fn new(out_dir: &'a Path, output: OutputFormat) -> Self {
+        Self { out_dir, output, shard: Path::new("").into(), row: 0 }
+    }
+
+    fn source(&mut self, row: &ManifestRow) -> ImageSource {
+        let file = self.out_dir.join(row.file.as_deref().unwrap_or_default());
+        if self.output == OutputFormat::Folder {
+            return ImageSource::File(file);
+        }
+        if *self.shard != *file {
+            self.shard = file.into();
+            self.row = 0;
+        }
+        let source = ImageSource::Parquet { file: self.shard.clone(), row_group: 0, row: self.row };
+        self.row += 1;
+        source
+    }
 }

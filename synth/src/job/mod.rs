@@ -1,36 +1,37 @@
-//! A synthesis job: plan, draw, screen, write; resumable at any moment.
+//! A synthesis job: plan, draw, screen, write.
+//!
+//! The output folder holds
+//!
+//! | file | what |
+//! |---|---|
+//! | `job.json` | everything that determines the images ([`JobRecord`]) |
+//! | `manifest.jsonl` | one [`ManifestRow`] per image of the plan, in order |
+//! | `images/<class>/<index>.png` or `data/train-<shard>.parquet` | the images |
+//! | `pixels.sqlite`, `staging/`, `partial` | only while the job is not finished |
+//!
+//! An image is written before its row, under another name and moved into place; rows are appended in order. What a kill
+//! interrupts has no row yet and is made again, bit for bit the same.
 
+mod draw;
+mod manifest;
+mod output;
+mod pixel_index;
+mod plan;
 mod prompts;
+mod record;
 mod report;
+mod runner;
+mod screen;
+mod shard;
 mod spec;
 
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
-
+pub use manifest::{MANIFEST_FILE, ManifestRow, read_manifest};
 pub use prompts::PromptSource;
+pub use record::{JOB_FILE, JobRecord};
 pub use report::{JobProgress, JobReport};
+pub use runner::run;
+pub use screen::Fault;
 pub use spec::{Guidance, ImageBudget, JobSpec, OutputFormat, Spread};
-
-use crate::{Generator, Result};
 
 /// Name of the SQLite file that holds the pixel hashes while a job runs.
 pub const INDEX_FILE: &str = "pixels.sqlite";
-
-/// Runs a job in `out_dir`, or goes on with the job that lies there.
-///
-/// `progress` is called after every batch; setting `cancel` stops the job cleanly after the batch in work.
-///
-/// # Errors
-/// A specification that cannot be followed, a folder that holds a different job, a faulty prompt, a failing
-/// engine or disk. What was done before the error stays and is not made again.
-pub fn run(
-    generator: &mut dyn Generator,
-    spec: &JobSpec,
-    out_dir: &Path,
-    progress: &mut dyn FnMut(&JobProgress),
-    cancel: &AtomicBool,
-) -> Result<JobReport> {
-    spec.validate()?;
-    let _ = (generator, out_dir, progress, cancel);
-    Err(crate::Error::Spec("not yet".into()))
-}

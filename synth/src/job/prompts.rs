@@ -57,11 +57,7 @@ impl PromptSource {
             PromptSource::JsonLines { path, .. } => {
                 let mut hasher = blake3::Hasher::new();
                 std::io::copy(&mut fs_err::File::open(path)?, &mut hasher)?;
-                hasher
-                    .finalize()
-                    .to_hex()
-                    .parse()
-                    .map_err(|_| Error::Spec("the hash of the prompt file has no text form".into()))
+                Ok(ContentHash::from_bytes(*hasher.finalize().as_bytes()))
             }
         }
     }

@@ -1,0 +1,113 @@
+//! Drawing the images of a batch, again where a draw is unfit.
+
+use super::manifest::ManifestRow;
+use super::output::Output;
+use super::pixel_index::PixelIndex;
+use super::plan::PlannedImage;
+use super::screen::{self, Fault};
+use super::spec::JobSpec;
+use crate::image::{encode_png, pixel_hash};
+use crate::{EngineInfo, Generator, Image, ImageRequest, ImageSeed, Result};
+
+pub(super) struct Artist<'a> {
+    pub(super) generator: &'a mut dyn Generator,
+    pub(super) engine: EngineInfo,
+    pub(super) spec: &'a JobSpec,
+}
+
+impl Artist<'_> {
+    /// Draws a batch, writes its accepted images, and gives one row per image.
+    ///
+    /// Unfit draws are replaced image by image in the order of the plan, so that what counts as a duplicate does not
+    /// depend on the size of the batch.
+    pub(super) fn draw(
+        &mut self,
+        batch: &[PlannedImage],
+        index: &mut PixelIndex,
+        output: &Output,
+    ) -> Result<Vec<ManifestRow>> {
+        let requests: Vec<_> = batch.iter().map(|image| self.request(image, 0)).collect();
+        let images = self.generator.generate(&requests)?;
+        let mut rows = Vec::with_capacity(batch.len());
+        for ((planned, request), image) in batch.iter().zip(requests).zip(images) {
+            rows.push(self.settle(planned, request, image, index, output)?);
+        }
+        Ok(rows)
+    }
+
+    fn settle(
+        &mut self,
+        planned: &PlannedImage,
+        mut request: ImageRequest,
+        mut image: Image,
+        index: &mut PixelIndex,
+        output: &Output,
+    ) -> Result<ManifestRow> {
+        let mut flags = Vec::new();
+        loop {
+            let pixels = image.to_rgb8();
+            let hash = pixel_hash(image.size(), &pixels);
+            let mut fault = screen::fault(&image, &pixels);
+            if fault.is_none() && !index.claim(&hash, planned.index)? {
+                fault = Some(Fault::Duplicate);
+            }
+            flags.extend(fault);
+            let attempts = flags.len() as u32 + u32::from(fault.is_none());
+            let mut row = self.row(planned, &request, attempts);
+            if fault.is_none() {
+                let file = output.file_of(planned.index, &row.class_name);
+                output.write(planned.index, &file, &encode_png(image.size(), &pixels)?)?;
+                row.file = Some(file);
+                row.pixel_hash = Some(hash);
+            } else if attempts < self.spec.attempts {
+                request = self.request(planned, attempts);
+                if let Some(again) = self.generator.generate(std::slice::from_ref(&request))?.pop() {
+                    image = again;
+                }
+                continue;
+            } else {
+                row.rejected = fault;
+            }
+            row.flags = flags;
+            return Ok(row);
+        }
+    }
+
+    fn request(&self, planned: &PlannedImage, attempt: u32) -> ImageRequest {
+        let prompt = &planned.prompt;
+        let seed = ImageSeed::derive(self.spec.seed, prompt.class, &prompt.text, planned.index).attempt(attempt);
+        ImageRequest {
+            prompt: prompt.text.positive.clone(),
+            negative: prompt.text.negative.clone(),
+            seed,
+            steps: self.spec.steps,
+            guidance: self.spec.guidance.draw(&seed),
+            sampler: self.spec.sampler,
+        }
+    }
+
+    fn row(&self, planned: &PlannedImage, request: &ImageRequest, attempts: u32) -> ManifestRow {
+        let class = planned.prompt.class;
+        let class_name = self.spec.prompts.label_space().class_name(class).unwrap_or_default();
+        ManifestRow {
+            index: planned.index,
+            prompt: request.prompt.clone(),
+            negative: request.negative.clone(),
+            class: class.get(),
+            class_name: class_name.to_owned(),
+            domain: planned.prompt.domain.as_ref().map(|d| d.as_str().to_owned()),
+            seed: request.seed,
+            steps: request.steps,
+            guidance: request.guidance,
+            sampler: request.sampler,
+            engine: self.engine.name.clone(),
+            engine_version: self.engine.version.clone(),
+            weights_hash: self.engine.weights_hash,
+            file: None,
+            pixel_hash: None,
+            attempts,
+            flags: Vec::new(),
+            rejected: None,
+        }
+    }
+}
