@@ -2,33 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::format::{self, percent, percent_spread, plural};
-use crate::comparison::{Comparison, MethodResult, Spread};
+use super::format::{self, percent, percent_spread};
+use super::role::Role;
+use super::verdict::verdict;
+use crate::comparison::{Comparison, Spread};
 use crate::summary::MethodSummary;
-
-/// What a method stands for in the comparison, by its name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Shares prompts, trains on synthetic images.
-    Generative,
-    /// Shares models: a federated method with another cost.
-    Federated,
-    /// Trains where all private images are in one place: no federated method, the mark to reach.
-    Ceiling,
-    /// Learns nothing.
-    Floor,
-}
-
-impl Role {
-    pub(super) fn of(name: &str) -> Self {
-        match name {
-            "chance" => Self::Floor,
-            "centralised" => Self::Ceiling,
-            _ if name == "fgl" || name.starts_with("fgl-") => Self::Generative,
-            _ => Self::Federated,
-        }
-    }
-}
 
 /// The first sentence of the report, and the remarks that put it in proportion.
 pub(super) fn headline(comparison: &Comparison, summary: &[MethodSummary]) -> Markup {
@@ -131,52 +109,7 @@ fn reaches(method: &MethodSummary) -> String {
     )
 }
 
-/// How the subject compares with the rival, in accuracy and in bytes.
-fn verdict(subject: &MethodSummary, rival: &MethodSummary) -> String {
-    let difference = subject.accuracy_mean - rival.accuracy_mean;
-    let noise = subject.accuracy_std.hypot(rival.accuracy_std);
-    let points = format!("{:.1} points", difference.abs() * 100.0);
-    let accuracy = if format!("{:.1}", difference.abs() * 100.0) == "0.0" {
-        format!("{} is equally accurate", subject.name)
-    } else {
-        let side = if difference > 0.0 { "better" } else { "worse" };
-        let weight = match () {
-            () if subject.runs < 2 || rival.runs < 2 => "with too few seeds to know the spread",
-            () if difference.abs() > noise => "more than the spread over seeds",
-            () => "within the spread over seeds, so no clear difference",
-        };
-        format!("{} is {points} {side} ({weight})", subject.name)
-    };
-    format!(
-        "{accuracy} and {}",
-        relative_cost(subject.bytes(), rival.bytes())
-    )
-}
-
-fn relative_cost(subject: u64, rival: u64) -> String {
-    match (subject, rival) {
-        (0, 0) => "neither sends a byte".into(),
-        (0, _) => "sends nothing".into(),
-        (_, 0) => "is the only one of the two to send anything".into(),
-        (s, r) if s == r => "sends as many bytes".into(),
-        (s, r) if s < r => format!("sends {} fewer bytes", times(r as f64 / s as f64)),
-        (s, r) => format!("sends {} more bytes", times(s as f64 / r as f64)),
-    }
-}
-
-fn times(ratio: f64) -> String {
-    if ratio < 9.95 {
-        return format!("{ratio:.1} times");
-    }
-    // Two significant digits are all that a ratio of bytes is worth.
-    let unit = 10f64.powf(ratio.log10().floor() - 1.0);
-    format!(
-        "{} times",
-        format::count(((ratio / unit).round() * unit).round() as u64)
-    )
-}
-
-/// What the rival had reached by the time it had sent as much as the subject did in all.
+/// What the rival had reached by the time it had moved as many bytes as the subject did in all.
 fn at_equal_bytes(
     comparison: &Comparison,
     subject: &MethodSummary,
@@ -196,19 +129,24 @@ fn at_equal_bytes(
             .accuracy_by_bytes
             .iter()
             .filter(|(bytes, _)| *bytes > 0 && *bytes <= subject.bytes());
-        within.last().map(|(_, accuracy)| *accuracy)
+        within
+            .max_by_key(|(bytes, _)| *bytes)
+            .map(|(_, accuracy)| *accuracy)
     });
     let by_then: Vec<f64> = by_then.collect();
+    if !by_then.iter().all(|accuracy| accuracy.is_finite()) {
+        return None;
+    }
     let budget = format::bytes(subject.bytes());
     Some(if by_then.len() < runs.len() {
         format!(
-            "After {budget}, all that {} sends, {} has not finished its first round.",
+            "After {budget}, all that {} needs, {} has not finished its first round.",
             subject.name, rival.name
         )
     } else {
         let accuracy = percent_spread(Spread::of(by_then.iter().copied()), by_then.len());
         format!(
-            "After {budget}, all that {} sends, {} is at {accuracy}.",
+            "After {budget}, all that {} needs, {} is at {accuracy}.",
             subject.name, rival.name
         )
     })
@@ -260,34 +198,16 @@ fn unfinished(summary: &[MethodSummary]) -> Option<String> {
     })
 }
 
-/// The size of the comparison in a row of figures.
-pub(super) fn facts(comparison: &Comparison) -> Markup {
-    let data = &comparison.data;
-    let private: usize = data.clients.iter().flat_map(|c| &c.images_per_class).sum();
-    let runs = comparison
-        .methods
-        .iter()
-        .map(|m: &MethodResult| m.runs.len())
-        .max()
-        .unwrap_or(0);
-    html! {
-        ul.facts {
-            li { (plural(comparison.methods.len(), "method", "methods")) }
-            li { (plural(runs, "seed", "seeds")) }
-            li { (plural(data.clients.len(), "client", "clients")) }
-            li { (plural(data.classes.len(), "class", "classes")) }
-            li { (plural(private, "private image", "private images")) }
-            li { (plural(data.test_images, "test image", "test images")) }
-            li { "measured in " (format::seconds(comparison.seconds)) }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn method(name: &str, accuracy: f64, std: f64, bytes: u64) -> MethodSummary {
+    pub(in crate::report) fn method(
+        name: &str,
+        accuracy: f64,
+        std: f64,
+        bytes: u64,
+    ) -> MethodSummary {
         MethodSummary {
             name: name.into(),
             runs: 3,
@@ -302,39 +222,6 @@ mod tests {
             bytes_by_kind: Vec::new(),
             seconds: 1.0,
         }
-    }
-
-    #[test]
-    fn a_loss_is_called_a_loss() {
-        let said = verdict(
-            &method("fgl", 0.4, 0.01, 1_000),
-            &method("fedavg", 0.5, 0.02, 9_640_000),
-        );
-        assert_eq!(
-            said,
-            "fgl is 10.0 points worse (more than the spread over seeds) and sends 9,600 times fewer bytes"
-        );
-    }
-
-    #[test]
-    fn a_difference_within_the_spread_is_no_win() {
-        let said = verdict(
-            &method("fgl", 0.51, 0.02, 10),
-            &method("fedavg", 0.5, 0.02, 10),
-        );
-        assert!(
-            said.contains(
-                "1.0 points better (within the spread over seeds, so no clear difference)"
-            ),
-            "{said}"
-        );
-        assert!(said.ends_with("sends as many bytes"));
-    }
-
-    #[test]
-    fn more_bytes_are_not_called_fewer() {
-        assert_eq!(relative_cost(5000, 1000), "sends 5.0 times more bytes");
-        assert_eq!(relative_cost(0, 1000), "sends nothing");
     }
 
     #[test]

@@ -10,7 +10,9 @@ mod page;
 mod plots;
 mod prompts;
 mod provenance;
+mod role;
 mod table;
+mod verdict;
 mod write;
 
 pub use write::{ReportFiles, write};

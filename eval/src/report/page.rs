@@ -2,8 +2,9 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::format::{self, plural};
 use super::{confusion, data, domains, gallery, headline, plots, prompts, provenance, table};
-use crate::comparison::Comparison;
+use crate::comparison::{Comparison, MethodResult};
 
 /// Nothing may be fetched and nothing may run, whatever the texts inside say.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
@@ -78,7 +79,7 @@ pub(super) fn page(comparison: &Comparison) -> Markup {
                     p.kicker { "promptfed \u{b7} comparison of methods" }
                     h1 { (comparison.title) }
                     (headline::headline(comparison, &summary))
-                    (headline::facts(comparison))
+                    (facts(comparison))
                     nav aria-label="Sections" {
                         @for section in &sections { a href={ "#" (section.id) } { (section.title) } }
                     }
@@ -98,6 +99,29 @@ pub(super) fn page(comparison: &Comparison) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// The size of the comparison in a row of figures.
+fn facts(comparison: &Comparison) -> Markup {
+    let data = &comparison.data;
+    let private: usize = data.clients.iter().flat_map(|c| &c.images_per_class).sum();
+    let runs = comparison
+        .methods
+        .iter()
+        .map(|m: &MethodResult| m.runs.len())
+        .max()
+        .unwrap_or(0);
+    html! {
+        ul.facts {
+            li { (plural(comparison.methods.len(), "method", "methods")) }
+            li { (plural(runs, "seed", "seeds")) }
+            li { (plural(data.clients.len(), "client", "clients")) }
+            li { (plural(data.classes.len(), "class", "classes")) }
+            li { (plural(private, "private image", "private images")) }
+            li { (plural(data.test_images, "test image", "test images")) }
+            li { "measured in " (format::seconds(comparison.seconds)) }
         }
     }
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::format::{self, NONE, percent, plural};
 use super::plots::swatch;
 use crate::comparison::{Comparison, MethodRun};
-use crate::report::headline::Role;
+use crate::report::role::Role;
 
 /// Clients whose data hash is listed; the JSON file has all of them.
 const MAX_CLIENTS: usize = 50;

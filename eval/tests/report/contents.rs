@@ -112,7 +112,7 @@ fn a_lost_comparison_is_reported_as_lost() {
         "{headline}"
     );
     assert!(
-        headline.ends_with("sends 13,000 times fewer bytes."),
+        headline.ends_with("needs 13,000 times fewer bytes."),
         "{headline}"
     );
     assert!(html.contains("fedavg has not finished its first round"));

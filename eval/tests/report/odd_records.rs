@@ -51,7 +51,7 @@ fn accuracies_that_are_not_numbers_are_not_drawn() {
             .for_each(|e| e.validation_accuracy = None);
     });
     assert!(html.contains("Without a finite accuracy in every run: fgl."));
-    assert!(html.contains("Not drawn, having no finite accuracy: 1 run."));
+    assert!(html.contains("Not drawn, having no accuracy: 1 run."));
     assert!(html.contains("No validation accuracy was measured."));
 }
 
@@ -138,7 +138,7 @@ fn very_long_names() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_figures_and_texts_give_a_sound_document(
         accuracies in proptest::collection::vec(any::<f64>(), 0..4),

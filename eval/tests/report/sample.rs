@@ -11,7 +11,7 @@ use promptfed_learn::{EpochStats, Evaluation};
 use promptfed_prompts::ContentHash;
 use promptfed_prompts::ledger::{Direction, Ledger, PayloadKind};
 
-pub const CLASSES: [&str; 10] = [
+pub(crate) const CLASSES: [&str; 10] = [
     "animal face",
     "bird",
     "fruit",
@@ -23,12 +23,12 @@ pub const CLASSES: [&str; 10] = [
     "flower",
     "sports ball",
 ];
-pub const STYLES: [&str; 7] = [
+pub(crate) const STYLES: [&str; 7] = [
     "noto", "blob", "twemoji", "emojione", "fluent", "flat", "contrast",
 ];
 
 /// Four methods, three seeds; the generative one loses in accuracy and wins in bytes.
-pub fn comparison() -> Comparison {
+pub(crate) fn comparison() -> Comparison {
     let classes: Vec<String> = CLASSES.map(String::from).to_vec();
     let methods = vec![
         method(
@@ -99,14 +99,14 @@ pub fn comparison() -> Comparison {
     }
 }
 
-pub fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
 }
 
-pub fn client(index: usize, name: &str, classes: usize) -> ClientSummary {
+pub(crate) fn client(index: usize, name: &str, classes: usize) -> ClientSummary {
     ClientSummary {
         name: name.into(),
         images_per_class: (0..classes)
@@ -116,7 +116,7 @@ pub fn client(index: usize, name: &str, classes: usize) -> ClientSummary {
     }
 }
 
-pub fn submission(index: usize, client: &str) -> SubmittedPrompts {
+pub(crate) fn submission(index: usize, client: &str) -> SubmittedPrompts {
     let rendered: Vec<_> = CLASSES
         .iter()
         .map(|class| {

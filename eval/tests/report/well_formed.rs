@@ -6,7 +6,7 @@ const VOID: [&str; 2] = ["meta", "img"];
 /// Panics unless every element is closed in order and no element has an attribute twice (browsers drop the second).
 ///
 /// Enough for these documents, whose texts and attributes have every `<` and `"` escaped.
-pub fn assert_well_formed(html: &str) {
+pub(crate) fn assert_well_formed(html: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in html.split('<').skip(1) {
         let (tag, _) = part.split_once('>').unwrap();

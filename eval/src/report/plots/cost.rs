@@ -7,7 +7,7 @@ use super::frame::{Frame, px};
 use super::marks::{key, line, marker};
 use crate::comparison::{Comparison, MethodRun};
 use crate::report::format::{self, bytes_tick, percent, plural};
-use crate::report::headline::Role;
+use crate::report::role::Role;
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 430.0;
@@ -26,12 +26,12 @@ pub(in crate::report) fn accuracy_by_bytes(comparison: &Comparison) -> Markup {
             .methods
             .iter()
             .flat_map(|m| &m.runs)
-            .filter(|r| r.evaluation.accuracy.is_finite())
+            .filter(|run| measured(run.evaluation.accuracy))
     };
     let steps = || {
         runs()
             .flat_map(|run| &run.accuracy_by_bytes)
-            .filter(|(bytes, a)| *bytes > 0 && a.is_finite())
+            .filter(|(bytes, accuracy)| *bytes > 0 && measured(*accuracy))
     };
     let costs: Vec<u64> = runs()
         .map(MethodRun::bytes)
@@ -71,11 +71,16 @@ pub(in crate::report) fn accuracy_by_bytes(comparison: &Comparison) -> Markup {
                     "logarithmic axis has no zero."
                 }
                 @if unmeasured > 0 {
-                    " Not drawn, having no finite accuracy: " (plural(unmeasured, "run", "runs")) "."
+                    " Not drawn, having no accuracy: " (plural(unmeasured, "run", "runs")) "."
                 }
             }
         }
     }
+}
+
+/// Whether there is an accuracy to draw.
+fn measured(accuracy: f64) -> bool {
+    (0.0..=1.0).contains(&accuracy)
 }
 
 fn inside(comparison: &Comparison, frame: &Frame<'_>, lane: bool) -> Markup {
@@ -91,7 +96,7 @@ fn inside(comparison: &Comparison, frame: &Frame<'_>, lane: bool) -> Markup {
         @if lane { (empty_lane(frame, zero)) }
         @for method in comparison.methods.iter().filter(|m| Role::of(&m.name) == Role::Floor) {
             @let level = method.accuracy().mean;
-            @if level.is_finite() {
+            @if measured(level) {
                 @let y = px(frame.y.position(level));
                 line.level x1=(px(LEFT)) x2=(px(RIGHT)) y1=(y) y2=(y) {}
                 text.tick.end x=(px(RIGHT)) y=(y) dy="-0.5em" { (method.name) " " (percent(level)) }
@@ -99,12 +104,12 @@ fn inside(comparison: &Comparison, frame: &Frame<'_>, lane: bool) -> Markup {
         }
         @for (i, method) in comparison.methods.iter().enumerate() {
             @for run in &method.runs {
-                @let steps = run.accuracy_by_bytes.iter().filter(|(bytes, _)| *bytes > 0);
+                @let steps = run.accuracy_by_bytes.iter().filter(|(bytes, accuracy)| *bytes > 0 && measured(*accuracy));
                 (line(i, steps.map(|(bytes, accuracy)| (place(*bytes), frame.y.position(*accuracy)))))
             }
         }
         @for (i, method) in comparison.methods.iter().enumerate() {
-            @for run in method.runs.iter().filter(|run| run.evaluation.accuracy.is_finite()) {
+            @for run in method.runs.iter().filter(|run| measured(run.evaluation.accuracy)) {
                 @let title = format!(
                     "{}, seed {}: {} with {}",
                     method.name, run.seed, percent(run.evaluation.accuracy), format::bytes(run.bytes()),

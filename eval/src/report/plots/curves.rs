@@ -6,7 +6,7 @@ use super::axis::Axis;
 use super::frame::{Frame, px};
 use super::marks::{line, series, swatch};
 use crate::comparison::{Comparison, MethodResult, MethodRun};
-use crate::report::headline::Role;
+use crate::report::role::Role;
 
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 250.0;

@@ -1,0 +1,25 @@
+//! What each method is in the comparison: a contender, the mark to reach, or the floor.
+
+/// What a method stands for in the comparison, by its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Shares prompts, trains on synthetic images.
+    Generative,
+    /// Shares models: a federated method with another cost.
+    Federated,
+    /// Trains where all private images are in one place: no federated method, the mark to reach.
+    Ceiling,
+    /// Learns nothing.
+    Floor,
+}
+
+impl Role {
+    pub(super) fn of(name: &str) -> Self {
+        match name {
+            "chance" => Self::Floor,
+            "centralised" => Self::Ceiling,
+            _ if name == "fgl" || name.starts_with("fgl-") => Self::Generative,
+            _ => Self::Federated,
+        }
+    }
+}
