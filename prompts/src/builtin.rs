@@ -1,5 +1,6 @@
 //! The label spaces and template sets that come with the crate; each is a file of its folder.
 
+use crate::text::excerpt;
 use crate::{Error, Result};
 
 /// Name and text of every file in `label_spaces/`.
@@ -50,7 +51,7 @@ pub(crate) fn find(
         .map(|&(_, text)| text)
         .ok_or_else(|| Error::UnknownBuiltin {
             kind,
-            found: name.chars().take(80).collect(),
+            found: excerpt(name),
             known: names(files).join(", "),
         })
 }

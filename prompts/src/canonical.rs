@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::prompt_set::check_label_space;
 use crate::prompt_set_builder::{Merged, check_class};
 use crate::template::Slot;
-use crate::text::{Caption, Domain};
+use crate::text::{Caption, Domain, excerpt};
 use crate::{
     ClassIndex, ContentHash, Error, LabelSpace, Level, MAX_PROMPTS, Place, Prompt, PromptSet,
     Result, Template, TextProblem, WIRE_VERSION,
@@ -141,7 +141,7 @@ pub(crate) fn read(
 ) -> Result<(PromptSet, String)> {
     let head: Head = parse(json)?;
     if head.format != FORMAT {
-        let format: String = head.format.chars().take(80).collect();
+        let format = excerpt(&head.format);
         return Err(Error::NotAPromptSet {
             reason: format!("its format is `{format}`"),
         });
@@ -164,8 +164,8 @@ pub(crate) fn read(
 fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_str(json);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| Error::Json {
-        path: e.path().to_string(),
-        reason: e.inner().to_string(),
+        path: excerpt(&e.path().to_string()),
+        reason: excerpt(&e.inner().to_string()),
     })?;
     reader.end().map_err(|e| Error::Json {
         path: ".".to_owned(),

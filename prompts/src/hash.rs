@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::excerpt;
 use crate::{Error, Result};
 
 /// BLAKE3 hash of some bytes, written as 64 lower-case hexadecimal digits.
@@ -50,7 +51,7 @@ impl FromStr for ContentHash {
         match blake3::Hash::from_hex(text) {
             Ok(hash) if lower => Ok(Self(*hash.as_bytes())),
             _ => Err(Error::NotAHash {
-                found: text.chars().take(80).collect(),
+                found: excerpt(text),
             }),
         }
     }

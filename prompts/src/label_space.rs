@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::LabelSpaceProblem;
-use crate::text::{MAX_CLASS_NAME_BYTES, check_clean, clean};
+use crate::text::{MAX_CLASS_NAME_BYTES, check_clean, clean, excerpt};
 use crate::{ContentHash, Error, Place, Result, builtin};
 
 /// Most classes of one label space.
@@ -82,7 +82,7 @@ impl LabelSpace {
     pub fn new(name: impl Into<String>, classes: Vec<ClassEntry>) -> Result<Self> {
         let name = name.into();
         let refuse = |place: Place, problem| Error::LabelSpace {
-            name: name.chars().take(MAX_CLASS_NAME_BYTES).collect(),
+            name: excerpt(&name),
             place,
             problem,
         };

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::excerpt;
 use crate::{Error, Result};
 
 /// How much of each private image goes into its prompt; each level tells more than the one before.
@@ -60,7 +61,7 @@ impl FromStr for Level {
             .into_iter()
             .find(|level| level.as_str() == text)
             .ok_or_else(|| Error::UnknownLevel {
-                found: text.chars().take(80).collect(),
+                found: excerpt(text),
             })
     }
 }

@@ -31,7 +31,7 @@ pub const MAX_TEMPLATE_BYTES: usize = 400;
 ///
 /// The result has 1 to `max` bytes and cleaning it again changes nothing.
 pub(crate) fn clean(text: &str, max: usize) -> Result<String, TextProblem> {
-    // Bounds the work on hostile input: composing can shorten a text, but not below a third of its bytes.
+    // Bounds the work on hostile input; ordinary text does not lose that much to composing and collapsed spaces.
     let room = max.saturating_mul(16).saturating_add(1024);
     if text.len() > room {
         return Err(TextProblem::TooLong {
@@ -102,6 +102,18 @@ fn check_characters(text: &str) -> Result<(), TextProblem> {
         before = Some(c);
     }
     Ok(())
+}
+
+/// Text from outside as part of a message: at most 200 characters, none of them invisible.
+pub(crate) fn excerpt(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() || is_invisible(c) {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    text.chars().take(200).map(shown).collect()
 }
 
 const fn is_form_selector(c: char) -> bool {

@@ -289,3 +289,21 @@ fn errors_name_the_entry() {
         "{error}"
     );
 }
+
+#[test]
+fn messages_do_not_repeat_hostile_text() {
+    let json = set(Level::Class, false).to_json();
+    let key = format!("\\u202E\\u0007{}", "x".repeat(1_000_000));
+    for (from, to) in [
+        ("\"class\":0", format!("\"class\":0,\"{key}\":1")),
+        ("promptfed prompts", key.clone()),
+        ("\"level\":\"class\"", format!("\"level\":\"{key}\"")),
+        ("\"label_space\":\"", format!("\"label_space\":\"{key}")),
+    ] {
+        let message = PromptSet::from_json(&json.replacen(from, &to, 1), &pacs())
+            .unwrap_err()
+            .to_string();
+        assert!(message.len() < 1_500, "{from}");
+        assert!(!message.contains(['\u{202E}', '\u{7}']), "{message}");
+    }
+}
