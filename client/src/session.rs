@@ -22,6 +22,10 @@ use crate::transport::{SocketBytes, metered_agent};
 /// Largest model that is downloaded, in bytes.
 const MAX_MODEL_BYTES: u64 = 4 << 30;
 
+/// Bodies from this size on are announced first (`Expect: 100-continue`), so that a refusal saves sending them. Without
+/// that, a server that refuses early and closes would look like a broken connection.
+const ANNOUNCED_BODY_BYTES: usize = 64 << 10;
+
 /// How requests are repeated. Only those are that do no harm when the server gets them twice.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
@@ -305,10 +309,13 @@ impl Session {
             None => self.agent.run(request.body(())?)?,
             Some((media_type, kind, bytes)) => {
                 let mut rest = bytes;
-                let request = request
+                let mut request = request
                     .header(http::header::CONTENT_TYPE, media_type)
-                    .header(http::header::CONTENT_LENGTH, bytes.len())
-                    .body(SendBody::from_reader(&mut rest))?;
+                    .header(http::header::CONTENT_LENGTH, bytes.len());
+                if bytes.len() >= ANNOUNCED_BODY_BYTES {
+                    request = request.header(http::header::EXPECT, "100-continue");
+                }
+                let request = request.body(SendBody::from_reader(&mut rest))?;
                 let result = self.agent.run(request);
                 let sent = bytes.len() - rest.len();
                 self.bodies()

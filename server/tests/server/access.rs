@@ -4,7 +4,7 @@ use promptfed_client::{AdminClient, FederationClient, RequestError};
 use promptfed_prompts::protocol::{ProblemCode, RegistrationRequest, RoundId};
 use promptfed_server::{Error, Server};
 
-use crate::support::{Fixture, class_prompts, config, engines, round_spec};
+use crate::support::{Fixture, captioned_prompts, class_prompts, config, engines, round_spec};
 
 fn code<T: std::fmt::Debug>(result: Result<T, RequestError>) -> ProblemCode {
     let error = result.unwrap_err();
@@ -115,4 +115,27 @@ fn a_given_admin_token_works_and_a_weak_one_does_not() {
     assert!(admin.rounds().unwrap().is_empty());
     assert_eq!(code(admin.status(RoundId::new(1))), ProblemCode::NotFound);
     assert!(!folder.path().join("admin.token").exists());
+}
+
+#[test]
+fn a_large_submission_with_a_wrong_token_is_refused_before_it_is_sent() {
+    let fixture = Fixture::start();
+    let round = fixture.open(&round_spec());
+    let captions: Vec<String> = (0u32..40_000)
+        .map(|i| {
+            [0u8, 1, 2]
+                .map(|part| blake3::hash(&[&i.to_le_bytes()[..], &[part]].concat()).to_string())
+                .concat()
+        })
+        .collect();
+    let prompts = captioned_prompts(&captions.iter().map(String::as_str).collect::<Vec<_>>());
+    let bytes = prompts.to_wire().len() as u64;
+    let stranger = FederationClient::new(&fixture.server.url(), "x", "pfc-1-0000").unwrap();
+    assert_eq!(
+        code(stranger.submit(round, &prompts)),
+        ProblemCode::Unauthenticated
+    );
+    assert!(bytes > 2 << 20 && stranger.socket_bytes().up() < 2000);
+    let client = fixture.client("a");
+    assert_eq!(client.submit(round, &prompts).unwrap().receipt.bytes, bytes);
 }

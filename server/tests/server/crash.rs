@@ -8,7 +8,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
@@ -77,7 +76,7 @@ impl Process {
     }
 
     /// SIGKILL: the process cannot clean anything up.
-    fn kill(mut self) {
+    fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -89,6 +88,14 @@ impl Process {
         }
         let token = std::fs::read_to_string(token).unwrap();
         AdminClient::with_retry(&format!("http://{}", self.address), token.trim(), PATIENT).unwrap()
+    }
+}
+
+/// A failed test leaves no server behind.
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -151,10 +158,9 @@ fn nothing_acknowledged_is_lost() {
         .collect();
 
     let acknowledged: Mutex<Vec<(usize, SubmissionReceipt)>> = Mutex::default();
-    let busy = AtomicUsize::new(CLIENTS);
     scope(|threads| {
         for (i, client) in clients.iter().enumerate() {
-            let (acknowledged, busy) = (&acknowledged, &busy);
+            let acknowledged = &acknowledged;
             threads.spawn(move || {
                 for round in 1..=ROUNDS {
                     let answer = client
@@ -162,22 +168,22 @@ fn nothing_acknowledged_is_lost() {
                         .unwrap();
                     acknowledged.lock().unwrap().push((i, answer.receipt));
                 }
-                busy.fetch_sub(1, Ordering::SeqCst);
             });
         }
-        let mut kills = 0;
-        while busy.load(Ordering::SeqCst) > 0 {
-            sleep(Duration::from_millis(5 + number("pause", kills) % 200));
-            if kills < KILLS {
-                process.kill();
-                process = Process::start(folder.path(), address);
-                kills += 1;
+        // Kills are spread over the work, so that each falls among requests under way.
+        for kill in 0..KILLS {
+            let receipts = (kill * CLIENTS * ROUNDS as usize) / KILLS;
+            while acknowledged.lock().unwrap().len() <= receipts {
+                sleep(Duration::from_millis(1));
             }
+            sleep(Duration::from_micros(number("pause", kill) % 5000));
+            process.kill();
+            process = Process::start(folder.path(), address);
         }
     });
     process.kill();
 
-    let process = Process::start(folder.path(), address);
+    process = Process::start(folder.path(), address);
     admin.health().unwrap();
     let acknowledged = acknowledged.into_inner().unwrap();
     assert_eq!(acknowledged.len(), CLIENTS * ROUNDS as usize);
