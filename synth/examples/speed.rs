@@ -13,22 +13,35 @@ use rayon::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().unwrap_or_else(|| "assets/pocket/demo".into());
+    let folder = arguments
+        .next()
+        .unwrap_or_else(|| "assets/pocket/demo".into());
     let images: u64 = arguments.next().map_or(Ok(64), |n| n.parse())?;
     let mut engine = Pocket::load(folder.as_ref())?;
     let config = engine.config().clone();
     let tokens = config.text_tokens + config.patches();
     for rows in [tokens * 8, tokens * 16, tokens * 32] {
-        println!("matrix products of {rows} rows: {:.0} GFLOP/s in turn, {:.0} side by side", products(&config, rows, false)?, products(&config, rows, true)?);
+        println!(
+            "matrix products of {rows} rows: {:.0} GFLOP/s in turn, {:.0} side by side",
+            products(&config, rows, false)?,
+            products(&config, rows, true)?
+        );
     }
-    println!("{:>7} {:>6} {:>6} {:>9} {:>9}", "sampler", "steps", "calls", "images/s", "GFLOP/s");
+    println!(
+        "{:>7} {:>6} {:>6} {:>9} {:>9}",
+        "sampler", "steps", "calls", "images/s", "GFLOP/s"
+    );
     let pass = pass_flops(&config);
     for (sampler, steps) in [(Sampler::Euler, 8), (Sampler::Heun, 8), (Sampler::Heun, 20)] {
         let requests: Vec<_> = (0..images)
             .map(|i| ImageRequest {
                 steps,
                 sampler,
-                ..ImageRequest::with_defaults("a photo of a church", ImageSeed::from_u64(i), engine.describe())
+                ..ImageRequest::with_defaults(
+                    "a photo of a church",
+                    ImageSeed::from_u64(i),
+                    engine.describe(),
+                )
             })
             .collect();
         let start = Instant::now();
@@ -46,7 +59,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Passes of one image through the network: two per guided call.
 fn guided_passes(config: &Config, sampler: Sampler, steps: u32) -> f64 {
-    let guided = |t: f64| if (config.sampler.interval[0]..=config.sampler.interval[1]).contains(&t) { 2.0 } else { 1.0 };
+    let guided = |t: f64| {
+        if (config.sampler.interval[0]..=config.sampler.interval[1]).contains(&t) {
+            2.0
+        } else {
+            1.0
+        }
+    };
     (0..steps)
         .map(|i| {
             let at = |i: u32| guided(f64::from(i as f32 / steps as f32));
@@ -71,10 +90,18 @@ fn products(config: &Config, rows: usize, side_by_side: bool) -> candle_core::Re
     let shapes = [(d, 3 * d), (d, d), (d, 4 * d), (4 * d, d)];
     let operands = shapes
         .iter()
-        .map(|(k, n)| Ok((Tensor::ones((rows, *k), candle_core::DType::F32, &Device::Cpu)?, Tensor::ones((*k, *n), candle_core::DType::F32, &Device::Cpu)?)))
+        .map(|(k, n)| {
+            Ok((
+                Tensor::ones((rows, *k), candle_core::DType::F32, &Device::Cpu)?,
+                Tensor::ones((*k, *n), candle_core::DType::F32, &Device::Cpu)?,
+            ))
+        })
         .collect::<candle_core::Result<Vec<_>>>()?;
     let block = || operands.iter().try_for_each(|(x, w)| x.matmul(w).map(drop));
-    let flops: f64 = shapes.iter().map(|(k, n)| 2.0 * (rows * k * n) as f64).sum();
+    let flops: f64 = shapes
+        .iter()
+        .map(|(k, n)| 2.0 * (rows * k * n) as f64)
+        .sum();
     block()?;
     let rounds = (2e10 / flops) as u32;
     let start = Instant::now();

@@ -84,7 +84,9 @@ impl std::str::FromStr for Sampler {
         match text {
             "euler" => Ok(Sampler::Euler),
             "heun" => Ok(Sampler::Heun),
-            _ => Err(format!("unknown sampler {text:?}; there are euler and heun")),
+            _ => Err(format!(
+                "unknown sampler {text:?}; there are euler and heun"
+            )),
         }
     }
 }

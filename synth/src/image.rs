@@ -82,9 +82,25 @@ mod tests {
 
     #[test]
     fn eight_bit_values_round_and_clamp() {
-        let values = vec![-1.0, 1.0, 0.0, -7.0, 7.0, f32::NAN, 0.5, -0.5, 0.996, 0.0, 0.0, 0.0];
+        let values = vec![
+            -1.0,
+            1.0,
+            0.0,
+            -7.0,
+            7.0,
+            f32::NAN,
+            0.5,
+            -0.5,
+            0.996,
+            0.0,
+            0.0,
+            0.0,
+        ];
         let image = Image::new(2, values).unwrap();
-        assert_eq!(&image.to_rgb8()[..9], &[0, 255, 128, 0, 255, 0, 191, 64, 254]);
+        assert_eq!(
+            &image.to_rgb8()[..9],
+            &[0, 255, 128, 0, 255, 0, 191, 64, 254]
+        );
         assert!(!image.is_finite());
         assert!(Image::new(2, vec![0.0; 11]).is_none());
     }
@@ -92,7 +108,9 @@ mod tests {
     #[test]
     fn png_keeps_the_pixels() {
         let image = Image::new(4, (0..48).map(|i| i as f32 / 24.0 - 1.0).collect()).unwrap();
-        let back = ::image::load_from_memory(&image.to_png().unwrap()).unwrap().to_rgb8();
+        let back = ::image::load_from_memory(&image.to_png().unwrap())
+            .unwrap()
+            .to_rgb8();
         assert_eq!(back.as_raw(), &image.to_rgb8());
     }
 }

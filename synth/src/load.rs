@@ -16,7 +16,9 @@ const NO_DOMAIN: &str = "none";
 /// domains in the sorted list of the domains that occur. Images of an unfinished job are listed as far as it got.
 pub fn open_images(out_dir: &Path) -> Result<Dataset> {
     let record = JobRecord::read(out_dir)?;
-    let rows = || -> Result<_> { Ok(read_manifest(out_dir)?.filter(|row| row.as_ref().map_or(true, |r| r.file.is_some()))) };
+    let rows = || -> Result<_> {
+        Ok(read_manifest(out_dir)?.filter(|row| row.as_ref().map_or(true, |r| r.file.is_some())))
+    };
     let (mut named, mut unnamed) = (BTreeSet::new(), false);
     for row in rows()? {
         match row?.domain {
@@ -35,12 +37,20 @@ pub fn open_images(out_dir: &Path) -> Result<Dataset> {
         let domain = row.domain.as_deref().unwrap_or(NO_DOMAIN);
         samples.push(Sample {
             label: row.class,
-            domain: domain_names.iter().position(|name| name == domain).map(|i| i as u32),
+            domain: domain_names
+                .iter()
+                .position(|name| name == domain)
+                .map(|i| i as u32),
             source: places.source(&row),
             caption: Some(row.prompt),
         });
     }
-    Ok(Dataset { class_names: record.class_names, domain_names, samples, warnings: Vec::new() })
+    Ok(Dataset {
+        class_names: record.class_names,
+        domain_names,
+        samples,
+        warnings: Vec::new(),
+    })
 }
 
 /// Reads the accepted images of a job's output folder, resized to `size` x `size`: [`open_images`] in memory.
@@ -55,7 +65,10 @@ pub fn load_images(out_dir: &Path, size: usize) -> Result<LabelledImages> {
             reason: "no image was accepted; run the job first".into(),
         });
     }
-    let options = DecodeOptions { strict: true, ..DecodeOptions::default() };
+    let options = DecodeOptions {
+        strict: true,
+        ..DecodeOptions::default()
+    };
     let (images, _) = promptfed_data::load(&dataset, size, &options)?;
     Ok(images)
 }
@@ -70,7 +83,12 @@ struct Places<'a> {
 
 impl<'a> Places<'a> {
     fn new(out_dir: &'a Path, output: OutputFormat) -> Self {
-        Self { out_dir, output, shard: Path::new("").into(), row: 0 }
+        Self {
+            out_dir,
+            output,
+            shard: Path::new("").into(),
+            row: 0,
+        }
     }
 
     fn source(&mut self, row: &ManifestRow) -> ImageSource {
@@ -82,7 +100,11 @@ impl<'a> Places<'a> {
             self.shard = file.into();
             self.row = 0;
         }
-        let source = ImageSource::Parquet { file: self.shard.clone(), row_group: 0, row: self.row };
+        let source = ImageSource::Parquet {
+            file: self.shard.clone(),
+            row_group: 0,
+            row: self.row,
+        };
         self.row += 1;
         source
     }

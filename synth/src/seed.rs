@@ -101,7 +101,10 @@ mod tests {
     use rand::RngCore;
 
     fn rendered(positive: &str, negative: &str) -> RenderedPrompt {
-        RenderedPrompt { positive: positive.into(), negative: negative.into() }
+        RenderedPrompt {
+            positive: positive.into(),
+            negative: negative.into(),
+        }
     }
 
     #[test]
@@ -126,8 +129,14 @@ mod tests {
     #[test]
     fn streams_of_one_seed_differ_by_purpose() {
         let seed = ImageSeed::from_u64(1);
-        assert_eq!(seed.stream("noise").next_u64(), seed.stream("noise").next_u64());
-        assert_ne!(seed.stream("noise").next_u64(), seed.stream("guidance").next_u64());
+        assert_eq!(
+            seed.stream("noise").next_u64(),
+            seed.stream("noise").next_u64()
+        );
+        assert_ne!(
+            seed.stream("noise").next_u64(),
+            seed.stream("guidance").next_u64()
+        );
     }
 
     #[test]

@@ -61,7 +61,11 @@ impl Artist<'_> {
                 row.pixel_hash = Some(hash);
             } else if attempts < self.spec.attempts {
                 request = self.request(planned, attempts);
-                if let Some(again) = self.generator.generate(std::slice::from_ref(&request))?.pop() {
+                if let Some(again) = self
+                    .generator
+                    .generate(std::slice::from_ref(&request))?
+                    .pop()
+                {
                     image = again;
                 }
                 continue;
@@ -75,7 +79,8 @@ impl Artist<'_> {
 
     fn request(&self, planned: &PlannedImage, attempt: u32) -> ImageRequest {
         let prompt = &planned.prompt;
-        let seed = ImageSeed::derive(self.spec.seed, prompt.class, &prompt.text, planned.index).attempt(attempt);
+        let seed = ImageSeed::derive(self.spec.seed, prompt.class, &prompt.text, planned.index)
+            .attempt(attempt);
         ImageRequest {
             prompt: prompt.text.positive.clone(),
             negative: prompt.text.negative.clone(),
@@ -88,14 +93,23 @@ impl Artist<'_> {
 
     fn row(&self, planned: &PlannedImage, request: &ImageRequest, attempts: u32) -> ManifestRow {
         let class = planned.prompt.class;
-        let class_name = self.spec.prompts.label_space().class_name(class).unwrap_or_default();
+        let class_name = self
+            .spec
+            .prompts
+            .label_space()
+            .class_name(class)
+            .unwrap_or_default();
         ManifestRow {
             index: planned.index,
             prompt: request.prompt.clone(),
             negative: request.negative.clone(),
             class: class.get(),
             class_name: class_name.to_owned(),
-            domain: planned.prompt.domain.as_ref().map(|d| d.as_str().to_owned()),
+            domain: planned
+                .prompt
+                .domain
+                .as_ref()
+                .map(|d| d.as_str().to_owned()),
             seed: request.seed,
             steps: request.steps,
             guidance: request.guidance,

@@ -76,7 +76,13 @@ struct Rows {
 
 impl Rows {
     fn new(path: PathBuf, file: fs_err::File) -> Self {
-        Self { path, reader: BufReader::new(file), line: Vec::new(), rows: 0, bytes: 0 }
+        Self {
+            path,
+            reader: BufReader::new(file),
+            line: Vec::new(),
+            rows: 0,
+            bytes: 0,
+        }
     }
 
     fn read(&mut self) -> Result<Option<ManifestRow>> {
@@ -119,23 +125,36 @@ pub(super) struct Manifest {
 
 impl Manifest {
     /// Opens the manifest of a job's folder, drops a torn last line, and hands every row there to `on_row`.
-    pub(super) fn open(out_dir: &Path, mut on_row: impl FnMut(ManifestRow) -> Result<()>) -> Result<Self> {
+    pub(super) fn open(
+        out_dir: &Path,
+        mut on_row: impl FnMut(ManifestRow) -> Result<()>,
+    ) -> Result<Self> {
         let path = out_dir.join(MANIFEST_FILE);
-        let mut file = fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let mut file = fs_err::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)?;
         let mut rows = Rows::new(path.clone(), fs_err::File::open(&path)?);
         while let Some(row) = rows.read()? {
             on_row(row)?;
         }
         file.set_len(rows.bytes)?;
         file.seek(SeekFrom::End(0))?;
-        Ok(Self { writer: BufWriter::new(file), path })
+        Ok(Self {
+            writer: BufWriter::new(file),
+            path,
+        })
     }
 
     /// Appends rows and returns when they are on the disk.
     pub(super) fn append(&mut self, rows: &[ManifestRow]) -> Result<()> {
         for row in rows {
-            serde_json::to_writer(&mut self.writer, row)
-                .map_err(|e| Error::Output { file: self.path.clone(), reason: e.to_string() })?;
+            serde_json::to_writer(&mut self.writer, row).map_err(|e| Error::Output {
+                file: self.path.clone(),
+                reason: e.to_string(),
+            })?;
             self.writer.write_all(b"\n")?;
         }
         self.writer.flush()?;

@@ -25,7 +25,12 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(out_dir: &Path, format: OutputFormat, class_names: &[String]) -> Self {
-        Self { out_dir: out_dir.to_owned(), format, class_names: class_names.to_vec(), shard: Vec::new() }
+        Self {
+            out_dir: out_dir.to_owned(),
+            format,
+            class_names: class_names.to_vec(),
+            shard: Vec::new(),
+        }
     }
 
     /// Images from `done` on that one batch may hold: a batch never reaches into another shard.
@@ -96,11 +101,16 @@ impl Output {
     }
 
     fn all_staged(&self) -> bool {
-        self.shard.iter().filter(|row| row.file.is_some()).all(|row| self.staged(row.index).exists())
+        self.shard
+            .iter()
+            .filter(|row| row.file.is_some())
+            .all(|row| self.staged(row.index).exists())
     }
 
     fn staged(&self, index: u64) -> PathBuf {
-        self.out_dir.join(STAGING_FOLDER).join(format!("{index:08}.png"))
+        self.out_dir
+            .join(STAGING_FOLDER)
+            .join(format!("{index:08}.png"))
     }
 }
 
@@ -115,7 +125,11 @@ pub(super) fn write_atomically(out_dir: &Path, path: &Path, bytes: &[u8]) -> Res
 }
 
 fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() { fs_err::remove_dir_all(path) } else { fs_err::remove_file(path) };
+    let removed = if path.is_dir() {
+        fs_err::remove_dir_all(path)
+    } else {
+        fs_err::remove_file(path)
+    };
     match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),

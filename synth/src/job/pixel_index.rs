@@ -31,8 +31,11 @@ impl PixelIndex {
 
     /// A kill may leave hashes whose rows were not written; a deleted index lacks hashes whose rows were.
     fn settle(&mut self, out_dir: &Path, done: u64, accepted: u64) -> Result<()> {
-        self.connection.execute("DELETE FROM pixels WHERE image >= ?1", params![done as i64])?;
-        let held: i64 = self.connection.query_row("SELECT count(*) FROM pixels", [], |row| row.get(0))?;
+        self.connection
+            .execute("DELETE FROM pixels WHERE image >= ?1", params![done as i64])?;
+        let held: i64 = self
+            .connection
+            .query_row("SELECT count(*) FROM pixels", [], |row| row.get(0))?;
         if held as u64 == accepted {
             return Ok(());
         }
@@ -57,7 +60,9 @@ impl PixelIndex {
 
     /// Takes pixels for an image; `false` where an earlier image has the same.
     pub(super) fn claim(&mut self, hash: &ContentHash, image: u64) -> Result<bool> {
-        let mut insert = self.connection.prepare_cached("INSERT OR IGNORE INTO pixels VALUES (?1, ?2)")?;
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT OR IGNORE INTO pixels VALUES (?1, ?2)")?;
         Ok(insert.execute(params![hash.as_bytes(), image as i64])? == 1)
     }
 
@@ -74,7 +79,9 @@ impl PixelIndex {
             let mut name = path.clone().into_os_string();
             name.push(suffix);
             match fs_err::remove_file(PathBuf::from(name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
                 _ => {}
             }
         }

@@ -39,13 +39,19 @@ impl Survey {
     /// Images the whole plan asks for.
     pub(super) fn planned(&self, budget: ImageBudget) -> Result<u64> {
         if self.prompts == 0 {
-            return Err(Error::Spec("there are no prompts; hand over at least one".into()));
+            return Err(Error::Spec(
+                "there are no prompts; hand over at least one".into(),
+            ));
         }
         match budget {
             ImageBudget::PerPrompt(n) => Ok(self.prompts.saturating_mul(u64::from(n))),
-            ImageBudget::Total { spread: Spread::ByCount, .. } if self.images == 0 => {
-                Err(Error::Spec("every prompt has count 0; use the class-balanced spread or images per prompt".into()))
-            }
+            ImageBudget::Total {
+                spread: Spread::ByCount,
+                ..
+            } if self.images == 0 => Err(Error::Spec(
+                "every prompt has count 0; use the class-balanced spread or images per prompt"
+                    .into(),
+            )),
             ImageBudget::Total { images, .. } => Ok(images),
         }
     }
@@ -67,23 +73,39 @@ pub(super) struct Allocation<'a> {
 
 impl<'a> Allocation<'a> {
     pub(super) fn new(budget: ImageBudget, survey: &'a Survey) -> Self {
-        Self { budget, survey, images: 0, seen: BTreeMap::new() }
+        Self {
+            budget,
+            survey,
+            images: 0,
+            seen: BTreeMap::new(),
+        }
     }
 
     /// Images of the next prompt.
     pub(super) fn next(&mut self, class: ClassIndex, count: Option<u32>) -> u64 {
         match self.budget {
             ImageBudget::PerPrompt(n) => u64::from(n),
-            ImageBudget::Total { images, spread: Spread::ByCount } => {
+            ImageBudget::Total {
+                images,
+                spread: Spread::ByCount,
+            } => {
                 let before = self.images;
                 self.images += u64::from(count.unwrap_or(1));
                 share(images, before, self.images, self.survey.images)
             }
-            ImageBudget::Total { images, spread: Spread::ClassBalanced } => {
+            ImageBudget::Total {
+                images,
+                spread: Spread::ClassBalanced,
+            } => {
                 let classes = self.survey.per_class.len() as u64;
                 let rank = self.survey.per_class.range(..class.get()).count() as u64;
                 let quota = images / classes + u64::from(rank < images % classes);
-                let prompts = self.survey.per_class.get(&class.get()).copied().unwrap_or(1);
+                let prompts = self
+                    .survey
+                    .per_class
+                    .get(&class.get())
+                    .copied()
+                    .unwrap_or(1);
                 let seen = self.seen.entry(class.get()).or_default();
                 *seen += 1;
                 share(quota, *seen - 1, *seen, prompts)
@@ -120,7 +142,12 @@ pub(super) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// The images from index `from` on.
-    pub(super) fn new(source: &'a PromptSource, budget: ImageBudget, survey: &'a Survey, from: u64) -> Result<Self> {
+    pub(super) fn new(
+        source: &'a PromptSource,
+        budget: ImageBudget,
+        survey: &'a Survey,
+        from: u64,
+    ) -> Result<Self> {
         Ok(Self {
             prompts: source.read()?,
             allocation: Allocation::new(budget, survey),
@@ -162,7 +189,10 @@ mod tests {
             survey.add(ClassIndex::new(*class), *count);
         }
         let mut allocation = Allocation::new(budget, &survey);
-        prompts.iter().map(|(class, count)| allocation.next(ClassIndex::new(*class), *count)).collect()
+        prompts
+            .iter()
+            .map(|(class, count)| allocation.next(ClassIndex::new(*class), *count))
+            .collect()
     }
 
     fn total(images: u64, spread: Spread) -> ImageBudget {
@@ -172,14 +202,20 @@ mod tests {
     #[test]
     fn counts_weigh_and_missing_counts_are_one() {
         let prompts = [(0, Some(30)), (0, Some(10)), (1, None), (1, Some(9))];
-        assert_eq!(shares(&prompts, total(100, Spread::ByCount)), [60, 20, 2, 18]);
+        assert_eq!(
+            shares(&prompts, total(100, Spread::ByCount)),
+            [60, 20, 2, 18]
+        );
         assert_eq!(shares(&prompts, ImageBudget::PerPrompt(3)), [3, 3, 3, 3]);
     }
 
     #[test]
     fn classes_are_balanced_whatever_their_prompts() {
         let prompts = [(4, None), (4, None), (4, Some(1000)), (7, None), (9, None)];
-        assert_eq!(shares(&prompts, total(100, Spread::ClassBalanced)), [11, 11, 12, 33, 33]);
+        assert_eq!(
+            shares(&prompts, total(100, Spread::ClassBalanced)),
+            [11, 11, 12, 33, 33]
+        );
     }
 
     #[test]
@@ -188,7 +224,10 @@ mod tests {
         assert!(survey.planned(ImageBudget::PerPrompt(1)).is_err());
         survey.add(ClassIndex::new(0), Some(0));
         assert!(survey.planned(total(10, Spread::ByCount)).is_err());
-        assert_eq!(survey.planned(total(10, Spread::ClassBalanced)).unwrap(), 10);
+        assert_eq!(
+            survey.planned(total(10, Spread::ClassBalanced)).unwrap(),
+            10
+        );
     }
 
     proptest! {

@@ -46,7 +46,9 @@ impl PromptSource {
     /// The label space the prompts' classes belong to.
     pub fn label_space(&self) -> &LabelSpace {
         match self {
-            PromptSource::Set { label_space, .. } | PromptSource::JsonLines { label_space, .. } => label_space,
+            PromptSource::Set { label_space, .. } | PromptSource::JsonLines { label_space, .. } => {
+                label_space
+            }
         }
     }
 
@@ -65,17 +67,20 @@ impl PromptSource {
     /// Reads the prompts from the first to the last.
     pub(crate) fn read(&self) -> Result<Box<dyn Iterator<Item = Result<JobPrompt>> + '_>> {
         Ok(match self {
-            PromptSource::Set { prompts, label_space } => {
-                Box::new(prompts.prompts().iter().map(move |prompt| {
-                    Ok(JobPrompt {
-                        class: prompt.class,
-                        domain: prompt.domain.clone(),
-                        text: prompts.render(prompt, label_space)?,
-                        count: prompt.count,
-                    })
-                }))
+            PromptSource::Set {
+                prompts,
+                label_space,
+            } => Box::new(prompts.prompts().iter().map(move |prompt| {
+                Ok(JobPrompt {
+                    class: prompt.class,
+                    domain: prompt.domain.clone(),
+                    text: prompts.render(prompt, label_space)?,
+                    count: prompt.count,
+                })
+            })),
+            PromptSource::JsonLines { path, label_space } => {
+                Box::new(JsonLines::open(path, label_space)?)
             }
-            PromptSource::JsonLines { path, label_space } => Box::new(JsonLines::open(path, label_space)?),
         })
     }
 }
@@ -102,11 +107,21 @@ struct JsonLines<'a> {
 impl<'a> JsonLines<'a> {
     fn open(path: &'a Path, label_space: &'a LabelSpace) -> Result<Self> {
         let reader = BufReader::with_capacity(1 << 16, fs_err::File::open(path)?);
-        Ok(Self { path, label_space, reader, line: 0, buffer: Vec::new() })
+        Ok(Self {
+            path,
+            label_space,
+            reader,
+            line: 0,
+            buffer: Vec::new(),
+        })
     }
 
     fn fault(&self, reason: impl Into<String>) -> Error {
-        Error::PromptLine { file: self.path.to_owned(), line: self.line, reason: reason.into() }
+        Error::PromptLine {
+            file: self.path.to_owned(),
+            line: self.line,
+            reason: reason.into(),
+        }
     }
 
     /// Reads one line into the buffer; `false` at the end of the file.
@@ -115,29 +130,49 @@ impl<'a> JsonLines<'a> {
         self.buffer.clear();
         self.line += 1;
         let limit = MAX_LINE_BYTES as u64 + 1;
-        let read = (&mut self.reader).take(limit).read_until(b'\n', &mut self.buffer)?;
+        let read = (&mut self.reader)
+            .take(limit)
+            .read_until(b'\n', &mut self.buffer)?;
         if read > MAX_LINE_BYTES {
-            return Err(self.fault(format!("the line is longer than {MAX_LINE_BYTES} bytes; shorten its texts")));
+            return Err(self.fault(format!(
+                "the line is longer than {MAX_LINE_BYTES} bytes; shorten its texts"
+            )));
         }
         Ok(read > 0)
     }
 
     fn parse(&self) -> Result<JobPrompt> {
-        let line: Line = serde_json::from_slice(&self.buffer)
-            .map_err(|e| self.fault(format!("{e}; a line is {{\"class\", \"domain\"?, \"prompt\", \"negative\"?, \"count\"?}}")))?;
+        let line: Line = serde_json::from_slice(&self.buffer).map_err(|e| {
+            self.fault(format!(
+                "{e}; a line is {{\"class\", \"domain\"?, \"prompt\", \"negative\"?, \"count\"?}}"
+            ))
+        })?;
         let class = self.label_space.index_of(&line.class).ok_or_else(|| {
             let space = self.label_space.name();
-            self.fault(format!("class {:?} is not in label space {space:?}; use one of its names or aliases", line.class))
+            self.fault(format!(
+                "class {:?} is not in label space {space:?}; use one of its names or aliases",
+                line.class
+            ))
         })?;
         if line.prompt.trim().is_empty() {
             return Err(self.fault("the prompt is empty; write what the images show"));
         }
         let domain = match &line.domain {
-            Some(text) => Some(Domain::try_from(text.as_str()).map_err(|e| self.fault(format!("domain: {e}")))?),
+            Some(text) => Some(
+                Domain::try_from(text.as_str()).map_err(|e| self.fault(format!("domain: {e}")))?,
+            ),
             None => None,
         };
-        let text = RenderedPrompt { positive: line.prompt, negative: line.negative };
-        Ok(JobPrompt { class, domain, text, count: line.count })
+        let text = RenderedPrompt {
+            positive: line.prompt,
+            negative: line.negative,
+        };
+        Ok(JobPrompt {
+            class,
+            domain,
+            text,
+            count: line.count,
+        })
     }
 }
 

@@ -82,7 +82,10 @@ impl JobRecord {
         let text = fs_err::read_to_string(&file)?;
         let reason = match serde_json::from_str::<Self>(&text) {
             Ok(record) if record.format == FORMAT => return Ok(record),
-            Ok(record) => format!("format {} is not {FORMAT}; use the version that made this folder", record.format),
+            Ok(record) => format!(
+                "format {} is not {FORMAT}; use the version that made this folder",
+                record.format
+            ),
             Err(error) => format!("not a job file ({error}); choose another folder"),
         };
         Err(Error::Output { file, reason })
@@ -92,15 +95,22 @@ impl JobRecord {
     pub(super) fn claim(&self, out_dir: &Path) -> Result<()> {
         let file = out_dir.join(JOB_FILE);
         if !file.exists() {
-            let mut text = serde_json::to_string_pretty(self)
-                .map_err(|e| Error::Output { file: file.clone(), reason: e.to_string() })?;
+            let mut text = serde_json::to_string_pretty(self).map_err(|e| Error::Output {
+                file: file.clone(),
+                reason: e.to_string(),
+            })?;
             text.push('\n');
             return super::output::write_atomically(out_dir, &file, text.as_bytes());
         }
         let there = Self::read(out_dir)?;
         match difference(&there, self) {
             None => Ok(()),
-            Some((field, found, wanted)) => Err(Error::DifferentJob { file, field, found, wanted }),
+            Some((field, found, wanted)) => Err(Error::DifferentJob {
+                file,
+                field,
+                found,
+                wanted,
+            }),
         }
     }
 }
@@ -114,8 +124,16 @@ fn difference(there: &JobRecord, here: &JobRecord) -> Option<(String, String, St
     let (there, here) = (fields(there), fields(here));
     let short = |value: Option<&serde_json::Value>| {
         let text = value.map_or_else(String::new, ToString::to_string);
-        if text.chars().count() > 120 { format!("{}..", text.chars().take(120).collect::<String>()) } else { text }
+        if text.chars().count() > 120 {
+            format!("{}..", text.chars().take(120).collect::<String>())
+        } else {
+            text
+        }
     };
     let field = there.keys().find(|key| there.get(*key) != here.get(*key))?;
-    Some((field.clone(), short(there.get(field)), short(here.get(field))))
+    Some((
+        field.clone(),
+        short(there.get(field)),
+        short(here.get(field)),
+    ))
 }

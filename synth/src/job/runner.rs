@@ -58,9 +58,17 @@ pub fn run(
     let mut output = Output::new(out_dir, spec.output, &record.class_names);
     tail.into_iter().try_for_each(|row| output.settle(row))?;
 
-    let target = spec.limit.unwrap_or(u64::MAX).min(record.planned).max(report.done);
+    let target = spec
+        .limit
+        .unwrap_or(u64::MAX)
+        .min(record.planned)
+        .max(report.done);
     let mut plan = Plan::new(&spec.prompts, spec.images, &survey, report.done)?;
-    let mut artist = Artist { generator, engine, spec };
+    let mut artist = Artist {
+        generator,
+        engine,
+        spec,
+    };
     let begun = Instant::now();
     progress(&report.progress(target, Duration::ZERO));
     while report.done < target {
@@ -68,10 +76,17 @@ pub fn run(
             report.cancelled = true;
             break;
         }
-        let n = (spec.batch as u64).min(target - report.done).min(output.room(report.done));
-        let batch = plan.by_ref().take(n as usize).collect::<Result<Vec<PlannedImage>>>()?;
+        let n = (spec.batch as u64)
+            .min(target - report.done)
+            .min(output.room(report.done));
+        let batch = plan
+            .by_ref()
+            .take(n as usize)
+            .collect::<Result<Vec<PlannedImage>>>()?;
         if batch.is_empty() {
-            return Err(Error::Spec("the prompts changed while the job ran; run it again in another folder".into()));
+            return Err(Error::Spec(
+                "the prompts changed while the job ran; run it again in another folder".into(),
+            ));
         }
         index.begin()?;
         let rows = artist.draw(&batch, &mut index, &output)?;
@@ -140,6 +155,10 @@ impl JobReport {
     fn progress(&self, total: u64, elapsed: Duration) -> JobProgress {
         let seconds = elapsed.as_secs_f64().max(1e-9);
         let made = (self.done - self.resumed) as f64;
-        JobProgress { done: self.done, total, images_per_second: if made == 0.0 { 0.0 } else { made / seconds } }
+        JobProgress {
+            done: self.done,
+            total,
+            images_per_second: if made == 0.0 { 0.0 } else { made / seconds },
+        }
     }
 }

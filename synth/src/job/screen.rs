@@ -27,7 +27,8 @@ pub(super) fn fault(image: &Image, pixels: &[u8]) -> Option<Fault> {
     let flat = (0..3).all(|channel| {
         let values = || pixels.iter().skip(channel).step_by(3);
         let (low, high) = (values().min(), values().max());
-        low.zip(high).is_none_or(|(low, high)| high - low <= FLAT_LEVELS)
+        low.zip(high)
+            .is_none_or(|(low, high)| high - low <= FLAT_LEVELS)
     });
     flat.then_some(Fault::Constant)
 }

@@ -51,7 +51,10 @@ pub(super) fn encode<'a>(
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_created_by(concat!("promptfed ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_key_value_metadata(Some(vec![KeyValue::new("huggingface".to_owned(), features(class_names)?)]))
+        .set_key_value_metadata(Some(vec![KeyValue::new(
+            "huggingface".to_owned(),
+            features(class_names)?,
+        )]))
         .build();
     let mut bytes = Vec::new();
     let mut file = SerializedFileWriter::new(&mut bytes, schema()?, Arc::new(properties))?;
@@ -62,10 +65,15 @@ pub(super) fn encode<'a>(
     let all = vec![1; rows.len()];
     let labels: Vec<i64> = rows.iter().map(|r| i64::from(r.class)).collect();
     write::<Int64Type>(&mut group, &labels, &all)?;
-    let domains: Vec<ByteArray> = rows.iter().filter_map(|r| r.domain.clone()).map(text).collect();
+    let domains: Vec<ByteArray> = rows
+        .iter()
+        .filter_map(|r| r.domain.clone())
+        .map(text)
+        .collect();
     let present: Vec<i16> = rows.iter().map(|r| i16::from(r.domain.is_some())).collect();
     write::<ByteArrayType>(&mut group, &domains, &present)?;
-    let texts = |of: fn(&ManifestRow) -> String| rows.iter().map(|r| text(of(r))).collect::<Vec<_>>();
+    let texts =
+        |of: fn(&ManifestRow) -> String| rows.iter().map(|r| text(of(r))).collect::<Vec<_>>();
     write::<ByteArrayType>(&mut group, &texts(|r| r.prompt.clone()), &all)?;
     write::<ByteArrayType>(&mut group, &texts(|r| r.negative.clone()), &all)?;
     let indices: Vec<i64> = rows.iter().map(|r| r.index as i64).collect();
@@ -76,7 +84,11 @@ pub(super) fn encode<'a>(
     let guidance: Vec<f32> = rows.iter().map(|r| r.guidance).collect();
     write::<FloatType>(&mut group, &guidance, &all)?;
     write::<ByteArrayType>(&mut group, &texts(|r| r.sampler.to_string()), &all)?;
-    write::<ByteArrayType>(&mut group, &texts(|r| format!("{} {}", r.engine, r.engine_version)), &all)?;
+    write::<ByteArrayType>(
+        &mut group,
+        &texts(|r| format!("{} {}", r.engine, r.engine_version)),
+        &all,
+    )?;
     write::<ByteArrayType>(&mut group, &texts(|r| r.weights_hash.to_string()), &all)?;
     group.close()?;
     file.close()?;
@@ -96,13 +108,16 @@ fn write<T: parquet::data_type::DataType>(
     let mut column = group
         .next_column()?
         .ok_or_else(|| Error::Spec("a shard has more values than columns".into()))?;
-    column.typed::<T>().write_batch(values, Some(levels), None)?;
+    column
+        .typed::<T>()
+        .write_batch(values, Some(levels), None)?;
     Ok(column.close()?)
 }
 
 fn schema() -> Result<TypePtr> {
     let optional = |name: &str, physical: PhysicalType, is_text: bool| -> Result<TypePtr> {
-        let mut builder = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
+        let mut builder =
+            Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
         if is_text {
             builder = builder.with_logical_type(Some(LogicalType::String));
         }
@@ -119,7 +134,11 @@ fn schema() -> Result<TypePtr> {
     for (name, physical, kind) in COLUMNS {
         fields.push(optional(name, physical, kind == TEXT)?);
     }
-    Ok(Arc::new(Type::group_type_builder("schema").with_fields(fields).build()?))
+    Ok(Arc::new(
+        Type::group_type_builder("schema")
+            .with_fields(fields)
+            .build()?,
+    ))
 }
 
 /// The hub's description of the columns.

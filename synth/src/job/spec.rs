@@ -120,9 +120,11 @@ impl Guidance {
             Guidance::Fixed(g) if !fine(g) => {
                 Some(format!("guidance is {g}; it lies between 0 and 100"))
             }
-            Guidance::Uniform { low, high } if !(fine(low) && fine(high) && low <= high) => Some(format!(
-                "guidance is drawn from {low} to {high}; both lie between 0 and 100, the lower first"
-            )),
+            Guidance::Uniform { low, high } if !(fine(low) && fine(high) && low <= high) => {
+                Some(format!(
+                    "guidance is drawn from {low} to {high}; both lie between 0 and 100, the lower first"
+                ))
+            }
             _ => None,
         }
     }

@@ -49,11 +49,21 @@ mod tests {
             cache
                 .get_or_encode(&i.to_string(), |_| {
                     encoded += 1;
-                    Ok::<_, ()>(TextFeatures { pooled: vec![i as f32], tokens: vec![] })
+                    Ok::<_, ()>(TextFeatures {
+                        pooled: vec![i as f32],
+                        tokens: vec![],
+                    })
                 })
                 .unwrap();
         }
-        assert_eq!(encoded, CAPACITY + 11, "the last prompt was kept, the first gave way");
-        assert_eq!((cache.features.len(), cache.order.len()), (CAPACITY, CAPACITY));
+        assert_eq!(
+            encoded,
+            CAPACITY + 11,
+            "the last prompt was kept, the first gave way"
+        );
+        assert_eq!(
+            (cache.features.len(), cache.order.len()),
+            (CAPACITY, CAPACITY)
+        );
     }
 }

@@ -75,9 +75,12 @@ const LARGEST: usize = 1 << 20;
 impl Config {
     /// Reads and checks a `config.json`.
     pub fn read(file: &Path) -> Result<Self> {
-        let fault = |reason: String| Error::Model { file: file.to_owned(), reason };
-        let config: Config =
-            serde_json::from_str(&fs_err::read_to_string(file)?).map_err(|e| fault(format!("not a pocket configuration ({e})")))?;
+        let fault = |reason: String| Error::Model {
+            file: file.to_owned(),
+            reason,
+        };
+        let config: Config = serde_json::from_str(&fs_err::read_to_string(file)?)
+            .map_err(|e| fault(format!("not a pocket configuration ({e})")))?;
         match config.fault() {
             None => Ok(config),
             Some(reason) => Err(fault(reason)),
@@ -118,7 +121,9 @@ impl Config {
             ("text_tokens", self.text_tokens),
         ];
         if let Some((name, value)) = shapes.iter().find(|(_, v)| !(1..=LARGEST).contains(v)) {
-            return Some(format!("{name} is {value}; it lies between 1 and {LARGEST}"));
+            return Some(format!(
+                "{name} is {value}; it lies between 1 and {LARGEST}"
+            ));
         }
         let divisions = [
             ("size", self.size, "patch", self.patch),
@@ -128,8 +133,17 @@ impl Config {
         if let Some((a, x, b, y)) = divisions.iter().find(|(_, x, _, y)| x % y != 0) {
             return Some(format!("{a} ({x}) is not a multiple of {b} ({y})"));
         }
-        let SamplerConfig { steps, guidance, interval: [from, to], .. } = self.sampler;
-        if steps == 0 || !guidance.is_finite() || !(0.0..=1.0).contains(&from) || !(from..=1.0).contains(&to) {
+        let SamplerConfig {
+            steps,
+            guidance,
+            interval: [from, to],
+            ..
+        } = self.sampler;
+        if steps == 0
+            || !guidance.is_finite()
+            || !(0.0..=1.0).contains(&from)
+            || !(from..=1.0).contains(&to)
+        {
             return Some(format!(
                 "sampler has {steps} steps, guidance {guidance}, interval {from} to {to}; steps begin at 1 and the interval lies within 0 to 1"
             ));
@@ -150,13 +164,20 @@ mod tests {
     }
 
     fn shipped() -> String {
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/pocket/demo/config.json")).unwrap()
+        std::fs::read_to_string(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../assets/pocket/demo/config.json"
+        ))
+        .unwrap()
     }
 
     #[test]
     fn the_shipped_configuration_is_followed() {
         let config = read(&shipped()).unwrap();
-        assert_eq!((config.size, config.patch, config.d, config.depth), (32, 8, 384, 4));
+        assert_eq!(
+            (config.size, config.patch, config.d, config.depth),
+            (32, 8, 384, 4)
+        );
         assert_eq!((config.patches(), config.patch_values()), (16, 192));
         assert_eq!(config.defaults().sampler, Sampler::Heun);
     }
@@ -166,8 +187,16 @@ mod tests {
         let faults = [
             ("\"patch\": 8", "\"patch\": 7", "multiple of patch"),
             ("\"heads\": 6", "\"heads\": 0", "heads is 0"),
-            ("\"prediction\": \"x\"", "\"prediction\": \"v\"", "unknown variant"),
-            ("\"kind\": \"heun\"", "\"kind\": \"ddim\"", "unknown variant"),
+            (
+                "\"prediction\": \"x\"",
+                "\"prediction\": \"v\"",
+                "unknown variant",
+            ),
+            (
+                "\"kind\": \"heun\"",
+                "\"kind\": \"ddim\"",
+                "unknown variant",
+            ),
             ("\"pocket\"", "\"unet\"", "unknown variant"),
             ("\"steps\": 20", "\"steps\": 0", "0 steps"),
             ("\"depth\": 4,", "", "missing field"),
@@ -176,7 +205,10 @@ mod tests {
             let text = shipped().replace(from, to);
             assert_ne!(text, shipped(), "{from} does not occur");
             let error = read(&text).unwrap_err().to_string();
-            assert!(error.contains(message) && error.contains("config.json"), "{error}");
+            assert!(
+                error.contains(message) && error.contains("config.json"),
+                "{error}"
+            );
         }
     }
 }

@@ -12,10 +12,18 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    pub(super) fn load(loader: &mut Loader, name: &str, inputs: usize, outputs: usize) -> promptfed_nn::Result<Self> {
+    pub(super) fn load(
+        loader: &mut Loader,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+    ) -> promptfed_nn::Result<Self> {
         let weight = loader.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
         let bias = loader.tensor(&format!("{name}.bias"), &[outputs])?;
-        Ok(Self { weight: weight.t()?.contiguous()?, bias })
+        Ok(Self {
+            weight: weight.t()?.contiguous()?,
+            bias,
+        })
     }
 
     /// The product alone: `x` [.., in] -> [.., out].
@@ -26,7 +34,9 @@ impl Linear {
         if let Some(last) = shape.last_mut() {
             *last = outputs;
         }
-        x.reshape((rows, inputs))?.matmul(&self.weight)?.reshape(shape)
+        x.reshape((rows, inputs))?
+            .matmul(&self.weight)?
+            .reshape(shape)
     }
 
     /// Product and bias.

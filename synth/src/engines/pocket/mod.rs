@@ -70,7 +70,8 @@ impl Pocket {
     /// A file that is missing or not what it should be; tensors that are missing, unknown or of another shape, all
     /// in one error.
     pub fn load(dir: &Path) -> Result<Self> {
-        let files = ["config.json", "tokenizer.json", "model.safetensors"].map(|name| dir.join(name));
+        let files =
+            ["config.json", "tokenizer.json", "model.safetensors"].map(|name| dir.join(name));
         let [config_file, tokenizer_file, weights_file] = &files;
         let config = Config::read(config_file)?;
         let tokenizer = Tokenizer::read(tokenizer_file, &config)?;
@@ -105,7 +106,9 @@ impl Pocket {
 
     /// The ids the network reads a prompt as, `text_len` of them.
     pub fn token_ids(&self, prompt: &str) -> Result<Vec<u32>> {
-        self.tokenizer.encode(prompt).map_err(|e| Error::Spec(format!("prompt {prompt:?} cannot be tokenised: {e}")))
+        self.tokenizer
+            .encode(prompt)
+            .map_err(|e| Error::Spec(format!("prompt {prompt:?} cannot be tokenised: {e}")))
     }
 
     /// What the image network sees of a prompt.
@@ -117,7 +120,9 @@ impl Pocket {
     /// at time `t`, 0 (noise) to 1 (image).
     pub fn denoise(&self, z: &[f32], t: f32, prompt: &TextFeatures) -> Result<Vec<f32>> {
         let conditions = self.network.conditions([prompt].into_iter())?;
-        let x = self.network.denoise(patches::to_patches(z, &self.positions), t, &conditions)?;
+        let x = self
+            .network
+            .denoise(patches::to_patches(z, &self.positions), t, &conditions)?;
         let mut planar = vec![0.0; x.len()];
         for (value, i) in x.iter().zip(&self.positions) {
             planar[*i] = *value;
@@ -130,18 +135,22 @@ impl Pocket {
     pub fn generate_from(&mut self, request: &ImageRequest, noise: &[f32]) -> Result<Image> {
         let draft = self.draft(request, noise)?;
         let images = self.sample(&self.schedule(request), &[&draft])?;
-        images.into_iter().next().ok_or_else(|| Error::Spec("no image was made".into()))
+        images
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::Spec("no image was made".into()))
     }
 
     fn draft(&mut self, request: &ImageRequest, noise: &[f32]) -> Result<Draft> {
         let (text, tokenizer) = (&self.text, &self.tokenizer);
         let mut encode = |prompt: &str| {
-            self.cache.get_or_encode(prompt, |prompt| -> Result<TextFeatures> {
-                let ids = tokenizer
-                    .encode(prompt)
-                    .map_err(|e| Error::Spec(format!("prompt {prompt:?} cannot be tokenised: {e}")))?;
-                Ok(text.encode(&ids)?)
-            })
+            self.cache
+                .get_or_encode(prompt, |prompt| -> Result<TextFeatures> {
+                    let ids = tokenizer.encode(prompt).map_err(|e| {
+                        Error::Spec(format!("prompt {prompt:?} cannot be tokenised: {e}"))
+                    })?;
+                    Ok(text.encode(&ids)?)
+                })
         };
         Ok(Draft {
             prompt: encode(&request.prompt)?,
@@ -163,7 +172,9 @@ impl Pocket {
     /// Samples one group of at most `self.group` images.
     fn sample(&self, schedule: &Schedule, drafts: &[&Draft]) -> Result<Vec<Image>> {
         // The group is filled up with its first image: see the module's documentation.
-        let full: Vec<&Draft> = (0..self.group).map(|i| *drafts.get(i).unwrap_or(&drafts[0])).collect();
+        let full: Vec<&Draft> = (0..self.group)
+            .map(|i| *drafts.get(i).unwrap_or(&drafts[0]))
+            .collect();
         let prompts = || full.iter().map(|d| d.prompt.as_ref());
         let negatives = full.iter().map(|d| d.negative.as_ref());
         let alone = self.network.conditions(prompts())?;
@@ -188,11 +199,21 @@ impl Pocket {
     }
 
     /// Prompt and negative prompt in one batch: x = u + guidance (c - u) (Ho and Salimans 2022, eq. 6, with w = guidance - 1).
-    fn denoise_guided(&self, z: &[f32], t: f32, both: &Conditions, guidance: &[f32]) -> Result<Vec<f32>> {
+    fn denoise_guided(
+        &self,
+        z: &[f32],
+        t: f32,
+        both: &Conditions,
+        guidance: &[f32],
+    ) -> Result<Vec<f32>> {
         let mut x = self.network.denoise([z, z].concat(), t, both)?;
         let uncond = x.split_off(z.len());
         let image = self.positions.len();
-        for ((x, u), guidance) in x.chunks_exact_mut(image).zip(uncond.chunks_exact(image)).zip(guidance) {
+        for ((x, u), guidance) in x
+            .chunks_exact_mut(image)
+            .zip(uncond.chunks_exact(image))
+            .zip(guidance)
+        {
             for (c, u) in x.iter_mut().zip(u) {
                 *c = u + guidance * (*c - u);
             }
@@ -236,10 +257,14 @@ impl Generator for Pocket {
 
 /// Groups of at most `size` requests that share a schedule, in order of first appearance.
 fn group_alike(requests: &[ImageRequest], size: usize) -> Vec<Vec<usize>> {
-    let kind = |r: &ImageRequest| -> (Sampler, u32, bool) { (r.sampler, r.steps, r.guidance != 1.0) };
+    let kind =
+        |r: &ImageRequest| -> (Sampler, u32, bool) { (r.sampler, r.steps, r.guidance != 1.0) };
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (i, request) in requests.iter().enumerate() {
-        let open = groups.iter_mut().rev().find(|g| kind(&requests[g[0]]) == kind(request));
+        let open = groups
+            .iter_mut()
+            .rev()
+            .find(|g| kind(&requests[g[0]]) == kind(request));
         match open {
             Some(group) if group.len() < size => group.push(i),
             _ => groups.push(vec![i]),
@@ -254,7 +279,10 @@ fn check(request: &ImageRequest) -> Option<String> {
         return Some(format!("{} steps; ask for 1 to 1000", request.steps));
     }
     if !request.guidance.is_finite() {
-        return Some(format!("guidance {}; ask for a finite number", request.guidance));
+        return Some(format!(
+            "guidance {}; ask for a finite number",
+            request.guidance
+        ));
     }
     None
 }

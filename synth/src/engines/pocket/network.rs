@@ -51,7 +51,9 @@ impl Network {
     pub(super) fn load(loader: &mut Loader, config: &Config) -> promptfed_nn::Result<Self> {
         let (d, values) = (config.d, config.patch_values());
         let patch_in = Linear::load(loader, "patch_in", values, d)?;
-        let positions = loader.tensor("pos", &[config.patches(), d])?.broadcast_add(&patch_in.bias)?;
+        let positions = loader
+            .tensor("pos", &[config.patches(), d])?
+            .broadcast_add(&patch_in.bias)?;
         let blocks = (0..config.depth)
             .map(|i| {
                 let name = |part: &str| format!("blocks.{i}.{part}");
@@ -82,7 +84,10 @@ impl Network {
     }
 
     /// Puts the features of a batch's prompts side by side.
-    pub(super) fn conditions<'a>(&self, prompts: impl Iterator<Item = &'a TextFeatures>) -> Result<Conditions> {
+    pub(super) fn conditions<'a>(
+        &self,
+        prompts: impl Iterator<Item = &'a TextFeatures>,
+    ) -> Result<Conditions> {
         let (mut pooled, mut tokens) = (Vec::new(), Vec::new());
         for prompt in prompts {
             pooled.extend_from_slice(&prompt.pooled);
@@ -120,7 +125,12 @@ impl Network {
         let part = |i: usize| c.narrow(1, i * self.d, self.d)?.contiguous();
         let normed = modulated_layer_norm(x, &part(0)?, &part(1)?, EPS)?;
         let attended = self_attention(&block.qkv.product(&normed)?, &block.qkv.bias, self.heads)?;
-        let x = gated_residual(x, &block.proj.product(&attended)?, &block.proj.bias, &part(2)?)?;
+        let x = gated_residual(
+            x,
+            &block.proj.product(&attended)?,
+            &block.proj.bias,
+            &part(2)?,
+        )?;
         let normed = modulated_layer_norm(&x, &part(3)?, &part(4)?, EPS)?;
         let hidden = bias_gelu(&block.fc1.product(&normed)?, &block.fc1.bias)?;
         gated_residual(&x, &block.fc2.product(&hidden)?, &block.fc2.bias, &part(5)?)
@@ -128,9 +138,12 @@ impl Network {
 
     /// Embedding of the time: cosines and sines of 1000 t at 128 geometric frequencies, through two layers, [1, d].
     fn time(&self, t: f32) -> Result<Tensor> {
-        let angle = |i: usize| t * 1000.0 * (-(10_000f32.ln()) * i as f32 / FREQUENCIES as f32).exp();
+        let angle =
+            |i: usize| t * 1000.0 * (-(10_000f32.ln()) * i as f32 / FREQUENCIES as f32).exp();
         let cosines = (0..FREQUENCIES).map(|i| angle(i).cos());
-        let features: Vec<f32> = cosines.chain((0..FREQUENCIES).map(|i| angle(i).sin())).collect();
+        let features: Vec<f32> = cosines
+            .chain((0..FREQUENCIES).map(|i| angle(i).sin()))
+            .collect();
         let features = Tensor::from_vec(features, (1, 2 * FREQUENCIES), &Device::Cpu)?;
         self.t2.forward(&self.t1.forward(&features)?.silu()?)
     }

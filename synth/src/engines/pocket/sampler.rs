@@ -19,7 +19,13 @@ impl Schedule {
         let points = self.steps as usize + 1;
         let step = 1.0 / self.steps as f32;
         (0..points)
-            .map(|i| if i < points / 2 { i as f32 * step } else { 1.0 - step * (points - 1 - i) as f32 })
+            .map(|i| {
+                if i < points / 2 {
+                    i as f32 * step
+                } else {
+                    1.0 - step * (points - 1 - i) as f32
+                }
+            })
             .collect()
     }
 
@@ -52,7 +58,10 @@ impl Schedule {
                 Sampler::Heun if !last => {
                     let w = velocity(&euler, next)?;
                     let mean = v.iter().zip(&w).map(|(v, w)| v + w);
-                    z.iter().zip(mean).map(|(z, m)| z + (next - t) * 0.5 * m).collect()
+                    z.iter()
+                        .zip(mean)
+                        .map(|(z, m)| z + (next - t) * 0.5 * m)
+                        .collect()
                 }
                 _ => euler,
             };
@@ -70,7 +79,12 @@ mod tests {
     use super::*;
 
     fn schedule(sampler: Sampler, steps: u32) -> Schedule {
-        Schedule { sampler, steps, guided: true, interval: [0.1, 1.0] }
+        Schedule {
+            sampler,
+            steps,
+            guided: true,
+            interval: [0.1, 1.0],
+        }
     }
 
     #[test]
@@ -81,14 +95,22 @@ mod tests {
                 let out = schedule(sampler, steps)
                     .integrate(vec![2.0, -3.0], |_, _, _| Ok(vec![0.25, -0.5]))
                     .unwrap();
-                assert!((out[0] - 0.25).abs() < 1e-5 && (out[1] + 0.5).abs() < 1e-5, "{out:?}");
+                assert!(
+                    (out[0] - 0.25).abs() < 1e-5 && (out[1] + 0.5).abs() < 1e-5,
+                    "{out:?}"
+                );
             }
         }
     }
 
     #[test]
     fn calls_and_guidance_follow_the_schedule() {
-        for (sampler, steps) in [(Sampler::Euler, 8), (Sampler::Heun, 8), (Sampler::Heun, 20), (Sampler::Heun, 1)] {
+        for (sampler, steps) in [
+            (Sampler::Euler, 8),
+            (Sampler::Heun, 8),
+            (Sampler::Heun, 20),
+            (Sampler::Heun, 1),
+        ] {
             let mut calls = Vec::new();
             schedule(sampler, steps)
                 .integrate(vec![0.0], |_, t, guided| {
@@ -97,13 +119,19 @@ mod tests {
                 })
                 .unwrap();
             assert_eq!(calls.len() as u32, sampler.network_calls(steps));
-            assert!(calls.iter().all(|(t, guided)| *guided == (f64::from(*t) >= 0.1)));
+            assert!(
+                calls
+                    .iter()
+                    .all(|(t, guided)| *guided == (f64::from(*t) >= 0.1))
+            );
         }
     }
 
     #[test]
     fn a_nan_survives() {
-        let out = schedule(Sampler::Heun, 2).integrate(vec![0.0], |_, _, _| Ok(vec![f32::NAN])).unwrap();
+        let out = schedule(Sampler::Heun, 2)
+            .integrate(vec![0.0], |_, _, _| Ok(vec![f32::NAN]))
+            .unwrap();
         assert!(out[0].is_nan());
     }
 }

@@ -85,7 +85,11 @@ impl TextEncoder {
         let kv = self.kv.forward(&x)?.chunk(2, D::Minus1)?;
         let tokens = cross_attention(&self.query, &kv[0], &kv[1], self.heads)?;
         Ok(TextFeatures {
-            pooled: self.to_pooled.forward(&x.mean(1)?)?.flatten_all()?.to_vec1()?,
+            pooled: self
+                .to_pooled
+                .forward(&x.mean(1)?)?
+                .flatten_all()?
+                .to_vec1()?,
             tokens: self.to_tokens.forward(&tokens)?.flatten_all()?.to_vec1()?,
         })
     }

@@ -10,7 +10,10 @@ pub(super) struct Tokenizer(tokenizers::Tokenizer);
 impl Tokenizer {
     /// Reads a `tokenizer.json` and checks that it gives what the network takes.
     pub(super) fn read(file: &Path, config: &Config) -> Result<Self> {
-        let fault = |reason: String| Error::Model { file: file.to_owned(), reason };
+        let fault = |reason: String| Error::Model {
+            file: file.to_owned(),
+            reason,
+        };
         let bytes = fs_err::read(file)?;
         let tokenizer = tokenizers::Tokenizer::from_bytes(bytes)
             .map_err(|e| fault(format!("not a tokenizer ({e}); export the weights again")))?;
@@ -22,7 +25,10 @@ impl Tokenizer {
             )));
         }
         let tokenizer = Self(tokenizer);
-        let length = tokenizer.encode("").map_err(|e| fault(e.to_string()))?.len();
+        let length = tokenizer
+            .encode("")
+            .map_err(|e| fault(e.to_string()))?
+            .len();
         if length != config.text_len {
             return Err(fault(format!(
                 "it gives {length} ids to an empty prompt and the network takes {}; use the tokenizer of these weights",

@@ -1,0 +1,12 @@
+//! The crate as its users see it.
+#![allow(clippy::unwrap_used)]
+
+mod faults;
+mod fixtures;
+mod job;
+mod memory;
+mod parquet;
+mod pocket_batches;
+mod pocket_golden;
+mod pocket_loading;
+mod resume;
