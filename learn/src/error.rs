@@ -110,6 +110,13 @@ pub enum Error {
         samples: usize,
     },
 
+    /// A file that is not a classifier.
+    #[error("this is not a file of a classifier: {reason}; use one that promptfed wrote")]
+    File {
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// A layer or a file of weights failed.
     #[error(transparent)]
     Layer(#[from] promptfed_nn::Error),

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use promptfed_data::LabelledImages;
+use promptfed_nn::cross_entropy::arg_max;
 use serde::{Deserialize, Serialize};
 
-use crate::{Classifier, Result};
+use crate::images::{check_labelled, check_len};
+use crate::{Classifier, Error, Result};
 
 /// How well a classifier names images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,103 @@ pub struct Evaluation {
 /// # Errors
 /// If there are no images, or if they do not fit the classifier.
 pub fn evaluate(classifier: &Classifier, images: &LabelledImages) -> Result<Evaluation> {
-    let _ = (classifier, images);
-    todo!()
+    const ROLE: &str = "evaluation";
+    check_labelled(images, classifier.config(), ROLE)?;
+    check_len(images.domains.len(), images.len(), "domains", ROLE)?;
+    let classes = classifier.config().classes;
+    let predicted = predictions(&classifier.probabilities(images)?, classes);
+    Evaluation::of_predictions(&predicted, images, classes)
+}
+
+impl Evaluation {
+    /// Compares any predictor's classes, one per image and each below `classes`, with the labels of `images`.
+    ///
+    /// # Errors
+    /// If there are not as many predictions as images, or if a prediction or a label is out of range.
+    pub fn of_predictions(
+        predicted: &[usize],
+        images: &LabelledImages,
+        classes: usize,
+    ) -> Result<Self> {
+        const ROLE: &str = "evaluation";
+        check_len(predicted.len(), images.len(), "predictions", ROLE)?;
+        let mut confusion = vec![vec![0; classes]; classes];
+        for (index, (&label, &predicted)) in images.labels.iter().zip(predicted).enumerate() {
+            let count = confusion
+                .get_mut(label as usize)
+                .and_then(|counts| counts.get_mut(predicted))
+                .ok_or(Error::Label {
+                    role: ROLE,
+                    index,
+                    label: label.max(predicted as u32),
+                    classes,
+                })?;
+            *count += 1;
+        }
+        let right = |i: &usize| images.labels[*i] as usize == predicted[*i];
+        let share = |of: &[usize]| of.iter().filter(|i| right(i)).count() as f64 / of.len() as f64;
+        let mut by_domain: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (i, &domain) in images.domains.iter().enumerate() {
+            if let Some(name) = images.domain_names.get(domain as usize) {
+                by_domain.entry(name.clone()).or_default().push(i);
+            }
+        }
+        Ok(Self {
+            accuracy: share(&(0..images.len()).collect::<Vec<_>>()),
+            macro_f1: macro_f1(&confusion),
+            confusion,
+            per_domain: by_domain
+                .into_iter()
+                .map(|(name, of)| (name, share(&of)))
+                .collect(),
+        })
+    }
+}
+
+/// The most probable class per row of `probabilities [n, classes]`.
+pub(crate) fn predictions(probabilities: &[f32], classes: usize) -> Vec<usize> {
+    probabilities.chunks_exact(classes).map(arg_max).collect()
+}
+
+/// The mean of `2 tp / (2 tp + fp + fn)` over the classes that occur, from counts by
+/// `[label][predicted class]`; 0 where nothing occurs.
+pub(crate) fn macro_f1(confusion: &[Vec<u64>]) -> f64 {
+    let scores: Vec<f64> = (0..confusion.len())
+        .filter_map(|class| {
+            let labelled: u64 = confusion[class].iter().sum();
+            let predicted: u64 = confusion.iter().map(|row| row[class]).sum();
+            let occurs = labelled + predicted;
+            (occurs > 0).then(|| 2.0 * confusion[class][class] as f64 / occurs as f64)
+        })
+        .collect();
+    scores.iter().sum::<f64>() / scores.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Case {
+        classes: usize,
+        labels: Vec<usize>,
+        predicted: Vec<usize>,
+        macro_f1: f64,
+        confusion: Vec<Vec<u64>>,
+    }
+
+    #[test]
+    fn macro_f1_agrees_with_scikit_learn() {
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../tests/golden/measures.json")).unwrap();
+        assert!(!cases.is_empty());
+        for case in cases {
+            let mut confusion = vec![vec![0; case.classes]; case.classes];
+            for (label, predicted) in case.labels.iter().zip(&case.predicted) {
+                confusion[*label][*predicted] += 1;
+            }
+            assert_eq!(confusion, case.confusion);
+            assert!((macro_f1(&confusion) - case.macro_f1).abs() < 1e-12);
+        }
+    }
 }

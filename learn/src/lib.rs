@@ -21,6 +21,7 @@ mod classifier;
 mod error;
 mod evaluate;
 pub mod federated;
+mod images;
 mod train;
 mod weights;
 

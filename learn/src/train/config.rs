@@ -9,7 +9,8 @@ use crate::{Augmentation, Error, Result};
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
     /// Rise by a half cosine from 1/25 of the peak to the peak over the warm-up, then fall by a
-    /// half cosine to zero (Smith and Topin 2018; PyTorch's `OneCycleLR` with constant momentum).
+    /// half cosine to 1/250000 of it (Smith and Topin 2018; PyTorch's `OneCycleLR` with constant
+    /// momentum).
     Cosine,
     /// The peak all the time. For the local steps of federated averaging.
     Constant,

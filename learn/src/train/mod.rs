@@ -1,13 +1,25 @@
 //! The training loop.
 
 mod config;
+mod schedule;
+mod sgd;
 
 pub use config::{Schedule, TrainConfig};
 
 use promptfed_data::LabelledImages;
+use promptfed_nn::cross_entropy::CrossEntropy;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{Classifier, Result};
+use crate::classifier::{Batch, Network, State};
+use crate::evaluate::predictions;
+use crate::images::{check_labelled, check_len};
+use crate::{Classifier, Error, Result};
+use schedule::learning_rate;
+use sgd::Sgd;
 
 /// What happened in one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -35,13 +47,15 @@ pub struct TrainReport {
 
 /// Trains `model` in place.
 ///
-/// The weights kept are those of the epoch with the best validation accuracy (the earliest such
-/// epoch), or those of the last epoch when there are no validation images. The same model, images
-/// and configuration give the same weights bit for bit.
+/// Every epoch passes over the images in a new order in whole batches; the rest that does not fill
+/// a batch is left out of that epoch, unless the set is smaller than a batch. The weights kept are
+/// those of the epoch with the best validation accuracy (the earliest such epoch), or those of the
+/// last epoch when there are no validation images. The same model, images and configuration give
+/// the same weights bit for bit, whatever the number of threads.
 ///
 /// # Errors
 /// If the configuration is out of range, if the images do not fit the model, or if the loss is no
-/// longer finite; after an error in training the model has the weights it was given.
+/// longer finite. After an error the model has the weights it was given.
 pub fn train(
     model: &mut Classifier,
     train: &LabelledImages,
@@ -49,8 +63,11 @@ pub fn train(
     config: &TrainConfig,
     progress: &mut dyn FnMut(&EpochStats),
 ) -> Result<TrainReport> {
-    let _ = (model, train, validation, config, progress);
-    todo!()
+    let set = TrainingSet {
+        images: train,
+        weights: None,
+    };
+    run(model, &set, validation, config, progress)
 }
 
 /// Like [`train()`], with a weight for every training image: a batch's loss is the weighted mean of
@@ -66,6 +83,174 @@ pub fn train_weighted(
     config: &TrainConfig,
     progress: &mut dyn FnMut(&EpochStats),
 ) -> Result<TrainReport> {
-    let _ = (model, train, sample_weights, validation, config, progress);
-    todo!()
+    check_len(
+        sample_weights.len(),
+        train.len(),
+        "sample weights",
+        TRAINING,
+    )?;
+    let wrong = |w: &f32| !w.is_finite() || *w < 0.0;
+    let all_zero = sample_weights.iter().all(|w| *w == 0.0);
+    let index = sample_weights.iter().position(wrong);
+    if let Some(index) = index.or((all_zero && !sample_weights.is_empty()).then_some(0)) {
+        return Err(Error::SampleWeight {
+            index,
+            value: sample_weights[index],
+        });
+    }
+    let set = TrainingSet {
+        images: train,
+        weights: Some(sample_weights),
+    };
+    run(model, &set, validation, config, progress)
+}
+
+const TRAINING: &str = "training";
+
+struct TrainingSet<'a> {
+    images: &'a LabelledImages,
+    weights: Option<&'a [f32]>,
+}
+
+fn run(
+    model: &mut Classifier,
+    set: &TrainingSet<'_>,
+    validation: Option<&LabelledImages>,
+    config: &TrainConfig,
+    progress: &mut dyn FnMut(&EpochStats),
+) -> Result<TrainReport> {
+    config.validate()?;
+    check_labelled(set.images, model.config(), TRAINING)?;
+    if let Some(validation) = validation {
+        check_labelled(validation, model.config(), "validation")?;
+    }
+    let batch = config.batch_size.min(set.images.len());
+    let steps_per_epoch = set.images.len() / batch;
+    let mut run = Run {
+        set,
+        config,
+        state: model.state().clone(),
+        network: model.network(batch)?,
+        optimiser: Sgd::new(model.num_parameters(), config.momentum, config.weight_decay),
+        gradient: vec![0.0; model.num_parameters()],
+        pixels: vec![0.0; batch * set.images.size * set.images.size * 3],
+        batch,
+        steps: steps_per_epoch * config.epochs,
+    };
+    let mut report = TrainReport {
+        curve: Vec::with_capacity(config.epochs),
+        selected_epoch: 0,
+    };
+    let mut best: Option<(f32, State)> = None;
+    for epoch in 0..config.epochs {
+        let mut stats = run.epoch(epoch)?;
+        if let Some(validation) = validation {
+            let accuracy = accuracy(model, &run.state, validation)?;
+            stats.validation_accuracy = Some(accuracy);
+            if best.as_ref().is_none_or(|(highest, _)| accuracy > *highest) {
+                best = Some((accuracy, run.state.clone()));
+                report.selected_epoch = epoch;
+            }
+        } else {
+            report.selected_epoch = epoch;
+        }
+        progress(&stats);
+        report.curve.push(stats);
+    }
+    let selected = best.map_or(run.state, |(_, state)| state);
+    model.set_state(selected);
+    Ok(report)
+}
+
+fn accuracy(model: &Classifier, state: &State, images: &LabelledImages) -> Result<f32> {
+    let probabilities = model.probabilities_with(state, images, "validation")?;
+    let predicted = predictions(&probabilities, model.config().classes);
+    let labels = images.labels.iter().map(|&label| label as usize);
+    let right = labels
+        .zip(predicted)
+        .filter(|(label, p)| label == p)
+        .count();
+    Ok(right as f32 / images.len() as f32)
+}
+
+/// A training run under way.
+struct Run<'a> {
+    set: &'a TrainingSet<'a>,
+    config: &'a TrainConfig,
+    state: State,
+    network: Network<'a>,
+    optimiser: Sgd,
+    gradient: Vec<f32>,
+    pixels: Vec<f32>,
+    batch: usize,
+    steps: usize,
+}
+
+impl Run<'_> {
+    fn epoch(&mut self, epoch: usize) -> Result<EpochStats> {
+        let order = order(self.set.images.len(), self.config.seed, epoch);
+        let per_epoch = order.len() / self.batch;
+        let mut loss = 0.0;
+        let mut correct = 0;
+        let mut rate = 0.0;
+        for (step, indices) in order.chunks_exact(self.batch).enumerate() {
+            rate = learning_rate(self.config, epoch * per_epoch + step, self.steps);
+            let outcome = self.step(indices, epoch, rate);
+            if !outcome.loss.is_finite() {
+                return Err(Error::Diverged {
+                    epoch,
+                    loss: outcome.loss,
+                    learning_rate: self.config.learning_rate,
+                });
+            }
+            loss += f64::from(outcome.loss);
+            correct += outcome.correct;
+        }
+        Ok(EpochStats {
+            epoch,
+            learning_rate: rate,
+            train_loss: (loss / per_epoch as f64) as f32,
+            train_accuracy: correct as f32 / (per_epoch * self.batch) as f32,
+            validation_accuracy: None,
+        })
+    }
+
+    fn step(&mut self, indices: &[usize], epoch: usize, rate: f32) -> CrossEntropy {
+        let images = self.set.images;
+        let size = images.size;
+        let places = self.pixels.par_chunks_exact_mut(size * size * 3);
+        places.zip(indices).for_each(|(to, &index)| {
+            let augmentation = &self.config.augmentation;
+            let change = augmentation.draw(size, self.config.seed, epoch, index);
+            change.apply(images.image(index), size, to);
+        });
+        let labels: Vec<u32> = indices.iter().map(|&i| images.labels[i]).collect();
+        let weights = self.set.weights.map(|weights| {
+            let of_batch = indices.iter().map(|&i| weights[i]);
+            of_batch.collect::<Vec<f32>>()
+        });
+        let batch = Batch {
+            images: &self.pixels,
+            labels: &labels,
+            weights: weights.as_deref(),
+        };
+        let smoothing = self.config.label_smoothing;
+        let outcome = self
+            .network
+            .step(&mut self.state, &batch, smoothing, &mut self.gradient);
+        self.optimiser
+            .step(&mut self.state.trained, &self.gradient, rate);
+        outcome
+    }
+}
+
+/// The order of the images in an epoch.
+fn order(images: usize, seed: u64, epoch: usize) -> Vec<usize> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..16].copy_from_slice(&(epoch as u64).to_le_bytes());
+    bytes[24..].copy_from_slice(b"an order");
+    let mut order: Vec<usize> = (0..images).collect();
+    order.shuffle(&mut ChaCha8Rng::from_seed(bytes));
+    order
 }

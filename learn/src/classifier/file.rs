@@ -1,0 +1,83 @@
+//! Classifiers as safetensors files.
+
+use std::collections::HashMap;
+
+use candle_core::Device;
+use promptfed_nn::load::Loader;
+use safetensors::tensor::{Dtype, TensorView};
+
+use super::{Classifier, ClassifierConfig};
+use crate::{Error, Result, WeightTensor, Weights};
+
+const CONFIG: &str = "config";
+const FORMAT: &str = "format";
+const FORMAT_NAME: &str = "promptfed-classifier-1";
+
+impl Classifier {
+    /// The weights as a safetensors file under PyTorch's names and shapes, with the configuration
+    /// in its header. The same classifier gives the same bytes.
+    ///
+    /// # Errors
+    /// If the file would be too large for the format.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>> {
+        let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = self
+            .weights()
+            .into_iter()
+            .map(|(name, tensor)| {
+                let bytes = tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                (name, tensor.shape, bytes)
+            })
+            .collect();
+        let views = tensors
+            .iter()
+            .map(|(name, shape, bytes)| {
+                Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+            })
+            .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
+            .map_err(file_error)?;
+        // One entry: the order of a HashMap's entries differs from run to run.
+        let header = serde_json::json!({ FORMAT: FORMAT_NAME, CONFIG: self.config() });
+        let metadata = HashMap::from([(CONFIG.to_owned(), header.to_string())]);
+        safetensors::serialize(views, Some(metadata)).map_err(file_error)
+    }
+
+    /// A classifier from a file written by [`Classifier::to_safetensors`].
+    ///
+    /// # Errors
+    /// If the bytes are not such a file; the error lists every tensor that does not fit.
+    pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
+        let mut loader = Loader::from_bytes(bytes, "the classifier's file", &Device::Cpu)?;
+        let config = config(loader.metadata().get(CONFIG))?;
+        let mut classifier = Self::new(config, 0)?;
+        let mut weights = Weights::new();
+        for (name, tensor) in classifier.weights() {
+            let found = loader.tensor(&name, &tensor.shape)?;
+            let values = found.flatten_all()?.to_vec1()?;
+            let shape = tensor.shape;
+            weights.insert(name, WeightTensor { shape, values });
+        }
+        loader.finish()?;
+        classifier.load_weights(&weights)?;
+        Ok(classifier)
+    }
+}
+
+fn config(header: Option<&String>) -> Result<ClassifierConfig> {
+    let wrong = |reason: String| Error::File { reason };
+    let header = header.ok_or_else(|| wrong("its header has no configuration".to_owned()))?;
+    let mut header: serde_json::Value =
+        serde_json::from_str(header).map_err(|e| wrong(e.to_string()))?;
+    let format = header[FORMAT].as_str().unwrap_or("none").to_owned();
+    if format != FORMAT_NAME {
+        return Err(wrong(format!(
+            "its format is {format} and not {FORMAT_NAME}"
+        )));
+    }
+    serde_json::from_value(header[CONFIG].take()).map_err(|e| wrong(e.to_string()))
+}
+
+fn file_error(error: safetensors::SafeTensorError) -> Error {
+    Error::File {
+        reason: error.to_string(),
+    }
+}
