@@ -14,6 +14,7 @@ mod picture_rows;
 mod shards;
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub(crate) use shards::{choose_shards, is_parquet};
 pub(crate) fn read(files: &[PathBuf], listing: &mut Listing) -> Result<ClassOrder> {
     let mut shards = Vec::with_capacity(files.len());
     for file in files {
-        let shard = Shard::read(file)?;
+        let shard = surviving_panics(file, || Shard::read(file))?;
         if let Some(first) = shards.first() {
             shard.check_fits(first)?;
         }
@@ -192,6 +193,16 @@ fn add_classes(shards: &[Shard], listing: &mut Listing) -> ClassOrder {
 fn open(path: &Path) -> Result<SerializedFileReader<std::fs::File>> {
     let (file, _) = fs_err::File::open(path)?.into_parts();
     SerializedFileReader::new(file).map_err(|e| damaged(path, e))
+}
+
+/// Runs a reader of damaged files: the Parquet library asserts some of what metadata promises.
+fn surviving_panics<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(DataError::Parquet {
+            path: path.to_owned(),
+            reason: "not a readable Parquet file (its metadata contradicts itself)".to_owned(),
+        })
+    })
 }
 
 fn damaged(path: &Path, error: parquet::errors::ParquetError) -> DataError {

@@ -8,7 +8,7 @@ use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::columns::{Columns, byte_column};
-use super::{damaged, open};
+use super::{damaged, open, surviving_panics};
 use crate::{DataError, Result};
 
 /// Encoded pictures of Parquet rows. Fast as long as rows are asked for in ascending order; going back reads the row
@@ -39,12 +39,10 @@ impl PictureRows {
         group: u32,
         row: u32,
     ) -> Result<Option<ByteArray>> {
-        let result = self.try_read(path, group, row);
-        if result.is_err()
-            && let Some(file) = &mut self.file
-        {
+        let result = surviving_panics(path, || self.try_read(path, group, row));
+        if result.is_err() {
             // After an error the column's position is unknown.
-            file.group = None;
+            self.file = None;
         }
         result
     }
