@@ -20,13 +20,13 @@ use std::{ffi::OsString, path::Path, path::PathBuf};
 use toml::{Table, Value};
 
 /// File read from the current folder when `--config` is not given.
-pub const DEFAULT_FILE: &str = "promptfed.toml";
+pub(crate) const DEFAULT_FILE: &str = "promptfed.toml";
 
 /// Returns `args` with the settings of the configuration file inserted behind the subcommand.
 ///
 /// # Errors
 /// If the file cannot be read or parsed, or names a command or a flag that does not exist.
-pub fn merge(args: Vec<OsString>, root: &Command) -> Result<Vec<OsString>> {
+pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Vec<OsString>> {
     let given = given_file(&args);
     let file = match &given {
         Some(path) => path.clone(),

@@ -30,6 +30,8 @@ impl fmt::Display for BadInput {
     }
 }
 
+impl std::error::Error for BadInput {}
+
 /// Prints `error` in one line on standard error and returns its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let mut parts: Vec<String> = Vec::new();

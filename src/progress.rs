@@ -5,14 +5,14 @@ use promptfed_eval::observer::{Observer, Task};
 use std::{io::IsTerminal, time::Duration};
 
 /// Draws one bar per task.
-pub struct Progress {
+pub(crate) struct Progress {
     bars: MultiProgress,
     plain: bool,
 }
 
 impl Progress {
     /// Bars on a terminal, a line at the beginning and the end of each task elsewhere, nothing when `quiet`.
-    pub fn new(quiet: bool) -> Self {
+    pub(crate) fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bars = MultiProgress::with_draw_target(if quiet || !terminal {
             ProgressDrawTarget::hidden()
@@ -26,7 +26,7 @@ impl Progress {
     }
 
     /// A bar of `total` steps; one of unknown length for 0.
-    pub fn bar(&self, name: &str, total: u64) -> ProgressBar {
+    pub(crate) fn bar(&self, name: &str, total: u64) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(total));
         let template = if total == 0 {
             "{prefix:38} {spinner} {msg}"
@@ -39,15 +39,6 @@ impl Progress {
         bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
-    }
-
-    /// Prints a line above the bars.
-    pub fn line(&self, text: &str) {
-        if self.plain {
-            eprintln!("{text}");
-        } else if self.bars.println(text).is_err() {
-            // The terminal is gone; there is nobody to tell.
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use promptfed_prompts::ContentHash;
 
 /// The seed for `purpose` in the run with `seed`: the first 8 bytes, little endian, of
 /// BLAKE3("promptfed seed" | seed | purpose).
-pub fn derive(seed: u64, purpose: &str) -> u64 {
+pub(crate) fn derive(seed: u64, purpose: &str) -> u64 {
     let mut message = b"promptfed seed".to_vec();
     message.extend_from_slice(&seed.to_le_bytes());
     message.extend_from_slice(purpose.as_bytes());

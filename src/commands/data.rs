@@ -3,6 +3,7 @@
 use crate::exit::BadInput;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
+use promptfed_client::class_list;
 use promptfed_data::{Dataset, DecodeOptions, DecodeReport, Layout, OpenOptions};
 use promptfed_prompts::{LabelSpace, PromptSet, TemplateSet};
 use std::path::{Path, PathBuf};
@@ -80,12 +81,7 @@ pub(crate) fn open(
     split: Option<String>,
     label_space: Option<&LabelSpace>,
 ) -> Result<Dataset> {
-    let class_names = label_space.map(|space| {
-        let aliases = |class: &promptfed_prompts::ClassEntry| {
-            class.aliases.iter().chain(&class.prompt_name).cloned().collect()
-        };
-        space.classes().iter().map(|class| (class.name.clone(), aliases(class))).collect()
-    });
+    let class_names = label_space.map(class_list);
     let options = OpenOptions {
         layout,
         class_names,

@@ -2,7 +2,7 @@
 
 use super::data;
 use crate::{Context, interrupt};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_prompts::LabelSpace;
 use promptfed_synth::engines::pocket::Pocket;
@@ -174,7 +174,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         );
     }
     if report.cancelled {
-        bail!(anyhow::Error::msg(interrupt::Interrupted));
+        return Err(anyhow::Error::msg(interrupt::Interrupted));
     }
     Ok(())
 }

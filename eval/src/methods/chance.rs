@@ -26,9 +26,9 @@ impl Method for Chance {
         let start = Instant::now();
         let test = &context.federation.test;
         let mut rng = ChaCha8Rng::seed_from_u64(seeds::derive(context.seed, "chance"));
-        let classes = test.class_names.len() as u32;
-        let guesses: Vec<u32> = (0..test.len()).map(|_| rng.random_range(0..classes)).collect();
-        let evaluation = Evaluation::of_predictions(&guesses, test)?;
+        let classes = test.class_names.len();
+        let guesses: Vec<usize> = (0..test.len()).map(|_| rng.random_range(0..classes)).collect();
+        let evaluation = Evaluation::of_predictions(&guesses, test, classes)?;
         Ok(Outcome::of(MethodRun {
             seed: context.seed,
             accuracy_by_bytes: vec![(0, evaluation.accuracy)],

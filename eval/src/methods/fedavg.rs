@@ -144,7 +144,7 @@ fn local_update(broadcast: &[u8], client: &FederatedClient, config: &TrainConfig
 fn aggregate(updates: &[Update]) -> Result<Weights> {
     let models = updates
         .iter()
-        .map(|u| Ok((Classifier::from_safetensors(&u.file)?.weights()?, u.size)))
+        .map(|u| Ok((Classifier::from_safetensors(&u.file)?.weights(), u.size)))
         .collect::<Result<Vec<_>>>()?;
     Ok(federated::average(&models)?)
 }
