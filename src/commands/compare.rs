@@ -11,10 +11,9 @@ use clap::{Args as ClapArgs, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_client::captioner;
 use promptfed_data::Partition;
-use promptfed_eval::comparison::{Comparison, MethodResult, Spread};
+use promptfed_eval::comparison::Comparison;
 use promptfed_eval::methods::{Centralised, Chance, FedAvg, Fgl, FglConfig, Method};
 use promptfed_eval::{Experiment, ExperimentData, Setting, report};
-use promptfed_prompts::ledger::Direction;
 use promptfed_prompts::protocol::{ImageBudget, SynthesisPlan};
 use promptfed_server::Engines;
 use promptfed_synth::Guidance;
@@ -195,7 +194,13 @@ pub(crate) fn compare(
     report::write(&comparison, &page)?;
     let page = fs_err::canonicalize(page)?;
     if context.json {
-        println!("{}", as_json(&comparison, &page));
+        println!(
+            "{}",
+            json!({
+                "methods": comparison.summary(), "report": page, "seconds": comparison.seconds,
+                "version": comparison.version,
+            })
+        );
     } else {
         println!("{}", table(&comparison));
         println!("{:.0} s in all; report: {}", comparison.seconds, page.display());
@@ -224,34 +229,7 @@ fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String
     .into()
 }
 
-/// A method's bytes in one direction: the mean over seeds in total, and for one client.
-fn bytes(method: &MethodResult, clients: usize, direction: Direction) -> (u64, u64) {
-    let total = Spread::of(method.runs.iter().map(|r| r.ledger.total(direction) as f64)).mean;
-    (total as u64, (total / clients.max(1) as f64) as u64)
-}
-
-fn as_json(comparison: &Comparison, page: &Path) -> serde_json::Value {
-    let clients = comparison.data.clients.len();
-    let methods: Vec<_> = comparison
-        .methods
-        .iter()
-        .map(|method| {
-            let (up, up_each) = bytes(method, clients, Direction::Up);
-            let (down, down_each) = bytes(method, clients, Direction::Down);
-            let (accuracy, f1) = (method.accuracy(), method.macro_f1());
-            json!({
-                "name": method.name, "accuracy_mean": accuracy.mean, "accuracy_std": accuracy.std,
-                "macro_f1": f1.mean, "macro_f1_std": f1.std, "bytes_up": up, "bytes_down": down,
-                "bytes_up_per_client": up_each, "bytes_down_per_client": down_each,
-                "seconds": method.seconds().mean, "runs": method.runs.len(),
-            })
-        })
-        .collect();
-    json!({ "methods": methods, "report": page, "seconds": comparison.seconds, "version": comparison.version })
-}
-
 fn table(comparison: &Comparison) -> Table {
-    let clients = comparison.data.clients.len();
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     table.set_header([
@@ -263,18 +241,15 @@ fn table(comparison: &Comparison) -> Table {
         "up + down, all",
         "seconds",
     ]);
-    for method in &comparison.methods {
-        let (up, up_each) = bytes(method, clients, Direction::Up);
-        let (down, down_each) = bytes(method, clients, Direction::Down);
-        let (accuracy, f1) = (method.accuracy(), method.macro_f1());
+    for method in comparison.summary() {
         table.add_row([
             method.name.clone(),
-            format!("{:.1} ± {:.1}", 100.0 * accuracy.mean, 100.0 * accuracy.std),
-            format!("{:.3} ± {:.3}", f1.mean, f1.std),
-            text::bytes(up_each),
-            text::bytes(down_each),
-            text::bytes(up + down),
-            format!("{:.1}", method.seconds().mean),
+            format!("{:.1} ± {:.1}", 100.0 * method.accuracy_mean, 100.0 * method.accuracy_std),
+            format!("{:.3} ± {:.3}", method.macro_f1, method.macro_f1_std),
+            text::bytes(method.bytes_up_per_client),
+            text::bytes(method.bytes_down_per_client),
+            text::bytes(method.bytes()),
+            format!("{:.1}", method.seconds),
         ]);
     }
     for column in table.column_iter_mut().skip(1) {

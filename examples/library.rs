@@ -1,0 +1,46 @@
+//! The loop as a library: private images -> prompts -> synthetic images -> a classifier.
+//!
+//! `cargo run --release --example library` reads the bundled drawings and tests on drawings the generator was not shown.
+
+use promptfed::client::{ExtractOptions, captioner, class_list, extract};
+use promptfed::data::{DecodeOptions, OpenOptions, load, open};
+use promptfed::learn::{Classifier, ClassifierConfig, TrainConfig, evaluate, train};
+use promptfed::prompts::{LabelSpace, Level, TemplateSet};
+use promptfed::synth::engines::pocket::Pocket;
+use promptfed::synth::{Generator, JobSpec, PromptSource, load_images, run};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let classes = LabelSpace::builtin("emoji")?;
+    let options = OpenOptions {
+        class_names: Some(class_list(&classes)),
+        ..OpenOptions::default()
+    };
+    let private = open(&assets.join("emoji/private.parquet"), &options)?;
+    let test = open(&assets.join("emoji/test.parquet"), &options)?;
+
+    let mut telling = ExtractOptions::new(Level::Instance, TemplateSet::builtin("pocket")?);
+    telling.captioner = captioner("metadata+attributes")?;
+    let extraction = extract(&private, &classes, &telling)?;
+    println!("{} bytes of prompts leave", extraction.preview.wire_bytes);
+
+    let mut pocket = Pocket::load(&assets.join("pocket/demo"))?;
+    let prompts = PromptSource::Set {
+        prompts: extraction.prompt_set,
+        label_space: classes.clone(),
+    };
+    let mut job = JobSpec::new(prompts, &pocket.describe().defaults);
+    job.steps = 8;
+    let out = std::env::temp_dir().join("promptfed-library-example");
+    let report = run(&mut pocket, &job, &out, &mut |_| {}, &AtomicBool::new(false))?;
+    println!("{} images in {}", report.accepted, out.display());
+
+    let images = load_images(&out, 32)?;
+    let mut classifier = Classifier::new(ClassifierConfig::new(classes.len(), images.size), 0)?;
+    train(&mut classifier, &images, None, &TrainConfig::default(), &mut |_| {})?;
+    let (test, _) = load(&test, images.size, &DecodeOptions::default())?;
+    println!("accuracy {:.3}", evaluate(&classifier, &test)?.accuracy);
+    Ok(())
+}

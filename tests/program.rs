@@ -1,0 +1,195 @@
+//! The program as people run it: the real binary, the bundled drawings, real files and sockets.
+#![allow(clippy::unwrap_used)]
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+fn assets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
+}
+
+fn promptfed(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
+    command.current_dir(folder).env("PROMPTFED_ASSETS", assets()).arg("--quiet");
+    command
+}
+
+fn json(command: &mut Command) -> Value {
+    let output = command.arg("--json").assert().success().get_output().stdout.clone();
+    serde_json::from_slice(&output).unwrap()
+}
+
+/// Runs a command that must fail; returns its exit code and what it said.
+fn failure(command: &mut Command) -> (i32, String) {
+    let assert = command.assert().failure();
+    let output = assert.get_output();
+    let told = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(!told.contains("panicked"), "{told}");
+    (output.status.code().unwrap(), told)
+}
+
+#[test]
+fn each_step_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let private = assets().join("emoji/private.parquet");
+
+    let extracted = json(
+        promptfed(here)
+            .arg("extract")
+            .arg(&private)
+            .args(["--label-space", "emoji", "--level", "domain"]),
+    );
+    assert_eq!(extracted["images"], 989);
+    assert_eq!(extracted["prompts"], 70);
+    let shown = promptfed(here)
+        .arg("extract")
+        .arg(&private)
+        .args(["--label-space", "emoji", "--level", "domain", "--out", "again.json"])
+        .assert()
+        .success();
+    let shown = String::from_utf8(shown.get_output().stdout.clone()).unwrap();
+    assert!(shown.contains("style emoji of a building") && shown.contains("Nothing was sent"), "{shown}");
+    let files = ["prompts.json", "again.json"].map(|f| std::fs::read(here.join(f)).unwrap());
+    assert_eq!(files[0], files[1]);
+
+    let synth = |out: &str, batch: &str| {
+        json(promptfed(here).args([
+            "synth", "--prompts", "prompts.json", "--out", out, "--steps", "1", "--limit", "20", "--batch", batch,
+        ]))
+    };
+    assert_eq!(synth("synthetic", "20")["report"]["accepted"], 20);
+    synth("other", "7");
+    let rows = |out: &str| -> Vec<Value> {
+        let text = std::fs::read_to_string(here.join(out).join("manifest.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (one, other) = (rows("synthetic"), rows("other"));
+    assert_eq!(one.len(), 20);
+    for (a, b) in one.iter().zip(&other) {
+        assert_eq!(a, b, "an image depends on its batch");
+        assert_eq!(a["steps"], 1);
+    }
+    assert_eq!(synth("synthetic", "20")["report"]["resumed"], 20);
+
+    let trained = json(
+        promptfed(here)
+            .arg("train")
+            .arg(&private)
+            .args(["--label-space", "emoji", "--epochs", "1", "--width", "8"]),
+    );
+    assert_eq!(trained["curve"].as_array().unwrap().len(), 1);
+    let tested = json(
+        promptfed(here)
+            .args(["evaluate", "model.safetensors"])
+            .arg(assets().join("emoji/test.parquet"))
+            .args(["--label-space", "emoji"]),
+    );
+    assert_eq!(tested["images"], 437);
+    let accuracy = tested["evaluation"]["accuracy"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&accuracy));
+
+    let dealt = json(
+        promptfed(here)
+            .arg("partition")
+            .arg(&private)
+            .args(["--partition", "dirichlet:4:0.3", "--seed", "5"]),
+    );
+    let sizes: Vec<usize> =
+        dealt["clients"].as_array().unwrap().iter().map(|c| c.as_array().unwrap().len()).collect();
+    assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (4, 989));
+}
+
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Self {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"))
+            .args(["serve", "--addr", "127.0.0.1:0", "--json"])
+            .env("PROMPTFED_ASSETS", assets())
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        Self {
+            child,
+            url: ready["url"].as_str().unwrap().to_owned(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_round_over_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    std::fs::write(
+        here.join("promptfed.toml"),
+        "[extract]\nlabel-space = \"emoji\"\nlevel = \"class\"\n\
+         [round.open]\nlabel-space = \"emoji\"\nsteps = 1\nepochs = 1\nwidth = 8\nexpected-clients = 1\n",
+    )
+    .unwrap();
+    let server = Server::start(here);
+    let run = |args: &[&str]| {
+        let mut command = promptfed(here);
+        command.args(args).args(["--server", &server.url]);
+        command
+    };
+    let registration = json(&mut run(&["register", "hospital-a"]));
+    let token = registration["token"].as_str().unwrap();
+    assert_eq!(json(&mut run(&["round", "open"]))["state"], "open");
+    json(promptfed(here).arg("extract").arg(assets().join("emoji/private.parquet")));
+    let sent = json(&mut run(&["submit", "--round", "1", "--token", token]));
+    assert_eq!(sent["answer"]["outcome"], "stored");
+    assert!(sent["bytes_up"].as_u64().unwrap() > 200);
+    let status = json(&mut run(&["round", "status", "1", "--wait", "--token", token]));
+    assert_eq!(status["state"], "done");
+    let model = json(&mut run(&["round", "model", "1", "--token", token]));
+    let file = std::fs::read(here.join("model.safetensors")).unwrap();
+    assert_eq!(model["bytes"].as_u64().unwrap(), file.len() as u64);
+
+    let (code, told) = failure(&mut run(&["round", "status", "1", "--token", "wrong"]));
+    assert_eq!(code, 4, "{told}");
+    let (code, told) = failure(&mut run(&["submit", "--round", "1", "--token", token]).args(["--name", "x"]));
+    assert!(code == 4 && told.contains("round"), "{code} {told}");
+}
+
+#[test]
+fn mistakes_are_told_in_one_line_with_their_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    std::fs::write(here.join("broken.json"), "{").unwrap();
+    std::fs::write(here.join("broken.toml"), "[synth]\nstepz = 3\n").unwrap();
+    std::fs::create_dir(here.join("empty")).unwrap();
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["extract"], 2, "DATA"),
+        (&["extract", "absent"], 3, "absent"),
+        (&["extract", "empty"], 3, "empty"),
+        (&["extract", "empty", "--label-space", "nowhere"], 3, "nowhere"),
+        (&["synth", "--prompts", "broken.json", "--out", "o"], 3, "broken.json"),
+        (&["synth", "--prompt", "x", "--out", "o", "--guidance", "many"], 2, "many"),
+        (&["--config", "broken.toml", "synth", "--prompt", "x", "--out", "o"], 3, "stepz"),
+        (&["evaluate", "absent", "empty"], 1, "absent"),
+        (&["submit", "absent", "--round", "1", "--token", "t"], 1, "absent"),
+    ];
+    for (args, code, part) in cases {
+        let (found, told) = failure(promptfed(here).args(*args));
+        assert_eq!(found, *code, "{args:?}: {told}");
+        assert!(told.contains(part), "{args:?}: {told}");
+    }
+}
