@@ -6,8 +6,8 @@ use rayon::prelude::*;
 use crate::fused::{gradients, values};
 use crate::vector::{exp, sum};
 
-/// Keys of one vector register block.
-const BLOCK: usize = 8;
+/// Values that are summed side by side: enough independent sums to hide the latency of an addition.
+const BLOCK: usize = 32;
 
 /// Multi-head self-attention without a mask: softmax(q k^T / sqrt(d / heads)) v per head (Vaswani et al. 2017, eq. 1).
 ///
@@ -204,8 +204,9 @@ impl Scratch {
 
     #[inline(always)]
     fn mix(&self, total: f32, out: &mut [f32]) {
-        let (out_chunks, _) = out.as_chunks_mut::<BLOCK>();
-        for (block, out) in out_chunks.iter_mut().enumerate() {
+        let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+        let first_of_rest = blocks.len() * BLOCK;
+        for (block, out) in blocks.iter_mut().enumerate() {
             let mut lanes = [0f32; BLOCK];
             for (weight, values) in self.scores.iter().zip(self.values.chunks_exact(self.width)) {
                 let values = &values[block * BLOCK..(block + 1) * BLOCK];
@@ -217,10 +218,14 @@ impl Scratch {
                 *o = lane / total;
             }
         }
-        for c in self.width / BLOCK * BLOCK..self.width {
-            let column = self.values.iter().skip(c).step_by(self.width);
+        for (c, o) in rest.iter_mut().enumerate() {
+            let column = self
+                .values
+                .iter()
+                .skip(first_of_rest + c)
+                .step_by(self.width);
             let mixed: f32 = self.scores.iter().zip(column).map(|(w, v)| w * v).sum();
-            out[c] = mixed / total;
+            *o = mixed / total;
         }
     }
 }

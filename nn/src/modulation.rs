@@ -60,7 +60,7 @@ fn composite_bias_gelu(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
 
 #[inline(always)]
 fn gelu(v: f32) -> f32 {
-    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;
     v / (1.0 + exp(-TWICE_SQRT_2_OVER_PI * (v + 0.044_715 * v * v * v)))
 }
 

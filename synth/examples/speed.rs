@@ -79,7 +79,10 @@ fn guided_passes(config: &Config, sampler: Sampler, steps: u32) -> f64 {
 fn pass_flops(config: &Config) -> f64 {
     let (n, d) = (config.patches() as f64, config.d as f64);
     let tokens = n + config.text_tokens as f64;
-    let blocks = config.depth as f64 * (tokens * 12.0 * d * d + 2.0 * tokens * tokens * d);
+    let full = tokens * 12.0 * d * d + 2.0 * tokens * tokens * d;
+    // The last block drops the text tokens after its attention.
+    let dropped = config.text_tokens as f64 * 9.0 * d * d;
+    let blocks = config.depth as f64 * full - dropped;
     let ends = 2.0 * n * config.patch_values() as f64 * d;
     2.0 * (blocks + ends + (6.0 + 2.0) * d * d)
 }

@@ -1,5 +1,6 @@
 //! Where a job's images go.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::manifest::ManifestRow;
@@ -114,10 +115,14 @@ impl Output {
     }
 }
 
-/// Writes a file under another name, then moves it to its place: a kill leaves the whole file or none.
+/// Writes a file under another name, waits for the disk, then moves it to its place: a kill or a power cut leaves the whole
+/// file or none.
 pub(super) fn write_atomically(out_dir: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     let partial = out_dir.join(PARTIAL_FILE);
-    fs_err::write(&partial, bytes)?;
+    let mut file = fs_err::File::create(&partial)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    drop(file);
     if let Some(folder) = path.parent() {
         fs_err::create_dir_all(folder)?;
     }

@@ -32,7 +32,7 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
-    /// A job with an engine's own settings: 1 image per prompt, seed 0, image folder, batches of 64, up to 4 draws.
+    /// A job with an engine's own settings: 1 image per prompt, seed 0, image folder, batches of 16 per core, up to 4 draws.
     pub fn new(prompts: PromptSource, defaults: &crate::SamplingDefaults) -> Self {
         Self {
             prompts,
@@ -42,7 +42,7 @@ impl JobSpec {
             guidance: Guidance::Fixed(defaults.guidance),
             seed: 0,
             output: OutputFormat::Folder,
-            batch: 64,
+            batch: 16 * std::thread::available_parallelism().map_or(4, usize::from),
             attempts: 4,
             limit: None,
         }

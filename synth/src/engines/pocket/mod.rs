@@ -37,7 +37,8 @@ use crate::{EngineInfo, Error, Generator, Image, ImageRequest, Result, Sampler};
 /// Changes when the same request would give another image.
 const VERSION: &str = "1";
 
-/// Rows of the largest matrices that a group aims at: enough for full speed, few enough for the caches.
+/// Rows of the largest matrices that a group aims at: enough for full speed, few enough for the caches. Another number makes
+/// other last bits, and so needs another [`VERSION`].
 const GROUP_ROWS: usize = 320;
 
 /// The engine with its weights in memory.

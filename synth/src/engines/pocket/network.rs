@@ -110,27 +110,30 @@ impl Network {
         let shared = self.ada.forward(&s)?;
         let patches = self.patch_in.product(&z)?.broadcast_add(&self.positions)?;
         let mut x = Tensor::cat(&[&conditions.tokens, &patches], 1)?;
-        for block in &self.blocks {
-            x = self.block(block, &x, &shared)?;
+        for (i, block) in self.blocks.iter().enumerate() {
+            // Nothing reads the text tokens after the attention of the last block.
+            let dropped = if i + 1 == self.blocks.len() {
+                self.text_tokens
+            } else {
+                0
+            };
+            x = self.block(block, &x, &shared, dropped)?;
         }
         let out = self.ada_out.forward(&s)?;
         let (scale, shift) = (out.narrow(1, 0, self.d)?, out.narrow(1, self.d, self.d)?);
-        let patches = x.narrow(1, self.text_tokens, self.patches)?;
-        let x = modulated_layer_norm(&patches, &scale, &shift, EPS)?;
+        let x = modulated_layer_norm(&x, &scale, &shift, EPS)?;
         self.patch_out.forward(&x)?.flatten_all()?.to_vec1()
     }
 
-    fn block(&self, block: &Block, x: &Tensor, shared: &Tensor) -> Result<Tensor> {
+    /// One block; the first `dropped` tokens are left out of the result.
+    fn block(&self, block: &Block, x: &Tensor, shared: &Tensor, dropped: usize) -> Result<Tensor> {
         let c = shared.broadcast_add(&block.ada)?;
         let part = |i: usize| c.narrow(1, i * self.d, self.d)?.contiguous();
+        let kept = |x: &Tensor| x.narrow(1, dropped, x.dim(1)? - dropped)?.contiguous();
         let normed = modulated_layer_norm(x, &part(0)?, &part(1)?, EPS)?;
         let attended = self_attention(&block.qkv.product(&normed)?, &block.qkv.bias, self.heads)?;
-        let x = gated_residual(
-            x,
-            &block.proj.product(&attended)?,
-            &block.proj.bias,
-            &part(2)?,
-        )?;
+        let added = block.proj.product(&kept(&attended)?)?;
+        let x = gated_residual(&kept(x)?, &added, &block.proj.bias, &part(2)?)?;
         let normed = modulated_layer_norm(&x, &part(3)?, &part(4)?, EPS)?;
         let hidden = bias_gelu(&block.fc1.product(&normed)?, &block.fc1.bias)?;
         gated_residual(&x, &block.fc2.product(&hidden)?, &block.fc2.bias, &part(5)?)
