@@ -40,7 +40,7 @@ fn child() {
     let (Ok(data), Ok(address)) = (std::env::var(DATA), std::env::var(ADDRESS)) else {
         return;
     };
-    let engines = engines(Duration::from_millis(2), &Default::default());
+    let engines = engines(Duration::from_millis(5), &Default::default());
     run_blocking(
         config(data.as_ref(), address.parse().unwrap(), engines),
         |_| {},
@@ -87,7 +87,11 @@ impl Process {
             sleep(Duration::from_millis(10));
         }
         let token = std::fs::read_to_string(token).unwrap();
-        AdminClient::with_retry(&format!("http://{}", self.address), token.trim(), PATIENT).unwrap()
+        let url = format!("http://{}", self.address);
+        let admin = AdminClient::with_retry(&url, token.trim(), PATIENT).unwrap();
+        // Repeated until the server listens; opening a round is not.
+        admin.health().unwrap();
+        admin
     }
 }
 
@@ -134,7 +138,6 @@ fn nothing_acknowledged_is_lost() {
     let address = free_address();
     let mut process = Process::start(folder.path(), address);
     let admin = process.admin(folder.path());
-    admin.health().unwrap();
     let url = format!("http://{address}");
     let mut spec = round_spec();
     if std::env::var_os("PROMPTFED_BIN").is_some() {
@@ -223,6 +226,7 @@ fn a_job_goes_on_after_a_kill_and_ends_the_same() {
         let client = crate::support::client(&admin, &format!("http://{address}"), "a");
         client.submit(round, &class_prompts(&[0, 1])).unwrap();
         admin.close(round).unwrap();
+        let mut killed = 0;
         for kill in 1..=kills {
             let mut enough = |status: &RoundStatus| match status.state {
                 RoundState::Synthesising { done, .. } if done >= 60 * kill => {
@@ -234,6 +238,7 @@ fn a_job_goes_on_after_a_kill_and_ends_the_same() {
             if admin.wait(round, None, &mut enough).is_err() {
                 process.kill();
                 process = Process::start(folder.path(), address);
+                killed += 1;
             }
         }
         admin
@@ -245,6 +250,7 @@ fn a_job_goes_on_after_a_kill_and_ends_the_same() {
             (300, 300)
         );
         process.kill();
+        assert_eq!(killed > 0, kills > 0);
         results.model.hash
     });
     assert_eq!(models[0], models[1]);
