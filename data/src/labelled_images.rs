@@ -113,7 +113,7 @@ impl LabelledImages {
 /// `skipped` are missing.
 ///
 /// # Errors
-/// As [`decode`](crate::decode); also when `size` is 0 or above 65535.
+/// As [`decode`](crate::decode()); also when `size` is 0 or above 65535.
 pub fn load(
     dataset: &Dataset,
     size: usize,

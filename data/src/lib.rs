@@ -1,10 +1,10 @@
 //! Labelled images from what people have on disk: readers, bounded parallel decoding, splits and federated partitions.
 //!
-//! 1. [`open`] finds out the layout of a path and lists its samples without reading any picture.
-//! 2. [`decode`] streams the pictures as RGB in order, on all cores, in bounded memory; unfit pictures are skipped
+//! 1. [`open()`] finds out the layout of a path and lists its samples without reading any picture.
+//! 2. [`decode()`] streams the pictures as RGB in order, on all cores, in bounded memory; unfit pictures are skipped
 //!    and listed by [`SkipReason`], or end the run with [`DecodeOptions::strict`].
 //! 3. [`load`] decodes into one square-resized array, [`LabelledImages`].
-//! 4. [`partition`] deals samples to clients, [`stratified_split`] holds some back for validation.
+//! 4. [`partition()`] deals samples to clients, [`stratified_split`] holds some back for validation.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), promptfed_data::DataError> {
