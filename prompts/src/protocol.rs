@@ -10,13 +10,15 @@ mod problem;
 mod results;
 mod round;
 
-pub use access::{Registration, RegistrationRequest, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt};
+pub use access::{
+    Registration, RegistrationRequest, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
+};
 pub use ids::{ClientId, RoundId};
 pub use plan::{GuidancePlan, ImageBudget, RoundSpec, SynthesisPlan, TrainingPlan};
 pub use problem::{InvalidMessage, Problem, ProblemCode};
 pub use results::{
-    CurvePoint, EngineSummary, ImageCounts, ModelSummary, PooledPrompts, RoundResults, Seeds, StageSeconds, SubmittedSet,
-    SyntheticSummary, Versions,
+    CurvePoint, EngineSummary, ImageCounts, ModelSummary, PooledPrompts, RoundResults, Seeds,
+    StageSeconds, SubmittedSet, SyntheticSummary, Versions,
 };
 pub use round::{Health, RoundState, RoundStatus};
 
