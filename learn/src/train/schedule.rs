@@ -58,7 +58,10 @@ mod tests {
             for steps in 1..12 {
                 for step in 0..steps {
                     let rate = learning_rate(&config, step, steps);
-                    assert!(rate > 0.0 && rate <= config.learning_rate, "{step} of {steps}: {rate}");
+                    assert!(
+                        rate > 0.0 && rate <= config.learning_rate,
+                        "{step} of {steps}: {rate}"
+                    );
                 }
             }
         }

@@ -1,0 +1,203 @@
+//! Training, files and measures on small sets of images.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::squares;
+use promptfed_learn::{
+    Classifier, ClassifierConfig, Error, TrainConfig, evaluate, train, train_weighted,
+};
+
+fn classifier(seed: u64) -> Classifier {
+    let config = ClassifierConfig {
+        classes: 4,
+        image_size: 16,
+        width: 6,
+    };
+    Classifier::new(config, seed).unwrap()
+}
+
+fn short() -> TrainConfig {
+    TrainConfig {
+        epochs: 3,
+        batch_size: 8,
+        ..TrainConfig::default()
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_weights_on_any_number_of_threads() {
+    let images = squares(37, 16, 4);
+    let run = |threads, seed| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let mut model = classifier(1);
+            let config = TrainConfig { seed, ..short() };
+            train(&mut model, &images, None, &config, &mut |_| ()).unwrap();
+            model.to_safetensors().unwrap()
+        })
+    };
+    assert!(run(1, 5) == run(3, 5));
+    assert!(run(2, 5) == run(2, 5));
+    assert!(run(1, 5) != run(1, 6));
+}
+
+#[test]
+fn learns_from_eight_images() {
+    let images = squares(8, 16, 4);
+    let mut model = classifier(0);
+    let config = TrainConfig {
+        epochs: 40,
+        augmentation: promptfed_learn::Augmentation::NONE,
+        ..TrainConfig::default()
+    };
+    let mut seen = 0;
+    let report = train(&mut model, &images, None, &config, &mut |_| seen += 1).unwrap();
+    assert_eq!(
+        (report.curve.len(), seen, report.selected_epoch),
+        (40, 40, 39)
+    );
+    let evaluation = evaluate(&model, &squares(40, 16, 4)).unwrap();
+    assert!(evaluation.accuracy > 0.9, "{evaluation:?}");
+    assert_eq!(evaluation.per_domain.len(), 3);
+    assert_eq!(evaluation.confusion.iter().flatten().sum::<u64>(), 40);
+}
+
+#[test]
+fn one_image_of_the_smallest_size_trains() {
+    let config = ClassifierConfig {
+        classes: 1,
+        image_size: 8,
+        width: 1,
+    };
+    let mut model = Classifier::new(config, 0).unwrap();
+    train(&mut model, &squares(1, 8, 1), None, &short(), &mut |_| ()).unwrap();
+    assert_eq!(evaluate(&model, &squares(1, 8, 1)).unwrap().accuracy, 1.0);
+}
+
+#[test]
+fn the_best_epoch_on_validation_is_kept() {
+    let (images, validation) = (squares(24, 16, 4), squares(20, 16, 4));
+    let mut model = classifier(0);
+    let config = TrainConfig {
+        epochs: 6,
+        ..short()
+    };
+    let report = train(&mut model, &images, Some(&validation), &config, &mut |_| ()).unwrap();
+    let accuracies: Vec<f32> = report
+        .curve
+        .iter()
+        .map(|e| e.validation_accuracy.unwrap())
+        .collect();
+    let best = accuracies.iter().copied().fold(0.0, f32::max);
+    assert_eq!(
+        accuracies.iter().position(|a| *a == best),
+        Some(report.selected_epoch)
+    );
+    assert_eq!(evaluate(&model, &validation).unwrap().accuracy as f32, best);
+}
+
+#[test]
+fn samples_of_weight_zero_teach_nothing() {
+    let images = squares(8, 16, 4);
+    let mut relabelled = images.clone();
+    relabelled.labels[7] = 0;
+    let weights = [1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0];
+    let run = |images| {
+        let mut model = classifier(0);
+        train_weighted(&mut model, images, &weights, None, &short(), &mut |_| ()).unwrap();
+        model.weights()
+    };
+    assert!(run(&images) == run(&relabelled));
+}
+
+#[test]
+fn files_and_weights_round_trip() {
+    let mut model = classifier(3);
+    train(&mut model, &squares(9, 16, 4), None, &short(), &mut |_| ()).unwrap();
+    let bytes = model.to_safetensors().unwrap();
+    let back = Classifier::from_safetensors(&bytes).unwrap();
+    assert!(back.weights() == model.weights());
+    assert_eq!(back.config(), model.config());
+    assert!(back.to_safetensors().unwrap() == bytes);
+    let trained: usize = model
+        .weights()
+        .iter()
+        .filter(|(name, _)| !name.contains("running"))
+        .map(|(_, t)| t.values.len())
+        .sum();
+    assert_eq!(trained, model.num_parameters());
+}
+
+#[test]
+fn every_misfit_of_weights_is_named() {
+    let mut model = classifier(0);
+    let mut weights = model.weights();
+    weights.remove("stem.0.weight");
+    weights.get_mut("head.bias").unwrap().shape = vec![5];
+    weights.get_mut("blocks.0.na.weight").unwrap().values[0] = f32::NAN;
+    weights.insert("extra".into(), weights["head.weight"].clone());
+    let before = model.weights();
+    let message = model.load_weights(&weights).unwrap_err().to_string();
+    for name in ["stem.0.weight", "head.bias", "blocks.0.na.weight", "extra"] {
+        assert!(message.contains(name), "{message}");
+    }
+    assert!(model.weights() == before);
+}
+
+#[test]
+fn damaged_files_are_errors() {
+    let bytes = classifier(0).to_safetensors().unwrap();
+    for end in [0, 7, 8, 100, bytes.len() - 1] {
+        assert!(Classifier::from_safetensors(&bytes[..end]).is_err());
+    }
+}
+
+#[test]
+fn unfit_input_is_refused_and_changes_nothing() {
+    let mut model = classifier(0);
+    let before = model.weights();
+    let images = squares(8, 16, 4);
+    let mut fit = |images: &_, config: &_| train(&mut model, images, None, config, &mut |_| ());
+    assert!(matches!(
+        fit(&squares(8, 32, 4), &short()),
+        Err(Error::ImageSize { .. })
+    ));
+    assert!(matches!(
+        fit(&squares(8, 16, 5), &short()),
+        Err(Error::Label { index: 4, .. })
+    ));
+    assert!(matches!(
+        fit(&squares(0, 16, 4), &short()),
+        Err(Error::NoImages { .. })
+    ));
+    let mut ragged = images.clone();
+    ragged.pixels.pop();
+    assert!(matches!(
+        fit(&ragged, &short()),
+        Err(Error::Inconsistent { .. })
+    ));
+    let wild = TrainConfig {
+        learning_rate: 1e30,
+        ..short()
+    };
+    assert!(matches!(fit(&images, &wild), Err(Error::Diverged { .. })));
+    let wrong = TrainConfig {
+        momentum: 1.0,
+        ..short()
+    };
+    assert!(matches!(
+        fit(&images, &wrong),
+        Err(Error::Config {
+            field: "momentum",
+            ..
+        })
+    ));
+    let negative = [1.0, -1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+    let refused = train_weighted(&mut model, &images, &negative, None, &short(), &mut |_| ());
+    assert!(matches!(refused, Err(Error::SampleWeight { index: 1, .. })));
+    assert!(model.weights() == before);
+}
