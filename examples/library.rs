@@ -34,12 +34,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut job = JobSpec::new(prompts, &pocket.describe().defaults);
     job.steps = 8;
     let out = std::env::temp_dir().join("promptfed-library-example");
-    let report = run(&mut pocket, &job, &out, &mut |_| {}, &AtomicBool::new(false))?;
+    let report = run(
+        &mut pocket,
+        &job,
+        &out,
+        &mut |_| {},
+        &AtomicBool::new(false),
+    )?;
     println!("{} images in {}", report.accepted, out.display());
 
     let images = load_images(&out, 32)?;
     let mut classifier = Classifier::new(ClassifierConfig::new(classes.len(), images.size), 0)?;
-    train(&mut classifier, &images, None, &TrainConfig::default(), &mut |_| {})?;
+    train(
+        &mut classifier,
+        &images,
+        None,
+        &TrainConfig::default(),
+        &mut |_| {},
+    )?;
     let (test, _) = load(&test, images.size, &DecodeOptions::default())?;
     println!("accuracy {:.3}", evaluate(&classifier, &test)?.accuracy);
     Ok(())

@@ -64,9 +64,10 @@ pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Vec<OsString>
             );
         };
         if !is_given(&args, key) {
-            inserted.extend(as_flags(arg, key, value).with_context(|| {
-                format!("{}: `{key}` of `promptfed{path}`", file.display())
-            })?);
+            inserted
+                .extend(as_flags(arg, key, value).with_context(|| {
+                    format!("{}: `{key}` of `promptfed{path}`", file.display())
+                })?);
         }
     }
     let mut merged = args;
@@ -163,16 +164,11 @@ mod tests {
                 Command::new("synth")
                     .arg(Arg::new("steps").long("steps"))
                     .arg(Arg::new("seed").long("seed").action(ArgAction::Append))
-                    .arg(
-                        Arg::new("json")
-                            .long("json")
-                            .action(ArgAction::SetTrue),
-                    ),
+                    .arg(Arg::new("json").long("json").action(ArgAction::SetTrue)),
             )
             .subcommand(
-                Command::new("round").subcommand(
-                    Command::new("open").arg(Arg::new("server").long("server")),
-                ),
+                Command::new("round")
+                    .subcommand(Command::new("open").arg(Arg::new("server").long("server"))),
             )
     }
 
@@ -183,7 +179,10 @@ mod tests {
         let mut all: Vec<OsString> = vec!["promptfed".into(), "--config".into(), file.into()];
         all.extend(args.iter().map(OsString::from));
         let out = merge(all, &root())?;
-        Ok(out[3..].iter().map(|a| a.to_str().unwrap().to_owned()).collect())
+        Ok(out[3..]
+            .iter()
+            .map(|a| a.to_str().unwrap().to_owned())
+            .collect())
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) fn flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&flag);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     // Without a runtime Ctrl-C keeps its usual effect; jobs resume after that too.
     if let Ok(runtime) = runtime {
         std::thread::spawn(move || {

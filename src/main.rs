@@ -26,7 +26,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(version, after_help = exit::HELP, max_term_width = 110)]
 struct Cli {
     /// TOML file with settings; flags win over it. `promptfed.toml` in the current folder is read without being named
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
     config: Option<PathBuf>,
     /// Print one JSON object on standard output instead of text for people
     #[arg(long, global = true, help_heading = "Global options")]

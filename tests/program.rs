@@ -13,12 +13,21 @@ fn assets() -> PathBuf {
 
 fn promptfed(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command.current_dir(folder).env("PROMPTFED_ASSETS", assets()).arg("--quiet");
+    command
+        .current_dir(folder)
+        .env("PROMPTFED_ASSETS", assets())
+        .arg("--quiet");
     command
 }
 
 fn json(command: &mut Command) -> Value {
-    let output = command.arg("--json").assert().success().get_output().stdout.clone();
+    let output = command
+        .arg("--json")
+        .assert()
+        .success()
+        .get_output()
+        .stdout
+        .clone();
     serde_json::from_slice(&output).unwrap()
 }
 
@@ -37,35 +46,57 @@ fn each_step_by_itself() {
     let here = folder.path();
     let private = assets().join("emoji/private.parquet");
 
-    let extracted = json(
-        promptfed(here)
-            .arg("extract")
-            .arg(&private)
-            .args(["--label-space", "emoji", "--level", "domain"]),
-    );
+    let extracted = json(promptfed(here).arg("extract").arg(&private).args([
+        "--label-space",
+        "emoji",
+        "--level",
+        "domain",
+    ]));
     assert_eq!(extracted["images"], 989);
     assert_eq!(extracted["prompts"], 70);
     let shown = promptfed(here)
         .arg("extract")
         .arg(&private)
-        .args(["--label-space", "emoji", "--level", "domain", "--out", "again.json"])
+        .args([
+            "--label-space",
+            "emoji",
+            "--level",
+            "domain",
+            "--out",
+            "again.json",
+        ])
         .assert()
         .success();
     let shown = String::from_utf8(shown.get_output().stdout.clone()).unwrap();
-    assert!(shown.contains("style emoji of a building") && shown.contains("Nothing was sent"), "{shown}");
+    assert!(
+        shown.contains("style emoji of a building") && shown.contains("Nothing was sent"),
+        "{shown}"
+    );
     let files = ["prompts.json", "again.json"].map(|f| std::fs::read(here.join(f)).unwrap());
     assert_eq!(files[0], files[1]);
 
     let synth = |out: &str, batch: &str| {
         json(promptfed(here).args([
-            "synth", "--prompts", "prompts.json", "--out", out, "--steps", "1", "--limit", "20", "--batch", batch,
+            "synth",
+            "--prompts",
+            "prompts.json",
+            "--out",
+            out,
+            "--steps",
+            "1",
+            "--limit",
+            "20",
+            "--batch",
+            batch,
         ]))
     };
     assert_eq!(synth("synthetic", "20")["report"]["accepted"], 20);
     synth("other", "7");
     let rows = |out: &str| -> Vec<Value> {
         let text = std::fs::read_to_string(here.join(out).join("manifest.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     };
     let (one, other) = (rows("synthetic"), rows("other"));
     assert_eq!(one.len(), 20);
@@ -75,12 +106,14 @@ fn each_step_by_itself() {
     }
     assert_eq!(synth("synthetic", "20")["report"]["resumed"], 20);
 
-    let trained = json(
-        promptfed(here)
-            .arg("train")
-            .arg(&private)
-            .args(["--label-space", "emoji", "--epochs", "1", "--width", "8"]),
-    );
+    let trained = json(promptfed(here).arg("train").arg(&private).args([
+        "--label-space",
+        "emoji",
+        "--epochs",
+        "1",
+        "--width",
+        "8",
+    ]));
     assert_eq!(trained["curve"].as_array().unwrap().len(), 1);
     let tested = json(
         promptfed(here)
@@ -92,14 +125,18 @@ fn each_step_by_itself() {
     let accuracy = tested["evaluation"]["accuracy"].as_f64().unwrap();
     assert!((0.0..=1.0).contains(&accuracy));
 
-    let dealt = json(
-        promptfed(here)
-            .arg("partition")
-            .arg(&private)
-            .args(["--partition", "dirichlet:4:0.3", "--seed", "5"]),
-    );
-    let sizes: Vec<usize> =
-        dealt["clients"].as_array().unwrap().iter().map(|c| c.as_array().unwrap().len()).collect();
+    let dealt = json(promptfed(here).arg("partition").arg(&private).args([
+        "--partition",
+        "dirichlet:4:0.3",
+        "--seed",
+        "5",
+    ]));
+    let sizes: Vec<usize> = dealt["clients"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c.as_array().unwrap().len())
+        .collect();
     assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (4, 989));
 }
 
@@ -118,7 +155,9 @@ impl Server {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap();
         Self {
             child,
@@ -153,11 +192,17 @@ fn a_round_over_http() {
     let registration = json(&mut run(&["register", "hospital-a"]));
     let token = registration["token"].as_str().unwrap();
     assert_eq!(json(&mut run(&["round", "open"]))["state"], "open");
-    json(promptfed(here).arg("extract").arg(assets().join("emoji/private.parquet")));
+    json(
+        promptfed(here)
+            .arg("extract")
+            .arg(assets().join("emoji/private.parquet")),
+    );
     let sent = json(&mut run(&["submit", "--round", "1", "--token", token]));
     assert_eq!(sent["answer"]["outcome"], "stored");
     assert!(sent["bytes_up"].as_u64().unwrap() > 200);
-    let status = json(&mut run(&["round", "status", "1", "--wait", "--token", token]));
+    let status = json(&mut run(&[
+        "round", "status", "1", "--wait", "--token", token,
+    ]));
     assert_eq!(status["state"], "done");
     let model = json(&mut run(&["round", "model", "1", "--token", token]));
     let file = std::fs::read(here.join("model.safetensors")).unwrap();
@@ -165,7 +210,8 @@ fn a_round_over_http() {
 
     let (code, told) = failure(&mut run(&["round", "status", "1", "--token", "wrong"]));
     assert_eq!(code, 4, "{told}");
-    let (code, told) = failure(&mut run(&["submit", "--round", "1", "--token", token]).args(["--name", "x"]));
+    let (code, told) =
+        failure(&mut run(&["submit", "--round", "1", "--token", token]).args(["--name", "x"]));
     assert!(code == 4 && told.contains("round"), "{code} {told}");
 }
 
@@ -180,12 +226,40 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
         (&["extract"], 2, "DATA"),
         (&["extract", "absent"], 3, "absent"),
         (&["extract", "empty"], 3, "empty"),
-        (&["extract", "empty", "--label-space", "nowhere"], 3, "nowhere"),
-        (&["synth", "--prompts", "broken.json", "--out", "o"], 3, "broken.json"),
-        (&["synth", "--prompt", "x", "--out", "o", "--guidance", "many"], 2, "many"),
-        (&["--config", "broken.toml", "synth", "--prompt", "x", "--out", "o"], 3, "stepz"),
+        (
+            &["extract", "empty", "--label-space", "nowhere"],
+            3,
+            "nowhere",
+        ),
+        (
+            &["synth", "--prompts", "broken.json", "--out", "o"],
+            3,
+            "broken.json",
+        ),
+        (
+            &["synth", "--prompt", "x", "--out", "o", "--guidance", "many"],
+            2,
+            "many",
+        ),
+        (
+            &[
+                "--config",
+                "broken.toml",
+                "synth",
+                "--prompt",
+                "x",
+                "--out",
+                "o",
+            ],
+            3,
+            "stepz",
+        ),
         (&["evaluate", "absent", "empty"], 1, "absent"),
-        (&["submit", "absent", "--round", "1", "--token", "t"], 1, "absent"),
+        (
+            &["submit", "absent", "--round", "1", "--token", "t"],
+            1,
+            "absent",
+        ),
     ];
     for (args, code, part) in cases {
         let (found, told) = failure(promptfed(here).args(*args));

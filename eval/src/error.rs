@@ -8,7 +8,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The data's classes are not those of the label space.
-    #[error("the {role} images have the classes {found:?}, and the label space has {expected:?}; open the data with the label space's class names")]
+    #[error(
+        "the {role} images have the classes {found:?}, and the label space has {expected:?}; open the data with the label space's class names"
+    )]
     Classes {
         /// `private` or `test`.
         role: &'static str,

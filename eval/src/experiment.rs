@@ -77,8 +77,11 @@ impl Experiment {
             drop(reading);
             let context = RunContext {
                 federation: &federation,
-                classifier: ClassifierConfig::new(self.data.label_space.len(), self.setting.image_size)
-                    .with_width(self.setting.width),
+                classifier: ClassifierConfig::new(
+                    self.data.label_space.len(),
+                    self.setting.image_size,
+                )
+                .with_width(self.setting.width),
                 training: &self.setting.training,
                 seed,
                 observer,
@@ -89,7 +92,10 @@ impl Experiment {
                 let outcome = method.run(&context)?;
                 let run = &outcome.run;
                 if let Some(hash) = run.model_hash {
-                    provenance.push((format!("{} model, seed {seed}", method.name()), hash.to_string()));
+                    provenance.push((
+                        format!("{} model, seed {seed}", method.name()),
+                        hash.to_string(),
+                    ));
                 }
                 for (name, value) in outcome.provenance {
                     provenance.push((format!("{} {name}, seed {seed}", method.name()), value));
@@ -148,13 +154,26 @@ impl Experiment {
             ("momentum", training.momentum.to_string()),
             ("weight decay", training.weight_decay.to_string()),
             ("label smoothing", training.label_smoothing.to_string()),
-            ("augmentation", format!(
-                "flip {}, shift {}",
-                if training.augmentation.flip { "on" } else { "off" },
-                training.augmentation.shift
-            )),
-            ("validation share", self.setting.validation_fraction.to_string()),
-            ("unreadable pictures skipped", federation.skipped.to_string()),
+            (
+                "augmentation",
+                format!(
+                    "flip {}, shift {}",
+                    if training.augmentation.flip {
+                        "on"
+                    } else {
+                        "off"
+                    },
+                    training.augmentation.shift
+                ),
+            ),
+            (
+                "validation share",
+                self.setting.validation_fraction.to_string(),
+            ),
+            (
+                "unreadable pictures skipped",
+                federation.skipped.to_string(),
+            ),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -163,7 +182,10 @@ impl Experiment {
     fn provenance(&self) -> Vec<(String, String)> {
         let seeds: Vec<String> = self.setting.seeds.iter().map(u64::to_string).collect();
         vec![
-            ("promptfed version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            (
+                "promptfed version".to_owned(),
+                env!("CARGO_PKG_VERSION").to_owned(),
+            ),
             ("seeds".to_owned(), seeds.join(", ")),
             (
                 format!("label space {}", self.data.label_space.name()),

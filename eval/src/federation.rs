@@ -2,7 +2,9 @@
 
 use crate::comparison::{ClientSummary, DataSummary};
 use crate::{Error, Result, seeds};
-use promptfed_data::{Dataset, DecodeOptions, LabelledImages, Partition, load, partition, stratified_split};
+use promptfed_data::{
+    Dataset, DecodeOptions, LabelledImages, Partition, load, partition, stratified_split,
+};
 use promptfed_prompts::{ContentHash, LabelSpace};
 
 /// One client of a federation.
@@ -62,7 +64,11 @@ impl Federation {
         options: &FederationOptions,
     ) -> Result<Self> {
         for (role, dataset) in [("private", private), ("test", test)] {
-            let names: Vec<_> = label_space.classes().iter().map(|c| c.name.clone()).collect();
+            let names: Vec<_> = label_space
+                .classes()
+                .iter()
+                .map(|c| c.name.clone())
+                .collect();
             if dataset.class_names != names {
                 return Err(Error::Classes {
                     role,

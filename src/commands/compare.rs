@@ -107,7 +107,12 @@ pub(crate) enum MethodName {
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let (private, label_space) = args.read.open(&args.private)?;
     let layout = args.read.layout.into();
-    let test = data::open(&args.test, layout, args.read.split.clone(), Some(&label_space))?;
+    let test = data::open(
+        &args.test,
+        layout,
+        args.read.split.clone(),
+        Some(&label_space),
+    )?;
     let experiment = Experiment {
         data: ExperimentData {
             title: format!("{}, {}", args.private.display(), args.partition),
@@ -120,7 +125,13 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         },
         setting: args.setting.shared(),
     };
-    compare(&experiment, &args.prompts, &args.setting, &args.out, context)
+    compare(
+        &experiment,
+        &args.prompts,
+        &args.setting,
+        &args.out,
+        context,
+    )
 }
 
 impl SettingArgs {
@@ -174,7 +185,11 @@ impl SettingArgs {
             Some(dir) => dir.clone(),
             None => data::assets()?.join("pocket/demo"),
         };
-        Ok(Fgl::start(config, server, Engines::new().with_pocket(pocket))?)
+        Ok(Fgl::start(
+            config,
+            server,
+            Engines::new().with_pocket(pocket),
+        )?)
     }
 }
 
@@ -203,7 +218,11 @@ pub(crate) fn compare(
         );
     } else {
         println!("{}", table(&comparison));
-        println!("{:.0} s in all; report: {}", comparison.seconds, page.display());
+        println!(
+            "{:.0} s in all; report: {}",
+            comparison.seconds,
+            page.display()
+        );
     }
     Ok(())
 }
@@ -217,10 +236,13 @@ fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String
         ("synthetic images", setting.images.to_string()),
         ("steps", setting.steps.to_string()),
         ("sampler", setting.sampler.to_string()),
-        ("guidance scale", match setting.guidance {
-            Guidance::Fixed(scale) => scale.to_string(),
-            Guidance::Uniform { low, high } => format!("{low} to {high}, drawn per image"),
-        }),
+        (
+            "guidance scale",
+            match setting.guidance {
+                Guidance::Fixed(scale) => scale.to_string(),
+                Guidance::Uniform { low, high } => format!("{low} to {high}, drawn per image"),
+            },
+        ),
         ("epochs", setting.epochs.to_string()),
         ("federated rounds", setting.rounds.to_string()),
         ("local epochs", setting.local_epochs.to_string()),
@@ -244,7 +266,11 @@ fn table(comparison: &Comparison) -> Table {
     for method in comparison.summary() {
         table.add_row([
             method.name.clone(),
-            format!("{:.1} ± {:.1}", 100.0 * method.accuracy_mean, 100.0 * method.accuracy_std),
+            format!(
+                "{:.1} ± {:.1}",
+                100.0 * method.accuracy_mean,
+                100.0 * method.accuracy_std
+            ),
             format!("{:.3} ± {:.3}", method.macro_f1, method.macro_f1_std),
             text::bytes(method.bytes_up_per_client),
             text::bytes(method.bytes_down_per_client),

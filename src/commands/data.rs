@@ -57,7 +57,12 @@ impl ReadArgs {
     /// Opens `path` and finds its classes.
     pub(crate) fn open(&self, path: &Path) -> Result<(Dataset, LabelSpace)> {
         let label_space = self.label_space.as_deref().map(label_space).transpose()?;
-        let dataset = open(path, self.layout.into(), self.split.clone(), label_space.as_ref())?;
+        let dataset = open(
+            path,
+            self.layout.into(),
+            self.split.clone(),
+            label_space.as_ref(),
+        )?;
         let label_space = match label_space {
             Some(space) => space,
             None => LabelSpace::from_names("data", dataset.class_names.iter().map(String::as_str))?,
@@ -92,10 +97,12 @@ pub(crate) fn open(
         eprintln!("warning: {warning}");
     }
     if dataset.is_empty() {
-        return Err(anyhow::Error::new(promptfed_data::DataError::Mismatch(format!(
-            "{} holds no image of the label space's classes; check --label-space and --split",
-            path.display()
-        ))));
+        return Err(anyhow::Error::new(promptfed_data::DataError::Mismatch(
+            format!(
+                "{} holds no image of the label space's classes; check --label-space and --split",
+                path.display()
+            ),
+        )));
     }
     Ok(dataset)
 }
@@ -144,7 +151,8 @@ pub(crate) fn prompt_set(path: &Path, space: Option<&str>) -> Result<(PromptSet,
     let json = fs_err::read_to_string(path)?;
     if let Some(name) = space {
         let space = label_space(name)?;
-        let set = PromptSet::from_json(&json, &space).with_context(|| path.display().to_string())?;
+        let set =
+            PromptSet::from_json(&json, &space).with_context(|| path.display().to_string())?;
         return Ok((set, space));
     }
     for name in LabelSpace::builtin_names() {
@@ -166,7 +174,9 @@ pub(crate) fn assets() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("PROMPTFED_ASSETS") {
         return Ok(given.into());
     }
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("assets")));
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.join("assets")));
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
     let places = beside.into_iter().chain(["assets".into(), source.into()]);
     for place in places {
@@ -174,5 +184,7 @@ pub(crate) fn assets() -> Result<PathBuf> {
             return Ok(place);
         }
     }
-    bail!("the bundled weights are not beside the program; set PROMPTFED_ASSETS to the repository's assets folder")
+    bail!(
+        "the bundled weights are not beside the program; set PROMPTFED_ASSETS to the repository's assets folder"
+    )
 }

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 3)]
     seeds: u64,
     /// How much each prompt tells: class, domain or instance
-    #[arg(long, default_value_t = Level::Instance)]
+    #[arg(long, default_value_t = Level::Domain)]
     level: Level,
     /// Weights of the pocket engine [default: the bundled ones]
     #[arg(long, value_name = "DIR")]
@@ -66,7 +66,14 @@ const QUICK: Budget = Budget {
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let drawings = data::assets()?.join("emoji");
     let label_space = LabelSpace::builtin("emoji")?;
-    let open = |file: &str| data::open(&drawings.join(file), Layout::Parquet, None, Some(&label_space));
+    let open = |file: &str| {
+        data::open(
+            &drawings.join(file),
+            Layout::Parquet,
+            None,
+            Some(&label_space),
+        )
+    };
     let (private, test) = (open("private.parquet")?, open("test.parquet")?);
     let budget = if args.quick { QUICK } else { FULL };
     let prompts = PromptArgs {

@@ -24,7 +24,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let file = fs_err::read(&args.model)?;
-    let model = Classifier::from_safetensors(&file).with_context(|| args.model.display().to_string())?;
+    let model =
+        Classifier::from_safetensors(&file).with_context(|| args.model.display().to_string())?;
     let (dataset, _) = args.read.open(&args.data)?;
     let (images, report) = load(&dataset, model.config().image_size, &args.read.decode())?;
     data::tell_skipped(&report);
@@ -54,8 +55,17 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         table.load_preset(UTF8_FULL_CONDENSED);
         let columns = (0..images.class_names.len()).map(|c| c.to_string());
         table.set_header(["true \\ predicted".to_owned()].into_iter().chain(columns));
-        for (index, (name, row)) in images.class_names.iter().zip(&evaluation.confusion).enumerate() {
-            table.add_row([format!("{index} {name}")].into_iter().chain(row.iter().map(u64::to_string)));
+        for (index, (name, row)) in images
+            .class_names
+            .iter()
+            .zip(&evaluation.confusion)
+            .enumerate()
+        {
+            table.add_row(
+                [format!("{index} {name}")]
+                    .into_iter()
+                    .chain(row.iter().map(u64::to_string)),
+            );
         }
         println!("{table}");
     }

@@ -68,16 +68,30 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         counts: args.prompts.counts,
         strict: args.read.strict,
         check_images: !args.trust_images,
-        ..ExtractOptions::new(args.prompts.level, data::template_set(&args.prompts.templates)?)
+        ..ExtractOptions::new(
+            args.prompts.level,
+            data::template_set(&args.prompts.templates)?,
+        )
     };
     let bar = context.progress.bar("images", dataset.len() as u64);
     let extraction = extract_with_progress(&dataset, &label_space, &options, &mut |done| {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
-    for warning in extraction.report.decode.skipped.iter().map(ToString::to_string).chain(
-        extraction.report.without_caption.iter().map(|w| format!("{}: {}", w.image, w.problem)),
-    ) {
+    for warning in extraction
+        .report
+        .decode
+        .skipped
+        .iter()
+        .map(ToString::to_string)
+        .chain(
+            extraction
+                .report
+                .without_caption
+                .iter()
+                .map(|w| format!("{}: {}", w.image, w.problem)),
+        )
+    {
         eprintln!("warning: left out {warning}");
     }
     fs_err::write(&args.out, &extraction.preview.json)?;
@@ -100,7 +114,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         println!("  {}", rendered.positive);
     }
     if preview.rendered.len() > args.show {
-        println!("  ... and {} more, all in {}", preview.rendered.len() - args.show, args.out.display());
+        println!(
+            "  ... and {} more, all in {}",
+            preview.rendered.len() - args.show,
+            args.out.display()
+        );
     }
     let left_out = extraction.report.images - extraction.report.used;
     println!(
@@ -118,9 +136,16 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     }
     println!(
         "Counts per class are {}.",
-        if preview.counts_released { "part of the prompts" } else { "not part of the prompts" }
+        if preview.counts_released {
+            "part of the prompts"
+        } else {
+            "not part of the prompts"
+        }
     );
-    println!("Nothing was sent. {} holds exactly what `promptfed submit` sends.", args.out.display());
+    println!(
+        "Nothing was sent. {} holds exactly what `promptfed submit` sends.",
+        args.out.display()
+    );
     Ok(())
 }
 

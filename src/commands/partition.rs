@@ -33,10 +33,18 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let (dataset, _) = args.read.open(&args.data)?;
     let labels = dataset.labels();
-    let clients = partition(&labels, &dataset.domains(), &args.partition, args.min_per_client, args.seed)?;
+    let clients = partition(
+        &labels,
+        &dataset.domains(),
+        &args.partition,
+        args.min_per_client,
+        args.seed,
+    )?;
     if context.json {
         let samples = |part: &Vec<usize>| -> Vec<String> {
-            part.iter().map(|&i| dataset.samples[i].source.to_string()).collect()
+            part.iter()
+                .map(|&i| dataset.samples[i].source.to_string())
+                .collect()
         };
         println!(
             "{}",
@@ -50,7 +58,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     let header = ["client", "images"].map(str::to_owned);
-    table.set_header(header.into_iter().chain(dataset.class_names.iter().cloned()));
+    table.set_header(
+        header
+            .into_iter()
+            .chain(dataset.class_names.iter().cloned()),
+    );
     for (index, part) in clients.iter().enumerate() {
         let mut counts = vec![0usize; dataset.class_names.len()];
         for &sample in part {

@@ -26,10 +26,19 @@ pub(crate) struct Args {
 #[derive(ClapArgs, Clone)]
 pub(crate) struct AdminArgs {
     /// The administrator's token
-    #[arg(long, env = "PROMPTFED_ADMIN_TOKEN", hide_env_values = true, conflicts_with = "admin_token_file")]
+    #[arg(
+        long,
+        env = "PROMPTFED_ADMIN_TOKEN",
+        hide_env_values = true,
+        conflicts_with = "admin_token_file"
+    )]
     admin_token: Option<String>,
     /// File with the administrator's token
-    #[arg(long, value_name = "FILE", default_value = "promptfed-server/admin.token")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "promptfed-server/admin.token"
+    )]
     admin_token_file: PathBuf,
 }
 
@@ -38,17 +47,22 @@ impl AdminArgs {
     pub(crate) fn connect(&self, server: &ServerArgs) -> Result<AdminClient> {
         let token = match &self.admin_token {
             Some(token) => token.clone(),
-            None => fs_err::read_to_string(&self.admin_token_file)?.trim().to_owned(),
+            None => fs_err::read_to_string(&self.admin_token_file)?
+                .trim()
+                .to_owned(),
         };
         Ok(AdminClient::new(&server.server, &token)?)
     }
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    let registration = args.admin.connect(&args.server)?.register(&RegistrationRequest {
-        name: args.name,
-        replace_token: args.replace_token,
-    })?;
+    let registration = args
+        .admin
+        .connect(&args.server)?
+        .register(&RegistrationRequest {
+            name: args.name,
+            replace_token: args.replace_token,
+        })?;
     if context.json {
         println!("{}", serde_json::to_string(&registration)?);
     } else {

@@ -10,7 +10,8 @@ use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use promptfed_client::{AdminClient, FederationClient};
 use promptfed_prompts::protocol::{
-    GuidancePlan, ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus, SynthesisPlan, TrainingPlan,
+    GuidancePlan, ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus, SynthesisPlan,
+    TrainingPlan,
 };
 use promptfed_synth::Guidance;
 use serde::Serialize;
@@ -95,9 +96,10 @@ impl OpenArgs {
             label_space: data::label_space(&self.label_space)?,
             synthesis: SynthesisPlan {
                 engine: self.engine.clone(),
-                images: self
-                    .images
-                    .map_or(ImageBudget::PerPrompt(self.images_per_prompt), ImageBudget::Total),
+                images: self.images.map_or(
+                    ImageBudget::PerPrompt(self.images_per_prompt),
+                    ImageBudget::Total,
+                ),
                 steps: self.steps,
                 guidance: guidance_plan(self.guidance),
                 sampler: self.sampler.to_string(),
@@ -141,7 +143,11 @@ struct TokenArgs {
 
 impl TokenArgs {
     fn connect(&self) -> Result<FederationClient> {
-        Ok(FederationClient::new(&self.server.server, "client", &self.token)?)
+        Ok(FederationClient::new(
+            &self.server.server,
+            "client",
+            &self.token,
+        )?)
     }
 }
 
@@ -184,7 +190,10 @@ struct ModelArgs {
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     match args.command {
         Command::Open(args) => {
-            let status = args.admin.connect(&args.server)?.open_round(&args.spec()?)?;
+            let status = args
+                .admin
+                .connect(&args.server)?
+                .open_round(&args.spec()?)?;
             show(context, &status, &line(&status))
         }
         Command::List(args) => {
@@ -243,7 +252,9 @@ fn show(context: &Context, value: &impl Serialize, text: &str) -> Result<()> {
 }
 
 fn line(status: &RoundStatus) -> String {
-    let expected = status.expected_clients.map_or(String::new(), |n| format!(" of {n}"));
+    let expected = status
+        .expected_clients
+        .map_or(String::new(), |n| format!(" of {n}"));
     format!(
         "round {} ({}): {}, {}{expected} submissions",
         status.round_id,
@@ -255,7 +266,9 @@ fn line(status: &RoundStatus) -> String {
 
 fn state(state: &RoundState) -> String {
     match state {
-        RoundState::Synthesising { done, total } => format!("synthesising, {done} of {total} images"),
+        RoundState::Synthesising { done, total } => {
+            format!("synthesising, {done} of {total} images")
+        }
         RoundState::Training { epoch, epochs } => format!("training, epoch {epoch} of {epochs}"),
         RoundState::Failed { reason } => format!("failed: {reason}"),
         other => other.name().to_owned(),

@@ -48,7 +48,10 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         } else {
             println!("listening on {}", server.url());
             if !given {
-                println!("administrator's token: {}", data_dir.join("admin.token").display());
+                println!(
+                    "administrator's token: {}",
+                    data_dir.join("admin.token").display()
+                );
             }
             println!("API: {}/openapi.json; ctrl-c ends", server.url());
         }

@@ -37,7 +37,12 @@ pub(crate) struct Args {
 #[derive(ClapArgs, Clone)]
 pub(crate) struct ServerArgs {
     /// The server's address
-    #[arg(long, env = "PROMPTFED_SERVER", value_name = "URL", default_value = "http://127.0.0.1:7878")]
+    #[arg(
+        long,
+        env = "PROMPTFED_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:7878"
+    )]
     pub(crate) server: String,
 }
 
@@ -48,17 +53,27 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let prompts = PromptSet::from_json(&json, &spec.label_space)
         .with_context(|| args.prompts.display().to_string())?;
     if !context.json {
-        println!("sending {} to round {} ({})", summary(&prompts), args.round, spec.name);
+        println!(
+            "sending {} to round {} ({})",
+            summary(&prompts),
+            args.round,
+            spec.name
+        );
     }
     let answer = client.submit(args.round, &prompts)?;
     let ledger = client.ledger();
     let (up, down) = (ledger.total(Direction::Up), ledger.total(Direction::Down));
     if context.json {
-        println!("{}", json!({ "answer": answer, "bytes_up": up, "bytes_down": down, "ledger": ledger }));
+        println!(
+            "{}",
+            json!({ "answer": answer, "bytes_up": up, "bytes_down": down, "ledger": ledger })
+        );
     } else {
         println!(
             "{}: receipt for {}; {} up and {} down crossed the socket",
-            serde_json::to_value(answer.outcome)?.as_str().unwrap_or("stored"),
+            serde_json::to_value(answer.outcome)?
+                .as_str()
+                .unwrap_or("stored"),
             answer.receipt.hash,
             text::bytes(up),
             text::bytes(down)

@@ -6,7 +6,9 @@ use anyhow::{Context as _, Result};
 use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_prompts::LabelSpace;
 use promptfed_synth::engines::pocket::Pocket;
-use promptfed_synth::{Generator, Guidance, ImageBudget, JobSpec, OutputFormat, PromptSource, Sampler, Spread};
+use promptfed_synth::{
+    Generator, Guidance, ImageBudget, JobSpec, OutputFormat, PromptSource, Sampler, Spread,
+};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +19,12 @@ use std::path::{Path, PathBuf};
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     /// prompts.json of `promptfed extract`, or a .jsonl file of {"class", "domain"?, "prompt", "negative"?, "count"?}
-    #[arg(long, value_name = "FILE", required_unless_present = "prompt", conflicts_with = "prompt")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "prompt",
+        conflicts_with = "prompt"
+    )]
     prompts: Option<PathBuf>,
     /// One prompt instead of a file
     #[arg(long, value_name = "TEXT")]
@@ -44,7 +51,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     images: Option<u64>,
     /// How --images are shared out among the prompts
-    #[arg(long, value_enum, default_value = "class-balanced", requires = "images")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "class-balanced",
+        requires = "images"
+    )]
     spread: SpreadArg,
     /// Integration steps [default: the engine's]
     #[arg(long)]
@@ -97,7 +109,9 @@ enum Format {
 /// Reads `2.5` or `1.5..3`.
 pub(crate) fn guidance(text: &str) -> Result<Guidance, String> {
     let number = |part: &str| {
-        part.trim().parse::<f32>().map_err(|_| format!("`{part}` is not a number; write 2.5, or 1.5..3 for a range"))
+        part.trim()
+            .parse::<f32>()
+            .map_err(|_| format!("`{part}` is not a number; write 2.5, or 1.5..3 for a range"))
     };
     match text.split_once("..") {
         None => number(text).map(Guidance::Fixed),
@@ -188,7 +202,10 @@ fn source(args: &Args) -> Result<PromptSource> {
         let label_space = LabelSpace::from_names("prompt", ["image"])?;
         return Ok(PromptSource::JsonLines { path, label_space });
     }
-    let path = args.prompts.as_deref().context("give --prompts FILE or --prompt TEXT")?;
+    let path = args
+        .prompts
+        .as_deref()
+        .context("give --prompts FILE or --prompt TEXT")?;
     if is_json_lines(path) {
         let name = args.label_space.as_deref().with_context(|| {
             format!("{} names classes: give their --label-space", path.display())
@@ -206,5 +223,6 @@ fn source(args: &Args) -> Result<PromptSource> {
 }
 
 fn is_json_lines(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson")
+    path.extension()
+        .is_some_and(|e| e == "jsonl" || e == "ndjson")
 }

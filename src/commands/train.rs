@@ -90,11 +90,19 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let mut model = Classifier::new(args.recipe.classifier(label_space.len()), args.seed)?;
     let bar = context.progress.bar("training", args.epochs as u64);
     let validation = (!validation.is_empty()).then_some(&validation);
-    let report = train(&mut model, &train_images, validation, &config, &mut |epoch| {
-        bar.set_position(epoch.epoch as u64 + 1);
-        let accuracy = epoch.validation_accuracy.map_or(String::new(), |a| format!(", validation {:.1} %", 100.0 * a));
-        bar.set_message(format!("loss {:.3}{accuracy}", epoch.train_loss));
-    })?;
+    let report = train(
+        &mut model,
+        &train_images,
+        validation,
+        &config,
+        &mut |epoch| {
+            bar.set_position(epoch.epoch as u64 + 1);
+            let accuracy = epoch.validation_accuracy.map_or(String::new(), |a| {
+                format!(", validation {:.1} %", 100.0 * a)
+            });
+            bar.set_message(format!("loss {:.3}{accuracy}", epoch.train_loss));
+        },
+    )?;
     bar.finish_and_clear();
     let file = model.to_safetensors()?;
     fs_err::write(&args.out, &file)?;
@@ -117,7 +125,10 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             train_images.len(),
             report.selected_epoch + 1,
             args.epochs,
-            kept.validation_accuracy.map_or(String::new(), |a| format!(", validation accuracy {:.1} %", 100.0 * a)),
+            kept.validation_accuracy.map_or(String::new(), |a| format!(
+                ", validation accuracy {:.1} %",
+                100.0 * a
+            )),
         );
     }
     Ok(())

@@ -47,15 +47,28 @@ impl Method for Centralised {
             seed,
             ..context.training.clone()
         };
-        let task = context.observer.begin("centralised: training", self.epochs as u64);
-        let report = train(&mut model, &images, Some(&validation), &config, &mut |epoch| {
-            task.set(epoch.epoch as u64 + 1);
-            task.remark(&format!("loss {:.3}", epoch.train_loss));
-        })?;
+        let task = context
+            .observer
+            .begin("centralised: training", self.epochs as u64);
+        let report = train(
+            &mut model,
+            &images,
+            Some(&validation),
+            &config,
+            &mut |epoch| {
+                task.set(epoch.epoch as u64 + 1);
+                task.remark(&format!("loss {:.3}", epoch.train_loss));
+            },
+        )?;
         drop(task);
         let file = model.to_safetensors()?;
         for client in &federation.clients {
-            ledger.record(&client.name, Direction::Down, PayloadKind::Model, file.len() as u64);
+            ledger.record(
+                &client.name,
+                Direction::Down,
+                PayloadKind::Model,
+                file.len() as u64,
+            );
         }
         let seconds = start.elapsed().as_secs_f64();
         let evaluation = evaluate(&model, &federation.test)?;

@@ -27,7 +27,9 @@ impl Method for Chance {
         let test = &context.federation.test;
         let mut rng = ChaCha8Rng::seed_from_u64(seeds::derive(context.seed, "chance"));
         let classes = test.class_names.len();
-        let guesses: Vec<usize> = (0..test.len()).map(|_| rng.random_range(0..classes)).collect();
+        let guesses: Vec<usize> = (0..test.len())
+            .map(|_| rng.random_range(0..classes))
+            .collect();
         let evaluation = Evaluation::of_predictions(&guesses, test, classes)?;
         Ok(Outcome::of(MethodRun {
             seed: context.seed,

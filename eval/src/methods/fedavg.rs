@@ -108,7 +108,10 @@ impl Method for FedAvg {
         drop(task);
         let (_, selected, file) = best.ok_or(Error::NoRounds)?;
         let seconds = start.elapsed().as_secs_f64() - testing;
-        let evaluation = evaluate(&Classifier::from_safetensors(&file)?, &context.federation.test)?;
+        let evaluation = evaluate(
+            &Classifier::from_safetensors(&file)?,
+            &context.federation.test,
+        )?;
         Ok(Outcome::of(MethodRun {
             seed: context.seed,
             evaluation,
@@ -129,7 +132,11 @@ impl FedAvg {
     }
 }
 
-fn local_update(broadcast: &[u8], client: &FederatedClient, config: &TrainConfig) -> Result<Update> {
+fn local_update(
+    broadcast: &[u8],
+    client: &FederatedClient,
+    config: &TrainConfig,
+) -> Result<Update> {
     let mut model = Classifier::from_safetensors(broadcast)?;
     let report = train(&mut model, &client.train, None, config, &mut |_| {})?;
     let last = report.curve.last().ok_or(Error::NoRounds)?;
@@ -152,7 +159,11 @@ fn aggregate(updates: &[Update]) -> Result<Weights> {
 fn round_stats(round: usize, learning_rate: f32, updates: &[Update]) -> EpochStats {
     let total: usize = updates.iter().map(|u| u.size).sum();
     let mean = |value: fn(&Update) -> f32| {
-        updates.iter().map(|u| value(u) * u.size as f32).sum::<f32>() / total as f32
+        updates
+            .iter()
+            .map(|u| value(u) * u.size as f32)
+            .sum::<f32>()
+            / total as f32
     };
     EpochStats {
         epoch: round,
@@ -171,5 +182,9 @@ fn validate(file: &[u8], clients: &[FederatedClient]) -> Result<f64> {
         correct += evaluate(&model, &client.validation)?.accuracy * client.validation.len() as f64;
         total += client.validation.len();
     }
-    Ok(if total == 0 { 0.0 } else { correct / total as f64 })
+    Ok(if total == 0 {
+        0.0
+    } else {
+        correct / total as f64
+    })
 }

@@ -4,7 +4,9 @@ use super::{Method, Outcome, RunContext};
 use crate::comparison::{MethodRun, SubmittedPrompts};
 use crate::observer::{Observer, Task};
 use crate::{FederatedClient, Result, seeds};
-use promptfed_client::{AdminClient, Captioner, ExtractOptions, FederationClient, RetryPolicy, extract};
+use promptfed_client::{
+    AdminClient, Captioner, ExtractOptions, FederationClient, RetryPolicy, extract,
+};
 use promptfed_data::LabelledImages;
 use promptfed_learn::{Classifier, EpochStats, evaluate};
 use promptfed_prompts::ledger::{Direction, Ledger};
@@ -113,7 +115,10 @@ impl Fgl {
         let extraction = extract(&client.private, &spec.label_space, &options)?;
         session.submit(round, &extraction.prompt_set)?;
         let preview = extraction.preview;
-        let rendered = preview.rendered.into_iter().map(|r| (r.positive, r.negative));
+        let rendered = preview
+            .rendered
+            .into_iter()
+            .map(|r| (r.positive, r.negative));
         let submitted = SubmittedPrompts {
             client: client.name.clone(),
             hash: preview.hash,
@@ -125,7 +130,11 @@ impl Fgl {
     }
 
     fn synthetic(&self, round: RoundId, size: usize) -> Result<LabelledImages> {
-        let folder = self.data_dir.join("rounds").join(round.to_string()).join("synthetic");
+        let folder = self
+            .data_dir
+            .join("rounds")
+            .join(round.to_string())
+            .join("synthetic");
         Ok(promptfed_synth::load_images(&folder, size)?)
     }
 }
@@ -145,11 +154,14 @@ impl Method for Fgl {
     fn run(&self, context: &RunContext<'_>) -> Result<Outcome> {
         let start = Instant::now();
         let url = self.server.url();
-        let admin = AdminClient::with_retry(&url, self.server.admin_token(), RetryPolicy::default())?;
+        let admin =
+            AdminClient::with_retry(&url, self.server.admin_token(), RetryPolicy::default())?;
         let round = admin.open_round(&self.round_spec(context))?.round_id;
 
         let clients = &context.federation.clients;
-        let task = context.observer.begin("fgl: extracting and submitting", clients.len() as u64);
+        let task = context
+            .observer
+            .begin("fgl: extracting and submitting", clients.len() as u64);
         let mut sessions = Vec::with_capacity(clients.len());
         let mut prompts = Vec::with_capacity(clients.len());
         for client in clients {
@@ -207,15 +219,21 @@ fn epoch_stats(point: &CurvePoint) -> EpochStats {
 
 fn provenance(results: &RoundResults) -> Vec<(String, String)> {
     [
-        ("engine", format!("{} {}", results.engine.name, results.engine.version)),
+        (
+            "engine",
+            format!("{} {}", results.engine.name, results.engine.version),
+        ),
         ("engine weights", results.engine.weights_hash.to_string()),
         ("pooled prompts", results.pooled.hash.to_string()),
         ("synthesis seed", results.seeds.synthesis.to_string()),
         ("training seed", results.seeds.training.to_string()),
-        ("images", format!(
-            "{} of {} planned",
-            results.images.accepted, results.images.planned
-        )),
+        (
+            "images",
+            format!(
+                "{} of {} planned",
+                results.images.accepted, results.images.planned
+            ),
+        ),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
@@ -238,9 +256,11 @@ impl<'a> Shown<'a> {
     fn update(&mut self, status: &RoundStatus) -> ControlFlow<()> {
         let (stage, done, total) = match &status.state {
             RoundState::Synthesising { done, total } => ("fgl: synthesising images", *done, *total),
-            RoundState::Training { epoch, epochs } => {
-                ("fgl: training on synthetic images", u64::from(*epoch), u64::from(*epochs))
-            }
+            RoundState::Training { epoch, epochs } => (
+                "fgl: training on synthetic images",
+                u64::from(*epoch),
+                u64::from(*epochs),
+            ),
             _ => return ControlFlow::Continue(()),
         };
         if self.task.as_ref().is_none_or(|(name, _)| *name != stage) {
