@@ -210,8 +210,17 @@ fn a_round_over_http() {
 
     let (code, told) = failure(&mut run(&["round", "status", "1", "--token", "wrong"]));
     assert_eq!(code, 4, "{told}");
-    let (code, told) =
-        failure(&mut run(&["submit", "--round", "1", "--token", token]).args(["--name", "x"]));
+    let again = json(&mut run(&["submit", "--round", "1", "--token", token]));
+    assert_eq!(again["answer"]["outcome"], "duplicate");
+    assert_eq!(again["answer"]["receipt"], sent["answer"]["receipt"]);
+    json(
+        promptfed(here)
+            .arg("extract")
+            .arg(assets().join("emoji/private.parquet"))
+            .args(["--level", "domain", "--out", "other.json"]),
+    );
+    let late = ["submit", "other.json", "--round", "1", "--token", token];
+    let (code, told) = failure(&mut run(&late));
     assert!(code == 4 && told.contains("round"), "{code} {told}");
 }
 
