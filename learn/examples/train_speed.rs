@@ -19,7 +19,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let images = LabelledImages {
         size: SIZE,
         pixels: (0..IMAGES * SIZE * SIZE * 3)
-            .map(|i| (i * 2_654_435_761 >> 7) as u8)
+            .map(|i| ((i * 2_654_435_761) >> 7) as u8)
             .collect(),
         labels: (0..IMAGES as u32).map(|i| i % 10).collect(),
         domains: vec![0; IMAGES],

@@ -45,10 +45,12 @@ impl Loader {
         let mut tensors = BTreeMap::new();
         let mut problems = Vec::new();
         for (name, view) in file.tensors() {
-            match to_f32(&view)? {
-                Some(tensor) => {
-                    tensors.insert(name, tensor.to_device(device)?);
+            match to_f32(&view) {
+                Some(values) if values.iter().all(|v| v.is_finite()) => {
+                    let tensor = Tensor::from_vec(values, view.shape(), device)?;
+                    tensors.insert(name, tensor);
                 }
+                Some(_) => problems.push(WeightProblem::NotFinite { name }),
                 None => problems.push(WeightProblem::Type {
                     name,
                     found: format!("{:?}", view.dtype()),
@@ -86,7 +88,7 @@ impl Loader {
                 expected: shape.to_vec(),
                 found: tensor.dims().to_vec(),
             }),
-            None if self.has_type_problem(name) => {}
+            None if self.is_reported(name) => {}
             None => self.problems.push(WeightProblem::Missing {
                 name: name.to_owned(),
                 shape: shape.to_vec(),
@@ -98,7 +100,7 @@ impl Loader {
     /// Checks that every request was met and that no tensor is left over.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] with every missing, unknown, misshapen or mistyped tensor.
+    /// [`Error::Mismatch`] with every missing, unknown, misshapen, mistyped or not finite tensor.
     pub fn finish(mut self) -> Result<()> {
         let unexpected = std::mem::take(&mut self.tensors).into_keys();
         self.problems
@@ -113,12 +115,12 @@ impl Loader {
         })
     }
 
-    fn has_type_problem(&self, name: &str) -> bool {
+    fn is_reported(&self, name: &str) -> bool {
         self.problems.iter().any(|p| p.name() == name)
     }
 }
 
-fn to_f32(view: &safetensors::tensor::TensorView<'_>) -> Result<Option<Tensor>> {
+fn to_f32(view: &safetensors::tensor::TensorView<'_>) -> Option<Vec<f32>> {
     use safetensors::Dtype;
     let bytes = view.data();
     let values: Vec<f32> = match view.dtype() {
@@ -146,7 +148,7 @@ fn to_f32(view: &safetensors::tensor::TensorView<'_>) -> Result<Option<Tensor>> 
             .iter()
             .map(|b| f64::from_le_bytes(*b) as f32)
             .collect(),
-        _ => return Ok(None),
+        _ => return None,
     };
-    Ok(Some(Tensor::from_vec(values, view.shape(), &Device::Cpu)?))
+    Some(values)
 }

@@ -70,5 +70,5 @@ mod tests {
         assert_eq!(x, PINNED, "{x:?}");
     }
 
-    const PINNED: [f32; 3] = [0.0, 0.0, 0.0];
+    const PINNED: [f32; 3] = [0.203_504_77, -1.380_961_9, -0.883_035_9];
 }

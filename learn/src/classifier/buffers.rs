@@ -1,5 +1,5 @@
-//! The feature maps of one batch, kept from step to step: fresh memory for every step costs as much
-//! as a third of the arithmetic.
+//! The feature maps of one batch, kept from step to step: memory fresh from the system is slow to
+//! touch for the first time.
 
 use promptfed_nn::batch_norm::BatchStatistics;
 
