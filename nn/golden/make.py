@@ -52,7 +52,7 @@ def cross_entropy(n, classes):
 
 
 if __name__ == "__main__":
-    torch.backends.mkldnn.enabled = False  # oneDNN corrupts the heap in the backward pass of few channels
+    torch.backends.mkldnn.enabled = False  # without it this backward pass once aborted with a corrupted heap; cause not isolated
     torch.manual_seed(0)
     OUT.mkdir(parents=True, exist_ok=True)
     convolution("convolution_3x3_s1", 2, 5, 24, 6, 7, 3, 1, 1)

@@ -78,9 +78,12 @@ pub(crate) struct SettingArgs {
     pub(crate) sampler: promptfed_synth::Sampler,
     #[command(flatten)]
     pub(crate) recipe: RecipeArgs,
-    /// Passes over the images of generative and of central training
+    /// Passes over the images of central training
     #[arg(long, default_value_t = 30)]
     pub(crate) epochs: usize,
+    /// Passes over the synthetic images
+    #[arg(long, default_value_t = 30)]
+    pub(crate) synthetic_epochs: u32,
     /// Rounds of federated averaging
     #[arg(long, default_value_t = 30)]
     pub(crate) rounds: usize,
@@ -178,7 +181,7 @@ impl SettingArgs {
                 sampler: self.sampler.to_string(),
                 seed: 0,
             },
-            epochs: self.epochs as u32,
+            epochs: self.synthetic_epochs,
             validation_fraction: self.validation_fraction,
         };
         let pocket = match &self.pocket {
@@ -243,7 +246,8 @@ fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String
                 Guidance::Uniform { low, high } => format!("{low} to {high}, drawn per image"),
             },
         ),
-        ("epochs", setting.epochs.to_string()),
+        ("epochs, central", setting.epochs.to_string()),
+        ("epochs, synthetic", setting.synthetic_epochs.to_string()),
         ("federated rounds", setting.rounds.to_string()),
         ("local epochs", setting.local_epochs.to_string()),
     ]
