@@ -22,11 +22,14 @@ use toml::{Table, Value};
 /// File read from the current folder when `--config` is not given.
 pub(crate) const DEFAULT_FILE: &str = "promptfed.toml";
 
-/// Returns `args` with the settings of the configuration file inserted behind the subcommand.
+/// Returns `args` of the built command `root` with the settings of the configuration file inserted behind the subcommand.
 ///
 /// # Errors
 /// If the file cannot be read or parsed, or names a command or a flag that does not exist.
 pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Vec<OsString>> {
+    if asks_for_help(&args) {
+        return Ok(args);
+    }
     let given = given_file(&args);
     let file = match &given {
         Some(path) => path.clone(),
@@ -63,7 +66,13 @@ pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Vec<OsString>
                 file.display()
             );
         };
-        if !is_given(&args, key) {
+        let overruled = command
+            .get_arguments()
+            .filter(|other| {
+                other.get_id() == arg.get_id() || exclude_each_other(command, arg, other)
+            })
+            .any(|other| is_given(&args, other));
+        if !overruled {
             inserted
                 .extend(as_flags(arg, key, value).with_context(|| {
                     format!("{}: `{key}` of `promptfed{path}`", file.display())
@@ -122,12 +131,29 @@ fn next_subcommand<'a>(
     None
 }
 
-fn is_given(args: &[OsString], key: &str) -> bool {
-    let flag = format!("--{key}");
+fn exclude_each_other(command: &Command, one: &Arg, other: &Arg) -> bool {
+    let excludes = |a: &Arg, b: &Arg| {
+        let excluded = command.get_arg_conflicts_with(a);
+        excluded.iter().any(|e| e.get_id() == b.get_id())
+    };
+    excludes(one, other) || excludes(other, one)
+}
+
+fn is_given(args: &[OsString], arg: &Arg) -> bool {
+    let long = arg.get_long().map(|long| format!("--{long}"));
+    let short = arg.get_short().map(|short| format!("-{short}"));
     args.iter().filter_map(|a| a.to_str()).any(|a| {
-        a.strip_prefix(&flag)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        let rest = long.as_ref().and_then(|long| a.strip_prefix(long.as_str()));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+            || short.as_ref().is_some_and(|short| a == short)
     })
+}
+
+/// Whether only words about the program are asked for, which no configuration can change.
+fn asks_for_help(args: &[OsString]) -> bool {
+    args.iter()
+        .any(|a| a == "--help" || a == "-h" || a == "--version" || a == "-V")
+        || args.get(1).is_some_and(|a| a == "help")
 }
 
 fn as_flags(arg: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>> {
@@ -158,18 +184,26 @@ mod tests {
     use super::*;
 
     fn root() -> Command {
-        Command::new("promptfed")
+        let mut root = Command::new("promptfed")
             .arg(Arg::new("config").long("config").global(true))
+            .arg(
+                Arg::new("json")
+                    .long("json")
+                    .global(true)
+                    .action(ArgAction::SetTrue),
+            )
             .subcommand(
                 Command::new("synth")
                     .arg(Arg::new("steps").long("steps"))
                     .arg(Arg::new("seed").long("seed").action(ArgAction::Append))
-                    .arg(Arg::new("json").long("json").action(ArgAction::SetTrue)),
+                    .arg(Arg::new("images").long("images").conflicts_with("steps")),
             )
             .subcommand(
                 Command::new("round")
                     .subcommand(Command::new("open").arg(Arg::new("server").long("server"))),
-            )
+            );
+        root.build();
+        root
     }
 
     fn merged(toml: &str, args: &[&str]) -> Result<Vec<String>> {
@@ -196,6 +230,22 @@ mod tests {
             merged(toml, &["synth", "--steps", "3", "--seed=9"]).unwrap(),
             ["synth", "--json", "--steps", "3", "--seed=9"]
         );
+    }
+
+    #[test]
+    fn a_flag_overrules_the_settings_it_excludes() {
+        let toml = "[synth]\nsteps = 8";
+        let args = ["synth", "--images", "3"];
+        assert_eq!(merged(toml, &args).unwrap(), args);
+        let toml = "[synth]\nimages = 3";
+        let args = ["synth", "--steps", "8"];
+        assert_eq!(merged(toml, &args).unwrap(), args);
+    }
+
+    #[test]
+    fn help_needs_no_settings() {
+        let args = ["synth", "--help"];
+        assert_eq!(merged("[synth", &args).unwrap(), args);
     }
 
     #[test]

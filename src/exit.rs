@@ -12,7 +12,7 @@ Exit codes:
   2    the command line is wrong
   3    the input is wrong: data, prompts, label space or configuration file
   4    the server could not be reached or refused
-  130  interrupted
+  130  `synth` was stopped by ctrl-c and can go on; other commands end by the signal
 
 Environment:
   PROMPTFED_LOG     what is logged to standard error, e.g. info or promptfed_server=debug (default: warn)
@@ -54,16 +54,44 @@ fn code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref::<Interrupted>().is_some() {
         return 130;
     }
-    for cause in error.chain() {
-        if cause.is::<promptfed_prompts::Error>()
-            || cause.is::<promptfed_data::DataError>()
-            || cause.is::<promptfed_client::Error>()
-        {
-            return 3;
-        }
-        if cause.is::<promptfed_client::RequestError>() {
-            return 4;
-        }
+    error.chain().find_map(code_of).unwrap_or(1)
+}
+
+/// The exit code of an error that one of the libraries defines, where it is not 1.
+fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    use promptfed_eval::Error as Eval;
+    use promptfed_synth::Error as Synth;
+    if error.is::<promptfed_prompts::Error>()
+        || error.is::<promptfed_data::DataError>()
+        || error.is::<promptfed_client::Error>()
+    {
+        return Some(3);
     }
-    1
+    if error.is::<promptfed_client::RequestError>() {
+        return Some(4);
+    }
+    // Transparent variants hide the error they pass on from the chain.
+    match error.downcast_ref::<Eval>() {
+        Some(
+            Eval::Classes { .. }
+            | Eval::NoImages { .. }
+            | Eval::NoSeeds
+            | Eval::NoRounds
+            | Eval::Data(_)
+            | Eval::Prompts(_)
+            | Eval::Client(_),
+        ) => return Some(3),
+        Some(Eval::Request(_)) => return Some(4),
+        _ => {}
+    }
+    match error.downcast_ref::<Synth>() {
+        Some(
+            Synth::Prompts(_)
+            | Synth::Data(_)
+            | Synth::Spec(_)
+            | Synth::PromptLine { .. }
+            | Synth::DifferentJob { .. },
+        ) => Some(3),
+        _ => None,
+    }
 }

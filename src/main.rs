@@ -58,7 +58,9 @@ fn main() -> ExitCode {
         )
         .with_writer(std::io::stderr)
         .init();
-    let root = Cli::command();
+    let mut root = Cli::command();
+    // Only a built command has its global flags in every subcommand.
+    root.build();
     let result = config::merge(std::env::args_os().collect(), &root)
         .map_err(|error| error.context(exit::BadInput))
         .and_then(|args| {

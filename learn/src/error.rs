@@ -66,6 +66,17 @@ pub enum Error {
         classes: usize,
     },
 
+    /// The images' classes are not those that the classifier was trained on.
+    #[error(
+        "the images have the classes {images:?} and the classifier {classifier:?}; open the images with the classifier's label space"
+    )]
+    ClassNames {
+        /// The images' class names.
+        images: Vec<String>,
+        /// The classifier's class names.
+        classifier: Vec<String>,
+    },
+
     /// Sample weights that are negative, not finite or all zero.
     #[error(
         "sample weight {index} is {value}; weights must be finite, not negative and not all zero"

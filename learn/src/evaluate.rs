@@ -27,11 +27,17 @@ pub struct Evaluation {
 /// Classifies `images` and compares with their labels.
 ///
 /// # Errors
-/// If there are no images, or if they do not fit the classifier.
+/// If there are no images, or if their size or their class names are not the classifier's.
 pub fn evaluate(classifier: &Classifier, images: &LabelledImages) -> Result<Evaluation> {
     const ROLE: &str = "evaluation";
     check_labelled(images, classifier.config(), ROLE)?;
     check_len(images.domains.len(), images.len(), "domains", ROLE)?;
+    if !classifier.class_names().is_empty() && classifier.class_names() != images.class_names {
+        return Err(Error::ClassNames {
+            images: images.class_names.clone(),
+            classifier: classifier.class_names().to_vec(),
+        });
+    }
     let classes = classifier.config().classes;
     let predicted = predictions(&classifier.probabilities(images)?, classes);
     Evaluation::of_predictions(&predicted, images, classes)

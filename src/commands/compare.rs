@@ -56,7 +56,7 @@ pub(crate) struct SettingArgs {
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["fgl", "fedavg", "centralised", "chance"])]
     pub(crate) methods: Vec<MethodName>,
     /// Number of seeds; every method runs once with each
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) seeds: u64,
     /// The first seed
     #[arg(long, default_value_t = 0)]
@@ -79,20 +79,28 @@ pub(crate) struct SettingArgs {
     #[command(flatten)]
     pub(crate) recipe: RecipeArgs,
     /// Passes over the images of central training
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = at_least_one)]
     pub(crate) epochs: usize,
     /// Passes over the synthetic images
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) synthetic_epochs: u32,
     /// Rounds of federated averaging
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = at_least_one)]
     pub(crate) rounds: usize,
     /// Passes over a client's own images in each round of federated averaging
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub(crate) local_epochs: usize,
     /// Share of images held out to select models
     #[arg(long, default_value_t = 0.1)]
     pub(crate) validation_fraction: f64,
+}
+
+/// Reads a whole number of 1 or more.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|&number| number > 0)
+        .ok_or_else(|| "give a whole number of 1 or more".to_owned())
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +153,7 @@ impl SettingArgs {
             image_size: self.recipe.image_size,
             width: self.recipe.width,
             training: self.recipe.training(),
-            seeds: (self.seed..self.seed + self.seeds).collect(),
+            seeds: (0..self.seeds).map(|i| self.seed.wrapping_add(i)).collect(),
         }
     }
 
@@ -205,7 +213,12 @@ pub(crate) fn compare(
     context: &Context,
 ) -> Result<()> {
     fs_err::create_dir_all(out)?;
-    let methods = setting.methods(prompts, &out.join("server"))?;
+    let server = out.join("server");
+    if server.join("server.lock").is_file() {
+        // An unfinished round of an earlier run would be worked on first, on this run's time.
+        fs_err::remove_dir_all(&server)?;
+    }
+    let methods = setting.methods(prompts, &server)?;
     let mut comparison = experiment.run(&methods, &context.progress)?;
     comparison.settings.extend(described(prompts, setting));
     let page = out.join("report.html");
@@ -215,7 +228,7 @@ pub(crate) fn compare(
         println!(
             "{}",
             json!({
-                "methods": comparison.summary(), "report": page, "seconds": comparison.seconds,
+                "methods": comparison.summary(), "report": page.display().to_string(), "seconds": comparison.seconds,
                 "version": comparison.version,
             })
         );
@@ -264,7 +277,8 @@ fn table(comparison: &Comparison) -> Table {
         "macro F1",
         "up per client",
         "down per client",
-        "up + down, all",
+        "up, all",
+        "down, all",
         "seconds",
     ]);
     for method in comparison.summary() {
@@ -278,7 +292,8 @@ fn table(comparison: &Comparison) -> Table {
             format!("{:.3} ± {:.3}", method.macro_f1, method.macro_f1_std),
             text::bytes(method.bytes_up_per_client),
             text::bytes(method.bytes_down_per_client),
-            text::bytes(method.bytes()),
+            text::bytes(method.bytes_up),
+            text::bytes(method.bytes_down),
             format!("{:.1}", method.seconds),
         ]);
     }

@@ -2,16 +2,19 @@
 
 use super::data::{self, ReadArgs};
 use crate::Context;
+use crate::exit::BadInput;
 use anyhow::{Context as _, Result};
 use clap::Args as ClapArgs;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_data::load;
 use promptfed_learn::{Classifier, evaluate};
-use promptfed_prompts::ContentHash;
+use promptfed_prompts::{ContentHash, LabelSpace};
 use serde_json::json;
 use std::path::PathBuf;
 
 /// Test a trained classifier on labelled images: accuracy, macro F1, confusion matrix.
+///
+/// The classes are those that the model was trained on, by name.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     /// Model file of `promptfed train` or of a round
@@ -24,9 +27,15 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let file = fs_err::read(&args.model)?;
-    let model =
-        Classifier::from_safetensors(&file).with_context(|| args.model.display().to_string())?;
-    let (dataset, _) = args.read.open(&args.data)?;
+    let model = Classifier::from_safetensors(&file)
+        .map_err(|error| anyhow::Error::new(error).context(BadInput))
+        .with_context(|| args.model.display().to_string())?;
+    let space = match &args.read.label_space {
+        Some(name) => data::label_space(name)?,
+        None => LabelSpace::from_names("model", model.class_names().iter().map(String::as_str))?,
+    };
+    let layout = args.read.layout.into();
+    let dataset = data::open(&args.data, layout, args.read.split.clone(), Some(&space))?;
     let (images, report) = load(&dataset, model.config().image_size, &args.read.decode())?;
     data::tell_skipped(&report);
     let evaluation = evaluate(&model, &images)?;

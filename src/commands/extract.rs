@@ -100,7 +100,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         println!(
             "{}",
             json!({
-                "out": args.out, "hash": preview.hash, "wire_bytes": preview.wire_bytes, "level": preview.level,
+                "out": args.out.display().to_string(), "hash": preview.hash, "wire_bytes": preview.wire_bytes, "level": preview.level,
                 "prompts": preview.distinct_prompts, "images": extraction.report.used,
                 "left_out": extraction.report.left_out(), "single_image_prompts": preview.single_image_prompts,
                 "smallest_group": preview.smallest_group, "counts_released": preview.counts_released,

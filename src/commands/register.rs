@@ -25,33 +25,24 @@ pub(crate) struct Args {
 /// The administrator's token.
 #[derive(ClapArgs, Clone)]
 pub(crate) struct AdminArgs {
-    /// The administrator's token
-    #[arg(
-        long,
-        env = "PROMPTFED_ADMIN_TOKEN",
-        hide_env_values = true,
-        conflicts_with = "admin_token_file"
-    )]
+    /// File with the administrator's token; goes before --admin-token
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// The administrator's token [default: the content of promptfed-server/admin.token]
+    #[arg(long, env = "PROMPTFED_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
-    /// File with the administrator's token
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "promptfed-server/admin.token"
-    )]
-    admin_token_file: PathBuf,
 }
 
 impl AdminArgs {
     /// A session as the administrator.
     pub(crate) fn connect(&self, server: &ServerArgs) -> Result<AdminClient> {
-        let token = match &self.admin_token {
-            Some(token) => token.clone(),
-            None => fs_err::read_to_string(&self.admin_token_file)?
-                .trim()
-                .to_owned(),
+        const DEFAULT_FILE: &str = "promptfed-server/admin.token";
+        let token = match (&self.admin_token_file, &self.admin_token) {
+            (Some(file), _) => fs_err::read_to_string(file)?,
+            (None, Some(token)) => token.clone(),
+            (None, None) => fs_err::read_to_string(DEFAULT_FILE)?,
         };
-        Ok(AdminClient::new(&server.server, &token)?)
+        Ok(AdminClient::new(&server.server, token.trim())?)
     }
 }
 

@@ -44,7 +44,10 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     };
     run_blocking(config, |server| {
         if context.json {
-            println!("{}", json!({ "url": server.url(), "data_dir": data_dir }));
+            println!(
+                "{}",
+                json!({ "url": server.url(), "data_dir": data_dir.display().to_string() })
+            );
         } else {
             println!("listening on {}", server.url());
             if !given {

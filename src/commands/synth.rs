@@ -4,7 +4,7 @@ use super::data;
 use crate::{Context, interrupt};
 use anyhow::{Context as _, Result};
 use clap::{Args as ClapArgs, ValueEnum};
-use promptfed_prompts::LabelSpace;
+use promptfed_prompts::{ContentHash, LabelSpace};
 use promptfed_synth::engines::pocket::Pocket;
 use promptfed_synth::{
     Generator, Guidance, ImageBudget, JobSpec, OutputFormat, PromptSource, Sampler, Spread,
@@ -173,7 +173,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     if context.json {
         println!(
             "{}",
-            json!({ "out": args.out, "engine": info.name, "weights_hash": info.weights_hash, "report": report })
+            json!({ "out": args.out.display().to_string(), "engine": info.name, "weights_hash": info.weights_hash, "report": report })
         );
     } else {
         println!(
@@ -197,8 +197,11 @@ fn source(args: &Args) -> Result<PromptSource> {
     if let Some(prompt) = &args.prompt {
         let row = json!({ "class": "image", "prompt": prompt, "negative": args.negative });
         fs_err::create_dir_all(&args.out)?;
-        let path = args.out.join("prompt.jsonl");
-        fs_err::write(&path, format!("{row}\n"))?;
+        let line = format!("{row}\n");
+        // Named by its content, so that a refused job leaves an earlier job's prompt alone.
+        let hash = ContentHash::of(line.as_bytes()).to_string();
+        let path = args.out.join(format!("prompt-{}.jsonl", &hash[..16]));
+        fs_err::write(&path, line)?;
         let label_space = LabelSpace::from_names("prompt", ["image"])?;
         return Ok(PromptSource::JsonLines { path, label_space });
     }

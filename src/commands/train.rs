@@ -112,7 +112,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         println!(
             "{}",
             json!({
-                "model": args.out, "hash": hash, "parameters": model.num_parameters(), "images": train_images.len(),
+                "model": args.out.display().to_string(), "hash": hash, "parameters": model.num_parameters(), "images": train_images.len(),
                 "data_hash": images.hash().to_hex().as_str(), "seed": args.seed, "selected_epoch": report.selected_epoch,
                 "validation_accuracy": kept.validation_accuracy, "curve": report.curve,
             })

@@ -40,6 +40,7 @@ impl Method for Centralised {
             ledger.record(&client.name, Direction::Up, PayloadKind::Images, bytes);
         }
         let (images, validation) = federation.pooled()?;
+        let validation = (!validation.is_empty()).then_some(&validation);
         let seed = seeds::derive(context.seed, "centralised");
         let mut model = Classifier::new(context.classifier, seed)?;
         let config = TrainConfig {
@@ -50,16 +51,10 @@ impl Method for Centralised {
         let task = context
             .observer
             .begin("centralised: training", self.epochs as u64);
-        let report = train(
-            &mut model,
-            &images,
-            Some(&validation),
-            &config,
-            &mut |epoch| {
-                task.set(epoch.epoch as u64 + 1);
-                task.remark(&format!("loss {:.3}", epoch.train_loss));
-            },
-        )?;
+        let report = train(&mut model, &images, validation, &config, &mut |epoch| {
+            task.set(epoch.epoch as u64 + 1);
+            task.remark(&format!("loss {:.3}", epoch.train_loss));
+        })?;
         drop(task);
         let file = model.to_safetensors()?;
         for client in &federation.clients {

@@ -51,6 +51,7 @@ impl Method for FedAvg {
         let mut ledger = Ledger::new();
         let mut global =
             Classifier::new(context.classifier, seeds::derive(context.seed, "fedavg"))?;
+        global.set_class_names(&context.federation.test.class_names)?;
         let mut best: Option<(f64, usize, Vec<u8>)> = None;
         let mut curve: Vec<EpochStats> = Vec::with_capacity(self.rounds);
         let mut accuracy_by_bytes = Vec::with_capacity(self.rounds);
@@ -68,10 +69,14 @@ impl Method for FedAvg {
                     // Correct and total validation images, as two u32.
                     ledger.record(&client.name, Direction::Up, PayloadKind::Control, 8);
                 }
-                stats.validation_accuracy = Some(accuracy as f32);
-                task.remark(&format!("validation accuracy {:.1} %", 100.0 * accuracy));
-                if best.as_ref().is_none_or(|(most, ..)| accuracy > *most) {
-                    best = Some((accuracy, round - 1, broadcast.clone()));
+                stats.validation_accuracy = accuracy.map(|a| a as f32);
+                if let Some(accuracy) = accuracy {
+                    task.remark(&format!("validation accuracy {:.1} %", 100.0 * accuracy));
+                }
+                // Without validation images the last model is kept.
+                let score = accuracy.unwrap_or(round as f64);
+                if best.as_ref().is_none_or(|(most, ..)| score > *most) {
+                    best = Some((score, round - 1, broadcast.clone()));
                 }
                 let test_start = Instant::now();
                 let tested = evaluate(&global, &context.federation.test)?.accuracy;
@@ -174,17 +179,13 @@ fn round_stats(round: usize, learning_rate: f32, updates: &[Update]) -> EpochSta
     }
 }
 
-/// Accuracy of a model over all clients' validation images.
-fn validate(file: &[u8], clients: &[FederatedClient]) -> Result<f64> {
+/// Accuracy of a model over all clients' validation images, if there are any.
+fn validate(file: &[u8], clients: &[FederatedClient]) -> Result<Option<f64>> {
     let model = Classifier::from_safetensors(file)?;
     let (mut correct, mut total) = (0.0, 0);
     for client in clients.iter().filter(|c| !c.validation.is_empty()) {
         correct += evaluate(&model, &client.validation)?.accuracy * client.validation.len() as f64;
         total += client.validation.len();
     }
-    Ok(if total == 0 {
-        0.0
-    } else {
-        correct / total as f64
-    })
+    Ok((total > 0).then(|| correct / total as f64))
 }

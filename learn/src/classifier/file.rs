@@ -10,12 +10,13 @@ use super::{Classifier, ClassifierConfig};
 use crate::{Error, Result, WeightTensor, Weights};
 
 const CONFIG: &str = "config";
+const CLASS_NAMES: &str = "class_names";
 const FORMAT: &str = "format";
 const FORMAT_NAME: &str = "promptfed-classifier-1";
 
 impl Classifier {
     /// The weights as a safetensors file under PyTorch's names and shapes, with the configuration
-    /// in its header. The same classifier gives the same bytes.
+    /// and the class names in its header. The same classifier gives the same bytes.
     ///
     /// # Errors
     /// If the file would be too large for the format.
@@ -36,7 +37,9 @@ impl Classifier {
             .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
             .map_err(file_error)?;
         // One entry: the order of a HashMap's entries differs from run to run.
-        let header = serde_json::json!({ FORMAT: FORMAT_NAME, CONFIG: self.config() });
+        let header = serde_json::json!({
+            FORMAT: FORMAT_NAME, CONFIG: self.config(), CLASS_NAMES: self.class_names(),
+        });
         let metadata = HashMap::from([(CONFIG.to_owned(), header.to_string())]);
         safetensors::serialize(views, Some(metadata)).map_err(file_error)
     }
@@ -47,8 +50,11 @@ impl Classifier {
     /// If the bytes are not such a file; the error lists every tensor that does not fit.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
         let mut loader = Loader::from_bytes(bytes, "the classifier's file", &Device::Cpu)?;
-        let config = config(loader.metadata().get(CONFIG))?;
+        let (config, class_names) = header(loader.metadata().get(CONFIG))?;
         let mut classifier = Self::new(config, 0)?;
+        if !class_names.is_empty() {
+            classifier.set_class_names(&class_names)?;
+        }
         let mut weights = Weights::new();
         for (name, tensor) in classifier.weights() {
             let found = loader.tensor(&name, &tensor.shape)?;
@@ -62,7 +68,7 @@ impl Classifier {
     }
 }
 
-fn config(header: Option<&String>) -> Result<ClassifierConfig> {
+fn header(header: Option<&String>) -> Result<(ClassifierConfig, Vec<String>)> {
     let wrong = |reason: String| Error::File { reason };
     let header = header.ok_or_else(|| wrong("its header has no configuration".to_owned()))?;
     let mut header: serde_json::Value =
@@ -73,7 +79,12 @@ fn config(header: Option<&String>) -> Result<ClassifierConfig> {
             "its format is {format} and not {FORMAT_NAME}"
         )));
     }
-    serde_json::from_value(header[CONFIG].take()).map_err(|e| wrong(e.to_string()))
+    let config = serde_json::from_value(header[CONFIG].take()).map_err(|e| wrong(e.to_string()))?;
+    let names = match header[CLASS_NAMES].take() {
+        serde_json::Value::Null => Vec::new(),
+        names => serde_json::from_value(names).map_err(|e| wrong(e.to_string()))?,
+    };
+    Ok((config, names))
 }
 
 fn file_error(error: safetensors::SafeTensorError) -> Error {

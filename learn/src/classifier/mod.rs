@@ -15,7 +15,7 @@ use promptfed_data::LabelledImages;
 use promptfed_nn::cross_entropy::softmax;
 
 use crate::images::{check_size, normalise};
-use crate::{Result, Weights};
+use crate::{Error, Result, Weights};
 use layout::Layout;
 
 /// Images classified at once.
@@ -29,6 +29,7 @@ pub struct Classifier {
     config: ClassifierConfig,
     layout: Layout,
     state: State,
+    class_names: Vec<String>,
 }
 
 impl Classifier {
@@ -43,12 +44,33 @@ impl Classifier {
             config,
             layout,
             state,
+            class_names: Vec::new(),
         })
     }
 
     /// The configuration.
     pub fn config(&self) -> &ClassifierConfig {
         &self.config
+    }
+
+    /// The classes' names in label order; empty until they are known. Training takes them from its images.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// States what the classes mean, in label order.
+    ///
+    /// # Errors
+    /// [`Error::ClassNames`] if there is not one name for each class.
+    pub fn set_class_names(&mut self, names: &[String]) -> Result<()> {
+        if names.len() != self.config.classes {
+            return Err(Error::ClassNames {
+                images: names.to_vec(),
+                classifier: vec![format!("{} classes", self.config.classes)],
+            });
+        }
+        self.class_names = names.to_vec();
+        Ok(())
     }
 
     /// The number of trained values (running statistics not counted).

@@ -159,6 +159,9 @@ fn run(
     }
     let selected = best.map_or(run.state, |(_, state)| state);
     model.set_state(selected);
+    if set.images.class_names.len() == model.config().classes {
+        model.set_class_names(&set.images.class_names)?;
+    }
     Ok(report)
 }
 
