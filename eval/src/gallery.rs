@@ -6,7 +6,7 @@ use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use promptfed_data::LabelledImages;
 
 /// Images of each kind in one cell.
-const PER_CELL: usize = 4;
+const PER_CELL: usize = 3;
 /// More cells than this make a report too heavy to open.
 const MAX_CELLS: usize = 140;
 

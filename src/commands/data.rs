@@ -107,15 +107,26 @@ pub(crate) fn open(
     Ok(dataset)
 }
 
-/// Tells which pictures were skipped: the first few by name, all by count.
-pub(crate) fn tell_skipped(report: &DecodeReport) {
+/// Tells what was left out: the first few one by one, all by count.
+pub(crate) fn tell(left_out: &[String]) {
     const SHOWN: usize = 20;
-    for skipped in report.skipped.iter().take(SHOWN) {
-        eprintln!("warning: skipped {}: {}", skipped.source, skipped.reason);
+    for warning in left_out.iter().take(SHOWN) {
+        eprintln!("warning: left out {warning}");
     }
-    if report.skipped.len() > SHOWN {
-        eprintln!("warning: {} pictures skipped in all", report.skipped.len());
+    if left_out.len() > SHOWN {
+        eprintln!("warning: {} left out in all", left_out.len());
     }
+}
+
+/// [`tell`] for pictures that were skipped in decoding.
+pub(crate) fn tell_skipped(report: &DecodeReport) {
+    tell(
+        &report
+            .skipped
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+    );
 }
 
 /// A built-in label space, or one from a TOML file.

@@ -50,7 +50,7 @@ struct Budget {
     width: usize,
 }
 
-// Level, sampler, batch size and learning rate were chosen on the private drawings, never on the test drawings: docs/demo.md.
+// How level, sampler and budgets were chosen, on the private drawings: docs/demo.md.
 const FULL: Budget = Budget {
     images: 700,
     synthetic_epochs: 30,

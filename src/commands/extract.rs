@@ -78,22 +78,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
-    for warning in extraction
-        .report
-        .decode
-        .skipped
-        .iter()
-        .map(ToString::to_string)
-        .chain(
-            extraction
-                .report
-                .without_caption
-                .iter()
-                .map(|w| format!("{}: {}", w.image, w.problem)),
-        )
-    {
-        eprintln!("warning: left out {warning}");
-    }
+    let report = &extraction.report;
+    let skipped = report.decode.skipped.iter().map(ToString::to_string);
+    let silent = report.without_caption.iter();
+    let silent = silent.map(|w| format!("{}: {}", w.image, w.problem));
+    data::tell(&skipped.chain(silent).collect::<Vec<_>>());
     fs_err::write(&args.out, &extraction.preview.json)?;
     let preview = &extraction.preview;
     if context.json {
@@ -102,7 +91,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             json!({
                 "out": args.out.display().to_string(), "hash": preview.hash, "wire_bytes": preview.wire_bytes, "level": preview.level,
                 "prompts": preview.distinct_prompts, "images": extraction.report.used,
-                "left_out": extraction.report.left_out(), "single_image_prompts": preview.single_image_prompts,
+                "left_out": extraction.report.left_out(), "warnings": extraction.report.warnings(), "single_image_prompts": preview.single_image_prompts,
                 "smallest_group": preview.smallest_group, "counts_released": preview.counts_released,
                 "label_space": { "name": label_space.name(), "hash": label_space.hash() },
             })

@@ -43,8 +43,9 @@ pub struct FglConfig {
 /// Zhang, Qi and Zhao 2023 (arXiv 2306.16064), the one-shot variant: clients send prompts, the server trains a model from
 /// scratch on images it makes of them.
 ///
-/// Each run is a round on a server of its own on the loopback interface; clients register, read the round, submit, and
-/// download the model over HTTP, and the ledger holds what their sockets carried.
+/// Each run is a round on a server on the loopback interface. The administrator registers the clients and watches the round;
+/// clients read the round, submit, and download the results and the model over HTTP. The ledger holds every byte that the
+/// clients' sockets carried, and not the administrator's.
 pub struct Fgl {
     config: FglConfig,
     server: RunningServer,

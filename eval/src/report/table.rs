@@ -14,7 +14,9 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
             table.results {
                 caption {
                     "Mean and sample standard deviation over seeds, on the test set. Bytes are those of a whole run, "
-                    "counted where they crossed: up is client to server, down is server to client."
+                    "counted where they crossed: up is client to server, down is server to client. fgl goes over \
+                     HTTP, and its bytes are all that the clients' sockets carried; the others' are the encoded \
+                     messages alone."
                 }
                 thead {
                     tr {
