@@ -211,7 +211,7 @@ impl Method for Fgl {
 fn epoch_stats(point: &CurvePoint) -> EpochStats {
     EpochStats {
         epoch: point.epoch.saturating_sub(1) as usize,
-        learning_rate: f32::NAN,
+        learning_rate: point.learning_rate as f32,
         train_loss: point.train_loss as f32,
         train_accuracy: point.train_accuracy as f32,
         validation_accuracy: point.validation_accuracy.map(|a| a as f32),

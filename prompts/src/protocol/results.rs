@@ -117,6 +117,8 @@ pub struct ModelSummary {
 pub struct CurvePoint {
     /// The epoch, counted from 1.
     pub epoch: u32,
+    /// Learning rate of the epoch's last step.
+    pub learning_rate: f64,
     /// Mean training loss.
     pub train_loss: f64,
     /// Accuracy on the augmented training images, 0 to 1.

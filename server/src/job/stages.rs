@@ -223,6 +223,7 @@ fn train_config(plan: &TrainingPlan) -> TrainConfig {
 
 fn curve_point(stats: &EpochStats) -> CurvePoint {
     CurvePoint {
+        learning_rate: stats.learning_rate.into(),
         epoch: one_based(stats.epoch),
         train_loss: stats.train_loss.into(),
         train_accuracy: stats.train_accuracy.into(),
