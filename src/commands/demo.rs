@@ -60,10 +60,10 @@ const FULL: Budget = Budget {
 };
 
 const QUICK: Budget = Budget {
-    images: 210,
+    images: 140,
     synthetic_epochs: 40,
-    epochs: 10,
-    rounds: 10,
+    epochs: 8,
+    rounds: 8,
     width: 16,
 };
 
