@@ -54,6 +54,62 @@ pub fn cross_attention(
     weights.matmul(&v)?.transpose(1, 2)?.flatten_from(2)
 }
 
+/// Which keys a query sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mask {
+    /// All.
+    None,
+    /// Those at its own position and before.
+    Causal,
+}
+
+/// Multi-head attention of queries [batch, m, heads * width] over keys and values [batch, n, heads * width]:
+/// softmax(q k^T / sqrt(width)) v per head (Vaswani et al. 2017, eq. 1). The result has the shape of the queries.
+///
+/// # Errors
+/// If the shapes do not fit, or a causal mask meets queries and keys of different number.
+pub fn attention(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    heads: usize,
+    mask: Mask,
+) -> crate::Result<Tensor> {
+    let (batch, m, d) = query.dims3()?;
+    let n = key.dim(1)?;
+    let fits = key.dims() == [batch, n, d] && value.dims() == key.dims();
+    let splits = heads > 0 && d % heads == 0;
+    if !fits || !splits || (mask == Mask::Causal && m != n) {
+        return Err(crate::Error::shapes("attention", query.dims(), key.dims()));
+    }
+    if mask == Mask::None {
+        return Ok(cross_attention(query, key, value, heads)?);
+    }
+    let split = |x: &Tensor| -> Result<Tensor> {
+        x.reshape((batch, n, heads, d / heads))?
+            .transpose(1, 2)?
+            .contiguous()
+    };
+    let (q, k, v) = (split(query)?, split(key)?, split(value)?);
+    let scale = 1.0 / ((d / heads) as f64).sqrt();
+    let hidden: Vec<f32> = (0..n * n)
+        .map(|i| {
+            if i % n > i / n {
+                f32::NEG_INFINITY
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    let hidden = Tensor::from_vec(hidden, (n, n), query.device())?.to_dtype(query.dtype())?;
+    let scores = (q.matmul(&k.transpose(2, 3)?)? * scale)?.broadcast_add(&hidden)?;
+    let shifted = scores
+        .broadcast_sub(&scores.max_keepdim(D::Minus1)?)?
+        .exp()?;
+    let weights = shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?;
+    Ok(weights.matmul(&v)?.transpose(1, 2)?.flatten_from(2)?)
+}
+
 fn composite(qkv: &Tensor, bias: &Tensor, heads: usize) -> Result<Tensor> {
     let parts = qkv.broadcast_add(bias)?.chunk(3, D::Minus1)?;
     cross_attention(&parts[0], &parts[1], &parts[2], heads)

@@ -4,7 +4,41 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp3, D, Layout, Result, Shape, Te
 use rayon::prelude::*;
 
 use crate::fused::{gradients, values};
+use crate::load::Loader;
 use crate::vector::sum;
+
+/// Layer normalisation over the last axis with learned scale and shift (Ba, Kiros and Hinton 2016, eq. 4).
+pub struct AffineLayerNorm {
+    eps: f32,
+    /// [d]
+    gamma: Tensor,
+    /// [d]
+    beta: Tensor,
+}
+
+impl AffineLayerNorm {
+    /// Takes `name.weight` and `name.bias`, [d] each.
+    ///
+    /// # Errors
+    /// See [`Loader::tensor`].
+    pub fn load(loader: &mut Loader, name: &str, d: usize, eps: f32) -> crate::Result<Self> {
+        Ok(Self {
+            eps,
+            gamma: loader.tensor(&format!("{name}.weight"), &[d])?,
+            beta: loader.tensor(&format!("{name}.bias"), &[d])?,
+        })
+    }
+
+    /// Normalises `x` [.., d].
+    ///
+    /// # Errors
+    /// If the last axis has another length.
+    pub fn forward(&self, x: &Tensor) -> crate::Result<Tensor> {
+        Ok(layer_norm(x, self.eps)?
+            .broadcast_mul(&self.gamma)?
+            .broadcast_add(&self.beta)?)
+    }
+}
 
 /// Layer normalisation over the last axis, without scale and shift: (x - mean) / sqrt(variance + eps)
 /// with the biased variance (Ba, Kiros and Hinton 2016, eq. 4).

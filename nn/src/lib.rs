@@ -5,18 +5,25 @@
 //! candle operations. Weights are exchanged in PyTorch's names, shapes and layouts.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod activation;
 pub mod attention;
 pub mod batch_norm;
+pub mod conv2d;
 pub mod convolution;
 mod cpu;
 pub mod cross_entropy;
 mod error;
 mod fused;
+pub mod group_norm;
 pub mod layer_norm;
+pub mod linear;
 pub mod load;
 pub mod modulation;
 pub mod noise;
 pub mod pool;
+mod precision;
 mod vector;
 
+pub use activation::Activation;
 pub use error::{Error, Result, WeightProblem};
+pub use precision::Precision;

@@ -1,0 +1,43 @@
+//! How weights are kept and products computed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The number format of a model's weights and products. Activations on the CPU are f32 in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision throughout.
+    F32,
+    /// bfloat16 weights, sums in f32: half the memory, and the fastest where the processor has bf16 instructions.
+    Bf16,
+    /// IEEE half precision, on CUDA; on the CPU half-precision files become f32 or bf16.
+    F16,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+            Precision::F16 => "f16",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "f32" => Ok(Precision::F32),
+            "bf16" => Ok(Precision::Bf16),
+            "f16" => Ok(Precision::F16),
+            _ => Err(format!(
+                "unknown precision {text:?}; there are f32, bf16 and f16"
+            )),
+        }
+    }
+}
