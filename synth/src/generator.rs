@@ -50,30 +50,86 @@ pub struct SamplingDefaults {
 
 /// The method that integrates the generator's differential equation from noise to image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 pub enum Sampler {
     /// Euler's method: one network call per step.
+    #[serde(rename = "euler")]
     Euler,
     /// Heun's method: two network calls per step, one in the last.
+    #[serde(rename = "heun")]
     Heun,
+    /// Euler's method with fresh noise at every step.
+    #[serde(rename = "euler-ancestral")]
+    EulerAncestral,
+    /// DDIM (Song, Meng and Ermon 2021).
+    #[serde(rename = "ddim")]
+    Ddim,
+    /// DPM-Solver++(2M) (Lu et al. 2022).
+    #[serde(rename = "dpm++2m")]
+    DpmPlusPlus2m,
+    /// DPM-Solver++(2M) with the noise levels of Karras et al. 2022.
+    #[serde(rename = "dpm++2m-karras")]
+    DpmPlusPlus2mKarras,
+    /// UniPC (Zhao et al. 2023).
+    #[serde(rename = "unipc")]
+    UniPc,
+    /// Latent consistency models' own (Luo et al. 2023).
+    #[serde(rename = "lcm")]
+    Lcm,
+    /// PNDM without warm-up (Liu et al. 2022): one network call more than steps.
+    #[serde(rename = "pndm")]
+    Pndm,
 }
 
 impl Sampler {
+    /// The samplers of the bundled generator.
+    pub const FLOW: &[Sampler] = &[Sampler::Euler, Sampler::Heun];
+
+    /// The samplers of diffusion models.
+    pub const DIFFUSION: &[Sampler] = &[
+        Sampler::Ddim,
+        Sampler::Euler,
+        Sampler::EulerAncestral,
+        Sampler::DpmPlusPlus2m,
+        Sampler::DpmPlusPlus2mKarras,
+        Sampler::UniPc,
+        Sampler::Lcm,
+        Sampler::Pndm,
+    ];
+
     /// Network calls for one image (guided ones are made for prompt and negative prompt together).
     pub fn network_calls(self, steps: u32) -> u32 {
         match self {
-            Sampler::Euler => steps,
             Sampler::Heun => (2 * steps).saturating_sub(1),
+            Sampler::Pndm if steps > 1 => steps + 1,
+            _ => steps,
         }
+    }
+
+    /// The name under which a sampler is asked for and recorded.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sampler::Euler => "euler",
+            Sampler::Heun => "heun",
+            Sampler::EulerAncestral => "euler-ancestral",
+            Sampler::Ddim => "ddim",
+            Sampler::DpmPlusPlus2m => "dpm++2m",
+            Sampler::DpmPlusPlus2mKarras => "dpm++2m-karras",
+            Sampler::UniPc => "unipc",
+            Sampler::Lcm => "lcm",
+            Sampler::Pndm => "pndm",
+        }
+    }
+
+    /// The names of several samplers, for a message.
+    pub(crate) fn names(samplers: &[Sampler]) -> String {
+        let names: Vec<_> = samplers.iter().map(|sampler| sampler.name()).collect();
+        names.join(", ")
     }
 }
 
 impl fmt::Display for Sampler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Sampler::Euler => "euler",
-            Sampler::Heun => "heun",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -81,13 +137,15 @@ impl std::str::FromStr for Sampler {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "euler" => Ok(Sampler::Euler),
-            "heun" => Ok(Sampler::Heun),
-            _ => Err(format!(
-                "unknown sampler {text:?}; there are euler and heun"
-            )),
-        }
+        let all = || {
+            [Sampler::Heun]
+                .into_iter()
+                .chain(Self::DIFFUSION.iter().copied())
+        };
+        all().find(|sampler| sampler.name() == text).ok_or_else(|| {
+            let names: Vec<_> = all().map(Sampler::name).collect();
+            format!("unknown sampler {text:?}; there are {}", names.join(", "))
+        })
     }
 }
 
@@ -119,5 +177,23 @@ impl ImageRequest {
             guidance: engine.defaults.guidance,
             sampler: engine.defaults.sampler,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_are_what_is_recorded() {
+        for sampler in Sampler::DIFFUSION.iter().chain(Sampler::FLOW) {
+            let name = sampler.to_string();
+            assert_eq!(name.parse::<Sampler>().unwrap(), *sampler);
+            assert_eq!(
+                serde_json::to_string(sampler).unwrap(),
+                format!("\"{name}\"")
+            );
+        }
+        assert!("ddpm".parse::<Sampler>().unwrap_err().contains("unipc"));
     }
 }

@@ -148,6 +148,13 @@ impl Config {
                 "sampler has {steps} steps, guidance {guidance}, interval {from} to {to}; steps begin at 1 and the interval lies within 0 to 1"
             ));
         }
+        if !Sampler::FLOW.contains(&self.sampler.kind) {
+            return Some(format!(
+                "sampler {} does not fit this network; there are {}",
+                self.sampler.kind,
+                Sampler::names(Sampler::FLOW)
+            ));
+        }
         None
     }
 }
@@ -194,7 +201,7 @@ mod tests {
             ),
             (
                 "\"kind\": \"heun\"",
-                "\"kind\": \"ddim\"",
+                "\"kind\": \"ddpm\"",
                 "unknown variant",
             ),
             ("\"pocket\"", "\"unet\"", "unknown variant"),

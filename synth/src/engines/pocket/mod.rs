@@ -285,6 +285,13 @@ fn check(request: &ImageRequest) -> Option<String> {
             request.guidance
         ));
     }
+    if !Sampler::FLOW.contains(&request.sampler) {
+        return Some(format!(
+            "the pocket engine has no sampler {}; choose one of {}",
+            request.sampler,
+            Sampler::names(Sampler::FLOW)
+        ));
+    }
     None
 }
 

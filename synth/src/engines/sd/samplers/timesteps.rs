@@ -1,0 +1,71 @@
+//! Which training steps a run visits.
+
+use crate::Result;
+use crate::engines::sd::schedule::Spacing;
+use crate::error::Error;
+
+/// The steps that a run is to visit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Visits {
+    pub(super) spacing: Spacing,
+    pub(super) steps: usize,
+    /// T.
+    pub(super) train: usize,
+    /// Training steps from here on are too noisy; T where none is.
+    pub(super) last: usize,
+    /// Added with leading spacing.
+    pub(super) offset: usize,
+    /// Whether one step more is laid out and the cleanest, from which no step starts, is dropped.
+    pub(super) drop_cleanest: bool,
+}
+
+impl Visits {
+    /// The steps from noisy to clean; those of linspace spacing may lie between training steps.
+    ///
+    /// # Errors
+    /// More steps than the schedule has.
+    pub(super) fn timesteps(self) -> Result<Vec<f64>> {
+        let points = self.steps + usize::from(self.drop_cleanest);
+        if self.steps == 0 || points > self.last {
+            return Err(Error::Spec(format!(
+                "{} steps; the noise schedule allows 1 to {}",
+                self.steps,
+                self.last - usize::from(self.drop_cleanest)
+            )));
+        }
+        let ascending = |step: f64| (0..points).rev().map(move |i| i as f64 * step);
+        Ok(match self.spacing {
+            Spacing::Linspace if points == 1 => vec![0.0],
+            Spacing::Linspace => ascending((self.last - 1) as f64 / (points - 1) as f64)
+                .take(self.steps)
+                .collect(),
+            Spacing::Leading => ascending((self.last / points) as f64)
+                .map(|t| t + self.offset as f64)
+                .take(self.steps)
+                .collect(),
+            Spacing::Trailing => {
+                let ratio = self.train as f64 / self.steps as f64;
+                (0..self.steps)
+                    .map(|i| (self.last as f64 - i as f64 * ratio).round_ties_even() - 1.0)
+                    .filter(|t| *t >= 0.0)
+                    .collect()
+            }
+        })
+    }
+
+    /// [`Visits::timesteps`], each rounded to a training step.
+    pub(super) fn whole(self) -> Result<Vec<usize>> {
+        let timesteps: Vec<usize> = self
+            .timesteps()?
+            .into_iter()
+            .map(|t| t.round_ties_even() as usize)
+            .collect();
+        match timesteps.iter().find(|t| **t >= self.train) {
+            None => Ok(timesteps),
+            Some(t) => Err(Error::Spec(format!(
+                "{} steps with steps_offset {} begin at training step {t} of {}; ask for fewer steps",
+                self.steps, self.offset, self.train
+            ))),
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! `scheduler_config.json`: the noise schedule that a Stable Diffusion folder was trained with, and how it is sampled.
+//!
+//! A key that the file leaves out takes the default of the diffusers class of the sampler that runs, as in diffusers'
+//! `from_config`.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::{Error, Result, Sampler};
+
+/// The largest number of training steps that is believed.
+const MOST_TRAIN_TIMESTEPS: usize = 100_000;
+
+/// The keys of a `scheduler_config.json` that change what is computed; the others are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct SchedulerConfig {
+    /// diffusers' class, which chooses the sampler.
+    #[serde(rename = "_class_name")]
+    pub class_name: Option<String>,
+    /// Steps of the training schedule, T.
+    pub num_train_timesteps: Option<usize>,
+    /// First beta.
+    pub beta_start: Option<f64>,
+    /// Last beta.
+    pub beta_end: Option<f64>,
+    /// How the betas go from the first to the last.
+    pub beta_schedule: Option<BetaSchedule>,
+    /// The betas themselves, in place of a schedule.
+    pub trained_betas: Option<Vec<f64>>,
+    /// What the UNet predicts.
+    pub prediction_type: Option<Prediction>,
+    /// Which of the training steps are visited.
+    pub timestep_spacing: Option<Spacing>,
+    /// Added to the steps of leading spacing.
+    pub steps_offset: Option<usize>,
+    /// Whether the last step ends at a clean image rather than at the first training step.
+    pub set_alpha_to_one: Option<bool>,
+    /// Whether the schedule is rescaled to end in pure noise.
+    pub rescale_betas_zero_snr: Option<bool>,
+    /// Whether DDIM and LCM clip the predicted clean latents.
+    pub clip_sample: Option<bool>,
+    /// To what they are clipped.
+    pub clip_sample_range: Option<f64>,
+    /// Dynamic thresholding, for pixels; not offered.
+    pub thresholding: Option<bool>,
+    /// Noise levels after Karras et al. 2022.
+    pub use_karras_sigmas: Option<bool>,
+    /// Not offered.
+    pub use_exponential_sigmas: Option<bool>,
+    /// Not offered.
+    pub use_beta_sigmas: Option<bool>,
+    /// Not offered.
+    pub use_lu_lambdas: Option<bool>,
+    /// Not offered.
+    pub use_flow_sigmas: Option<bool>,
+    /// Least noise level of Karras spacing.
+    pub sigma_min: Option<f64>,
+    /// Greatest noise level of Karras spacing.
+    pub sigma_max: Option<f64>,
+    /// Noise level after the last step: `zero` or `sigma_min`.
+    pub final_sigmas_type: Option<FinalSigma>,
+    /// Euler: how noise levels between training steps are found; only `linear`.
+    pub interpolation_type: Option<String>,
+    /// Euler: whether the UNet is told the step or the noise level; only `discrete`.
+    pub timestep_type: Option<String>,
+    /// Order of DPM-Solver++ (1 or 2) and UniPC (1 to 3).
+    pub solver_order: Option<usize>,
+    /// `midpoint` or `heun` for DPM-Solver++, `bh1` or `bh2` for UniPC.
+    pub solver_type: Option<String>,
+    /// DPM-Solver's variant; only `dpmsolver++`.
+    pub algorithm_type: Option<String>,
+    /// Whether the last steps of a short run are of lower order.
+    pub lower_order_final: Option<bool>,
+    /// Whether DPM-Solver++ ends with a first-order step.
+    pub euler_at_final: Option<bool>,
+    /// DPM-Solver++: noisier training steps than this log signal-to-noise ratio are left out.
+    pub lambda_min_clipped: Option<f64>,
+    /// UniPC: whether it integrates the clean latents; only `true`.
+    pub predict_x0: Option<bool>,
+    /// UniPC: steps after which nothing is corrected.
+    pub disable_corrector: Option<Vec<usize>>,
+    /// PNDM: whether the Runge-Kutta warm-up is left out; only `true`.
+    pub skip_prk_steps: Option<bool>,
+    /// LCM: steps of the schedule that was distilled.
+    pub original_inference_steps: Option<usize>,
+    /// LCM: scale of the steps in the boundary condition.
+    pub timestep_scaling: Option<f64>,
+}
+
+/// How betas go from the first to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BetaSchedule {
+    /// In equal steps (Ho et al. 2020).
+    Linear,
+    /// In equal steps of their roots (Rombach et al. 2022).
+    ScaledLinear,
+    /// From a squared cosine (Nichol and Dhariwal 2021).
+    SquaredcosCapV2,
+}
+
+/// What the UNet predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prediction {
+    /// The noise.
+    Epsilon,
+    /// The velocity alpha noise - sigma image (Salimans and Ho 2022).
+    VPrediction,
+    /// The clean latents.
+    Sample,
+}
+
+impl Prediction {
+    /// The clean latents as `c.0 x + c.1 output`, where x = alpha image + sigma noise and alpha^2 + sigma^2 = 1.
+    pub(super) fn clean(self, alpha: f64, sigma: f64) -> (f64, f64) {
+        match self {
+            Prediction::Epsilon => (1.0 / alpha, -sigma / alpha),
+            Prediction::VPrediction => (alpha, -sigma),
+            Prediction::Sample => (0.0, 1.0),
+        }
+    }
+
+    /// The noise as `c.0 x + c.1 output`, likewise.
+    pub(super) fn noise(self, alpha: f64, sigma: f64) -> (f64, f64) {
+        match self {
+            Prediction::Epsilon => (0.0, 1.0),
+            Prediction::VPrediction => (sigma, alpha),
+            Prediction::Sample => (1.0 / sigma, -alpha / sigma),
+        }
+    }
+}
+
+/// Which training steps are visited (Lin et al. 2023, "Common Diffusion Noise Schedules", table 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spacing {
+    /// Evenly, both ends included.
+    Linspace,
+    /// Evenly from the clean end.
+    Leading,
+    /// Evenly from the noisy end.
+    Trailing,
+}
+
+/// Noise level after the last step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinalSigma {
+    /// None.
+    Zero,
+    /// That of the first training step.
+    SigmaMin,
+}
+
+impl SchedulerConfig {
+    /// Reads a `scheduler_config.json`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no scheduler configuration, or asks for what no sampler here can do.
+    pub fn read(file: &Path) -> Result<Self> {
+        let text = fs_err::read_to_string(file)?;
+        let fault = |reason: String| Error::Model {
+            file: file.to_owned(),
+            reason,
+        };
+        let config: Self = serde_json::from_str(&without_infinities(&text))
+            .map_err(|e| fault(format!("not a scheduler configuration ({e})")))?;
+        let sampler = config.default_sampler();
+        match config.betas(sampler.unwrap_or(Sampler::Ddim)) {
+            Ok(_) => Ok(config),
+            Err(Error::Spec(reason)) => Err(fault(reason)),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The sampler that the folder's class names.
+    ///
+    /// # Errors
+    /// A class without a sampler here; another sampler can be asked for.
+    pub fn default_sampler(&self) -> Result<Sampler> {
+        let class = self.class_name.as_deref().unwrap_or("none");
+        let karras = self.use_karras_sigmas == Some(true);
+        match class.trim_start_matches("Flax") {
+            "DDIMScheduler" => Ok(Sampler::Ddim),
+            "EulerDiscreteScheduler" => Ok(Sampler::Euler),
+            "EulerAncestralDiscreteScheduler" => Ok(Sampler::EulerAncestral),
+            "DPMSolverMultistepScheduler" if karras => Ok(Sampler::DpmPlusPlus2mKarras),
+            "DPMSolverMultistepScheduler" => Ok(Sampler::DpmPlusPlus2m),
+            "UniPCMultistepScheduler" => Ok(Sampler::UniPc),
+            "LCMScheduler" => Ok(Sampler::Lcm),
+            "PNDMScheduler" => Ok(Sampler::Pndm),
+            _ => Err(Error::Spec(format!(
+                "the folder's scheduler {class} has no sampler here; name one of {}",
+                Sampler::names(Sampler::DIFFUSION)
+            ))),
+        }
+    }
+
+    /// T, the steps of the training schedule.
+    pub fn train_timesteps(&self) -> usize {
+        match &self.trained_betas {
+            Some(betas) => betas.len(),
+            None => self.num_train_timesteps.unwrap_or(1000),
+        }
+    }
+
+    /// What the UNet predicts.
+    pub fn prediction(&self) -> Prediction {
+        self.prediction_type.unwrap_or(Prediction::Epsilon)
+    }
+
+    pub(super) fn spacing(&self, sampler: Sampler) -> Spacing {
+        self.timestep_spacing.unwrap_or(match sampler {
+            Sampler::Ddim | Sampler::Pndm | Sampler::Lcm => Spacing::Leading,
+            _ => Spacing::Linspace,
+        })
+    }
+
+    pub(super) fn offset(&self) -> usize {
+        self.steps_offset.unwrap_or(0)
+    }
+
+    fn betas(&self, sampler: Sampler) -> Result<Vec<f32>> {
+        let n = self.train_timesteps();
+        if !(2..=MOST_TRAIN_TIMESTEPS).contains(&n) {
+            return Err(Error::Spec(format!(
+                "num_train_timesteps is {n}; it lies between 2 and {MOST_TRAIN_TIMESTEPS}"
+            )));
+        }
+        // LCM's class alone has Stable Diffusion's schedule as its default.
+        let (start, end, schedule) = if sampler == Sampler::Lcm {
+            (0.00085, 0.012, BetaSchedule::ScaledLinear)
+        } else {
+            (0.0001, 0.02, BetaSchedule::Linear)
+        };
+        let start = self.beta_start.unwrap_or(start);
+        let end = self.beta_end.unwrap_or(end);
+        let betas: Vec<f32> = match (&self.trained_betas, self.beta_schedule.unwrap_or(schedule)) {
+            (Some(betas), _) => betas.iter().map(|beta| *beta as f32).collect(),
+            (None, BetaSchedule::Linear) => linspace(start as f32, end as f32, n),
+            (None, BetaSchedule::ScaledLinear) => {
+                linspace(start.sqrt() as f32, end.sqrt() as f32, n)
+                    .into_iter()
+                    .map(|root| root * root)
+                    .collect()
+            }
+            (None, BetaSchedule::SquaredcosCapV2) => squared_cosine(n),
+        };
+        match betas.iter().find(|beta| !(**beta > 0.0 && **beta < 1.0)) {
+            None => Ok(betas),
+            Some(beta) => Err(Error::Spec(format!(
+                "the noise schedule has a beta of {beta}; betas lie between 0 and 1"
+            ))),
+        }
+    }
+
+    /// The products of 1 - beta over the training steps so far, one for each training step, in the precision in which
+    /// diffusers keeps them.
+    pub(super) fn alphas_cumprod(&self, sampler: Sampler) -> Result<Vec<f32>> {
+        let mut betas = self.betas(sampler)?;
+        // diffusers' PNDM has no such option.
+        let rescaled = self.rescale_betas_zero_snr == Some(true) && sampler != Sampler::Pndm;
+        if rescaled {
+            betas = zero_terminal_snr(&betas);
+        }
+        let mut cumprod = running_product(&betas);
+        let by_sigma = !matches!(sampler, Sampler::Ddim | Sampler::Lcm);
+        if rescaled && by_sigma {
+            if let Some(last) = cumprod.last_mut() {
+                // The noise level of a schedule that ends in pure noise would be infinite.
+                *last = 2.0f32.powi(-24);
+            }
+        }
+        Ok(cumprod)
+    }
+}
+
+/// Python writes infinities bare, which JSON does not know; as `null` they become the default.
+fn without_infinities(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (i, part) in text.split('"').enumerate() {
+        if i > 0 {
+            out.push('"');
+        }
+        if i % 2 == 0 {
+            let part = part
+                .replace("-Infinity", "null")
+                .replace("Infinity", "null");
+            out.push_str(&part.replace("NaN", "null"));
+        } else {
+            out.push_str(part);
+        }
+    }
+    out
+}
+
+/// `torch.linspace` in f32.
+fn linspace(start: f32, end: f32, n: usize) -> Vec<f32> {
+    let step = (end - start) / (n - 1) as f32;
+    (0..n)
+        .map(|i| {
+            if i < n / 2 {
+                start + step * i as f32
+            } else {
+                end - step * (n - 1 - i) as f32
+            }
+        })
+        .collect()
+}
+
+/// Nichol and Dhariwal 2021, eq. 17, with betas of at most 0.999.
+fn squared_cosine(n: usize) -> Vec<f32> {
+    let alpha_bar = |t: f64| {
+        ((t + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2)
+            .cos()
+            .powi(2)
+    };
+    let at = |i: usize| alpha_bar(i as f64 / n as f64);
+    (0..n)
+        .map(|i| (1.0 - at(i + 1) / at(i)).min(0.999) as f32)
+        .collect()
+}
+
+/// The running product of 1 - beta, summed up in f64 and kept in f32 as `torch.cumprod` does.
+fn running_product(betas: &[f32]) -> Vec<f32> {
+    betas
+        .iter()
+        .scan(1.0f64, |product, beta| {
+            *product *= f64::from(1.0 - beta);
+            Some(*product as f32)
+        })
+        .collect()
+}
+
+/// Lin et al. 2023, algorithm 1: shifts and scales the roots of the products so that the last is zero.
+fn zero_terminal_snr(betas: &[f32]) -> Vec<f32> {
+    let roots: Vec<f32> = running_product(betas).into_iter().map(f32::sqrt).collect();
+    let (first, last) = (roots[0], roots[roots.len() - 1]);
+    let products: Vec<f32> = roots
+        .into_iter()
+        .map(|root| ((root - last) * (first / (first - last))).powi(2))
+        .collect();
+    let mut before = 1.0;
+    products
+        .into_iter()
+        .map(|product| 1.0 - product / std::mem::replace(&mut before, product))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<SchedulerConfig> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("scheduler_config.json");
+        std::fs::write(&file, json).unwrap();
+        SchedulerConfig::read(&file)
+    }
+
+    #[test]
+    fn keys_are_optional_null_or_unknown() {
+        let config = read(
+            r#"{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity, "trained_betas": null,
+                "some_future_key": [1, {"a": "-Infinity"}], "use_karras_sigmas": true}"#,
+        )
+        .unwrap();
+        assert_eq!(config.lambda_min_clipped, None);
+        assert_eq!(
+            config.default_sampler().unwrap(),
+            Sampler::DpmPlusPlus2mKarras
+        );
+        assert_eq!(config.prediction(), Prediction::Epsilon);
+        assert_eq!(config.spacing(Sampler::Ddim), Spacing::Leading);
+        assert_eq!(config.spacing(Sampler::Euler), Spacing::Linspace);
+    }
+
+    #[test]
+    fn faults_name_the_file() {
+        for (json, message) in [
+            (r#"{"beta_start": 2.0}"#, "betas lie between 0 and 1"),
+            (r#"{"num_train_timesteps": 0}"#, "num_train_timesteps is 0"),
+            (
+                r#"{"num_train_timesteps": 99999999999}"#,
+                "num_train_timesteps is 99999999999",
+            ),
+            (r#"{"trained_betas": []}"#, "num_train_timesteps is 0"),
+            (r#"{"prediction_type": "flow"}"#, "unknown variant"),
+            ("[1, 2", "not a scheduler configuration"),
+        ] {
+            let error = read(json).unwrap_err().to_string();
+            assert!(
+                error.contains(message) && error.contains("scheduler_config.json"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_class_is_named() {
+        let config = read(r#"{"_class_name": "HeunDiscreteScheduler"}"#).unwrap();
+        let error = config.default_sampler().unwrap_err().to_string();
+        assert!(
+            error.contains("HeunDiscreteScheduler") && error.contains("dpm++2m-karras"),
+            "{error}"
+        );
+    }
+}
