@@ -66,11 +66,7 @@ impl Loader {
     ///
     /// # Errors
     /// If a file cannot be read or is not a safetensors file, or two of them hold the same tensor.
-    pub fn open_parts(
-        paths: &[impl AsRef<Path>],
-        origin: &str,
-        device: &Device,
-    ) -> Result<Self> {
+    pub fn open_parts(paths: &[impl AsRef<Path>], origin: &str, device: &Device) -> Result<Self> {
         let sources = paths
             .iter()
             .map(|path| Source::open(path.as_ref()))
@@ -99,7 +95,10 @@ impl Loader {
                     range: info.data_offsets,
                 };
                 let shape = info.shape.clone();
-                if entries.insert(name.clone(), Entry { shape, values }).is_some() {
+                if entries
+                    .insert(name.clone(), Entry { shape, values })
+                    .is_some()
+                {
                     return Err(Error::Format {
                         origin,
                         reason: format!("two of its files hold {name}"),
@@ -134,6 +133,16 @@ impl Loader {
     /// Where the model's layers keep their weights.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// The number format of the activations of a model in [`Loader::precision`]: f32 on the CPU.
+    pub fn activations(&self) -> DType {
+        match self.precision {
+            _ if self.device.is_cpu() => DType::F32,
+            Precision::F32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+            Precision::F16 => DType::F16,
+        }
     }
 
     /// The text entries in the header of the file.
@@ -179,7 +188,10 @@ impl Loader {
     pub fn add_low_rank(&mut self, name: &str, product: LowRank) -> Result<()> {
         let shape = self.shape(name).unwrap_or_default();
         product.check(shape)?;
-        self.low_rank.entry(name.to_owned()).or_default().push(product);
+        self.low_rank
+            .entry(name.to_owned())
+            .or_default()
+            .push(product);
         Ok(())
     }
 

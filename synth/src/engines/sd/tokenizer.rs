@@ -1,0 +1,184 @@
+//! CLIP's tokenizer: lower-cased byte-level BPE (Radford et al. 2021, section 2.4).
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use tokenizers::models::bpe::BPE;
+use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence as Splitters;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, SplitDelimiterBehavior};
+
+use super::folder::{model_fault, read_json};
+use crate::{Error, Result};
+
+const START: &str = "<|startoftext|>";
+const END: &str = "<|endoftext|>";
+
+/// Words, single digits and runs of other characters, as CLIP splits them.
+const WORDS: &str =
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// Prompts to token ids.
+pub struct Tokenizer {
+    file: PathBuf,
+    bpe: tokenizers::Tokenizer,
+    start: u32,
+    end: u32,
+    padding: u32,
+    length: usize,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TokenizerConfig {
+    pad_token: Option<SpecialToken>,
+    model_max_length: Option<f64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SpecialTokens {
+    pad_token: Option<SpecialToken>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SpecialToken {
+    Text(String),
+    Token { content: String },
+}
+
+impl SpecialToken {
+    fn text(self) -> String {
+        match self {
+            SpecialToken::Text(text) | SpecialToken::Token { content: text } => text,
+        }
+    }
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer` folder: `vocab.json` and `merges.txt`, or `tokenizer.json`. Prompts become at most `longest` ids.
+    ///
+    /// # Errors
+    /// If a file is missing or is not a tokenizer of CLIP's kind.
+    pub fn open(folder: &Path, longest: usize) -> Result<Self> {
+        let config: TokenizerConfig = read_optional(&folder.join("tokenizer_config.json"))?;
+        let special: SpecialTokens = read_optional(&folder.join("special_tokens_map.json"))?;
+        let padding = config.pad_token.or(special.pad_token);
+        let padding = padding.map_or(END.to_owned(), SpecialToken::text);
+        let (vocab, merges) = (folder.join("vocab.json"), folder.join("merges.txt"));
+        let (file, mut bpe) = if vocab.is_file() || !folder.join("tokenizer.json").is_file() {
+            (vocab.clone(), clip(&vocab, &merges)?)
+        } else {
+            let file = folder.join("tokenizer.json");
+            let bpe = tokenizers::Tokenizer::from_bytes(fs_err::read(&file)?)
+                .map_err(|e| model_fault(&file, format!("not a tokenizer ({e})")))?;
+            (file, bpe)
+        };
+        let id = |token: &str| {
+            bpe.token_to_id(token).ok_or_else(|| {
+                let reason = format!("it has no {token:?}; use the tokenizer of this model");
+                model_fault(&file, reason)
+            })
+        };
+        let (start, end, padding_id) = (id(START)?, id(END)?, id(&padding)?);
+        // The padding token counts as a word of its own in prompts too, even where it is "!".
+        let tokens = [(START, true), (END, true), (padding.as_str(), false)];
+        bpe.add_special_tokens(
+            tokens.map(|(token, normalized)| AddedToken::from(token, true).normalized(normalized)),
+        )
+        .map_err(|e| model_fault(&file, e.to_string()))?;
+        let told = config.model_max_length.unwrap_or(longest as f64) as usize;
+        let length = told.min(longest);
+        if length < 2 {
+            let reason = format!("prompts of {length} ids have no room for start and end");
+            return Err(model_fault(&file, reason));
+        }
+        Ok(Self {
+            file,
+            bpe,
+            start,
+            end,
+            padding: padding_id,
+            length,
+        })
+    }
+
+    /// The ids of a prompt between start and end token, cut or padded to the fixed length.
+    ///
+    /// # Errors
+    /// If the tokenizer cannot read the prompt.
+    pub fn encode(&self, prompt: &str) -> Result<Vec<u32>> {
+        let encoded = self.bpe.encode(prompt, false).map_err(|e| {
+            let reason = format!("prompt {prompt:?} cannot be tokenised: {e}");
+            model_fault(&self.file, reason)
+        })?;
+        let words = encoded.get_ids().iter().take(self.length - 2);
+        let mut ids = vec![self.start];
+        ids.extend(words);
+        ids.push(self.end);
+        ids.resize(self.length, self.padding);
+        Ok(ids)
+    }
+
+    /// One more than the largest id.
+    pub fn vocabulary(&self) -> usize {
+        self.bpe.get_vocab_size(true)
+    }
+
+    /// The file that holds the vocabulary.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+}
+
+/// The tokenizer that a vocabulary and its merges stand for.
+fn clip(vocab: &Path, merges: &Path) -> Result<tokenizers::Tokenizer> {
+    let build = || -> tokenizers::Result<tokenizers::Tokenizer> {
+        let bpe = BPE::builder()
+            .files(vocab.display().to_string(), merges.display().to_string())
+            .unk_token(END.into())
+            .continuing_subword_prefix(String::new())
+            .end_of_word_suffix("</w>".into())
+            .build()?;
+        let mut tokenizer = tokenizers::Tokenizer::new(bpe);
+        let spaces = Replace::new(
+            tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".into()),
+            " ",
+        )?;
+        tokenizer.with_normalizer(Some(Normalizers::new(vec![
+            NFC.into(),
+            spaces.into(),
+            Lowercase.into(),
+        ])))?;
+        let split = Split::new(
+            SplitPattern::Regex(WORDS.into()),
+            SplitDelimiterBehavior::Removed,
+            true,
+        )?;
+        tokenizer.with_pre_tokenizer(Some(Splitters::new(vec![
+            split.into(),
+            ByteLevel::new(false, true, true).into(),
+        ])));
+        Ok(tokenizer)
+    };
+    for file in [vocab, merges] {
+        fs_err::metadata(file)?;
+    }
+    build().map_err(|e| Error::Model {
+        file: vocab.to_owned(),
+        reason: format!(
+            "with merges.txt it is no tokenizer of CLIP's kind ({e}); restore the files of this model"
+        ),
+    })
+}
+
+fn read_optional<T: Default + serde::de::DeserializeOwned>(file: &Path) -> Result<T> {
+    if file.is_file() {
+        read_json(file)
+    } else {
+        Ok(T::default())
+    }
+}

@@ -1,0 +1,302 @@
+//! `unet/config.json`: the shape of the network.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::Result;
+use crate::engines::sd::folder::{model_fault, read_json};
+
+/// The keys of a `unet/config.json` that change the network, with diffusers' defaults; the others are ignored.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct UNetConfig {
+    /// Height and width of the latents that the weights were trained on.
+    pub sample_size: Size,
+    /// Channels of the latents.
+    pub in_channels: usize,
+    /// Channels of the prediction.
+    pub out_channels: usize,
+    /// Whether cosines stand before sines in the embedding of the timestep.
+    pub flip_sin_to_cos: bool,
+    /// Shifts the frequencies of that embedding.
+    pub freq_shift: f32,
+    /// The way down.
+    pub down_block_types: Vec<DownBlockType>,
+    /// The bottom, where there is one.
+    pub mid_block_type: Option<MidBlockType>,
+    /// The way up.
+    pub up_block_types: Vec<UpBlockType>,
+    /// Channels of every level.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks of every level on the way down; one more on the way up.
+    pub layers_per_block: PerLevel,
+    /// Groups of the group normalisations.
+    pub norm_num_groups: usize,
+    /// Added to their variances in the residual blocks.
+    pub norm_eps: f32,
+    /// Width of a prompt's tokens.
+    pub cross_attention_dim: PerLevel,
+    /// Transformer blocks in a row.
+    pub transformer_layers_per_block: PerLevel,
+    /// Attention heads, in spite of its name (see diffusers issue 2011), unless `num_attention_heads` is there.
+    pub attention_head_dim: PerLevel,
+    /// Attention heads.
+    pub num_attention_heads: Option<PerLevel>,
+    /// Whether a transformer's way in and out are linear layers rather than convolutions of kernel 1.
+    pub use_linear_projection: bool,
+    /// What conditions the network beside timestep and tokens.
+    pub addition_embed_type: Option<AdditionEmbedType>,
+    /// Width of the embedding of one number of a picture's sizes.
+    pub addition_time_embed_dim: Option<usize>,
+    /// Width of the pooled prompt and of the embedded sizes together.
+    pub projection_class_embeddings_input_dim: Option<usize>,
+    /// Width of the embedded guidance scale, for networks that were distilled over guidance scales (Meng et al. 2023).
+    pub time_cond_proj_dim: Option<usize>,
+    #[serde(flatten)]
+    others: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Default for UNetConfig {
+    fn default() -> Self {
+        use DownBlockType::{CrossAttnDownBlock2D, DownBlock2D};
+        use UpBlockType::{CrossAttnUpBlock2D, UpBlock2D};
+        Self {
+            sample_size: Size::One(64),
+            in_channels: 4,
+            out_channels: 4,
+            flip_sin_to_cos: true,
+            freq_shift: 0.0,
+            down_block_types: vec![
+                CrossAttnDownBlock2D,
+                CrossAttnDownBlock2D,
+                CrossAttnDownBlock2D,
+                DownBlock2D,
+            ],
+            mid_block_type: Some(MidBlockType::UNetMidBlock2DCrossAttn),
+            up_block_types: vec![
+                UpBlock2D,
+                CrossAttnUpBlock2D,
+                CrossAttnUpBlock2D,
+                CrossAttnUpBlock2D,
+            ],
+            block_out_channels: vec![320, 640, 1280, 1280],
+            layers_per_block: PerLevel::Same(2),
+            norm_num_groups: 32,
+            norm_eps: 1e-5,
+            cross_attention_dim: PerLevel::Same(1280),
+            transformer_layers_per_block: PerLevel::Same(1),
+            attention_head_dim: PerLevel::Same(8),
+            num_attention_heads: None,
+            use_linear_projection: false,
+            addition_embed_type: None,
+            addition_time_embed_dim: None,
+            projection_class_embeddings_input_dim: None,
+            time_cond_proj_dim: None,
+            others: serde_json::Map::new(),
+        }
+    }
+}
+
+/// A level on the way down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum DownBlockType {
+    /// Residual blocks.
+    DownBlock2D,
+    /// Residual blocks, each with transformer blocks behind it.
+    CrossAttnDownBlock2D,
+}
+
+/// The bottom of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum MidBlockType {
+    /// A residual block, transformer blocks, a residual block.
+    UNetMidBlock2DCrossAttn,
+}
+
+/// A level on the way up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum UpBlockType {
+    /// Residual blocks.
+    UpBlock2D,
+    /// Residual blocks, each with transformer blocks behind it.
+    CrossAttnUpBlock2D,
+}
+
+/// What conditions a network beside timestep and tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdditionEmbedType {
+    /// The pooled prompt and the picture's sizes (Podell et al. 2023, section 2.2).
+    TextTime,
+}
+
+/// One number for all levels or one for each.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum PerLevel {
+    /// The same everywhere.
+    Same(usize),
+    /// From the first level to the last.
+    Each(Vec<usize>),
+}
+
+impl PerLevel {
+    /// The number of a level that [`UNetConfig::read`] has checked to be there.
+    pub fn at(&self, level: usize) -> usize {
+        match self {
+            PerLevel::Same(number) => *number,
+            PerLevel::Each(numbers) => numbers[level],
+        }
+    }
+
+    fn fits(&self, levels: usize) -> bool {
+        match self {
+            PerLevel::Same(number) => *number > 0,
+            PerLevel::Each(numbers) => numbers.len() == levels && numbers.iter().all(|n| *n > 0),
+        }
+    }
+}
+
+/// A size, square or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Size {
+    /// Height and width.
+    One(usize),
+    /// Height, then width.
+    Two([usize; 2]),
+}
+
+impl Size {
+    /// The larger side.
+    pub fn longest(self) -> usize {
+        match self {
+            Size::One(side) => side,
+            Size::Two([height, width]) => height.max(width),
+        }
+    }
+}
+
+/// Keys that ask for another network than this one unless they have this value or are null.
+const FIXED: [(&str, &str); 18] = [
+    ("act_fn", "\"silu\""),
+    ("attention_type", "\"default\""),
+    ("center_input_sample", "false"),
+    ("class_embed_type", "null"),
+    ("conv_in_kernel", "3"),
+    ("conv_out_kernel", "3"),
+    ("downsample_padding", "1"),
+    ("dual_cross_attention", "false"),
+    ("encoder_hid_dim", "null"),
+    ("encoder_hid_dim_type", "null"),
+    ("mid_block_scale_factor", "1"),
+    ("num_class_embeds", "null"),
+    ("only_cross_attention", "false"),
+    ("resnet_out_scale_factor", "1"),
+    ("resnet_skip_time_act", "false"),
+    ("resnet_time_scale_shift", "\"default\""),
+    ("reverse_transformer_layers_per_block", "null"),
+    ("time_embedding_type", "\"positional\""),
+];
+
+impl UNetConfig {
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// A key with an impossible value, or one that asks for a network that is not offered; the message names file and key.
+    pub fn read(file: &Path) -> Result<Self> {
+        let config: Self = read_json(file)?;
+        match config.fault() {
+            None => Ok(config),
+            Some(reason) => Err(model_fault(file, reason)),
+        }
+    }
+
+    /// Width of the timestep's embedding inside the network.
+    pub fn time_width(&self) -> usize {
+        4 * self.block_out_channels[0]
+    }
+
+    /// Attention heads of a level.
+    pub fn heads(&self, level: usize) -> usize {
+        self.num_attention_heads
+            .as_ref()
+            .unwrap_or(&self.attention_head_dim)
+            .at(level)
+    }
+
+    /// How many times smaller the lowest level is than the latents.
+    pub fn reduction(&self) -> usize {
+        1 << (self.block_out_channels.len() - 1)
+    }
+
+    fn fault(&self) -> Option<String> {
+        for (key, value) in FIXED {
+            let Some(found) = self.others.get(key) else {
+                continue;
+            };
+            let same = found.to_string() == value
+                || found.as_f64().is_some_and(|n| value.parse() == Ok(n));
+            if !found.is_null() && !same {
+                return Some(format!("{key} is {found}; only {value} is offered"));
+            }
+        }
+        let levels = self.block_out_channels.len();
+        if levels == 0
+            || self.down_block_types.len() != levels
+            || self.up_block_types.len() != levels
+        {
+            return Some(format!(
+                "block_out_channels, down_block_types and up_block_types have {levels}, {} and {} entries; they have the same number",
+                self.down_block_types.len(),
+                self.up_block_types.len()
+            ));
+        }
+        let lists = [
+            ("layers_per_block", Some(&self.layers_per_block)),
+            ("cross_attention_dim", Some(&self.cross_attention_dim)),
+            (
+                "transformer_layers_per_block",
+                Some(&self.transformer_layers_per_block),
+            ),
+            ("attention_head_dim", Some(&self.attention_head_dim)),
+            ("num_attention_heads", self.num_attention_heads.as_ref()),
+        ];
+        for (key, list) in lists {
+            if list.is_some_and(|list| !list.fits(levels)) {
+                return Some(format!(
+                    "{key} is {list:?}; it is a positive number or {levels} of them"
+                ));
+            }
+        }
+        for (level, channels) in self.block_out_channels.iter().enumerate() {
+            let (groups, heads) = (self.norm_num_groups, self.heads(level));
+            if groups == 0 || *channels == 0 || channels % groups != 0 || channels % heads != 0 {
+                return Some(format!(
+                    "block_out_channels has {channels}, which {groups} groups and {heads} heads do not divide"
+                ));
+            }
+        }
+        if self.block_out_channels[0] % 2 != 0 {
+            return Some("block_out_channels begins with an odd number".into());
+        }
+        if self.in_channels != 4 || self.out_channels != 4 {
+            return Some(format!(
+                "it has {} channels in and {} out; only text-to-image models with 4 and 4 are offered",
+                self.in_channels, self.out_channels
+            ));
+        }
+        match (self.addition_embed_type, self.addition_time_embed_dim) {
+            (Some(AdditionEmbedType::TextTime), None | Some(0)) => {
+                Some("addition_embed_type is text_time but addition_time_embed_dim is missing".into())
+            }
+            (Some(AdditionEmbedType::TextTime), _)
+                if self.projection_class_embeddings_input_dim.is_none() =>
+            {
+                Some("addition_embed_type is text_time but projection_class_embeddings_input_dim is missing".into())
+            }
+            _ => None,
+        }
+    }
+}

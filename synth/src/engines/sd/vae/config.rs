@@ -1,0 +1,141 @@
+//! `vae/config.json`: the shape of the autoencoder.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::Result;
+use crate::engines::sd::folder::{model_fault, read_json};
+
+/// The keys of a `vae/config.json` that change the network, with diffusers' defaults; the others are ignored.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct VaeConfig {
+    /// Colours.
+    pub in_channels: usize,
+    /// Colours.
+    pub out_channels: usize,
+    /// The encoder's levels.
+    pub down_block_types: Vec<EncoderBlockType>,
+    /// The decoder's levels.
+    pub up_block_types: Vec<DecoderBlockType>,
+    /// Channels of every level.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks of every level of the encoder; one more in the decoder.
+    pub layers_per_block: usize,
+    /// Channels of the latents.
+    pub latent_channels: usize,
+    /// Groups of the group normalisations.
+    pub norm_num_groups: usize,
+    /// Side of the images that the weights were trained on, and of the tiles of a tiled decode.
+    pub sample_size: usize,
+    /// What latents are multiplied with on their way to the UNet.
+    pub scaling_factor: f64,
+    /// What is taken from latents before.
+    pub shift_factor: Option<f64>,
+    /// Whether the weights overflow in f16. diffusers heeds it in Stable Diffusion XL alone, whose files say so.
+    pub force_upcast: bool,
+    /// Whether a convolution of kernel 1 follows the encoder.
+    pub use_quant_conv: bool,
+    /// Whether a convolution of kernel 1 precedes the decoder.
+    pub use_post_quant_conv: bool,
+    /// Whether the bottom has attention.
+    pub mid_block_add_attention: bool,
+    act_fn: ActFn,
+}
+
+impl Default for VaeConfig {
+    fn default() -> Self {
+        Self {
+            in_channels: 3,
+            out_channels: 3,
+            down_block_types: vec![EncoderBlockType::DownEncoderBlock2D],
+            up_block_types: vec![DecoderBlockType::UpDecoderBlock2D],
+            block_out_channels: vec![64],
+            layers_per_block: 1,
+            latent_channels: 4,
+            norm_num_groups: 32,
+            sample_size: 32,
+            scaling_factor: 0.18215,
+            shift_factor: None,
+            force_upcast: false,
+            use_quant_conv: true,
+            use_post_quant_conv: true,
+            mid_block_add_attention: true,
+            act_fn: ActFn::Silu,
+        }
+    }
+}
+
+/// A level of the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum EncoderBlockType {
+    /// Residual blocks.
+    DownEncoderBlock2D,
+}
+
+/// A level of the decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum DecoderBlockType {
+    /// Residual blocks.
+    UpDecoderBlock2D,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ActFn {
+    Silu,
+}
+
+impl VaeConfig {
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// A key with an impossible value, or one that asks for a network that is not offered; the message names file and key.
+    pub fn read(file: &Path) -> Result<Self> {
+        let config: Self = read_json(file)?;
+        match config.fault() {
+            None => Ok(config),
+            Some(reason) => Err(model_fault(file, reason)),
+        }
+    }
+
+    /// How many times smaller latents are than images.
+    pub fn reduction(&self) -> usize {
+        1 << (self.block_out_channels.len() - 1)
+    }
+
+    fn fault(&self) -> Option<String> {
+        let levels = self.block_out_channels.len();
+        if levels == 0
+            || self.down_block_types.len() != levels
+            || self.up_block_types.len() != levels
+        {
+            return Some(format!(
+                "block_out_channels, down_block_types and up_block_types have {levels}, {} and {} entries; they have the same number",
+                self.down_block_types.len(),
+                self.up_block_types.len()
+            ));
+        }
+        let groups = self.norm_num_groups;
+        let divides = |c: &usize| groups > 0 && *c > 0 && c % groups == 0;
+        if let Some(channels) = self.block_out_channels.iter().find(|c| !divides(c)) {
+            return Some(format!(
+                "block_out_channels has {channels}, which norm_num_groups {groups} does not divide"
+            ));
+        }
+        if self.in_channels != 3 || self.out_channels != 3 || self.latent_channels != 4 {
+            return Some(format!(
+                "it has {} channels in, {} out and {} in latents; only 3, 3 and 4 are offered",
+                self.in_channels, self.out_channels, self.latent_channels
+            ));
+        }
+        if self.layers_per_block == 0 || !(self.scaling_factor > 0.0) {
+            return Some(format!(
+                "layers_per_block is {} and scaling_factor {}; both are positive",
+                self.layers_per_block, self.scaling_factor
+            ));
+        }
+        None
+    }
+}
