@@ -1,0 +1,79 @@
+"""The model card of a set of weights, from what a run left behind."""
+import json
+import pathlib
+
+from measure import HEADER, row
+
+NAMES = {
+    "all": "photographs, paintings, cartoons, sketches and emoji",
+    "photo": "photographs",
+    "draw": "paintings, cartoons, sketches and emoji",
+}
+DATA = {
+    "imagenette": "ImageNette, a subset of ImageNet (photographs of ten classes; research use)",
+    "pacs": "PACS (Li et al. 2017: seven classes as photograph, painting, cartoon and sketch; research use)",
+    "emoji": "emoji of ten classes in seven styles (Noto and Blob, Apache-2.0; Twemoji and EmojiOne, CC-BY-4.0; Fluent in three styles, MIT)",
+}
+
+
+def sampler_words(s):
+    words = f"{s['kind']}, {s['steps']} steps"
+    if s.get("shift", 1.0) != 1.0:
+        words += f", times shifted by {s['shift']:g}"
+    if s["guidance"] == 1.0:
+        return words + ", no guidance (distilled: the guidance is in the weights, and a negative prompt has no effect)"
+    return words + f", guidance {s['guidance']:g} for t in [{s['interval'][0]:g}, {s['interval'][1]:g}]"
+
+
+def table(report):
+    return "\n".join([HEADER] + [row(r) for r in report["results"]])
+
+
+def write(model, recipe, folder, run, settings, report, choice, texts):
+    """Writes `folder`/README.md.
+
+    run: the lines of log.jsonl; settings: text of how it was trained; report: of measure.py; choice: (name, sampler, mean
+    accuracy) of the samplings compared; texts: the prompts of samples.png from top to bottom."""
+    folder = pathlib.Path(folder)
+    config = json.loads((folder / "config.json").read_text())
+    size = (folder / "model.safetensors").stat().st_size
+    known = sorted({r["corpus"] for r in report["results"]} & set(recipe.mix))
+    worst = min(report["results"], key=lambda r: r["ratio"] or 0, default=None)
+    last = run[-1] if run else dict(step=config["train_steps"], seen=0, seconds=0, loss=float("nan"))
+    copies = max((r["near_copies"] for r in report["results"]), default=0.0)
+    lines = [
+        f"# pocket-{model}", "",
+        f"A small text-to-image generator of {NAMES[model]}: {config['size']} x {config['size']} pixel pictures from short English prompts.", "",
+        "| | |", "|---|---|",
+        "| architecture | `pocket`: flow-matching transformer in pixel space that predicts the clean image; defined in `synth/pocket/pocket.py` |",
+        f"| shape | {config['size']} px, patches of {config['patch']} px, width {config['d']}, {config['depth']} blocks, {config['heads']} heads; text encoder of width {config['text_width']}, {config['text_depth']} blocks, {config['text_len']} tokens |",
+        f"| parameters | {size // 2 / 1e6:.1f} million, stored as f16 ({size / 1e6:.1f} MB) |",
+        f"| trained on | the public splits of {', '.join(known)}, with captions of domain, class and colours |",
+        f"| training | {config['train_steps']:,} steps, {last['seen']:,} images drawn, {last['seconds']:,.0f} s; {settings} |",
+        f"| sampling | {sampler_words(config['sampler'])} |",
+        "| licence of the weights | free to use, change and redistribute: Apache-2.0 OR MIT, as the rest of this repository |", "",
+        "## Data", ""]
+    lines += [f"- {DATA[c]}" for c in known]
+    lines += ["", "## Quality", "",
+              f"A classifier trained on its images alone, tested on real images of the {report['against']} split, beside the same classifier trained on the public real images the",
+              f"generator was shown ({report['per']} images per domain and class, four times as many where there is one domain; {report['epochs']} epochs; {report['seeds']} seed(s), lowest to highest in brackets):", "",
+              table(report), "",
+              "Near copies are synthetic images closer to a public image or its mirror image (at 16 x 16 px) than 98 % of the test images are: 2 % is what images that copy nothing would show.", ""]
+    if choice:
+        lines += ["Ways of sampling compared by the same classifier on the public images (which the generator has seen, so only the differences count):", "",
+                  "| sampling | network calls | mean accuracy, % |", "|---|---|---|"]
+        lines += [f"| {name}: {sampler_words(s)} | {calls(s)} | {100*score:.1f} |" for name, s, score in choice] + [""]
+    lines += ["![training loss](curve.png)", "", "![samples](samples.png)", "", "Rows: " + "; ".join(f"`{t}`" for t in texts) + ".", "",
+              "## Known failures", ""]
+    if worst and worst["ratio"] is not None:
+        lines += [f"- It is worst on {worst['corpus']}: its images teach {100*worst['ratio']:.0f} % of what the public real images teach."]
+    if copies > 0.04:
+        lines += [f"- Up to {100*copies:.0f} % of its images are near copies of training images."]
+    lines += ["- Words outside its captions have no meaning to it: it knows the classes, the domains, eleven colour names, `dark` and `bright`.",
+              f"- Fine structure, faces and letters are lost at {config['size']} pixels; counts and positions are not followed.", ""]
+    (folder / "README.md").write_text("\n".join(lines))
+
+
+def calls(s):
+    """Network calls for an image, the pair of a guided one counted once."""
+    return 2 * s["steps"] - 1 if s["kind"] == "heun" else s["steps"]

@@ -1,0 +1,114 @@
+"""Reading the data sets, and captions as token banks that live on the device.
+
+A data folder holds `imagenette/SPLIT/<wnid>/*`, `pacs/SPLIT/<domain>/<class>/*` (JPEG or WebP) and `emoji/SPLIT.parquet`, or
+some of them. Training reads the split `public` alone; `test` is for measuring.
+"""
+import io
+import json
+import os
+import pathlib
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from captions import COLOURS, attributes, caption
+
+WNID = {"n01440764": "tench", "n02102040": "english springer", "n02979186": "cassette player", "n03000684": "chain saw", "n03028079": "church",
+        "n03394916": "french horn", "n03417042": "garbage truck", "n03425413": "gas pump", "n03445777": "golf ball", "n03888257": "parachute"}
+TEXT_LEN = 24
+STORE = 80
+"""Height and width in pixels that images are kept at."""
+
+
+class Meta(NamedTuple):
+    """What is known of an image; `name` is a finer name than the class, where there is one."""
+    corpus: str
+    domain: str
+    cls: str
+    name: str | None
+    attributes: tuple
+
+
+def rows(root, split, recipe):
+    """-> list of (file or bytes, corpus, domain, class, name or None), in a fixed order."""
+    root = pathlib.Path(root)
+    out = [(f, "imagenette", "photo", WNID[f.parent.name], None) for f in sorted(root.glob(f"imagenette/{split}/*/*.*"))]
+    out += [(f, "pacs", f.parents[1].name, f.parent.name, None) for f in sorted(root.glob(f"pacs/{split}/*/*/*.*"))]
+    table = root / "emoji" / f"{split}.parquet"
+    if table.exists():
+        import pyarrow.parquet as pq
+        t = pq.read_table(table)
+        names = json.loads(t.schema.metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+        out += [(io.BytesIO(r["image"]["bytes"]), "emoji", r["domain"], names[r["label"]], r["caption"]) for r in t.to_pylist()]
+    return [r for r in out if recipe.keeps(r[1], r[2])]
+
+
+def load(root, split, recipe):
+    """-> uint8 images [n,3,STORE,STORE], list of Meta."""
+    found = rows(root, split, recipe)
+    if not found:
+        raise SystemExit(f"{root}: no images of split {split}; the folder holds imagenette/, pacs/ or emoji/")
+    read = lambda r: np.asarray(Image.open(r[0]).convert("RGB").resize((STORE, STORE), Image.LANCZOS))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        images = np.stack(list(pool.map(read, found)))
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), [Meta(*r[1:], attributes(i)) for r, i in zip(found, images)]
+
+
+def weights(meta, recipe):
+    """-> how often each image is drawn [n], by the recipe's shares of the corpora."""
+    count = {c: sum(m.corpus == c for m in meta) for c in recipe.mix}
+    return torch.tensor([recipe.mix[m.corpus] / count[m.corpus] for m in meta])
+
+
+def build_tokenizer(meta, vocab=640):
+    """Byte-pair encoding of the training captions and of words that prompts for larger generators use."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    tok = Tokenizer(models.BPE(unk_token="<pad>", end_of_word_suffix="</w>"))
+    tok.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    tok.pre_tokenizer = pre_tokenizers.Split(Regex(r"[a-z]+|[0-9]|[^\sa-z0-9]"), "removed", invert=True)
+    rng = random.Random(0)
+    text = [caption(m.domain, m.cls, m.attributes, rng, 0, m.name) for m in meta] * 3
+    text += ["low quality, low resolution, blurry, high resolution, small, large, close up, single object, colorful"] * 200
+    text += [" ".join(COLOURS) + " dark bright background"] * 200
+    tok.train_from_iterator(text, trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=sorted("abcdefghijklmnopqrstuvwxyz0123456789,.;:'-&()"),
+                            special_tokens=["<pad>", "<bos>", "<eos>"], end_of_word_suffix="</w>"))
+    tok.post_processor = processors.TemplateProcessing(single="<bos> $A <eos>", special_tokens=[("<bos>", 1), ("<eos>", 2)])
+    tok.enable_truncation(TEXT_LEN)
+    tok.enable_padding(length=TEXT_LEN, pad_id=0, pad_token="<pad>")
+    return tok
+
+
+def encode(tok, texts):
+    """-> ids [len(texts), TEXT_LEN]"""
+    return torch.tensor([e.ids for e in tok.encode_batch(texts)])
+
+
+def caption_bank(tok, meta, drop=0.1, variants=24):
+    """-> ids [n, variants, TEXT_LEN]: captions of every image, a share `drop` of them empty."""
+    rng = random.Random(1)
+    texts = [caption(m.domain, m.cls, m.attributes, rng, drop, m.name) for m in meta for _ in range(variants)]
+    return encode(tok, texts).view(len(meta), variants, TEXT_LEN)
+
+
+def shrink(x, size):
+    """uint8 [n,3,STORE,STORE] -> float [n,3,size,size] in [-1,1]."""
+    return (F.interpolate(x.float(), (size, size), mode="bilinear", antialias=True) / 127.5 - 1).clamp(-1, 1)
+
+
+def augment(x, size, crop=0.75):
+    """uint8 [B,3,STORE,STORE] on any device -> float [B,3,size,size] in [-1,1]: flips per image, and a window per eighth
+    of the batch whose side is `crop` to 1 of the whole."""
+    out = []
+    for group in x.chunk(8):
+        k = random.randint(round(STORE * crop), STORE)
+        i, j = random.randint(0, STORE - k), random.randint(0, STORE - k)
+        window = group[..., i:i + k, j:j + k].float() / 127.5 - 1
+        out.append(window if k == size else F.interpolate(window, (size, size), mode="bilinear", antialias=True, align_corners=False))
+    y = torch.cat(out)
+    flip = torch.rand(len(y), device=y.device) < 0.5
+    return torch.where(flip.view(-1, 1, 1, 1), y.flip(-1), y).clamp(-1, 1)

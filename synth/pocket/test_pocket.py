@@ -1,0 +1,149 @@
+"""One small run through everything: data, training, resuming, distilling, exporting, measuring, the card.
+
+  python -m pytest synth/pocket          or, without pytest, python synth/pocket/test_pocket.py
+"""
+import json
+import pathlib
+import sys
+import tarfile
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image  # noqa: E402
+
+import captions  # noqa: E402
+import data  # noqa: E402
+import make  # noqa: E402
+import measure  # noqa: E402
+import pack  # noqa: E402
+import train  # noqa: E402
+import weights  # noqa: E402
+from pocket import Pocket, sample, times  # noqa: E402
+from recipes import RECIPES, SHAPES  # noqa: E402
+
+torch.set_num_threads(1)
+TINY = json.dumps(dict(size=16, patch=8, d=32, depth=1, heads=2))
+
+
+def pictures(root):
+    """A data folder of plain pictures, one colour per class."""
+    rng = np.random.default_rng(0)
+    for split, count in (("public", 4), ("test", 2)):
+        for wnid, colour in (("n01440764", (200, 30, 30)), ("n03028079", (30, 30, 200))):
+            folder = pathlib.Path(root) / "imagenette" / split / wnid
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = np.clip(np.array(colour) + rng.integers(-25, 25, (96, 96, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.jpg")
+    return str(root)
+
+
+def tiny_net():
+    torch.manual_seed(0)
+    return Pocket(20, **json.loads(TINY), text_width=32)
+
+
+def test_everything_runs_once(tmp_path):
+    root, out = pictures(tmp_path / "data"), tmp_path / "run"
+    training = json.dumps(dict(shape=TINY, batch=8, log=1))
+    command = ["photo", "--data", root, "--out", str(out), "--steps", "2", "--distill-steps", "8", "--training", training,
+               "--per", "1", "--epochs", "1", "--seeds", "1", "--choose-per", "1", "--choose-epochs", "1"]
+    make.main(command)
+    net, tok, config = weights.load(out / "weights")
+    assert config["train_steps"] == 2 and config["sampler"]["kind"] in ("euler", "heun", "ab2")
+    report = json.loads((out / "measure.json").read_text())
+    assert report["results"][0]["images"] == 8 and 0 <= report["results"][0]["synthetic"]["mean"] <= 1
+    text = (out / "weights" / "README.md").read_text()
+    assert "pocket-photo" in text and "Known failures" in text
+    assert all((out / "weights" / f).stat().st_size for f in ("samples.png", "curve.png", "tokenizer.json"))
+    before = (out / "weights" / "README.md").stat().st_mtime_ns
+    make.main(command)
+    assert (out / "weights" / "README.md").stat().st_mtime_ns == before, "finished stages are not repeated"
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path):
+    root, out = pictures(tmp_path / "data"), str(tmp_path / "run")
+    common = ["photo", "--data", root, "--out", out, "--shape", TINY, "--batch", "4"]
+    train.main(common + ["--steps", "1"])
+    train.main(common + ["--steps", "3"])
+    state = weights.load_checkpoint(pathlib.Path(out) / "pocket.pt")
+    assert state["step"] == 3 and state["seen"] == 12
+    assert any(v["exp_avg"].abs().sum() > 0 for v in state["opt"]["state"].values())
+
+
+def test_packed_data_reads_as_the_folder_does(tmp_path):
+    root = pictures(tmp_path / "data")
+    pack.main(["--data", root, "--out", str(tmp_path / "data.tar")])
+    with tarfile.open(tmp_path / "data.tar") as tar:
+        tar.extractall(tmp_path / "packed", filter="data")
+    (a, known), (b, packed) = (data.load(r, "public", RECIPES["photo"]) for r in (root, tmp_path / "packed"))
+    assert known == packed and (a.float() - b.float()).abs().mean() < 12
+
+
+def test_samplers_agree_where_the_path_is_straight():
+    """A network that always sees the same image makes every path a straight line."""
+    net, image = tiny_net(), torch.linspace(-0.9, 0.9, 3 * 16 * 16).view(1, 3, 16, 16)
+    net.denoise = lambda z, t, text: image.expand(len(z), -1, -1, -1)
+    ids, noise = torch.zeros(2, data.TEXT_LEN, dtype=torch.long), torch.randn(2, 3, 16, 16)
+    for kind in ("euler", "heun", "ab2"):
+        for shift in (1.0, 3.0):
+            made = sample(net, ids, ids, noise, steps=5, kind=kind, shift=shift)
+            assert (made - image).abs().max() < 1e-4, (kind, shift)
+
+
+def test_times_run_from_noise_to_image():
+    for steps in (1, 2, 8):
+        for shift in (0.5, 1.0, 2.5):
+            t = times(steps, shift)
+            assert t[0] == 0 and t[-1] == 1 and bool((t.diff() > 0).all())
+    assert times(8, 2.5)[1] < times(8)[1]
+
+
+def test_export_keeps_the_network(tmp_path):
+    net = tiny_net()
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.05)
+    tok = data.build_tokenizer([data.Meta("imagenette", "photo", "church", None, ("red", "blue", "dark"))])
+    tok.save(str(tmp_path / "tokenizer.json"))
+    weights.export(net.state_dict(), net.cfg, 7, weights.SAMPLER, tmp_path / "tokenizer.json", tmp_path / "w")
+    again, _, config = weights.load(tmp_path / "w")
+    z, t, ids = torch.randn(2, 3, 16, 16), torch.tensor([0.2, 0.7]), torch.zeros(2, data.TEXT_LEN, dtype=torch.long)
+    assert (again(z, t, ids) - net(z, t, ids)).abs().max() < 5e-3 and config["sampler"] == weights.SAMPLER
+
+
+def test_copies_are_found():
+    public, test = torch.rand(40, 3, 16, 16) * 2 - 1, torch.rand(40, 3, 16, 16) * 2 - 1
+    assert measure.near_copies(public.flip(-1), public, test) == 1.0
+    assert measure.near_copies(torch.rand(40, 3, 16, 16) * 2 - 1, public, test) < 0.5
+
+
+def test_captions_name_the_colours():
+    image = np.full((80, 80, 3), 255, np.uint8)
+    image[20:60, 20:60] = (220, 20, 20)
+    assert captions.attributes(image) == ("red", "white", "bright")
+
+
+def test_shipped_sizes():
+    """At most 25 MB as f16 and 2.5 GFLOP per network call, so that a CPU can use it; three fit into 64 MB."""
+    for shape in SHAPES.values():
+        net = Pocket(640, **shape)
+        parameters = sum(p.numel() for p in net.parameters())
+        tokens = (shape["size"] // shape["patch"]) ** 2 + net.cfg["text_tokens"]
+        flop = 2 * tokens * sum(p.numel() for b in net.blocks for p in b.parameters()) + 4 * shape["depth"] * tokens**2 * shape["d"]
+        assert 2 * parameters < 25e6 and 3 * 2 * parameters < 64 * 2**20 and flop < 2.5e9, (parameters, flop)
+
+
+def main():
+    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
+    for name, test in tests:
+        with tempfile.TemporaryDirectory() as folder:
+            test(*([pathlib.Path(folder)] if test.__code__.co_argcount else []))
+        print("ok", name, flush=True)
+    print(f"{len(tests)} passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main()
