@@ -6,25 +6,41 @@ use promptfed_prompts::ContentHash;
 
 use crate::{Error, Result};
 
-/// A square RGB image of real numbers, [size, size, 3] (row, column, channel), nominally in [-1, 1].
+/// An RGB image of real numbers, [height, width, 3] (row, column, channel), nominally in [-1, 1].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Image {
-    size: u32,
+    height: u32,
+    width: u32,
     values: Vec<f32>,
 }
 
 impl Image {
-    /// An image from its values; `None` where their number is not size x size x 3.
+    /// A square image from its values; `None` where their number is not size x size x 3.
     pub fn new(size: u32, values: Vec<f32>) -> Option<Self> {
-        (values.len() == size as usize * size as usize * 3).then_some(Self { size, values })
+        Self::rectangle(size, size, values)
     }
 
-    /// Height and width in pixels.
-    pub fn size(&self) -> u32 {
-        self.size
+    /// An image from its values; `None` where their number is not height x width x 3.
+    pub fn rectangle(height: u32, width: u32, values: Vec<f32>) -> Option<Self> {
+        let fits = values.len() == height as usize * width as usize * 3;
+        fits.then_some(Self {
+            height,
+            width,
+            values,
+        })
     }
 
-    /// The values, [size, size, 3].
+    /// Height in pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// The values, [height, width, 3].
     pub fn values(&self) -> &[f32] {
         &self.values
     }
@@ -34,7 +50,7 @@ impl Image {
         self.values.iter().all(|v| v.is_finite())
     }
 
-    /// The image in 8 bits, [size, size, 3]: (v + 1) x 127.5, rounded half to even as PyTorch rounds, and clamped to
+    /// The image in 8 bits, [height, width, 3]: (v + 1) x 127.5, rounded half to even as PyTorch rounds, and clamped to
     /// [0, 255]; values that are not numbers become 0.
     pub fn to_rgb8(&self) -> Vec<u8> {
         self.values
@@ -45,7 +61,7 @@ impl Image {
 
     /// The image as the bytes of a PNG file.
     pub fn to_png(&self) -> Result<Vec<u8>> {
-        encode_png(self.size, &self.to_rgb8())
+        encode_png(self.height, self.width, &self.to_rgb8())
     }
 
     /// Writes the image as a PNG file.
@@ -54,8 +70,8 @@ impl Image {
     }
 }
 
-/// Encodes [size, size, 3] pixels as PNG; the same pixels give the same bytes.
-pub(crate) fn encode_png(size: u32, pixels: &[u8]) -> Result<Vec<u8>> {
+/// Encodes [height, width, 3] pixels as PNG; the same pixels give the same bytes.
+pub(crate) fn encode_png(height: u32, width: u32, pixels: &[u8]) -> Result<Vec<u8>> {
     use ::image::{ExtendedColorType, ImageEncoder, codecs::png};
     let mut bytes = Vec::new();
     png::PngEncoder::new_with_quality(
@@ -63,15 +79,15 @@ pub(crate) fn encode_png(size: u32, pixels: &[u8]) -> Result<Vec<u8>> {
         png::CompressionType::Fast,
         png::FilterType::Adaptive,
     )
-    .write_image(pixels, size, size, ExtendedColorType::Rgb8)
+    .write_image(pixels, width, height, ExtendedColorType::Rgb8)
     .map_err(Error::Png)?;
     Ok(bytes)
 }
 
-/// Hash of an image's size and pixels, the same for equal pictures whatever file they lie in.
-pub(crate) fn pixel_hash(size: u32, pixels: &[u8]) -> ContentHash {
+/// Hash of an image's width and pixels, the same for equal pictures whatever file they lie in.
+pub(crate) fn pixel_hash(width: u32, pixels: &[u8]) -> ContentHash {
     let mut bytes = Vec::with_capacity(4 + pixels.len());
-    bytes.extend_from_slice(&size.to_le_bytes());
+    bytes.extend_from_slice(&width.to_le_bytes());
     bytes.extend_from_slice(pixels);
     ContentHash::of(&bytes)
 }
@@ -107,7 +123,8 @@ mod tests {
 
     #[test]
     fn png_keeps_the_pixels() {
-        let image = Image::new(4, (0..48).map(|i| i as f32 / 24.0 - 1.0).collect()).unwrap();
+        let values = (0..48).map(|i| i as f32 / 24.0 - 1.0).collect();
+        let image = Image::rectangle(2, 8, values).unwrap();
         let back = ::image::load_from_memory(&image.to_png().unwrap())
             .unwrap()
             .to_rgb8();

@@ -46,7 +46,7 @@ impl Artist<'_> {
         let mut flags = Vec::new();
         loop {
             let pixels = image.to_rgb8();
-            let hash = pixel_hash(image.size(), &pixels);
+            let hash = pixel_hash(image.width(), &pixels);
             let mut fault = screen::fault(&image, &pixels);
             if fault.is_none() && !index.claim(&hash, planned.index)? {
                 fault = Some(Fault::Duplicate);
@@ -56,7 +56,8 @@ impl Artist<'_> {
             let mut row = self.row(planned, &request, attempts);
             if fault.is_none() {
                 let file = output.file_of(planned.index, &row.class_name);
-                output.write(planned.index, &file, &encode_png(image.size(), &pixels)?)?;
+                let png = encode_png(image.height(), image.width(), &pixels)?;
+                output.write(planned.index, &file, &png)?;
                 row.file = Some(file);
                 row.pixel_hash = Some(hash);
             } else if attempts < self.spec.attempts {

@@ -67,6 +67,14 @@ pub struct SamplerConfig {
     pub guidance: f32,
     /// Times from and to which guidance acts, both included; 0 is noise, 1 is the image.
     pub interval: [f64; 2],
+    /// How much smaller the first steps are than the last: u becomes t = u / (u + shift (1 - u)). 1, the default, makes
+    /// all steps equal.
+    #[serde(default = "no_shift")]
+    pub shift: f32,
+}
+
+fn no_shift() -> f32 {
+    1.0
 }
 
 /// No shape of a usable model lies beyond this.
@@ -137,15 +145,17 @@ impl Config {
             steps,
             guidance,
             interval: [from, to],
+            shift,
             ..
         } = self.sampler;
         if steps == 0
             || !guidance.is_finite()
             || !(0.0..=1.0).contains(&from)
             || !(from..=1.0).contains(&to)
+            || !(0.05..=20.0).contains(&shift)
         {
             return Some(format!(
-                "sampler has {steps} steps, guidance {guidance}, interval {from} to {to}; steps begin at 1 and the interval lies within 0 to 1"
+                "sampler has {steps} steps, guidance {guidance}, interval {from} to {to}, shift {shift}; steps begin at 1, the interval lies within 0 to 1, the shift within 0.05 to 20"
             ));
         }
         if !Sampler::FLOW.contains(&self.sampler.kind) {
@@ -187,6 +197,7 @@ mod tests {
         );
         assert_eq!((config.patches(), config.patch_values()), (16, 192));
         assert_eq!(config.defaults().sampler, Sampler::Heun);
+        assert_eq!(config.sampler.shift, 1.0);
     }
 
     #[test]
@@ -206,6 +217,11 @@ mod tests {
             ),
             ("\"pocket\"", "\"unet\"", "unknown variant"),
             ("\"steps\": 20", "\"steps\": 0", "0 steps"),
+            (
+                "\"kind\": \"heun\"",
+                "\"kind\": \"heun\", \"shift\": 0",
+                "shift 0",
+            ),
             ("\"depth\": 4,", "", "missing field"),
         ];
         for (from, to, message) in faults {

@@ -7,7 +7,6 @@
 //! shape and an image's bits do not depend on how many others are made beside it. They may differ in the last bits
 //! between processors with different vector units or caches, because the matrix library adds in another order there.
 
-mod cache;
 mod config;
 mod linear;
 mod network;
@@ -27,15 +26,18 @@ use rayon::prelude::*;
 pub use config::{Config, Prediction, SamplerConfig};
 pub use text::TextFeatures;
 
-use self::cache::PromptCache;
 use self::network::{Conditions, Network};
 use self::sampler::Schedule;
 use self::text::TextEncoder;
 use self::tokenizer::Tokenizer;
+use crate::engines::prompt_cache::PromptCache;
 use crate::{EngineInfo, Error, Generator, Image, ImageRequest, Result, Sampler};
 
 /// Changes when the same request would give another image.
 const VERSION: &str = "1";
+
+/// Encoded prompts that are kept; at the usual width of 384 this is 8 MB.
+const PROMPTS_KEPT: usize = 1024;
 
 /// Rows of the largest matrices that a group aims at: enough for full speed, few enough for the caches. Another number makes
 /// other last bits, and so needs another [`VERSION`].
@@ -48,7 +50,7 @@ pub struct Pocket {
     tokenizer: Tokenizer,
     text: TextEncoder,
     network: Network,
-    cache: PromptCache,
+    cache: PromptCache<TextFeatures>,
     /// See [`patches::planar_positions`].
     positions: Vec<usize>,
     /// Images made together.
@@ -93,7 +95,7 @@ impl Pocket {
             tokenizer,
             text,
             network,
-            cache: PromptCache::default(),
+            cache: PromptCache::new(PROMPTS_KEPT),
             positions: patches::planar_positions(&config),
             group: (GROUP_ROWS / rows).clamp(1, 32),
             config,
@@ -167,6 +169,7 @@ impl Pocket {
             steps: request.steps,
             guided: request.guidance != 1.0,
             interval: self.config.sampler.interval,
+            shift: self.config.sampler.shift,
         }
     }
 

@@ -1,7 +1,15 @@
 //! `sd`: Stable Diffusion (Rombach et al. 2022; XL: Podell et al. 2023) from folders in diffusers' layout, as their own
 //! configuration files say.
+//!
+//! A prompt goes through [`conditioning`] (tokenizers and text encoders), [`samplers`] call the [`unet`] step by step,
+//! guided where asked, and the [`vae`] or its tiny stand-in decodes the latents.
 
+pub mod conditioning;
+mod engine;
 pub mod folder;
+pub mod lora;
+mod pipeline;
+mod request;
 mod resnet;
 pub mod samplers;
 pub mod schedule;
@@ -9,3 +17,6 @@ pub mod text_encoder;
 pub mod tokenizer;
 pub mod unet;
 pub mod vae;
+
+pub use engine::{LoadOptions, StableDiffusion};
+pub use request::{Request, Start};

@@ -100,9 +100,9 @@ impl Sampling {
             Sampler::UniPc => unipc::course(config, count)?,
             Sampler::Lcm => lcm::course(config, count)?,
             Sampler::Pndm => pndm::course(config, count)?,
-            Sampler::Heun => {
+            Sampler::Heun | Sampler::Ab2 => {
                 return Err(Error::Spec(format!(
-                    "the sd engine has no sampler heun; choose one of {}",
+                    "the sd engine has no sampler {sampler}; choose one of {}",
                     Sampler::names(Sampler::DIFFUSION)
                 )));
             }

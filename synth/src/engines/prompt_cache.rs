@@ -3,30 +3,34 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::text::TextFeatures;
-
-/// Prompts kept; at the usual width of 384 this is 8 MB.
-const CAPACITY: usize = 1024;
-
 /// The prompts encoded last; the oldest gives way to a new one.
-#[derive(Default)]
-pub(super) struct PromptCache {
-    features: HashMap<String, Arc<TextFeatures>>,
+pub(super) struct PromptCache<T> {
+    capacity: usize,
+    features: HashMap<String, Arc<T>>,
     order: VecDeque<String>,
 }
 
-impl PromptCache {
+impl<T> PromptCache<T> {
+    /// Keeps at most `capacity` prompts.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            features: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
     /// The features of a prompt, encoding it if they are not kept.
     pub(super) fn get_or_encode<E>(
         &mut self,
         prompt: &str,
-        encode: impl FnOnce(&str) -> Result<TextFeatures, E>,
-    ) -> Result<Arc<TextFeatures>, E> {
+        encode: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
         if let Some(found) = self.features.get(prompt) {
             return Ok(found.clone());
         }
         let encoded = Arc::new(encode(prompt)?);
-        if self.order.len() == CAPACITY
+        if self.order.len() == self.capacity
             && let Some(oldest) = self.order.pop_front()
         {
             self.features.remove(&oldest);
@@ -41,20 +45,18 @@ impl PromptCache {
 mod tests {
     use super::*;
 
+    const CAPACITY: usize = 10;
+
     #[test]
     fn encodes_once_and_stays_bounded() {
-        let mut cache = PromptCache::default();
+        let mut cache = PromptCache::new(CAPACITY);
         let mut encoded = 0;
         for i in (0..CAPACITY + 10).chain([CAPACITY + 9, 0]) {
-            cache
-                .get_or_encode(&i.to_string(), |_| {
-                    encoded += 1;
-                    Ok::<_, ()>(TextFeatures {
-                        pooled: vec![i as f32],
-                        tokens: vec![],
-                    })
-                })
-                .unwrap();
+            let features = cache.get_or_encode(&i.to_string(), |_| {
+                encoded += 1;
+                Ok::<_, ()>(i)
+            });
+            assert_eq!(*features.unwrap(), i);
         }
         assert_eq!(
             encoded,

@@ -1,0 +1,171 @@
+//! Prompts to what the UNet sees of them.
+
+use candle_core::{Device, Tensor};
+use promptfed_nn::Precision;
+
+use super::folder::{Folder, model_fault};
+use super::lora::{Adapter, Network};
+use super::text_encoder::{Features, TextConfig, TextEncoder, TextFeatures};
+use super::tokenizer::Tokenizer;
+use super::unet::UNetConfig;
+use crate::Result;
+
+/// What the UNet sees of one prompt.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// The features of the tokens, those of all encoders side by side: [tokens, d].
+    pub tokens: Tensor,
+    /// The pooled features of the last encoder, where it has a projection: [d].
+    pub pooled: Option<Tensor>,
+}
+
+/// A tokenizer and its encoder.
+struct Stage {
+    tokenizer: Tokenizer,
+    encoder: TextEncoder,
+}
+
+/// The text encoders of a model: one, or two for Stable Diffusion XL.
+pub struct TextStages {
+    stages: Vec<Stage>,
+    /// Whether an empty negative prompt is no prompt at all, but zeros.
+    zero_empty_negative: bool,
+}
+
+impl TextStages {
+    /// Loads tokenizers and encoders and checks that they fit the UNet.
+    ///
+    /// # Errors
+    /// If a file is missing or not what it should be, or the widths do not fit the UNet.
+    pub fn load(
+        folder: &Folder,
+        unet: &UNetConfig,
+        adapters: &[Adapter],
+        device: &Device,
+        precision: Precision,
+    ) -> Result<Self> {
+        let names: &[(&str, Network)] = if folder.has("text_encoder_2") {
+            &[
+                ("tokenizer", Network::TextEncoder),
+                ("tokenizer_2", Network::TextEncoder2),
+            ]
+        } else {
+            &[("tokenizer", Network::TextEncoder)]
+        };
+        let features = if names.len() == 2 {
+            Features::Penultimate
+        } else {
+            Features::Last
+        };
+        let mut stages = Vec::new();
+        for (tokenizer, network) in names {
+            let encoder = network.component();
+            let file = folder.path(encoder, "config.json");
+            let config: TextConfig = folder.config(encoder)?;
+            config.check(&file)?;
+            let tokenizer =
+                Tokenizer::open(&folder.path(tokenizer, ""), config.max_position_embeddings)?;
+            if tokenizer.vocabulary() > config.vocab_size {
+                return Err(model_fault(
+                    tokenizer.file(),
+                    format!(
+                        "it has {} tokens and the text encoder {}; use the tokenizer of this model",
+                        tokenizer.vocabulary(),
+                        config.vocab_size
+                    ),
+                ));
+            }
+            let mut loader = folder.weights(encoder, device)?.with_precision(precision);
+            for adapter in adapters {
+                adapter.apply(*network, 0, &mut loader)?;
+            }
+            let encoder = TextEncoder::load(&mut loader, &config, features)?;
+            loader.finish()?;
+            stages.push(Stage { tokenizer, encoder });
+        }
+        let stages = Self {
+            stages,
+            zero_empty_negative: folder.switch("force_zeros_for_empty_prompt"),
+        };
+        stages.check_widths(folder, unet)?;
+        Ok(stages)
+    }
+
+    fn check_widths(&self, folder: &Folder, unet: &UNetConfig) -> Result<()> {
+        let file = folder.path("unet", "config.json");
+        let width: usize = self.stages.iter().map(|s| s.encoder.width()).sum();
+        if let Some(level) =
+            (0..unet.block_out_channels.len()).find(|i| unet.cross_attention_dim.at(*i) != width)
+        {
+            return Err(model_fault(
+                &file,
+                format!(
+                    "cross_attention_dim is {} and the text encoders give {width}; use the text encoders of this model",
+                    unet.cross_attention_dim.at(level)
+                ),
+            ));
+        }
+        let pooled = self.stages.last().and_then(|s| s.encoder.pooled_width());
+        let wanted = unet
+            .projection_class_embeddings_input_dim
+            .zip(unet.addition_time_embed_dim)
+            .filter(|_| unet.addition_embed_type.is_some())
+            .map(|(all, size)| all.saturating_sub(6 * size));
+        if wanted.is_some() && wanted != pooled {
+            return Err(model_fault(
+                &file,
+                format!(
+                    "projection_class_embeddings_input_dim leaves {} for the pooled prompt and the text encoder gives {}; use the text encoders of this model",
+                    wanted.unwrap_or(0),
+                    pooled.map_or("none".into(), |p| p.to_string())
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The ids that each encoder reads a prompt as.
+    ///
+    /// # Errors
+    /// If the prompt cannot be tokenised.
+    pub fn token_ids(&self, prompt: &str) -> Result<Vec<Vec<u32>>> {
+        self.stages
+            .iter()
+            .map(|stage| stage.tokenizer.encode(prompt))
+            .collect()
+    }
+
+    /// Encodes a prompt.
+    ///
+    /// # Errors
+    /// If the prompt cannot be tokenised.
+    pub fn encode(&self, prompt: &str) -> Result<Prompt> {
+        let mut tokens = Vec::new();
+        let mut last = None;
+        for stage in &self.stages {
+            let ids = stage.tokenizer.encode(prompt)?;
+            let TextFeatures { tokens: t, pooled } = stage.encoder.encode(&[ids])?;
+            tokens.push(t.squeeze(0)?);
+            last = pooled;
+        }
+        Ok(Prompt {
+            tokens: Tensor::cat(&tokens, 1)?,
+            pooled: last.map(|p| p.squeeze(0)).transpose()?,
+        })
+    }
+
+    /// Encodes a negative prompt; an empty one may stand for zeros.
+    ///
+    /// # Errors
+    /// If the prompt cannot be tokenised.
+    pub fn encode_negative(&self, prompt: &str) -> Result<Prompt> {
+        let encoded = self.encode(prompt)?;
+        if !prompt.is_empty() || !self.zero_empty_negative {
+            return Ok(encoded);
+        }
+        Ok(Prompt {
+            tokens: encoded.tokens.zeros_like()?,
+            pooled: encoded.pooled.map(|p| p.zeros_like()).transpose()?,
+        })
+    }
+}
