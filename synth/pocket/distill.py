@@ -106,7 +106,7 @@ def main(args=None):
     p.add_argument("--data", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--calls", type=int, default=8)
-    p.add_argument("--shift", type=float, default=2.0)
+    p.add_argument("--shift", type=float, default=2.5)
     p.add_argument("--substeps", type=int, default=2)
     p.add_argument("--steps", type=int, default=10**9, help="optimiser steps, --calls of them per batch of noise")
     p.add_argument("--minutes", type=float, default=10**9)

@@ -21,7 +21,7 @@ RECIPES = {
     "draw": Recipe({"pacs": 0.55, "emoji": 0.45}, frozenset(DRAWN + EMOJI)),
 }
 
-# GPU: SIZE.
+# GPU: 10.4 M parameters (20.8 MB as f16), 1.2 GFLOP per network call. CPU: 9.3 M (18.6 MB), 0.3 GFLOP.
 SHAPES = {
     "cuda": dict(size=64, patch=8, d=320, depth=7, heads=5),
     "cpu": dict(size=32, patch=8, d=384, depth=4, heads=6),
