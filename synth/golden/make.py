@@ -34,22 +34,9 @@ SAMPLES = [  # prompt, negative, steps, guidance, sampler, noise seed
     ("a sketch of a guitar", "", 6, 1.0, "euler", 4),
     ("a cartoon of a dog", "", 5, 4.0, "euler", 5),
     ("a painting of a house", "", 1, 2.5, "heun", 6),
+    ("a flat style emoji of a mammal", "", 8, 2.5, "ab2", 7),
+    ("a photo of a golf ball", "", 4, 1.0, "ab2", 8),
 ]
-
-
-@torch.no_grad()
-def euler(net, ids, null, noise, steps, guidance, interval):
-    """pocket.sample with Euler's method."""
-    ts, text, empty, z = torch.linspace(0, 1, steps + 1), net.text(ids), net.text(null), noise
-    for i in range(steps):
-        t = float(ts[i])
-        at = torch.full((len(z),), t)
-        x = net.denoise(z, at, text)
-        if guidance != 1.0 and interval[0] <= t <= interval[1]:
-            u = net.denoise(z, at, empty)
-            x = u + guidance * (x - u)
-        z = z + (float(ts[i + 1]) - t) * (x - z) / max(1 - t, 0.05)
-    return z.clamp(-1, 1)
 
 
 @torch.no_grad()
@@ -60,7 +47,7 @@ def main():
     net.load_state_dict({k: v.float() for k, v in load_file(str(WEIGHTS / "model.safetensors")).items()})
     tokenizer = Tokenizer.from_file(str(WEIGHTS / "tokenizer.json"))
     ids = lambda text: torch.tensor([tokenizer.encode(text).ids])
-    size, interval = config["size"], config["sampler"]["interval"]
+    size, sampler = config["size"], config["sampler"]
     noise = lambda seed: torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
     tensors = {}
@@ -72,8 +59,8 @@ def main():
     tensors["call.x"] = net.denoise(noise(0), torch.tensor([call["t"]]), net.text(ids(TEXTS[call["text"]])))[0]
     samples = []
     for i, (prompt, negative, steps, guidance, kind, seed) in enumerate(SAMPLES):
-        integrate = sample if kind == "heun" else euler
-        image = integrate(net, ids(prompt), ids(negative), noise(seed), steps=steps, guidance=guidance, interval=interval)
+        settings = dict(steps=steps, guidance=guidance, kind=kind, interval=sampler["interval"], shift=sampler.get("shift", 1.0))
+        image = sample(net, ids(prompt), ids(negative), noise(seed), **settings)
         tensors[f"sample.{i}.noise"], tensors[f"sample.{i}.image"] = noise(seed)[0], image[0]
         samples.append(dict(prompt=prompt, negative=negative, steps=steps, guidance=guidance, sampler=kind))
 

@@ -57,6 +57,9 @@ pub enum Sampler {
     /// Heun's method: two network calls per step, one in the last.
     #[serde(rename = "heun")]
     Heun,
+    /// The two-step method of Adams and Bashforth: one network call per step, for flow models.
+    #[serde(rename = "ab2")]
+    Ab2,
     /// Euler's method with fresh noise at every step.
     #[serde(rename = "euler-ancestral")]
     EulerAncestral,
@@ -82,7 +85,7 @@ pub enum Sampler {
 
 impl Sampler {
     /// The samplers of the bundled generator.
-    pub const FLOW: &[Sampler] = &[Sampler::Euler, Sampler::Heun];
+    pub const FLOW: &[Sampler] = &[Sampler::Euler, Sampler::Heun, Sampler::Ab2];
 
     /// The samplers of diffusion models.
     pub const DIFFUSION: &[Sampler] = &[
@@ -110,6 +113,7 @@ impl Sampler {
         match self {
             Sampler::Euler => "euler",
             Sampler::Heun => "heun",
+            Sampler::Ab2 => "ab2",
             Sampler::EulerAncestral => "euler-ancestral",
             Sampler::Ddim => "ddim",
             Sampler::DpmPlusPlus2m => "dpm++2m",
@@ -138,7 +142,7 @@ impl std::str::FromStr for Sampler {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let all = || {
-            [Sampler::Heun]
+            [Sampler::Heun, Sampler::Ab2]
                 .into_iter()
                 .chain(Self::DIFFUSION.iter().copied())
         };
