@@ -39,6 +39,14 @@ pub enum Error {
         /// Where they were found.
         place: String,
     },
+    /// A model that the hub or its cache does not give.
+    #[error("model {id}: {reason}")]
+    Hub {
+        /// The model and its revision, `owner/name@revision`.
+        id: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// A computation failed inside the engine.
     #[error("the engine failed: {0}")]
     Engine(#[from] candle_core::Error),

@@ -1,5 +1,6 @@
 //! The interface every text-to-image engine offers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use promptfed_prompts::ContentHash;
@@ -35,6 +36,23 @@ pub struct EngineInfo {
     pub image_size: u32,
     /// The settings the weights were made for.
     pub defaults: SamplingDefaults,
+    /// What else determines the images, by name, such as their height and width where they are not the engine's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    /// Where the weights are from, where they were downloaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// Where downloaded weights are from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The model's id on the hub, `owner/name`.
+    pub model: String,
+    /// The commit.
+    pub revision: String,
+    /// Hash of every file that was used, by its path in the model.
+    pub files: BTreeMap<String, ContentHash>,
 }
 
 /// The sampling settings an engine's weights were made for.

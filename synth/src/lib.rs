@@ -29,7 +29,9 @@ mod load;
 mod seed;
 
 pub use error::{Error, Result};
-pub use generator::{EngineInfo, Generator, ImageRequest, Sampler, SamplingDefaults};
+pub use generator::{
+    EngineInfo, Generator, ImageRequest, Origin, Sampler, SamplingDefaults,
+};
 pub use image::Image;
 pub use job::{
     Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource, Spread, run,

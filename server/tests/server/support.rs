@@ -70,6 +70,8 @@ pub(crate) fn engines(pause: Duration, made: &Arc<AtomicU64>) -> Engines {
             weights_hash: ContentHash::of(b"none"),
             image_size: SIZE,
             defaults,
+            settings: Default::default(),
+            origin: None,
         };
         Ok(Box::new(Noise {
             info,

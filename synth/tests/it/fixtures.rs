@@ -54,6 +54,8 @@ impl Painter {
             weights_hash: ContentHash::of(b"painter"),
             image_size: 8,
             defaults,
+            settings: Default::default(),
+            origin: None,
         };
         Self { info, spoil }
     }

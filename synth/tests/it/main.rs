@@ -10,3 +10,6 @@ mod pocket_batches;
 mod pocket_golden;
 mod pocket_loading;
 mod resume;
+mod sd_fixtures;
+mod sd_parity;
+mod sd_samplers;

@@ -88,6 +88,8 @@ impl Pocket {
             weights_hash: hash_files(&files)?,
             image_size: config.size as u32,
             defaults: config.defaults(),
+            settings: Default::default(),
+            origin: None,
         };
         let rows = 2 * (config.text_tokens + config.patches());
         Ok(Self {

@@ -120,6 +120,8 @@ impl StableDiffusion {
             weights_hash: weights_hash(&folder, options)?,
             image_size: options.size.unwrap_or(side as u32),
             defaults,
+            settings: Default::default(),
+            origin: None,
         };
         Ok(Self {
             info,

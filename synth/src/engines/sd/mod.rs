@@ -5,8 +5,11 @@
 //! guided where asked, and the [`vae`] or its tiny stand-in decodes the latents.
 
 pub mod conditioning;
+mod configured;
+mod device;
 mod engine;
 pub mod folder;
+pub mod hub;
 pub mod lora;
 mod pipeline;
 mod request;
@@ -18,5 +21,8 @@ pub mod tokenizer;
 pub mod unet;
 pub mod vae;
 
+pub use configured::{Configured, Settings, read_image, read_latents};
+pub use device::DeviceKind;
 pub use engine::{LoadOptions, StableDiffusion};
+pub use promptfed_nn::Precision;
 pub use request::{Request, Start};

@@ -41,7 +41,8 @@ pub(super) fn course(config: &SchedulerConfig, steps: usize, is_karras: bool) ->
     let table = SigmaTable::new(&cumprod);
     let train = cumprod.len();
     let (timesteps, sigmas) = if is_karras {
-        let sigmas = karras(table.greatest(), table.least(), steps);
+        let greatest = config.sigma_max.unwrap_or(table.greatest());
+        let sigmas = karras(greatest, config.sigma_min.unwrap_or(table.least()), steps);
         // Between training steps only where the schedule's class leaves them there; whole in any case.
         let whole = |t: f64| match config.beta_schedule {
             Some(BetaSchedule::SquaredcosCapV2) => t.trunc(),
