@@ -1,0 +1,69 @@
+//! Results of a convolution.
+
+use rayon::prelude::*;
+
+use super::geometry::Geometry;
+use super::part::{Sweep, View, Window, parts, split};
+use crate::product::{PackedMatrix, Scratch, Target, product};
+use crate::{Epilogue, Kernels};
+
+pub(super) fn run(
+    kernels: Kernels,
+    g: &Geometry,
+    images: &[f32],
+    weight: &PackedMatrix,
+    epilogue: Epilogue<'_>,
+    output: &mut [f32],
+) {
+    let (kernel, stride) = (g.shape.kernel, g.shape.stride);
+    let before = g.shape.padding.before;
+    assert_eq!(
+        weight.set,
+        kernels.instruction_set(),
+        "instruction set of the weight"
+    );
+    if kernel == 1 && stride == 1 && g.shape.padding.is_none() {
+        return kernels.multiply(images, weight, epilogue, output);
+    }
+    let count = images.len() / g.input_len();
+    let parts = parts(count, g.height_out, g.width_out, weight.bytes());
+    let line = g.width_out * g.channels_out;
+    let outputs = split(output, &parts, line);
+    let tasks: Vec<_> = parts.into_iter().zip(outputs).collect();
+    tasks.into_par_iter().for_each_init(
+        <(Window, Scratch)>::default,
+        |(window, scratch), (part, output)| {
+            let images = &images[part.first_image * g.input_len()..][..part.images * g.input_len()];
+            let view = View {
+                first_line: (part.first_line * stride) as isize - before as isize,
+                lines: (part.lines - 1) * stride + kernel,
+                first_pixel: -(before as isize),
+                pixels: (g.width_out - 1) * stride + kernel,
+            };
+            let values = window.show(images, [g.height, g.width, g.channels_in], view);
+            let sweep = Sweep {
+                stride,
+                kernel: [kernel; 2],
+                channels: g.channels_in,
+                results: [part.images, part.lines, g.width_out],
+                window: [view.lines, view.pixels],
+                start: [0, 0],
+            };
+            let start = (part.first_image * g.height_out + part.first_line) * line;
+            let target = Target {
+                start: 0,
+                image_step: part.lines * line,
+                line_step: line,
+                pixel_step: g.channels_out,
+            };
+            product(
+                &sweep.rows(values),
+                weight,
+                output,
+                target,
+                epilogue.part(start, output.len()),
+                scratch,
+            );
+        },
+    );
+}

@@ -1,0 +1,145 @@
+//! Bands of lines: what one task of a convolution works on.
+
+use crate::product::{Rows, rows_per_task};
+
+/// Consecutive images, or consecutive lines of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) first_image: usize,
+    pub(super) images: usize,
+    pub(super) first_line: usize,
+    pub(super) lines: usize,
+}
+
+/// Cuts `images` x `lines` of `pixels` rows each into parts of about the right number of rows for a weight.
+pub(super) fn parts(images: usize, lines: usize, pixels: usize, weight_bytes: usize) -> Vec<Part> {
+    let wanted = rows_per_task(images * lines * pixels, weight_bytes);
+    let per_image = lines * pixels;
+    if per_image <= wanted {
+        let per_part = (wanted / per_image).max(1);
+        return (0..images)
+            .step_by(per_part)
+            .map(|first_image| Part {
+                first_image,
+                images: per_part.min(images - first_image),
+                first_line: 0,
+                lines,
+            })
+            .collect();
+    }
+    let per_part = (wanted / pixels).clamp(1, lines);
+    // Equal shares: a last part of one line would leave the threads waiting for it.
+    let per_part = lines.div_ceil(lines.div_ceil(per_part));
+    (0..images)
+        .flat_map(|first_image| {
+            (0..lines).step_by(per_part).map(move |first_line| Part {
+                first_image,
+                images: 1,
+                first_line,
+                lines: per_part.min(lines - first_line),
+            })
+        })
+        .collect()
+}
+
+/// Splits `values [images, lines, line]` at the borders of the parts.
+pub(super) fn split<'a>(
+    mut values: &'a mut [f32],
+    parts: &[Part],
+    line: usize,
+) -> Vec<&'a mut [f32]> {
+    parts
+        .iter()
+        .map(|part| {
+            let (head, tail) =
+                std::mem::take(&mut values).split_at_mut(part.images * part.lines * line);
+            values = tail;
+            head
+        })
+        .collect()
+}
+
+/// A window of lines of some images, copied between zeros.
+#[derive(Default)]
+pub(super) struct Window {
+    values: Vec<f32>,
+}
+
+/// What a window shows: lines `first_line..first_line + lines` of every image, pixels from `first_pixel`
+/// to `first_pixel + pixels`; those beyond the image are zero.
+#[derive(Clone, Copy)]
+pub(super) struct View {
+    pub(super) first_line: isize,
+    pub(super) lines: usize,
+    pub(super) first_pixel: isize,
+    pub(super) pixels: usize,
+}
+
+impl Window {
+    /// Shows `view` of `images [n, height, width, channels]`: `[n, view.lines, view.pixels, channels]`.
+    pub(super) fn show(
+        &mut self,
+        images: &[f32],
+        [height, width, channels]: [usize; 3],
+        view: View,
+    ) -> &[f32] {
+        let line = view.pixels * channels;
+        let count = images.len() / (height * width * channels);
+        self.values.resize(count * view.lines * line, 0.0);
+        let before = usize::try_from(-view.first_pixel)
+            .unwrap_or(0)
+            .min(view.pixels);
+        let from = usize::try_from(view.first_pixel).unwrap_or(0).min(width);
+        let shown = (view.pixels - before).min(width - from);
+        for (number, to) in self.values.chunks_exact_mut(line).enumerate() {
+            let (image, y) = (number / view.lines, number % view.lines);
+            let source = view.first_line + y as isize;
+            match usize::try_from(source) {
+                Ok(source) if source < height => {
+                    let start = ((image * height + source) * width + from) * channels;
+                    let (left, rest) = to.split_at_mut(before * channels);
+                    let (middle, right) = rest.split_at_mut(shown * channels);
+                    left.fill(0.0);
+                    middle.copy_from_slice(&images[start..start + shown * channels]);
+                    right.fill(0.0);
+                }
+                _ => to.fill(0.0),
+            }
+        }
+        &self.values
+    }
+}
+
+/// The rows of a `kernel_height` x `kernel_width` kernel that moves over a window by `stride`.
+#[derive(Clone, Copy)]
+pub(super) struct Sweep {
+    pub(super) stride: usize,
+    pub(super) kernel: [usize; 2],
+    pub(super) channels: usize,
+    /// `[images, lines, pixels]` of results.
+    pub(super) results: [usize; 3],
+    /// `[lines, pixels]` of the window.
+    pub(super) window: [usize; 2],
+    /// `[line, pixel]` in the window where the first kernel begins.
+    pub(super) start: [usize; 2],
+}
+
+impl Sweep {
+    pub(super) fn rows(self, values: &[f32]) -> Rows<'_> {
+        let line = self.window[1] * self.channels;
+        let [images, lines, pixels] = self.results;
+        Rows {
+            values,
+            start: self.start[0] * line + self.start[1] * self.channels,
+            images,
+            image_step: self.window[0] * line,
+            lines,
+            line_step: self.stride * line,
+            pixels,
+            pixel_step: self.stride * self.channels,
+            segments: self.kernel[0],
+            segment_step: line,
+            segment_len: self.kernel[1] * self.channels,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Right operands, rearranged once for the order in which they are read.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::aligned::{Aligned, Number};
+use crate::{InstructionSet, Kernels, Precision, bf16};
+
+/// A matrix inside a slice: value (row, column) is at `row * row_step + column * column_step`.
+#[derive(Clone, Copy, Debug)]
+pub struct MatrixView<'a> {
+    /// The values.
+    pub values: &'a [f32],
+    /// Rows: the length of the sums.
+    pub rows: usize,
+    /// Columns: results per row of the left operand.
+    pub columns: usize,
+    /// From one row to the next.
+    pub row_step: usize,
+    /// From one column to the next.
+    pub column_step: usize,
+}
+
+impl<'a> MatrixView<'a> {
+    /// `[rows, columns]`, row-major.
+    ///
+    /// # Panics
+    /// If the slice does not hold whole rows.
+    pub fn row_major(values: &'a [f32], columns: usize) -> Self {
+        assert!(columns > 0 && values.len().is_multiple_of(columns), "rows");
+        Self {
+            values,
+            rows: values.len() / columns,
+            columns,
+            row_step: columns,
+            column_step: 1,
+        }
+    }
+
+    /// The transpose of `[columns, rows]`, row-major: PyTorch's layout of linear weights.
+    ///
+    /// # Panics
+    /// If the slice does not hold whole rows.
+    pub fn transposed(values: &'a [f32], rows: usize) -> Self {
+        assert!(rows > 0 && values.len().is_multiple_of(rows), "columns");
+        Self {
+            values,
+            rows,
+            columns: values.len() / rows,
+            row_step: 1,
+            column_step: rows,
+        }
+    }
+}
+
+/// A right operand inside a slice: value (row, column) is at `rows[row] + column * column_step`.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) rows: &'a [usize],
+    pub(crate) columns: usize,
+    /// At least 1.
+    pub(crate) column_step: usize,
+}
+
+/// How the rows of a right operand fall into runs of the left one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segments {
+    pub(crate) count: usize,
+    pub(crate) len: usize,
+}
+
+/// A right operand, packed for one instruction set.
+#[derive(Clone)]
+pub struct PackedMatrix {
+    pub(crate) set: InstructionSet,
+    pub(crate) columns: usize,
+    pub(crate) segments: Segments,
+    pub(crate) panels: Panels,
+}
+
+/// Columns in groups; within a group row after row.
+#[derive(Clone)]
+pub(crate) enum Panels {
+    /// `[panels, rows, vectors * lanes]`
+    F32 {
+        /// Vectors in one row of a panel.
+        vectors: usize,
+        values: Aligned<f32>,
+    },
+    /// The same in bf16, widened before use.
+    Bf16 {
+        vectors: usize,
+        values: Aligned<u16>,
+    },
+    /// `[panels of 16 columns, segments, pairs of rows, 16, 2]` for bf16 instructions, each segment
+    /// padded to whole tiles of 32 rows.
+    Bf16Pairs { values: Aligned<u16> },
+}
+
+/// Columns of a panel of pairs, and rows of one tile of it.
+pub(crate) const PAIR_COLUMNS: usize = 16;
+pub(crate) const PAIR_ROWS: usize = 32;
+
+impl PackedMatrix {
+    /// Packs a matrix for products by [`Kernels::multiply`].
+    ///
+    /// # Panics
+    /// If the view reaches beyond its slice, or has no rows or columns.
+    pub fn new(kernels: Kernels, matrix: MatrixView<'_>, precision: Precision) -> Self {
+        let segments = Segments {
+            count: 1,
+            len: matrix.rows,
+        };
+        Self::from_view(kernels, segments, matrix, precision)
+    }
+
+    /// Packs a matrix whose rows fall into segments.
+    pub(crate) fn from_view(
+        kernels: Kernels,
+        segments: Segments,
+        matrix: MatrixView<'_>,
+        precision: Precision,
+    ) -> Self {
+        let rows: Vec<usize> = (0..matrix.rows).map(|row| row * matrix.row_step).collect();
+        let source = Source {
+            values: matrix.values,
+            rows: &rows,
+            columns: matrix.columns,
+            column_step: matrix.column_step,
+        };
+        Self::with_segments(kernels, segments, source, precision)
+    }
+
+    /// Packs the matrix of a source.
+    pub(crate) fn with_segments(
+        kernels: Kernels,
+        segments: Segments,
+        source: Source<'_>,
+        precision: Precision,
+    ) -> Self {
+        let set = kernels.instruction_set();
+        let columns = source.columns;
+        assert!(
+            columns > 0 && segments.count * segments.len > 0,
+            "an empty matrix"
+        );
+        assert_eq!(source.rows.len(), segments.count * segments.len, "rows");
+        let panels = match precision {
+            Precision::Bf16 if set.multiplies_bf16() => Panels::Bf16Pairs {
+                values: pairs(segments, source),
+            },
+            _ => {
+                let Lanes { lanes, registers } = set.run(LanesOf);
+                let vectors = vectors_per_panel(columns, lanes, registers);
+                let width = vectors * lanes;
+                match precision {
+                    Precision::F32 => Panels::F32 {
+                        vectors,
+                        values: panels(source, width, |value| value),
+                    },
+                    Precision::Bf16 => Panels::Bf16 {
+                        vectors,
+                        values: panels(source, width, bf16::from_f32),
+                    },
+                }
+            }
+        };
+        Self {
+            set,
+            columns,
+            segments,
+            panels,
+        }
+    }
+
+    /// The length of the sums.
+    pub fn rows(&self) -> usize {
+        self.segments.count * self.segments.len
+    }
+
+    /// Results per row of the left operand.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// How the weight is kept.
+    pub fn precision(&self) -> Precision {
+        match self.panels {
+            Panels::F32 { .. } => Precision::F32,
+            Panels::Bf16 { .. } | Panels::Bf16Pairs { .. } => Precision::Bf16,
+        }
+    }
+
+    /// Bytes of the packed values.
+    pub fn bytes(&self) -> usize {
+        match &self.panels {
+            Panels::F32 { values, .. } => size_of_val(&**values),
+            Panels::Bf16 { values, .. } | Panels::Bf16Pairs { values } => size_of_val(&**values),
+        }
+    }
+}
+
+/// `[panels, rows, width]`.
+fn panels<T: Number + Send>(
+    source: Source<'_>,
+    width: usize,
+    convert: impl Fn(f32) -> T + Sync,
+) -> Aligned<T> {
+    let rows = source.rows.len();
+    let mut values = Aligned::zeros(source.columns.div_ceil(width) * rows * width);
+    let panels = values.par_chunks_exact_mut(rows * width).enumerate();
+    panels.for_each(|(panel, block)| {
+        let first = panel * width;
+        let valid = (source.columns - first).min(width);
+        for (to, start) in block.chunks_exact_mut(width).zip(source.rows) {
+            let from = source.values[start + first * source.column_step..].iter();
+            let from = from.step_by(source.column_step);
+            for (to, value) in to[..valid].iter_mut().zip(from) {
+                *to = convert(*value);
+            }
+        }
+    });
+    values
+}
+
+/// `[panels, segments, pairs of rows, 16, 2]`.
+fn pairs(segments: Segments, source: Source<'_>) -> Aligned<u16> {
+    let padded = segments.len.next_multiple_of(PAIR_ROWS);
+    let panel = segments.count * padded * PAIR_COLUMNS;
+    let mut values = Aligned::zeros(source.columns.div_ceil(PAIR_COLUMNS) * panel);
+    let panels = values.par_chunks_exact_mut(panel).enumerate();
+    panels.for_each(|(number, block)| {
+        let first = number * PAIR_COLUMNS;
+        let valid = (source.columns - first).min(PAIR_COLUMNS);
+        for (i, start) in source.rows.iter().enumerate() {
+            let row = i / segments.len * padded + i % segments.len;
+            let to = &mut block[row / 2 * 2 * PAIR_COLUMNS..][..2 * PAIR_COLUMNS];
+            let from = source.values[start + first * source.column_step..].iter();
+            let from = from.step_by(source.column_step).take(valid);
+            for (lane, value) in from.enumerate() {
+                to[lane * 2 + row % 2] = bf16::from_f32(*value);
+            }
+        }
+    });
+    values
+}
+
+struct Lanes {
+    lanes: usize,
+    registers: usize,
+}
+
+struct LanesOf;
+
+impl WithSimd for LanesOf {
+    type Output = Lanes;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Lanes {
+        Lanes {
+            lanes: S::F32_LANES,
+            registers: S::REGISTER_COUNT,
+        }
+    }
+}
+
+/// The vectors per panel that cost least: padding costs time, and so do panels so narrow that the
+/// loads of the left operand outnumber the products.
+fn vectors_per_panel(columns: usize, lanes: usize, registers: usize) -> usize {
+    let costs = if registers >= 32 {
+        [(2, 100), (3, 100), (1, 115), (5, 105)]
+    } else {
+        [(2, 100), (3, 102), (1, 135), (5, 108)]
+    };
+    let needed = columns.div_ceil(lanes);
+    let cost = |(vectors, cost): &(usize, usize)| needed.next_multiple_of(*vectors) * cost;
+    costs.iter().min_by_key(|c| cost(c)).map_or(1, |c| c.0)
+}

@@ -1,0 +1,65 @@
+//! Where the rows of a left operand lie.
+
+/// Rows gathered from images: row (image, line, pixel) is `segments` runs of `segment_len` values,
+/// the first of which begins at `start + image * image_step + line * line_step + pixel * pixel_step`, the
+/// next ones `segment_step` further each.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) start: usize,
+    pub(crate) images: usize,
+    pub(crate) image_step: usize,
+    pub(crate) lines: usize,
+    pub(crate) line_step: usize,
+    pub(crate) pixels: usize,
+    pub(crate) pixel_step: usize,
+    pub(crate) segments: usize,
+    pub(crate) segment_step: usize,
+    pub(crate) segment_len: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of a row-major matrix of `depth` columns.
+    pub(crate) fn of_matrix(values: &'a [f32], depth: usize) -> Self {
+        Self {
+            values,
+            start: 0,
+            images: 1,
+            image_step: 0,
+            lines: 1,
+            line_step: 0,
+            pixels: values.len().checked_div(depth).unwrap_or(0),
+            pixel_step: depth,
+            segments: 1,
+            segment_step: 0,
+            segment_len: depth,
+        }
+    }
+
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.images * self.lines * self.pixels
+    }
+
+    /// Writes where every row begins to `offsets`.
+    ///
+    /// # Panics
+    /// If a row reaches beyond the values: who gets the offsets may read every run without a check.
+    pub(crate) fn offsets(&self, offsets: &mut Vec<usize>) {
+        offsets.clear();
+        offsets.reserve(self.len());
+        for image in 0..self.images {
+            for line in 0..self.lines {
+                let first = self.start + image * self.image_step + line * self.line_step;
+                offsets.extend((0..self.pixels).map(|pixel| first + pixel * self.pixel_step));
+            }
+        }
+        if let Some(last) = offsets.iter().max() {
+            let run = self.segments.saturating_sub(1) * self.segment_step + self.segment_len;
+            assert!(
+                last + run <= self.values.len(),
+                "rows reach beyond their image"
+            );
+        }
+    }
+}

@@ -1,0 +1,223 @@
+use promptfed_kernels::convolution::{
+    Convolution, ConvolutionShape, PackedWeight, Padding, UpsampledWeight,
+};
+use promptfed_kernels::{Activation, Epilogue, MatrixView, Precision, Write};
+use proptest::prelude::*;
+
+use crate::support::{PRECISIONS, all, assert_close, config, values};
+
+/// Visits every (image value, weight value, result value) triple of a convolution.
+fn visit(
+    shape: ConvolutionShape,
+    convolution: &Convolution,
+    count: usize,
+    mut f: impl FnMut(usize, usize, usize),
+) {
+    let [height, width, ci] = convolution.input();
+    let [height_out, width_out, co] = convolution.output();
+    for n in 0..count {
+        for oy in 0..height_out {
+            for ox in 0..width_out {
+                for ky in 0..shape.kernel {
+                    for kx in 0..shape.kernel {
+                        let y = (oy * shape.stride + ky).checked_sub(shape.padding.before);
+                        let x = (ox * shape.stride + kx).checked_sub(shape.padding.before);
+                        let (Some(y), Some(x)) = (y, x) else { continue };
+                        if y >= height || x >= width {
+                            continue;
+                        }
+                        for i in 0..ci {
+                            for o in 0..co {
+                                f(
+                                    ((n * height + y) * width + x) * ci + i,
+                                    ((ky * shape.kernel + kx) * ci + i) * co + o,
+                                    ((n * height_out + oy) * width_out + ox) * co + o,
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A shape, `[height, width, channels in]`, channels out, images.
+fn cases() -> impl Strategy<Value = (ConvolutionShape, [usize; 3], usize, usize)> {
+    let kernels = prop_oneof![Just(1usize), Just(3)];
+    let shapes = (kernels, 1usize..=2, 0usize..=1, 0usize..=1).prop_map(
+        |(kernel, stride, before, after)| ConvolutionShape {
+            kernel,
+            stride,
+            padding: Padding { before, after },
+        },
+    );
+    let extents = (3usize..20, 3usize..20, prop_oneof![1usize..8, 8usize..40]);
+    (
+        shapes,
+        extents,
+        prop_oneof![1usize..8, 8usize..40],
+        1usize..4,
+    )
+        .prop_map(|(shape, (height, width, ci), co, count)| (shape, [height, width, ci], co, count))
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn results_agree_with_f64((shape, input, co, count) in cases(), seed: u64) {
+        let convolution = Convolution::new(shape, input, co).unwrap();
+        let images = values(seed, count * input.iter().product::<usize>());
+        let weight = values(seed ^ 1, convolution.weight_len());
+        let bias = values(seed ^ 2, co);
+        let len = count * convolution.output().iter().product::<usize>();
+        let residual = values(seed ^ 3, len);
+        let mut expected: Vec<f64> = vec![0.0; len];
+        visit(shape, &convolution, count, |i, w, o| expected[o] += f64::from(images[i]) * f64::from(weight[w]));
+        for (i, value) in expected.iter_mut().enumerate() {
+            *value = (*value + f64::from(bias[i % co])).max(0.0) + f64::from(residual[i]);
+        }
+        for kernels in all() {
+            for (precision, tolerance) in PRECISIONS {
+                let packed = PackedWeight::new(kernels, shape, MatrixView::row_major(&weight, co), precision);
+                let mut output = vec![f32::NAN; len];
+                let epilogue = Epilogue { bias: Some(&bias), activation: Activation::Relu, residual: Some(&residual), ..Epilogue::default() };
+                convolution.forward(kernels, &images, &packed, epilogue, &mut output);
+                assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {shape:?} {input:?} {co} {count}"));
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_agree_with_f64((shape, input, co, count) in cases(), add: bool, seed: u64) {
+        let convolution = Convolution::new(shape, input, co).unwrap();
+        let images = values(seed, count * input.iter().product::<usize>());
+        let weight = values(seed ^ 1, convolution.weight_len());
+        let gradient = values(seed ^ 2, count * convolution.output().iter().product::<usize>());
+        let before = values(seed ^ 3, images.len());
+        let mut for_images: Vec<f64> = before.iter().map(|v| if add { f64::from(*v) } else { 0.0 }).collect();
+        let mut for_weight = vec![0f64; weight.len()];
+        visit(shape, &convolution, count, |i, w, o| {
+            let g = f64::from(gradient[o]);
+            for_images[i] += g * f64::from(weight[w]);
+            for_weight[w] += g * f64::from(images[i]);
+        });
+        let write = if add { Write::Add } else { Write::Replace };
+        for kernels in all() {
+            let what = format!("{kernels:?} {shape:?} {input:?} {co} {count}");
+            for (precision, tolerance) in PRECISIONS {
+                let mut output = before.clone();
+                convolution.input_gradient(kernels, &weight, &gradient, &mut output, write, precision);
+                assert_close(&output, &for_images, tolerance, &format!("images {precision:?} {what}"));
+            }
+            let mut output = vec![f32::NAN; weight.len()];
+            convolution.weight_gradient(kernels, &images, &gradient, &mut output);
+            assert_close(&output, &for_weight, 1e-5, &format!("weight {what}"));
+        }
+    }
+
+    #[test]
+    fn up_sampling_is_folded_in(height in 1usize..20, width in 1usize..20, ci in 1usize..40, co in 1usize..40, count in 1usize..4, seed: u64) {
+        let shape = ConvolutionShape::same(3, 1);
+        let large = Convolution::new(shape, [2 * height, 2 * width, ci], co).unwrap();
+        let images = values(seed, count * height * width * ci);
+        let oihw = values(seed ^ 1, 9 * ci * co);
+        let repeated: Vec<f32> = (0..4 * images.len()).map(|i| {
+            let (n, y, x, c) = (i / ci / (4 * height * width), i / ci / (2 * width) % (2 * height), i / ci % (2 * width), i % ci);
+            images[((n * height + y / 2) * width + x / 2) * ci + c]
+        }).collect();
+        let mut expected = vec![0f64; 4 * count * height * width * co];
+        visit(shape, &large, count, |i, w, o| {
+            let (tap, channel, out) = (w / co / ci, w / co % ci, w % co);
+            expected[o] += f64::from(repeated[i]) * f64::from(oihw[(out * ci + channel) * 9 + tap]);
+        });
+        for kernels in all() {
+            for (precision, tolerance) in PRECISIONS {
+                let packed = UpsampledWeight::from_oihw(kernels, &oihw, [co, ci], precision);
+                let mut output = vec![f32::NAN; expected.len()];
+                packed.forward(&images, [height, width], Epilogue::default(), &mut output);
+                assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {height} {width} {ci} {co} {count}"));
+                // The packed plain convolution of the large image says the same.
+                let plain = PackedWeight::from_oihw(kernels, shape, &oihw, [co, ci], precision);
+                let mut again = vec![f32::NAN; expected.len()];
+                large.forward(kernels, &repeated, &plain, Epilogue::default(), &mut again);
+                assert_close(&again, &expected, tolerance, "plain");
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_does_not_depend_on_the_others((shape, input, co, _) in cases(), count in 2usize..9, seed: u64) {
+        let convolution = Convolution::new(shape, input, co).unwrap();
+        let len = input.iter().product::<usize>();
+        let images = values(seed, count * len);
+        let weight = values(seed ^ 1, convolution.weight_len());
+        for kernels in all() {
+            for (precision, _) in PRECISIONS {
+                let packed = PackedWeight::new(kernels, shape, MatrixView::row_major(&weight, co), precision);
+                let run = |images: &[f32]| {
+                    let mut output = vec![0.0; images.len() / len * convolution.output().iter().product::<usize>()];
+                    convolution.forward(kernels, images, &packed, Epilogue::default(), &mut output);
+                    output
+                };
+                let together = run(&images);
+                let alone = run(&images[(count - 1) * len..]);
+                prop_assert_eq!(&alone[..], &together[together.len() - alone.len()..]);
+            }
+        }
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let shape = ConvolutionShape::same(3, 2);
+    let convolution = Convolution::new(shape, [17, 19, 24], 30).unwrap();
+    let images = values(1, 33 * 17 * 19 * 24);
+    let weight = values(2, convolution.weight_len());
+    let gradient = values(3, 33 * 9 * 10 * 30);
+    for kernels in all() {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| {
+                let packed = PackedWeight::new(
+                    kernels,
+                    shape,
+                    MatrixView::row_major(&weight, 30),
+                    Precision::F32,
+                );
+                let mut output = vec![0.0; gradient.len()];
+                convolution.forward(kernels, &images, &packed, Epilogue::default(), &mut output);
+                let mut for_images = vec![0.0; images.len()];
+                convolution.input_gradient(
+                    kernels,
+                    &weight,
+                    &gradient,
+                    &mut for_images,
+                    Write::Replace,
+                    Precision::F32,
+                );
+                let mut for_weight = vec![0.0; weight.len()];
+                convolution.weight_gradient(kernels, &images, &gradient, &mut for_weight);
+                (output, for_images, for_weight)
+            })
+        };
+        assert!(run(1) == run(3), "{kernels:?}");
+    }
+}
+
+#[test]
+fn impossible_shapes_are_errors() {
+    let shape = ConvolutionShape {
+        kernel: 3,
+        stride: 1,
+        padding: Padding::around(0),
+    };
+    assert!(Convolution::new(shape, [2, 5, 3], 4).is_err());
+    assert!(Convolution::new(shape, [5, 5, 0], 4).is_err());
+    assert!(Convolution::new(ConvolutionShape::same(3, 0), [5, 5, 3], 4).is_err());
+    assert!(Convolution::new(shape, [3, 3, 1], 1).is_ok());
+}

@@ -1,0 +1,10 @@
+//! Every kernel under every instruction set that this processor has, against f64 references.
+//!
+//! `PROMPTFED_INSTRUCTION_SET=NAME` restricts the run to one set, which must be there.
+
+mod attention;
+mod convolution;
+mod instruction_set;
+mod norms;
+mod product;
+mod support;

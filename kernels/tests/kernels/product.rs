@@ -1,0 +1,104 @@
+use promptfed_kernels::{Activation, Epilogue, MatrixView, PackedMatrix, Write};
+use proptest::prelude::*;
+
+use crate::support::{PRECISIONS, all, assert_close, config, silu, values};
+
+fn reference(left: &[f32], right: &[f32], depth: usize, columns: usize) -> Vec<f64> {
+    let rows = left.chunks_exact(depth);
+    rows.flat_map(|row| {
+        (0..columns).map(move |column| {
+            let pairs = row.iter().zip(right[column..].iter().step_by(columns));
+            pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        })
+    })
+    .collect()
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn products_agree_with_f64(rows in 0usize..200, depth in 1usize..900, columns in 1usize..100, seed: u64) {
+        let left = values(seed, rows * depth);
+        let right = values(seed ^ 1, depth * columns);
+        let expected = reference(&left, &right, depth, columns);
+        for kernels in all() {
+            for (precision, tolerance) in PRECISIONS {
+                let weights = PackedMatrix::new(kernels, MatrixView::row_major(&right, columns), precision);
+                let mut output = vec![f32::NAN; rows * columns];
+                kernels.multiply(&left, &weights, Epilogue::default(), &mut output);
+                let what = format!("{kernels:?} {precision:?} {rows} x {depth} x {columns}");
+                assert_close(&output, &expected, tolerance, &what);
+            }
+        }
+    }
+
+    #[test]
+    fn epilogues_agree_with_f64(rows in 1usize..60, depth in 1usize..70, columns in 1usize..70, add: bool, seed: u64) {
+        let left = values(seed, rows * depth);
+        let right = values(seed ^ 1, depth * columns);
+        let bias = values(seed ^ 2, columns);
+        let residual = values(seed ^ 3, rows * columns);
+        let before = values(seed ^ 4, rows * columns);
+        let sums = reference(&left, &right, depth, columns);
+        let expected: Vec<f64> = sums.iter().enumerate().map(|(i, sum)| {
+            let value = silu(sum + f64::from(bias[i % columns])) + f64::from(residual[i]);
+            value + if add { f64::from(before[i]) } else { 0.0 }
+        }).collect();
+        for kernels in all() {
+            for (precision, tolerance) in PRECISIONS {
+                let weights = PackedMatrix::new(kernels, MatrixView::row_major(&right, columns), precision);
+                let mut output = before.clone();
+                let epilogue = Epilogue {
+                    bias: Some(&bias),
+                    activation: Activation::Silu,
+                    residual: Some(&residual),
+                    write: if add { Write::Add } else { Write::Replace },
+                };
+                kernels.multiply(&left, &weights, epilogue, &mut output);
+                assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_transposed_view_is_the_transpose(depth in 1usize..70, columns in 1usize..70, seed: u64) {
+        let right = values(seed, depth * columns);
+        let transposed: Vec<f32> = (0..columns * depth).map(|i| right[i % depth * columns + i / depth]).collect();
+        let left = values(seed ^ 1, 7 * depth);
+        for kernels in all() {
+            for (precision, _) in PRECISIONS {
+                let views = [MatrixView::row_major(&right, columns), MatrixView::transposed(&transposed, depth)];
+                let [a, b] = views.map(|view| {
+                    let mut output = vec![0.0; 7 * columns];
+                    let weights = PackedMatrix::new(kernels, view, precision);
+                    kernels.multiply(&left, &weights, Epilogue::default(), &mut output);
+                    output
+                });
+                prop_assert_eq!(a, b);
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_the_others(rows in 2usize..300, depth in 1usize..300, seed: u64) {
+        let columns = 40;
+        let left = values(seed, rows * depth);
+        let right = values(seed ^ 1, depth * columns);
+        for kernels in all() {
+            for (precision, _) in PRECISIONS {
+                let weights = PackedMatrix::new(kernels, MatrixView::row_major(&right, columns), precision);
+                let run = |left: &[f32]| {
+                    let mut output = vec![0.0; left.len() / depth * columns];
+                    kernels.multiply(left, &weights, Epilogue::default(), &mut output);
+                    output
+                };
+                let together = run(&left);
+                for row in [0, rows / 2, rows - 1] {
+                    let alone = run(&left[row * depth..(row + 1) * depth]);
+                    prop_assert_eq!(&alone, &together[row * columns..(row + 1) * columns]);
+                }
+            }
+        }
+    }
+}

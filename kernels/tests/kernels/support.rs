@@ -1,0 +1,58 @@
+//! Random values, the sets under test, and comparison.
+
+use promptfed_kernels::{ENVIRONMENT, InstructionSet, Kernels, Precision};
+use proptest::prelude::*;
+
+/// The kernels of every set under test.
+pub(crate) fn all() -> Vec<Kernels> {
+    let sets = match std::env::var(ENVIRONMENT) {
+        Ok(name) => vec![name.parse::<InstructionSet>().unwrap()],
+        Err(_) => InstructionSet::available(),
+    };
+    sets.into_iter()
+        .map(|set| Kernels::with(set).unwrap())
+        .collect()
+}
+
+/// Both precisions and the relative error they may have.
+pub(crate) const PRECISIONS: [(Precision, f64); 2] =
+    [(Precision::F32, 1e-5), (Precision::Bf16, 1e-2)];
+
+/// Values in -1..1 from a linear congruential generator.
+pub(crate) fn values(seed: u64, n: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    std::iter::repeat_with(next).take(n).collect()
+}
+
+/// Fails if any value is off by more than `tolerance` of the largest expected one.
+pub(crate) fn assert_close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1e-30, |a: f64, b| a.max(b.abs()));
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        let error = (f64::from(*f) - e).abs() / scale;
+        assert!(
+            error <= tolerance,
+            "{what}: value {i} is {f} and not {e}, off by {error:e} of {scale}"
+        );
+    }
+}
+
+/// Few cases: each runs under every set and precision.
+pub(crate) fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// x in f64 through an activation in f64.
+pub(crate) fn silu(x: f64) -> f64 {
+    x / (1.0 + (-x).exp())
+}
