@@ -11,7 +11,7 @@ Exit codes:
   1    the work failed: a file could not be read or written, training diverged, ...
   2    the command line is wrong
   3    the input is wrong: data, prompts, label space or configuration file
-  4    the server could not be reached or refused
+  4    the server or the model hub could not be reached or refused
   130  `synth` was stopped by ctrl-c and can go on; other commands end by the signal
 
 Environment:
@@ -90,8 +90,12 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::Data(_)
             | Synth::Spec(_)
             | Synth::PromptLine { .. }
+            | Synth::Model { .. }
+            | Synth::Weights(_)
+            | Synth::Request { .. }
             | Synth::DifferentJob { .. },
         ) => Some(3),
+        Some(Synth::Hub { .. }) => Some(4),
         _ => None,
     }
 }

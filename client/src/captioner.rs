@@ -1,25 +1,27 @@
 //! Captioners: what to say about one image, in words.
 
 mod attributes;
+mod blip;
 mod joined;
 mod metadata;
 mod none;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use promptfed_data::{DecodedImage, Sample};
 use promptfed_prompts::{Caption, TextProblem};
 
 pub use attributes::AttributeCaptioner;
+pub use blip::BlipCaptioner;
 pub use joined::JoinedCaptioner;
 pub use metadata::{MAX_SIDE_CAR_BYTES, MetadataCaptioner};
 pub use none::NoCaptioner;
 
 use crate::{Error, Result};
 
-/// Names that [`captioner`] knows; others join `metadata` and `attributes` in another order.
+/// Names that [`captioner`] knows; others join these in another order. `blip` needs a model: [`captioner_with`].
 pub const CAPTIONER_NAMES: [&str; 4] = [
     NoCaptioner::NAME,
     "metadata",
@@ -72,6 +74,12 @@ pub enum CaptionProblem {
         /// Why.
         reason: String,
     },
+    /// The captioner's model failed.
+    #[error("the caption model cannot describe it: {reason}")]
+    Model {
+        /// Why.
+        reason: String,
+    },
     /// A captioner that needs pixels got none.
     #[error("the captioner `{captioner}` needs the decoded image")]
     NoPixels {
@@ -83,28 +91,42 @@ pub enum CaptionProblem {
 /// The captioner of this name: `none`, `metadata`, `attributes`, or several joined with `+`.
 ///
 /// # Errors
-/// [`Error::UnknownCaptioner`].
+/// [`Error::UnknownCaptioner`], or [`Error::CaptionerModel`] for `blip`.
 pub fn captioner(name: &str) -> Result<Arc<dyn Captioner>> {
-    let single = |part: &str| -> Option<Box<dyn Captioner>> {
-        match part {
-            "metadata" => Some(Box::new(MetadataCaptioner)),
-            "attributes" => Some(Box::new(AttributeCaptioner)),
-            _ => None,
-        }
-    };
+    captioner_with(name, None)
+}
+
+/// [`captioner`] that also knows `blip`, which looks with the model in the folder `model`.
+///
+/// # Errors
+/// [`Error::UnknownCaptioner`]; [`Error::CaptionerModel`] for a captioner without the model that it needs, or a model without a
+/// captioner that uses it; a model that cannot be loaded.
+pub fn captioner_with(name: &str, model: Option<&Path>) -> Result<Arc<dyn Captioner>> {
+    let parts: Vec<&str> = name.split('+').collect();
+    let is_repeated = |i: usize| parts[..i].contains(&parts[i]);
     let unknown = || Error::UnknownCaptioner {
         found: name.chars().take(80).collect(),
     };
+    if (0..parts.len()).any(is_repeated) {
+        return Err(unknown());
+    }
+    if parts.contains(&BlipCaptioner::NAME) != model.is_some() {
+        return Err(Error::CaptionerModel {
+            captioner: name.chars().take(80).collect(),
+        });
+    }
     if name == NoCaptioner::NAME {
         return Ok(Arc::new(NoCaptioner));
     }
-    let mut parts: Vec<Box<dyn Captioner>> = Vec::new();
-    for part in name.split('+') {
-        if parts.iter().any(|earlier| earlier.name() == part) {
-            return Err(unknown());
+    let single = |part: &str| -> Result<Box<dyn Captioner>> {
+        match (part, model) {
+            ("metadata", _) => Ok(Box::new(MetadataCaptioner)),
+            ("attributes", _) => Ok(Box::new(AttributeCaptioner)),
+            (BlipCaptioner::NAME, Some(folder)) => Ok(Box::new(BlipCaptioner::load(folder)?)),
+            _ => Err(unknown()),
         }
-        parts.push(single(part).ok_or_else(unknown)?);
-    }
+    };
+    let mut parts = parts.into_iter().map(single).collect::<Result<Vec<_>>>()?;
     Ok(match parts.len() {
         1 => Arc::from(parts.remove(0)),
         _ => Arc::new(JoinedCaptioner::new(parts)),

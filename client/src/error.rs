@@ -55,8 +55,22 @@ pub enum Error {
         CAPTIONER_NAMES.join(", ")
     )]
     CaptionerNeeded,
+    /// A model folder that cannot be used.
+    #[error(transparent)]
+    Vision(#[from] promptfed_vision::Error),
+    /// A captioner without the model that it needs, or a model that no captioner uses.
+    #[error(
+        "captioner `{captioner}`: the captioner `blip` needs the folder of a BLIP model, and no other takes one"
+    )]
+    CaptionerModel {
+        /// Name asked for.
+        captioner: String,
+    },
+    /// Nothing to choose a domain from.
+    #[error("give at least two domains to choose from")]
+    DomainCandidates,
     /// No captioner of this name.
-    #[error("there is no captioner `{found}`; choose one of {}", CAPTIONER_NAMES.join(", "))]
+    #[error("there is no captioner `{found}`; choose one of {}, blip", CAPTIONER_NAMES.join(", "))]
     UnknownCaptioner {
         /// Name asked for.
         found: String,

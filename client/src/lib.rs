@@ -26,6 +26,7 @@ mod admin;
 mod attributes;
 mod captioner;
 mod colour;
+mod domain;
 mod error;
 mod extract;
 mod extract_options;
@@ -38,10 +39,11 @@ mod transport;
 pub use admin::{ADMIN, AdminClient};
 pub use attributes::{Attributes, Tone, mean_luma};
 pub use captioner::{
-    AttributeCaptioner, CAPTIONER_NAMES, CaptionInput, CaptionProblem, Captioner, JoinedCaptioner,
-    MAX_SIDE_CAR_BYTES, MetadataCaptioner, NoCaptioner, captioner,
+    AttributeCaptioner, BlipCaptioner, CAPTIONER_NAMES, CaptionInput, CaptionProblem, Captioner,
+    JoinedCaptioner, MAX_SIDE_CAR_BYTES, MetadataCaptioner, NoCaptioner, captioner, captioner_with,
 };
 pub use colour::Colour;
+pub use domain::{NamedDomain, give_domain, name_domain};
 pub use error::{Error, Result};
 pub use extract::{extract, extract_with_progress};
 pub use extract_options::{ExtractOptions, class_list};

@@ -6,7 +6,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use promptfed_client::{
-    CAPTIONER_NAMES, CaptionInput, CaptionProblem, Captioner, Error, captioner,
+    CAPTIONER_NAMES, CaptionInput, CaptionProblem, Captioner, Error, captioner, captioner_with,
 };
 use promptfed_data::{DecodedImage, ImageSource, Sample};
 use promptfed_prompts::{Caption, TextProblem};
@@ -212,7 +212,7 @@ fn joined_says_name_then_colours_then_tone() {
 fn unknown_names_are_refused() {
     for name in [
         "",
-        "blip",
+        "blip2",
         "+",
         "none+metadata",
         "metadata+metadata",
@@ -222,4 +222,23 @@ fn unknown_names_are_refused() {
         assert!(matches!(error, Error::UnknownCaptioner { .. }), "{name}");
         assert!(error.to_string().contains("metadata+attributes"), "{error}");
     }
+}
+
+#[test]
+fn blip_looks_at_the_image_with_its_model() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vision/tests/golden/blip");
+    let blip = captioner_with("blip", Some(&model)).unwrap();
+    assert!(blip.needs_pixels());
+    let picture = synthetic(3);
+    let said = say(&*blip, &row(None), &picture).unwrap();
+    assert!(said.is_some());
+    assert_eq!(said, say(&*blip, &row(Some("other")), &picture).unwrap());
+    let both = captioner_with("metadata+blip", Some(&model)).unwrap();
+    assert_eq!(both.name(), "metadata+blip");
+    for (name, model) in [("blip", None), ("metadata", Some(model.as_path()))] {
+        let error = captioner_with(name, model).unwrap_err();
+        assert!(matches!(error, Error::CaptionerModel { .. }), "{error}");
+    }
+    let error = captioner_with("blip", Some(Path::new("nowhere"))).unwrap_err();
+    assert!(error.to_string().contains("config.json"), "{error}");
 }

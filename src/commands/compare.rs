@@ -9,7 +9,6 @@ use crate::Context;
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use promptfed_client::captioner;
 use promptfed_data::Partition;
 use promptfed_eval::comparison::Comparison;
 use promptfed_eval::methods::{Centralised, Chance, FedAvg, Fgl, FglConfig, Method};
@@ -73,7 +72,7 @@ pub(crate) struct SettingArgs {
     /// Guidance scale: a number, or LOW..HIGH to draw one for each image
     #[arg(long, value_parser = synth::guidance, default_value = "2.5")]
     pub(crate) guidance: Guidance,
-    /// Sampler: euler or heun
+    /// Sampler: euler, heun or ab2
     #[arg(long, default_value = "heun")]
     pub(crate) sampler: promptfed_synth::Sampler,
     #[command(flatten)]
@@ -179,7 +178,7 @@ impl SettingArgs {
         let config = FglConfig {
             level: prompts.level,
             templates: data::template_set(&prompts.templates)?,
-            captioner: captioner(prompts.captioner())?,
+            captioner: prompts.load_captioner()?,
             counts: prompts.counts,
             synthesis: SynthesisPlan {
                 engine: "pocket".to_owned(),

@@ -84,6 +84,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         level: args.level,
         templates: "pocket".to_owned(),
         captioner: None,
+        model: None,
         counts: false,
     };
     let setting = SettingArgs {

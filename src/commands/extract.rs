@@ -3,12 +3,17 @@
 use super::data::{self, ReadArgs};
 use super::text;
 use crate::Context;
-use anyhow::Result;
+use crate::exit::BadInput;
+use anyhow::{Result, bail};
 use clap::Args as ClapArgs;
-use promptfed_client::{ExtractOptions, captioner, extract_with_progress};
+use promptfed_client::{
+    Captioner, ExtractOptions, captioner_with, extract_with_progress, give_domain, name_domain,
+};
+use promptfed_data::Dataset;
 use promptfed_prompts::{Level, PromptSet};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Turn private images into prompts, and show what would leave the machine.
 ///
@@ -27,6 +32,13 @@ pub(crate) struct Args {
     /// Prompts to show; all of them are in the file
     #[arg(long, value_name = "N", default_value_t = 12)]
     show: usize,
+    /// Domains to choose from for images without one, such as "photo,pencil sketch,oil painting": that which --clip finds
+    /// most of them show
+    #[arg(long, value_name = "TEXT,..", value_delimiter = ',', requires = "clip")]
+    domains: Vec<String>,
+    /// Folder of a CLIP model in the layout of the transformers library, for --domains
+    #[arg(long, value_name = "DIR", requires = "domains")]
+    clip: Option<PathBuf>,
     /// Do not decode images that no captioner looks at: faster, but a corrupt image counts as one
     #[arg(long)]
     trust_images: bool,
@@ -42,15 +54,23 @@ pub(crate) struct PromptArgs {
     #[arg(long, value_name = "NAME|FILE", default_value = "pocket")]
     pub(crate) templates: String,
     /// Who writes captions at the instance level: metadata (caption column or side-car .txt), attributes (colours
-    /// and tone), or metadata+attributes [default: metadata+attributes]
+    /// and tone), blip (what the picture shows; needs --model), or several joined with + [default: metadata+attributes]
     #[arg(long, value_name = "NAME")]
     pub(crate) captioner: Option<String>,
+    /// Folder of the model of --captioner blip, in the layout of the transformers library
+    #[arg(long, value_name = "DIR", requires = "captioner")]
+    pub(crate) model: Option<PathBuf>,
     /// Also release how many images stand behind each prompt
     #[arg(long)]
     pub(crate) counts: bool,
 }
 
 impl PromptArgs {
+    /// The captioner for the level.
+    pub(crate) fn load_captioner(&self) -> Result<Arc<dyn Captioner>> {
+        Ok(captioner_with(self.captioner(), self.model.as_deref())?)
+    }
+
     /// The captioner's name for the level.
     pub(crate) fn captioner(&self) -> &str {
         match (&self.captioner, self.level) {
@@ -62,9 +82,12 @@ impl PromptArgs {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    let (dataset, label_space) = args.read.open(&args.data)?;
+    let (mut dataset, label_space) = args.read.open(&args.data)?;
+    if let Some(model) = &args.clip {
+        name_by_clip(&args.domains, model, &mut dataset)?;
+    }
     let options = ExtractOptions {
-        captioner: captioner(args.prompts.captioner())?,
+        captioner: args.prompts.load_captioner()?,
         counts: args.prompts.counts,
         strict: args.read.strict,
         check_images: !args.trust_images,
@@ -135,6 +158,32 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         "Nothing was sent. {} holds exactly what `promptfed submit` sends.",
         args.out.display()
     );
+    Ok(())
+}
+
+/// Images that CLIP looks at to choose the domain.
+const LOOKED_AT: usize = 200;
+
+fn name_by_clip(domains: &[String], model: &Path, dataset: &mut Dataset) -> Result<()> {
+    if !dataset.domain_names.is_empty() {
+        bail!(
+            anyhow::Error::msg("the data has domains of its own; leave out --domains and --clip")
+                .context(BadInput)
+        );
+    }
+    let domains: Vec<&str> = domains.iter().map(|domain| domain.trim()).collect();
+    let named = name_domain(dataset, &domains, model, LOOKED_AT)?;
+    let shares = domains.iter().zip(&named.scores);
+    let shares: Vec<String> = shares
+        .map(|(domain, score)| format!("{domain} {score:.2}"))
+        .collect();
+    eprintln!(
+        "domain: {}, from {} images ({})",
+        named.domain.as_str(),
+        named.images,
+        shares.join(", ")
+    );
+    give_domain(dataset, &named.domain);
     Ok(())
 }
 

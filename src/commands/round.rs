@@ -13,7 +13,7 @@ use promptfed_prompts::protocol::{
     GuidancePlan, ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus, SynthesisPlan,
     TrainingPlan,
 };
-use promptfed_synth::Guidance;
+use promptfed_synth::{Guidance, Sampler};
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -58,7 +58,7 @@ struct OpenArgs {
     /// Close by itself once so many clients have submitted
     #[arg(long, value_name = "N")]
     expected_clients: Option<u32>,
-    /// The text-to-image engine
+    /// The text-to-image engine: pocket, or sd where the server has it
     #[arg(long, default_value = "pocket")]
     engine: String,
     /// Images for each distinct prompt
@@ -73,9 +73,9 @@ struct OpenArgs {
     /// Guidance scale: a number, or LOW..HIGH to draw one for each image
     #[arg(long, value_parser = synth::guidance, default_value = "2.5")]
     guidance: Guidance,
-    /// Sampler: euler or heun
-    #[arg(long, default_value = "heun")]
-    sampler: promptfed_synth::Sampler,
+    /// Sampler [default: heun, or dpm++2m for sd]; `promptfed synth --help` lists them
+    #[arg(long)]
+    sampler: Option<Sampler>,
     #[command(flatten)]
     recipe: RecipeArgs,
     /// Passes over the synthetic images
@@ -102,7 +102,14 @@ impl OpenArgs {
                 ),
                 steps: self.steps,
                 guidance: guidance_plan(self.guidance),
-                sampler: self.sampler.to_string(),
+                sampler: self
+                    .sampler
+                    .unwrap_or(if self.engine == "sd" {
+                        Sampler::DpmPlusPlus2m
+                    } else {
+                        Sampler::Heun
+                    })
+                    .to_string(),
                 seed: self.seed,
             },
             training: TrainingPlan {

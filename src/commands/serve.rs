@@ -1,10 +1,13 @@
 //! `promptfed serve`: the server.
 
-use super::data;
+use super::{data, synth};
 use crate::Context;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_server::{Engines, ServerConfig, run_blocking};
+use promptfed_synth::engines::sd::{
+    Configured, DeviceKind, LoadOptions, Precision, Settings, StableDiffusion,
+};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +27,22 @@ pub(crate) struct Args {
     /// Weights of the pocket engine [default: the bundled ones]
     #[arg(long, value_name = "DIR")]
     pocket: Option<PathBuf>,
+    /// Stable Diffusion for the rounds that ask for the engine sd: a folder in diffusers' layout, or OWNER/NAME[@REVISION] on
+    /// the hub
+    #[arg(long, value_name = "DIR|ID")]
+    sd: Option<String>,
+    /// How the weights of --sd are kept and products computed: f32, bf16 or f16
+    #[arg(long, default_value = "f32", requires = "sd")]
+    sd_precision: Precision,
+    /// Where --sd runs: cpu or cuda
+    #[arg(long, default_value = "cpu", requires = "sd")]
+    sd_device: DeviceKind,
+    /// Images that --sd makes together
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "sd")]
+    sd_batch: usize,
+    /// Height and width of the images of --sd in pixels, a multiple of 8 [default: the model's]
+    #[arg(long, value_name = "PIXELS", requires = "sd")]
+    sd_size: Option<u32>,
     /// The administrator's token [default: made at the first start, kept in DATA_DIR/admin.token]
     #[arg(long, env = "PROMPTFED_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
@@ -34,12 +53,31 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         Some(dir) => dir,
         None => data::assets()?.join("pocket/demo"),
     };
+    let mut engines = Engines::new().with_pocket(pocket);
+    if let Some(model) = &args.sd {
+        let (folder, origin) = synth::model_folder(model, args.sd_precision, context)?;
+        let options = LoadOptions {
+            precision: args.sd_precision,
+            device: args.sd_device.open()?,
+            batch: args.sd_batch,
+            size: args.sd_size,
+            ..LoadOptions::default()
+        };
+        engines = engines.with("sd", move || {
+            let settings = Settings {
+                origin: origin.clone(),
+                ..Settings::default()
+            };
+            let model = StableDiffusion::load(&folder, &options)?;
+            Ok(Box::new(Configured::new(model, settings)))
+        });
+    }
     let given = args.admin_token.is_some();
     let data_dir = args.data_dir.clone();
     let config = ServerConfig {
         addr: args.addr,
         data_dir: args.data_dir,
-        engines: Engines::new().with_pocket(pocket),
+        engines,
         admin_token: args.admin_token,
     };
     run_blocking(config, |server| {

@@ -1,16 +1,20 @@
 //! `promptfed synth`: prompts to images.
 
+mod source;
+mod stable_diffusion;
+
+use self::stable_diffusion::SdArgs;
 use super::data;
+use crate::exit::BadInput;
 use crate::{Context, interrupt};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
-use promptfed_prompts::{ContentHash, LabelSpace};
 use promptfed_synth::engines::pocket::Pocket;
-use promptfed_synth::{
-    Generator, Guidance, ImageBudget, JobSpec, OutputFormat, PromptSource, Sampler, Spread,
-};
+use promptfed_synth::{Generator, Guidance, ImageBudget, JobSpec, OutputFormat, Sampler, Spread};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+pub(crate) use self::stable_diffusion::model_folder;
 
 /// Turn prompts into a labelled set of training images.
 ///
@@ -38,9 +42,9 @@ pub(crate) struct Args {
     /// The text-to-image engine
     #[arg(long, value_enum, default_value = "pocket")]
     engine: Engine,
-    /// The engine's folder of weights [default: the bundled ones]
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
+    /// The engine's weights: a folder, or for sd also OWNER/NAME[@REVISION] on the hub [default: the bundled ones, of pocket]
+    #[arg(long, value_name = "DIR|ID")]
+    model: Option<String>,
     /// Folder for the images, the manifest and the job's state
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -64,7 +68,8 @@ pub(crate) struct Args {
     /// Guidance scale: a number, or LOW..HIGH to draw one for each image [default: the engine's]
     #[arg(long, value_parser = guidance)]
     guidance: Option<Guidance>,
-    /// Sampler: euler or heun [default: the engine's]
+    /// Sampler [default: the engine's]. pocket: euler, heun, ab2; sd: ddim, euler, euler-ancestral, dpm++2m,
+    /// dpm++2m-karras, unipc, lcm, pndm
     #[arg(long)]
     sampler: Option<Sampler>,
     /// Seed of the job
@@ -73,21 +78,25 @@ pub(crate) struct Args {
     /// Form of the output
     #[arg(long, value_enum, default_value = "folder")]
     format: Format,
-    /// Images between two writes to disk
-    #[arg(long, default_value_t = 64)]
-    batch: usize,
+    /// Images between two writes to disk, and for sd made together [default: 64, or 1 for sd]
+    #[arg(long)]
+    batch: Option<usize>,
     /// Draws per image before it is given up as faulty (NaN, one colour, duplicate)
     #[arg(long, default_value_t = 4)]
     attempts: u32,
     /// Stop after this many images of the plan; a later run goes on
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
+    #[command(flatten)]
+    sd: SdArgs,
 }
 
 #[derive(ValueEnum, Clone, Copy)]
 enum Engine {
     /// The bundled small generator
     Pocket,
+    /// Stable Diffusion 1, 2, XL, Turbo and LCM from folders in diffusers' layout
+    Sd,
 }
 
 #[derive(ValueEnum, Clone, Copy)]
@@ -122,19 +131,52 @@ pub(crate) fn guidance(text: &str) -> Result<Guidance, String> {
     }
 }
 
-pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    let prompts = source(&args)?;
-    let model = match &args.model {
-        Some(dir) => dir.clone(),
-        None => data::assets()?.join("pocket/demo"),
-    };
-    let mut engine = match args.engine {
-        Engine::Pocket => Pocket::load(&model)?,
-    };
-    let defaults = engine.describe().defaults;
-    let mut spec = JobSpec::new(prompts, &defaults);
+/// A loaded engine, and what the command line says about the job by its flags.
+struct Loaded {
+    engine: Box<dyn Generator>,
+    /// Images for the one prompt, where their noise was given.
+    images: Option<u32>,
+    batch: usize,
+}
+
+fn load(args: &Args, context: &Context) -> Result<Loaded> {
+    match args.engine {
+        Engine::Pocket => {
+            let given = args.sd.given();
+            if !given.is_empty() {
+                let text = format!(
+                    "the pocket engine has no {}; leave it out, or use --engine sd",
+                    given.join(", ")
+                );
+                return Err(anyhow::Error::msg(text).context(BadInput));
+            }
+            let model = match &args.model {
+                Some(folder) => folder.into(),
+                None => data::assets()?.join("pocket/demo"),
+            };
+            Ok(Loaded {
+                engine: Box::new(Pocket::load(&model)?),
+                images: None,
+                batch: args.batch.unwrap_or(64),
+            })
+        }
+        Engine::Sd => {
+            let batch = args.batch.unwrap_or(1);
+            let loaded = stable_diffusion::load(args, batch, context)?;
+            Ok(Loaded {
+                engine: Box::new(loaded.engine),
+                images: loaded.images,
+                batch,
+            })
+        }
+    }
+}
+
+fn specify(args: &Args, loaded: &Loaded) -> Result<JobSpec> {
+    let defaults = loaded.engine.describe().defaults;
+    let mut spec = JobSpec::new(source::source(args)?, &defaults);
     spec.images = match args.images {
-        None => ImageBudget::PerPrompt(args.images_per_prompt),
+        None => ImageBudget::PerPrompt(loaded.images.unwrap_or(args.images_per_prompt)),
         Some(images) => ImageBudget::Total {
             images,
             spread: match args.spread {
@@ -151,14 +193,26 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         Format::Folder => OutputFormat::Folder,
         Format::Parquet => OutputFormat::Parquet,
     };
-    spec.batch = args.batch;
-    spec.attempts = args.attempts;
+    spec.batch = loaded.batch;
+    // Given noise cannot be drawn again.
+    spec.attempts = if args.sd.latents().is_some() {
+        1
+    } else {
+        args.attempts
+    };
     spec.limit = args.limit;
+    Ok(spec)
+}
+
+pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
+    let mut loaded = load(&args, context)?;
+    let spec = specify(&args, &loaded)?;
+    let engine = loaded.engine.as_mut();
 
     let cancel = interrupt::flag();
     let bar = context.progress.bar("images", 1);
     let report = promptfed_synth::run(
-        &mut engine,
+        engine,
         &spec,
         &args.out,
         &mut |progress| {
@@ -191,41 +245,4 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         return Err(anyhow::Error::msg(interrupt::Interrupted));
     }
     Ok(())
-}
-
-fn source(args: &Args) -> Result<PromptSource> {
-    if let Some(prompt) = &args.prompt {
-        let row = json!({ "class": "image", "prompt": prompt, "negative": args.negative });
-        fs_err::create_dir_all(&args.out)?;
-        let line = format!("{row}\n");
-        // Named by its content, so that a refused job leaves an earlier job's prompt alone.
-        let hash = ContentHash::of(line.as_bytes()).to_string();
-        let path = args.out.join(format!("prompt-{}.jsonl", &hash[..16]));
-        fs_err::write(&path, line)?;
-        let label_space = LabelSpace::from_names("prompt", ["image"])?;
-        return Ok(PromptSource::JsonLines { path, label_space });
-    }
-    let path = args
-        .prompts
-        .as_deref()
-        .context("give --prompts FILE or --prompt TEXT")?;
-    if is_json_lines(path) {
-        let name = args.label_space.as_deref().with_context(|| {
-            format!("{} names classes: give their --label-space", path.display())
-        })?;
-        return Ok(PromptSource::JsonLines {
-            path: path.to_owned(),
-            label_space: data::label_space(name)?,
-        });
-    }
-    let (prompts, label_space) = data::prompt_set(path, args.label_space.as_deref())?;
-    Ok(PromptSource::Set {
-        prompts,
-        label_space,
-    })
-}
-
-fn is_json_lines(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|e| e == "jsonl" || e == "ndjson")
 }

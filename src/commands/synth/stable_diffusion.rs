@@ -1,0 +1,199 @@
+//! `--engine sd`: its flags, and loading it.
+
+use super::Args;
+use super::source::seed_of;
+use crate::Context;
+use crate::exit::BadInput;
+use anyhow::{Context as _, Result};
+use clap::Args as ClapArgs;
+use promptfed_synth::Origin;
+use promptfed_synth::engines::sd::hub::{self, ModelId};
+use promptfed_synth::engines::sd::{
+    Configured, DeviceKind, LoadOptions, Precision, Settings, StableDiffusion, read_image,
+    read_latents,
+};
+use std::path::{Path, PathBuf};
+
+/// How much of the way is gone from --init-image without --strength.
+const STRENGTH: f64 = 0.8;
+
+/// Flags that only Stable Diffusion has.
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Stable Diffusion (--engine sd)")]
+pub(crate) struct SdArgs {
+    /// Height of the images in pixels, a multiple of 8 [default: the model's]
+    #[arg(long, value_name = "PIXELS")]
+    height: Option<u32>,
+    /// Width of the images in pixels, a multiple of 8 [default: the model's]
+    #[arg(long, value_name = "PIXELS")]
+    width: Option<u32>,
+    /// How weights are kept and products computed: f32, bf16 or f16 [default: f32]
+    #[arg(long)]
+    precision: Option<Precision>,
+    /// Where the networks run: cpu or cuda [default: cpu]
+    #[arg(long)]
+    device: Option<DeviceKind>,
+    /// The part of the way from noise (0) to image (1) on which guidance acts [default: 0..1]
+    #[arg(long, value_name = "A..B", value_parser = interval)]
+    guidance_interval: Option<Interval>,
+    /// Start from this image instead of noise
+    #[arg(long, value_name = "FILE", conflicts_with = "latents")]
+    init_image: Option<PathBuf>,
+    /// How much of the way is gone from --init-image, to 1 [default: 0.8]
+    #[arg(long, value_name = "S", requires = "init_image")]
+    strength: Option<f64>,
+    /// A LoRA adapter and its strength; may be given several times
+    #[arg(long, value_name = "FILE[:SCALE]", value_parser = lora)]
+    lora: Vec<Lora>,
+    /// Folder of a TAESD, which decodes fast in place of the model's autoencoder
+    #[arg(long, value_name = "DIR")]
+    tiny_decoder: Option<PathBuf>,
+    /// Noise to start from: the tensor `latents` [N,4,H/8,W/8], one for each of N images of --prompt; no image is drawn again
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "prompt",
+        conflicts_with_all = ["images", "images_per_prompt", "attempts"]
+    )]
+    latents: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy)]
+struct Interval([f64; 2]);
+
+#[derive(Clone)]
+struct Lora(PathBuf, f32);
+
+/// Reads `0.1..0.8`.
+fn interval(text: &str) -> Result<Interval, String> {
+    let parts = text
+        .split_once("..")
+        .and_then(|(from, to)| Some([from.trim().parse().ok()?, to.trim().parse().ok()?]));
+    match parts {
+        Some([from, to]) if 0.0 <= from && from <= to && to <= 1.0 => Ok(Interval([from, to])),
+        _ => Err(format!(
+            "{text:?} is no interval within 0 to 1; write 0.1..0.8"
+        )),
+    }
+}
+
+/// Reads `adapter.safetensors` or `adapter.safetensors:0.7`.
+fn lora(text: &str) -> Result<Lora, String> {
+    match text.rsplit_once(':') {
+        Some((file, scale)) if !file.is_empty() && !scale.contains(['/', '\\']) => {
+            let scale: f32 = scale
+                .parse()
+                .map_err(|_| format!("{scale:?} is no number; write FILE:0.7"))?;
+            Ok(Lora(file.into(), scale))
+        }
+        _ => Ok(Lora(text.into(), 1.0)),
+    }
+}
+
+impl SdArgs {
+    /// The flags that were given.
+    pub(super) fn given(&self) -> Vec<&'static str> {
+        [
+            ("--height", self.height.is_some()),
+            ("--width", self.width.is_some()),
+            ("--precision", self.precision.is_some()),
+            ("--device", self.device.is_some()),
+            ("--guidance-interval", self.guidance_interval.is_some()),
+            ("--init-image", self.init_image.is_some()),
+            ("--lora", !self.lora.is_empty()),
+            ("--tiny-decoder", self.tiny_decoder.is_some()),
+            ("--latents", self.latents.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(flag, is_given)| is_given.then_some(flag))
+        .collect()
+    }
+
+    pub(super) fn latents(&self) -> Option<&Path> {
+        self.latents.as_deref()
+    }
+}
+
+/// A loaded model, and the number of its images where the command line says it by their noise.
+pub(super) struct Loaded {
+    pub(super) engine: Configured,
+    pub(super) images: Option<u32>,
+}
+
+/// Loads the model with the settings of the command line.
+pub(super) fn load(args: &Args, batch: usize, context: &Context) -> Result<Loaded> {
+    let sd = &args.sd;
+    let model = args.model.as_deref().context(BadInput).context(
+        "the sd engine needs its weights: --model FOLDER, or --model OWNER/NAME to download them",
+    )?;
+    let precision = sd.precision.unwrap_or(Precision::F32);
+    let (folder, origin) = model_folder(model, precision, context)?;
+    let options = LoadOptions {
+        precision,
+        device: sd.device.unwrap_or_default().open()?,
+        sampler: args.sampler,
+        batch,
+        loras: sd.lora.iter().map(|Lora(f, s)| (f.clone(), *s)).collect(),
+        tiny_decoder: sd.tiny_decoder.clone(),
+        ..LoadOptions::default()
+    };
+    let noise = sd.latents.as_deref().map(read_latents).transpose()?;
+    let waiting = context.progress.bar("loading the model", 0);
+    let model = StableDiffusion::load(&folder, &options)?;
+    waiting.finish_and_clear();
+
+    let mut settings = Settings {
+        height: sd.height,
+        width: sd.width,
+        guidance_interval: sd.guidance_interval.map(|Interval(ends)| ends),
+        origin,
+        ..Settings::default()
+    };
+    if let Some(file) = &sd.init_image {
+        let image = read_image(file, sd.height, sd.width)?;
+        settings.height = Some(image.height());
+        settings.width = Some(image.width());
+        settings.image = Some((image, sd.strength.unwrap_or(STRENGTH)));
+    }
+    let mut images = None;
+    if let Some((noise, [height, width])) = noise {
+        let reduction = model.vae().config().reduction() as u32;
+        settings
+            .height
+            .get_or_insert(height.saturating_mul(reduction));
+        settings
+            .width
+            .get_or_insert(width.saturating_mul(reduction));
+        images = Some(noise.len() as u32);
+        let seeded = noise.into_iter().enumerate();
+        settings.noise = seeded
+            .map(|(i, values)| (seed_of(args, i as u64), values))
+            .collect();
+    }
+    Ok(Loaded {
+        engine: Configured::new(model, settings),
+        images,
+    })
+}
+
+/// The folder of a model that is given by its folder or by its id on the hub; what is missing is downloaded.
+pub(crate) fn model_folder(
+    model: &str,
+    precision: Precision,
+    context: &Context,
+) -> Result<(PathBuf, Option<Origin>)> {
+    if Path::new(model).is_dir() {
+        return Ok((model.into(), None));
+    }
+    let id: ModelId = model
+        .parse()
+        .map_err(|reason: String| anyhow::Error::msg(reason).context(BadInput))?;
+    let bar = context.progress.bar("downloading", 1);
+    let fetched = hub::fetch(&id, precision, &mut |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+        bar.set_message(progress.file.clone());
+    })?;
+    bar.finish_and_clear();
+    Ok((fetched.folder, Some(fetched.origin)))
+}

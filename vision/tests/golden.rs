@@ -1,0 +1,179 @@
+//! CLIP and BLIP against transformers: `golden/make.py` makes the numbers.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::Tensor;
+use promptfed_data::DecodedImage;
+use promptfed_vision::{Blip, Clip, Error};
+use safetensors::{Dtype, SafeTensors};
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn picture() -> DecodedImage {
+    let image = image::open(golden().join("image.png")).unwrap().into_rgb8();
+    DecodedImage {
+        width: image.width(),
+        height: image.height(),
+        pixels: image.into_raw(),
+    }
+}
+
+fn numbers(file: &str) -> HashMap<String, Vec<f32>> {
+    let bytes = std::fs::read(golden().join(file)).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let of = |data: &[u8], dtype| -> Vec<f32> {
+        let words = data.as_chunks::<4>().0.iter();
+        match dtype {
+            Dtype::I32 => words.map(|b| i32::from_le_bytes(*b) as f32).collect(),
+            _ => words.map(|b| f32::from_le_bytes(*b)).collect(),
+        }
+    };
+    file.tensors()
+        .into_iter()
+        .map(|(name, view)| (name, of(view.data(), view.dtype())))
+        .collect()
+}
+
+fn values(x: &Tensor) -> Vec<f32> {
+    x.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The largest difference relative to the largest value.
+fn apart(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len());
+    let size = want.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    let worst = got.iter().zip(want).fold(0.0f32, |m, (a, b)| {
+        assert!(a.is_finite());
+        m.max((a - b).abs())
+    });
+    worst / size
+}
+
+const TEXTS: [&str; 3] = ["a photo of a church", "A pencil sketch!", ""];
+
+#[test]
+fn clip_is_transformers_clip() {
+    let clip = Clip::load(&golden().join("clip")).unwrap();
+    let want = numbers("clip.safetensors");
+    let long = "the ".repeat(40);
+    let texts: Vec<&str> = TEXTS.iter().copied().chain([long.as_str()]).collect();
+    let features = clip.text_features(&texts).unwrap();
+    assert!(apart(&values(&features), &want["texts"]) < 1e-4);
+    // Pillow and the resizer here round differently by at most one of 255 levels.
+    let image = clip.image_features(&[&picture()]).unwrap();
+    assert!(apart(&values(&image), &want["image"]) < 5e-3);
+    let scores = clip.scores(&picture(), &features).unwrap();
+    assert!(apart(&scores, &want["scores"]) < 1e-2);
+    assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn blip_is_transformers_blip() {
+    let blip = Blip::load(&golden().join("blip")).unwrap();
+    let want = numbers("blip.safetensors");
+    let features = blip.image_features(&picture()).unwrap();
+    assert!(apart(&values(&features), &want["features"]) < 5e-3);
+    let ids: Vec<u32> = want["ids"].iter().map(|id| *id as u32).collect();
+    let logits = blip.logits(&picture(), &ids).unwrap();
+    assert!(apart(&values(&logits), &want["logits"]) < 5e-3);
+    let written: Vec<u32> = want["written"].iter().map(|id| *id as u32).collect();
+    assert_eq!(blip.caption_ids(&picture()).unwrap(), written);
+    assert_eq!(blip.caption(&picture()).unwrap(), "phot chur");
+}
+
+#[test]
+fn an_image_does_not_depend_on_others() {
+    let clip = Clip::load(&golden().join("clip")).unwrap();
+    let plain = DecodedImage {
+        width: 2,
+        height: 300,
+        pixels: vec![90; 1800],
+    };
+    let alone = clip.image_features(&[&picture()]).unwrap();
+    let both = clip.image_features(&[&plain, &picture()]).unwrap();
+    assert_eq!(values(&alone), values(&both.narrow(0, 1, 1).unwrap()));
+}
+
+/// A copy of a model folder with one file changed.
+fn changed(model: &str, file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(golden().join(model)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut bytes = std::fs::read(path).unwrap();
+        if name == file {
+            bytes = change(bytes);
+        }
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn faults_are_named() {
+    let replace = |from: &'static str, to: &'static str| {
+        move |bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).unwrap();
+            assert!(text.contains(from));
+            text.replace(from, to).into_bytes()
+        }
+    };
+    let told = |folder: &Path| -> String {
+        match Clip::load(folder) {
+            Err(error) => error.to_string(),
+            Ok(_) => panic!("it was loaded"),
+        }
+    };
+    for (file, from, to, message) in [
+        (
+            "config.json",
+            "\"patch_size\": 7",
+            "\"patch_size\": 9",
+            "patch_size",
+        ),
+        (
+            "config.json",
+            "\"num_attention_heads\": 3",
+            "\"num_attention_heads\": 5",
+            "5 heads",
+        ),
+        (
+            "config.json",
+            "\"vocab_size\": 320",
+            "\"vocab_size\": 321",
+            "token_embedding",
+        ),
+        ("config.json", "quick_gelu", "swish", "swish"),
+        (
+            "preprocessor_config.json",
+            "\"resample\": 3",
+            "\"resample\": 2",
+            "resample 2",
+        ),
+        (
+            "preprocessor_config.json",
+            "\"height\": 28",
+            "\"height\": 27",
+            "squares of 28",
+        ),
+        ("tokenizer.json", "\"BPE\"", "\"LSTM\"", "not a tokenizer"),
+    ] {
+        let folder = changed("clip", file, replace(from, to));
+        let error = told(folder.path());
+        assert!(error.contains(message), "{error}");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    assert!(told(empty.path()).contains("config.json"));
+    let cut = changed("clip", "model.safetensors", |bytes| bytes[..5000].to_vec());
+    assert!(told(cut.path()).contains("model.safetensors"));
+    // A folder of the other model lists what is missing.
+    let other = changed("blip", "none", |bytes| bytes);
+    assert!(matches!(
+        Clip::load(other.path()),
+        Err(Error::Weights(_) | Error::Model { .. })
+    ));
+}
