@@ -56,7 +56,7 @@ def write(model, recipe, folder, run, settings, report, choice, texts):
     lines += [f"- {DATA[c]}" for c in known]
     lines += ["", "## Quality", "",
               f"A classifier trained on its images alone, tested on real images of the {report['against']} split, beside the same classifier trained on the public real images the",
-              f"generator was shown ({report['per']} images per domain and class, four times as many where there is one domain; {report['epochs']} epochs; {report['seeds']} seed(s), lowest to highest in brackets):", "",
+              f"generator was shown ({report['per']} images per domain and class, four times as many where there is one domain; epochs {report['epochs']}; seeds {report['seeds']}, lowest to highest in brackets):", "",
               table(report), "",
               "Near copies are synthetic images closer to a public image or its mirror image (at 16 x 16 px) than 98 % of the test images are: 2 % is what images that copy nothing would show.", ""]
     if choice:
@@ -65,7 +65,7 @@ def write(model, recipe, folder, run, settings, report, choice, texts):
         lines += [f"| {name}: {sampler_words(s)} | {calls(s)} | {100*score:.1f} |" for name, s, score in choice] + [""]
     lines += ["![training loss](curve.png)", "", "![samples](samples.png)", "", "Rows: " + "; ".join(f"`{t}`" for t in texts) + ".", "",
               "## Known failures", ""]
-    if worst and worst["ratio"] is not None:
+    if worst and worst["ratio"] is not None and worst["ratio"] < 1:
         lines += [f"- It is worst on {worst['corpus']}: its images teach {100*worst['ratio']:.0f} % of what the public real images teach."]
     if copies > 0.04:
         lines += [f"- Up to {100*copies:.0f} % of its images are near copies of training images."]

@@ -3,6 +3,7 @@
 A data folder holds `imagenette/SPLIT/<wnid>/*`, `pacs/SPLIT/<domain>/<class>/*` (JPEG or WebP) and `emoji/SPLIT.parquet`, or
 some of them. Training reads the split `public` alone; `test` is for measuring.
 """
+import functools
 import io
 import json
 import os
@@ -48,15 +49,18 @@ def rows(root, split, recipe):
     return [r for r in out if recipe.keeps(r[1], r[2])]
 
 
+@functools.cache
 def load(root, split, recipe):
-    """-> uint8 images [n,3,STORE,STORE], list of Meta."""
+    """-> uint8 images [n,3,STORE,STORE], list of Meta; kept in memory for the next stage."""
     found = rows(root, split, recipe)
     if not found:
         raise SystemExit(f"{root}: no images of split {split}; the folder holds imagenette/, pacs/ or emoji/")
-    read = lambda r: np.asarray(Image.open(r[0]).convert("RGB").resize((STORE, STORE), Image.LANCZOS))
+    def read(row):
+        image = np.asarray(Image.open(row[0]).convert("RGB").resize((STORE, STORE), Image.LANCZOS))
+        return image, Meta(*row[1:], attributes(image))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        images = np.stack(list(pool.map(read, found)))
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), [Meta(*r[1:], attributes(i)) for r, i in zip(found, images)]
+        images, meta = zip(*pool.map(read, found))
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), list(meta)
 
 
 def weights(meta, recipe):

@@ -53,10 +53,11 @@ def choose(a, out):
 def make(a):
     out, dev = pathlib.Path(a.out), "cuda" if torch.cuda.is_available() else "cpu"
     recipe = RECIPES[a.model]
+    torch.set_float32_matmul_precision("high")
     out.mkdir(parents=True, exist_ok=True)
     fast = ["--compile"] if dev == "cuda" and not a.no_compile else []
     if a.minutes:
-        lengths, distilling = flags(minutes=0.72 * a.minutes), flags(minutes=0.14 * a.minutes)
+        lengths, distilling = flags(minutes=0.78 * a.minutes), flags(minutes=0.22 * a.minutes)
     else:
         lengths, distilling = flags(steps=a.steps), flags(steps=a.distill_steps)
     extra = json.loads(a.training)

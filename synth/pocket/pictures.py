@@ -38,8 +38,6 @@ def grid(net, tok, recipe, sampler, file, dev, columns=10):
 def curve(log, file, width=640, height=320):
     """Draws the training loss of a log.jsonl over steps, both axes labelled at their ends; the first twentieth may leave the top."""
     lines = [json.loads(line) for line in open(log)]
-    if not lines:
-        return
     x, y = [l["step"] for l in lines], [l["loss"] for l in lines]
     low, high = min(y), max(y[len(y) // 20:])
     high = high if high > low else low + 1e-6

@@ -5,7 +5,7 @@ DRAWN = ("art_painting", "cartoon", "sketch")
 EMOJI = ("noto", "blob", "twemoji", "emojione", "fluent", "flat", "contrast")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recipe:
     """How often an image of each corpus is drawn, and which domains are kept."""
     mix: dict

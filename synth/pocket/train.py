@@ -91,7 +91,7 @@ def train(a, dev):
             torch._foreach_lerp_(list(ema.parameters()), list(net.parameters()), 1 - min(a.ema, (1 + at["step"]) / (10 + at["step"])))
         total, since = total + loss.detach(), since + 1
         at["seconds"] += time.monotonic() - begun
-        if since == a.log:
+        if since == a.log or progress() >= 1:
             line = dict(step=at["step"], seen=at["seen"], loss=round(float(total) / since, 5), seconds=round(at["seconds"], 1))
             log.write(json.dumps(line) + "\n")
             log.flush()

@@ -31,6 +31,7 @@ def export(state, cfg, steps, sampler, tokenizer, to):
     to = pathlib.Path(to)
     to.mkdir(parents=True, exist_ok=True)
     save_file({k: v.detach().cpu().half().contiguous() for k, v in state.items()}, to / "model.safetensors")
+    (to / "model.safetensors").chmod(0o644)
     config = {"architecture": "pocket", **cfg, "prediction": "x", "sampler": sampler, "train_steps": steps}
     (to / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     if pathlib.Path(tokenizer).resolve() != (to / "tokenizer.json").resolve():

@@ -32,6 +32,16 @@ pub struct Loader {
     precision: Precision,
 }
 
+/// The number format of the activations of a model whose weights are kept in `precision`: f32 on the CPU.
+pub fn activations(precision: Precision, device: &Device) -> DType {
+    match precision {
+        _ if device.is_cpu() => DType::F32,
+        Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+        Precision::F16 => DType::F16,
+    }
+}
+
 /// A tensor that has not been handed out.
 struct Entry {
     shape: Vec<usize>,
@@ -135,14 +145,9 @@ impl Loader {
         &self.device
     }
 
-    /// The number format of the activations of a model in [`Loader::precision`]: f32 on the CPU.
+    /// See [`activations`].
     pub fn activations(&self) -> DType {
-        match self.precision {
-            _ if self.device.is_cpu() => DType::F32,
-            Precision::F32 => DType::F32,
-            Precision::Bf16 => DType::BF16,
-            Precision::F16 => DType::F16,
-        }
+        activations(self.precision, &self.device)
     }
 
     /// The text entries in the header of the file.

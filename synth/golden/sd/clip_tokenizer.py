@@ -1,13 +1,12 @@
 """A small tokenizer of CLIP's kind: lower-cased byte-level BPE with `</w>` at the ends of words."""
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-from tokenizers import Regex
-
 START, END = "<|startoftext|>", "<|endoftext|>"
-PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[a-z]+|[0-9]|[^\sa-z0-9]+"  # CLIP's, for ASCII
 
 TEXT = """
 a photo of a church in the snow. a painting of a garbage truck, oil on canvas, highly detailed. a photo of the dog's
@@ -26,24 +25,32 @@ def bytes_of_clip():
 
 
 def train(merges=200):
-    """Vocabulary and merges: 256 bytes, 256 bytes at ends of words, merges, start, end."""
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PATTERN), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    trainer = trainers.BpeTrainer(vocab_size=100 + merges, end_of_word_suffix="</w>", show_progress=False)
-    tokenizer.train_from_iterator(TEXT.split("\n"), trainer)
-    pairs = json.loads(tokenizer.to_str())["model"]["merges"][:merges]
+    """Vocabulary and merges (Sennrich et al. 2016): 256 bytes, 256 bytes at ends of words, merges, start, end."""
+    words = Counter((*word[:-1], word[-1] + "</w>") for word in re.findall(PATTERN, TEXT.lower()))
+    pairs = []
+    for _ in range(merges):
+        counts = Counter()
+        for word, count in words.items():
+            for pair in zip(word, word[1:]):
+                counts[pair] += count
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        pairs.append(best)
+        words = Counter({merged(word, best): count for word, count in words.items()})
     alphabet = bytes_of_clip()
-    words = alphabet + [c + "</w>" for c in alphabet] + ["".join(pair) for pair in pairs] + [START, END]
-    assert len(set(words)) == len(words)
-    return {word: i for i, word in enumerate(words)}, pairs
+    entries = alphabet + [c + "</w>" for c in alphabet] + ["".join(pair) for pair in pairs] + [START, END]
+    assert len(set(entries)) == len(entries)
+    return {entry: i for i, entry in enumerate(entries)}, pairs
+
+
+def merged(word, pair):
+    """The word with every occurrence of the pair as one entry."""
+    out = []
+    for part in word:
+        if out and (out[-1], part) == pair:
+            out[-1] += part
+        else:
+            out.append(part)
+    return tuple(out)
 
 
 def save(folder: Path, pad_token=END):

@@ -31,7 +31,7 @@ def main():
         shutil.rmtree(OUT / name, ignore_errors=True)
     families.build(OUT)
     with torch.no_grad():
-        reference.sd(OUT, "sd15", size=(8, 8), steps=4, base=None)
+        reference.sd(OUT, "sd15", size=(8, 8), steps=4, base=None, odd=True)
         reference.sd(OUT, "sd21", size=(8, 16), steps=4, base="base.json")
         reference.sd(OUT, "turbo", size=(16, 8), steps=2, base=None)
         reference.lcm(OUT, "lcm", size=(8, 8), steps=4)

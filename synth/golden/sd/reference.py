@@ -72,10 +72,21 @@ def common(pipe, size, extra=None):
     return {"ids": ids(pipe.tokenizer), "unet.z": z, "unet.text": text, **calls, **autoencoder(pipe.vae, size)}
 
 
-def sd(out: Path, name, size, steps, base):
+def corners(pipe):
+    """Latents whose sides are odd on every level, and a decode in tiles."""
+    z, text = noise(8, 1, 4, 9, 11), noise(2, 2, 77, pipe.unet.config.cross_attention_dim)[:1]
+    odd = pipe.unet(z, 401, encoder_hidden_states=text).sample
+    latents = noise(9, 1, 4, 14, 21)
+    pipe.vae.enable_tiling()
+    tiled = pipe.vae.decode(latents).sample
+    pipe.vae.disable_tiling()
+    return {"odd.z": z, "odd.unet": odd, "tiled.latents": latents, "tiled.decoded": tiled}
+
+
+def sd(out: Path, name, size, steps, base, odd=False):
     pipe = StableDiffusionPipeline.from_pretrained(out / name, safety_checker=None, torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
-    tensors = common(pipe, size)
+    tensors = common(pipe, size) | (corners(pipe) if odd else {})
     tensors["text"] = pipe.text_encoder(tensors["ids"]).last_hidden_state
     z = noise(5, 1, 4, *size)
     factor = pipe.vae_scale_factor
@@ -95,6 +106,7 @@ def lcm(out: Path, name, size, steps):
     pipe.set_progress_bar_config(disable=True)
     condition = pipe.get_guidance_scale_embedding(torch.tensor([4.0, 6.5]), pipe.unet.config.time_cond_proj_dim)
     tensors = common(pipe, size, {"timestep_cond": condition})
+    tensors["text"] = pipe.text_encoder(tensors["ids"]).last_hidden_state
     z = noise(5, 1, 4, *size)
     drawn = []
 

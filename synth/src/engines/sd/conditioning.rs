@@ -1,8 +1,8 @@
 //! Prompts to what the UNet sees of them.
 
-use candle_core::{Device, Tensor};
-use promptfed_nn::Precision;
+use candle_core::Tensor;
 
+use super::engine::LoadOptions;
 use super::folder::{Folder, model_fault};
 use super::lora::{Adapter, Network};
 use super::text_encoder::{Features, TextConfig, TextEncoder, TextFeatures};
@@ -41,8 +41,7 @@ impl TextStages {
         folder: &Folder,
         unet: &UNetConfig,
         adapters: &[Adapter],
-        device: &Device,
-        precision: Precision,
+        options: &LoadOptions,
     ) -> Result<Self> {
         let names: &[(&str, Network)] = if folder.has("text_encoder_2") {
             &[
@@ -75,7 +74,9 @@ impl TextStages {
                     ),
                 ));
             }
-            let mut loader = folder.weights(encoder, device)?.with_precision(precision);
+            let mut loader = folder
+                .weights(encoder, &options.device)?
+                .with_precision(options.precision);
             for adapter in adapters {
                 adapter.apply(*network, 0, &mut loader)?;
             }

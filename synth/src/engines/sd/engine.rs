@@ -93,26 +93,12 @@ impl StableDiffusion {
             .map(|(file, scale)| Adapter::open(file, *scale))
             .collect::<Result<Vec<_>>>()?;
         let tiny = tiny_decoder(options, &vae_config)?;
-        let (device, precision) = (&options.device, options.precision);
-        let text = TextStages::load(&folder, &unet_config, &adapters, device, precision)?;
-        let vae_precision = match precision {
-            Precision::F16 if vae_config.force_upcast => Precision::F32,
-            other => other,
-        };
-        let mut loader = folder.weights("vae", device)?.with_precision(vae_precision);
-        let vae = Vae::load(&mut loader, &vae_config)?;
-        loader.finish()?;
-        let mut loader = folder.weights("unet", device)?.with_precision(precision);
-        for adapter in &adapters {
-            adapter.apply(
-                Network::UNet,
-                unet_config.layers_per_block.at(0),
-                &mut loader,
-            )?;
-        }
-        let dtype = loader.activations();
-        let unet = UNet::load(&mut loader, &unet_config)?;
-        loader.finish()?;
+        let (text, vae, unet) = all_of(
+            dir,
+            TextStages::load(&folder, &unet_config, &adapters, options),
+            load_vae(&folder, &vae_config, options),
+            load_unet(&folder, &unet_config, &adapters, options),
+        )?;
         let side = unet_config.sample_size.longest() * vae_config.reduction();
         let info = EngineInfo {
             name: "sd".into(),
@@ -133,8 +119,8 @@ impl StableDiffusion {
                 tiny,
                 scheduler,
                 tile_above: options.tile_above,
-                device: device.clone(),
-                dtype,
+                device: options.device.clone(),
+                dtype: promptfed_nn::load::activations(options.precision, &options.device),
             },
             prompts: PromptCache::new(PROMPTS_KEPT),
             negatives: PromptCache::new(PROMPTS_KEPT),
@@ -291,6 +277,55 @@ fn defaults(
         guidance,
         sampler,
     })
+}
+
+fn load_vae(folder: &Folder, config: &VaeConfig, options: &LoadOptions) -> Result<Vae> {
+    let precision = match options.precision {
+        Precision::F16 if config.force_upcast => Precision::F32,
+        other => other,
+    };
+    let mut loader = folder
+        .weights("vae", &options.device)?
+        .with_precision(precision);
+    let vae = Vae::load(&mut loader, config)?;
+    loader.finish()?;
+    Ok(vae)
+}
+
+fn load_unet(
+    folder: &Folder,
+    config: &UNetConfig,
+    adapters: &[Adapter],
+    options: &LoadOptions,
+) -> Result<UNet> {
+    let mut loader = folder
+        .weights("unet", &options.device)?
+        .with_precision(options.precision);
+    for adapter in adapters {
+        adapter.apply(Network::UNet, config.layers_per_block.at(0), &mut loader)?;
+    }
+    let unet = UNet::load(&mut loader, config)?;
+    loader.finish()?;
+    Ok(unet)
+}
+
+/// All components of the model, or everything that is wrong with any of them in one error.
+fn all_of<A, B, C>(dir: &Path, a: Result<A>, b: Result<B>, c: Result<C>) -> Result<(A, B, C)> {
+    match (a, b, c) {
+        (Ok(a), Ok(b), Ok(c)) => Ok((a, b, c)),
+        (a, b, c) => {
+            let mut faults: Vec<Error> =
+                [a.err(), b.err(), c.err()].into_iter().flatten().collect();
+            Err(match faults.pop() {
+                Some(only) if faults.is_empty() => only,
+                last => {
+                    faults.extend(last);
+                    let reasons: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                    model_fault(dir, reasons.join("; "))
+                }
+            })
+        }
+    }
 }
 
 fn tiny_decoder(options: &LoadOptions, vae: &VaeConfig) -> Result<Option<TinyDecoder>> {
