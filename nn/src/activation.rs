@@ -1,7 +1,9 @@
 //! Activation functions that layers apply to their results.
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 pub use promptfed_kernels::Activation;
+
+use crate::cpu;
 
 /// The function of every value, by candle's operations.
 pub(crate) fn composite(activation: Activation, x: &Tensor) -> Result<Tensor> {
@@ -15,5 +17,46 @@ pub(crate) fn composite(activation: Activation, x: &Tensor) -> Result<Tensor> {
             let gate = ((x * -1.702)?.exp()? + 1.0)?.recip()?;
             x * gate
         }
+    }
+}
+
+/// GEGLU: the first half of the last axis times GELU (exact) of the second (Shazeer 2020, eq. 5).
+///
+/// `x` is [.., 2 d], the result [.., d].
+///
+/// # Errors
+/// If the last axis is odd.
+pub fn geglu(x: &Tensor) -> crate::Result<Tensor> {
+    let width = x.dim(D::Minus1)?;
+    if width == 0 || !width.is_multiple_of(2) {
+        return Err(crate::Error::shapes("GEGLU", x.dims(), &[2]));
+    }
+    let mut shape = x.dims().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = width / 2;
+    }
+    if x.device().is_cpu() {
+        let kernels = cpu::kernels()?;
+        return Ok(cpu::map(x, shape, |x, output| {
+            kernels.gated(x, width / 2, Activation::GeluErf, output);
+        })?);
+    }
+    let values = x.narrow(D::Minus1, 0, width / 2)?;
+    let gates = x.narrow(D::Minus1, width / 2, width / 2)?.contiguous()?;
+    Ok((values * gates.gelu_erf()?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fused::tests::{assert_close, normal};
+
+    #[test]
+    fn geglu_agrees_with_its_composite_form() {
+        let x = (normal(1, &[3, 5, 26]) * 2.0).unwrap();
+        let gates = x.narrow(2, 13, 13).unwrap().gelu_erf().unwrap();
+        let expected = (x.narrow(2, 0, 13).unwrap() * gates).unwrap();
+        assert_close(&geglu(&x).unwrap(), &expected, 1e-5);
+        assert!(geglu(&normal(1, &[3, 5])).is_err());
     }
 }

@@ -6,7 +6,7 @@ use promptfed_kernels::{Epilogue, Kernels, MatrixView, PackedMatrix};
 use crate::activation::Activation;
 use crate::cpu;
 use crate::load::Loader;
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 
 /// Whether a layer adds a learned vector to its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub enum Bias {
 pub struct Linear {
     inputs: usize,
     outputs: usize,
+    precision: Precision,
     weight: Weight,
 }
 
@@ -76,8 +77,14 @@ impl Linear {
         Ok(Self {
             inputs,
             outputs,
+            precision: loader.precision(),
             weight,
         })
+    }
+
+    /// How the weights are kept.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// `x` [.., inputs] -> [.., outputs].

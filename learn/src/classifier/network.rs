@@ -1,5 +1,6 @@
 //! One training step on the CPU: forward by the batch's statistics, loss, backward.
 
+use promptfed_nn::Precision;
 use promptfed_nn::batch_norm::{
     AffineGradient, BatchStatistics, ScaleShift, input_gradient, relu_gradient,
 };
@@ -37,11 +38,7 @@ impl<'a> Network<'a> {
         Ok(Self {
             layout,
             // A linear map is a 1x1 convolution of an image with one pixel per sample.
-            head: Convolution::new(
-                ConvolutionShape::same(1, 1),
-                [batch, 1, channels],
-                bias.len(),
-            )?,
+            head: Convolution::new(ConvolutionShape::same(1, 1), [batch, 1, channels], bias.len(), Precision::F32)?,
             buffers: Buffers::new(layout, batch),
         })
     }

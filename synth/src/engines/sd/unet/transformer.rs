@@ -122,17 +122,9 @@ impl Block {
         let x = self.to_itself.forward_added(&h, &h, x)?;
         let h = self.norm2.forward(&x)?;
         let x = self.to_prompt.forward_added(&h, context, &x)?;
-        let h = gated(&self.gated.forward(&self.norm3.forward(&x)?)?)?;
+        let h = geglu(&self.gated.forward(&self.norm3.forward(&x)?)?)?;
         self.out.forward_added(&h, &x)
     }
-}
-
-/// GEGLU (Shazeer 2020, eq. 5): the first half of the last axis times GELU of the second.
-fn gated(x: &Tensor) -> Result<Tensor> {
-    let half = x.dim(D::Minus1)? / 2;
-    let values = x.narrow(D::Minus1, 0, half)?;
-    let gates = x.narrow(D::Minus1, half, half)?.contiguous()?.gelu_erf()?;
-    Ok((values * gates)?)
 }
 
 struct Attention {
@@ -170,6 +162,7 @@ impl Attention {
             &self.value.forward(context)?,
             self.heads,
             Mask::None,
+            self.query.precision(),
         )?;
         self.out.forward_added(&mixed, residual)
     }
