@@ -38,7 +38,12 @@ impl<'a> Network<'a> {
         Ok(Self {
             layout,
             // A linear map is a 1x1 convolution of an image with one pixel per sample.
-            head: Convolution::new(ConvolutionShape::same(1, 1), [batch, 1, channels], bias.len(), Precision::F32)?,
+            head: Convolution::new(
+                ConvolutionShape::same(1, 1),
+                [batch, 1, channels],
+                bias.len(),
+                Precision::F32,
+            )?,
             buffers: Buffers::new(layout, batch),
         })
     }

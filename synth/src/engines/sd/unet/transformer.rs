@@ -1,6 +1,7 @@
 //! Attention among the positions of a feature map, and from them to the tokens of the prompt.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
+use promptfed_nn::activation::geglu;
 use promptfed_nn::attention::{Mask, attention};
 use promptfed_nn::conv2d::Conv2d;
 use promptfed_nn::convolution::ConvolutionShape;
