@@ -128,7 +128,7 @@ fn main() {
         bench(
             "upsampled 320x32 -> 64",
             (2 * 320 * 320 * 9 * 64 * 64u64) as f64,
-            || u.forward(&x, [32, 32], Epilogue::default(), &mut y),
+            || u.forward(k, &x, [32, 32], Epilogue::default(), &mut y),
         );
         for (m, kk, n) in [
             (4096, 320, 1280),

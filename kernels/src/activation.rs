@@ -1,5 +1,9 @@
 //! Functions applied to single values.
 
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::Kernels;
 use crate::vector::exp;
 
 /// A function that an [`Epilogue`](crate::Epilogue) or a normalisation applies to its results.
@@ -37,6 +41,54 @@ impl Activation {
             Self::Gelu => each(values, gelu),
             Self::GeluErf => each(values, gelu_erf),
             Self::QuickGelu => each(values, |x| x / (1.0 + exp(-1.702 * x))),
+        }
+    }
+}
+
+impl Kernels {
+    /// `output [rows, d]` = the first half of each row of `x [rows, 2 d]` times the activation of the second (Shazeer
+    /// 2020, eq. 5).
+    ///
+    /// # Panics
+    /// If the slices are not of these shapes.
+    pub fn gated(self, x: &[f32], d: usize, activation: Activation, output: &mut [f32]) {
+        assert!(d > 0 && output.len().is_multiple_of(d), "rows");
+        assert_eq!(x.len(), 2 * output.len(), "values and gates");
+        let per_task = (1 << 13) / d + 1;
+        output
+            .par_chunks_mut(per_task * d)
+            .zip(x.par_chunks(2 * per_task * d))
+            .for_each(|(output, x)| {
+                self.instruction_set().run(Gated {
+                    x,
+                    d,
+                    activation,
+                    output,
+                });
+            });
+    }
+}
+
+struct Gated<'a> {
+    x: &'a [f32],
+    d: usize,
+    activation: Activation,
+    output: &'a mut [f32],
+}
+
+impl WithSimd for Gated<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let rows = self.x.chunks_exact(2 * self.d);
+        for (output, row) in self.output.chunks_exact_mut(self.d).zip(rows) {
+            let (values, gates) = row.split_at(self.d);
+            output.copy_from_slice(gates);
+            self.activation.apply(output);
+            for (o, value) in output.iter_mut().zip(values) {
+                *o *= value;
+            }
         }
     }
 }

@@ -1,37 +1,62 @@
 //! Activation functions that layers apply to their results.
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
+pub use promptfed_kernels::Activation;
 
-/// A function of one value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// x
-    None,
-    /// max(x, 0)
-    Relu,
-    /// x / (1 + e^-x) (Elfwing, Uchibe and Doya 2018, eq. 4)
-    Silu,
-    /// x Phi(x) in its tanh form (Hendrycks and Gimpel 2016, section 2)
-    Gelu,
-    /// x Phi(x) with the error function (Hendrycks and Gimpel 2016, section 2)
-    GeluErf,
-    /// x / (1 + e^(-1.702 x)) (Hendrycks and Gimpel 2016, section 2)
-    QuickGelu,
+use crate::cpu;
+
+/// The function of every value, by candle's operations.
+pub(crate) fn composite(activation: Activation, x: &Tensor) -> Result<Tensor> {
+    match activation {
+        Activation::None => Ok(x.clone()),
+        Activation::Relu => x.relu(),
+        Activation::Silu => x.silu(),
+        Activation::Gelu => x.gelu(),
+        Activation::GeluErf => x.gelu_erf(),
+        Activation::QuickGelu => {
+            let gate = ((x * -1.702)?.exp()? + 1.0)?.recip()?;
+            x * gate
+        }
+    }
 }
 
-impl Activation {
-    /// The function of every value, by candle's operations.
-    pub(crate) fn composite(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Activation::None => Ok(x.clone()),
-            Activation::Relu => x.relu(),
-            Activation::Silu => x.silu(),
-            Activation::Gelu => x.gelu(),
-            Activation::GeluErf => x.gelu_erf(),
-            Activation::QuickGelu => {
-                let gate = ((x * -1.702)?.exp()? + 1.0)?.recip()?;
-                x * gate
-            }
-        }
+/// GEGLU: the first half of the last axis times GELU (exact) of the second (Shazeer 2020, eq. 5).
+///
+/// `x` is [.., 2 d], the result [.., d].
+///
+/// # Errors
+/// If the last axis is odd.
+pub fn geglu(x: &Tensor) -> crate::Result<Tensor> {
+    let width = x.dim(D::Minus1)?;
+    if width == 0 || !width.is_multiple_of(2) {
+        return Err(crate::Error::shapes("GEGLU", x.dims(), &[2]));
+    }
+    let mut shape = x.dims().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = width / 2;
+    }
+    if x.device().is_cpu() {
+        let kernels = cpu::kernels()?;
+        return Ok(cpu::map(x, shape, |x, output| {
+            kernels.gated(x, width / 2, Activation::GeluErf, output);
+        })?);
+    }
+    let values = x.narrow(D::Minus1, 0, width / 2)?;
+    let gates = x.narrow(D::Minus1, width / 2, width / 2)?.contiguous()?;
+    Ok((values * gates.gelu_erf()?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fused::tests::{assert_close, normal};
+
+    #[test]
+    fn geglu_agrees_with_its_composite_form() {
+        let x = (normal(1, &[3, 5, 26]) * 2.0).unwrap();
+        let gates = x.narrow(2, 13, 13).unwrap().gelu_erf().unwrap();
+        let expected = (x.narrow(2, 0, 13).unwrap() * gates).unwrap();
+        assert_close(&geglu(&x).unwrap(), &expected, 1e-5);
+        assert!(geglu(&normal(1, &[3, 5])).is_err());
     }
 }

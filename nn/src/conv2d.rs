@@ -1,28 +1,52 @@
 //! Convolution layers of NHWC feature maps.
 
 use candle_core::Tensor;
+use promptfed_kernels::convolution::{Convolution, PackedWeight, UpsampledWeight};
+use promptfed_kernels::{Epilogue, Kernels};
 
 use crate::activation::Activation;
-use crate::convolution::{ConvolutionShape, convolution, weight_from_oihw};
+use crate::convolution::{ConvolutionShape, composite, misfit, weight_from_oihw};
+use crate::cpu;
 use crate::load::Loader;
 use crate::{Error, Result};
 
 /// A two-dimensional convolution with its bias.
 pub struct Conv2d {
     shape: ConvolutionShape,
-    /// Zeros below and to the right of the image only, instead of all around.
-    padded_after: bool,
-    /// [kernel * kernel * ci, co]
-    weight: Tensor,
-    /// [co]
-    bias: Tensor,
+    channels_in: usize,
+    channels_out: usize,
+    weight: Weight,
+}
+
+enum Weight {
+    Cpu {
+        kernels: Kernels,
+        plain: PackedWeight,
+        /// For images that the layer makes twice as large first.
+        upsampled: Option<UpsampledWeight>,
+        /// [co]
+        bias: Vec<f32>,
+    },
+    Device {
+        /// [kernel * kernel * ci, co]
+        matrix: Tensor,
+        /// [co]
+        bias: Tensor,
+    },
+}
+
+/// Whether a layer makes its images twice as large first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upsampling {
+    Never,
+    Possible,
 }
 
 impl Conv2d {
     /// Takes `name.weight` [co, ci, kernel, kernel] and `name.bias` [co].
     ///
     /// # Errors
-    /// See [`Loader::tensor`].
+    /// See [`Loader::tensor`]; if the environment names an instruction set that is not here.
     pub fn load(
         loader: &mut Loader,
         name: &str,
@@ -30,34 +54,64 @@ impl Conv2d {
         channels_in: usize,
         channels_out: usize,
     ) -> Result<Self> {
-        let kernel = shape.kernel;
-        let weight = loader.tensor(
-            &format!("{name}.weight"),
-            &[channels_out, channels_in, kernel, kernel],
-        )?;
-        Ok(Self {
-            shape,
-            padded_after: false,
-            weight: weight_from_oihw(&weight)?,
-            bias: loader.tensor(&format!("{name}.bias"), &[channels_out])?,
-        })
+        let channels = [channels_out, channels_in];
+        Self::take(loader, name, shape, channels, Upsampling::Never)
     }
 
-    /// A layer whose `shape.padding` zeros stand below and to the right of the image only, as in the
-    /// down-sampling layers of Stable Diffusion's image encoder.
+    /// A 3x3 layer of stride 1 and padding 1 that is made for [`Conv2d::forward_upsampled`].
     ///
     /// # Errors
-    /// See [`Loader::tensor`].
-    pub fn load_padded_after(
+    /// As [`Conv2d::load`].
+    pub fn load_upsampling(
         loader: &mut Loader,
         name: &str,
-        shape: ConvolutionShape,
         channels_in: usize,
         channels_out: usize,
     ) -> Result<Self> {
+        let shape = ConvolutionShape::same(3, 1);
+        let channels = [channels_out, channels_in];
+        Self::take(loader, name, shape, channels, Upsampling::Possible)
+    }
+
+    fn take(
+        loader: &mut Loader,
+        name: &str,
+        shape: ConvolutionShape,
+        channels: [usize; 2],
+        upsampling: Upsampling,
+    ) -> Result<Self> {
+        let [channels_out, channels_in] = channels;
+        let kernel = shape.kernel;
+        let dims = [channels_out, channels_in, kernel, kernel];
+        let weight = loader.tensor(&format!("{name}.weight"), &dims)?;
+        let bias = loader.tensor(&format!("{name}.bias"), &[channels_out])?;
+        let weight = if loader.device().is_cpu() {
+            let kernels = cpu::kernels()?;
+            let precision = cpu::packed(loader.precision());
+            let (plain, upsampled) = cpu::read(&weight.contiguous()?, |values| {
+                let plain = PackedWeight::from_oihw(kernels, shape, values, channels, precision);
+                let upsampled = (upsampling == Upsampling::Possible)
+                    .then(|| UpsampledWeight::from_oihw(kernels, values, channels, precision));
+                (plain, upsampled)
+            })?;
+            Weight::Cpu {
+                kernels,
+                plain,
+                upsampled,
+                bias: cpu::values(&bias)?,
+            }
+        } else {
+            let dtype = loader.activations();
+            Weight::Device {
+                matrix: weight_from_oihw(&weight)?.to_dtype(dtype)?,
+                bias: bias.to_dtype(dtype)?,
+            }
+        };
         Ok(Self {
-            padded_after: true,
-            ..Self::load(loader, name, shape, channels_in, channels_out)?
+            shape,
+            channels_in,
+            channels_out,
+            weight,
         })
     }
 
@@ -66,7 +120,7 @@ impl Conv2d {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward_activated(x, Activation::None)
+        self.run(x, Activation::None, None)
     }
 
     /// [`Conv2d::forward`] and the activation of the result.
@@ -74,18 +128,7 @@ impl Conv2d {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        let output = if self.padded_after {
-            let p = self.shape.padding;
-            let x = x.pad_with_zeros(1, 0, p)?.pad_with_zeros(2, 0, p)?;
-            let shape = ConvolutionShape {
-                padding: 0,
-                ..self.shape
-            };
-            convolution(&x, &self.weight, shape)?
-        } else {
-            convolution(x, &self.weight, self.shape)?
-        };
-        Ok(activation.composite(&output.broadcast_add(&self.bias)?)?)
+        self.run(x, activation, None)
     }
 
     /// [`Conv2d::forward`] plus `residual`, which has the shape of the result.
@@ -93,26 +136,85 @@ impl Conv2d {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward_added(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        Ok((self.forward(x)? + residual)?)
+        self.run(x, Activation::None, Some(residual))
     }
 
     /// The convolution of `x` [n, h, w, ci] made twice as large by repeating pixels: [n, 2 h, 2 w, co].
     ///
     /// # Errors
-    /// If the shapes do not fit or the layer is not one of kernel 3, stride 1, padding 1.
+    /// If the shapes do not fit.
     pub fn forward_upsampled(&self, x: &Tensor) -> Result<Tensor> {
-        if self.shape != ConvolutionShape::same(3, 1) || self.padded_after {
-            return Err(Error::shapes(
-                "an up-sampling convolution, which has kernel 3, stride 1 and padding 1",
-                x.dims(),
-                self.weight.dims(),
-            ));
-        }
         let (n, h, w, c) = x.dims4()?;
+        if let Weight::Cpu {
+            kernels,
+            upsampled: Some(weight),
+            bias,
+            ..
+        } = &self.weight
+            && c == self.channels_in
+        {
+            let shape = (n, 2 * h, 2 * w, self.channels_out);
+            return Ok(cpu::map(x, shape, |x, output| {
+                let epilogue = Epilogue {
+                    bias: Some(bias),
+                    ..Epilogue::default()
+                };
+                weight.forward(*kernels, x, [h, w], epilogue, output);
+            })?);
+        }
         let large = x
             .reshape((n, h, 1, w, 1, c))?
             .broadcast_as((n, h, 2, w, 2, c))?
             .reshape((n, 2 * h, 2 * w, c))?;
         self.forward(&large)
+    }
+
+    fn run(&self, x: &Tensor, activation: Activation, residual: Option<&Tensor>) -> Result<Tensor> {
+        let (n, h, w, c) = x.dims4()?;
+        let weight = [self.channels_in, self.channels_out];
+        if c != self.channels_in {
+            return Err(Error::shapes("a convolution", x.dims(), &weight));
+        }
+        let convolution = Convolution::new(self.shape, [h, w, c], self.channels_out)
+            .map_err(|_| misfit(x.dims(), &weight))?;
+        let [height, width, channels] = convolution.output();
+        let shape = [n, height, width, channels];
+        if let Some(residual) = residual
+            && residual.dims() != shape
+        {
+            return Err(Error::shapes("a residual", residual.dims(), &shape));
+        }
+        match &self.weight {
+            Weight::Cpu {
+                kernels,
+                plain,
+                bias,
+                ..
+            } => {
+                let run = |residual: Option<&[f32]>| {
+                    cpu::map(x, &shape[..], |x, output| {
+                        let epilogue = Epilogue {
+                            bias: Some(bias),
+                            activation,
+                            residual,
+                            ..Epilogue::default()
+                        };
+                        convolution.forward(*kernels, x, plain, epilogue, output);
+                    })
+                };
+                Ok(match residual {
+                    Some(residual) => cpu::read(&residual.contiguous()?, |r| run(Some(r)))??,
+                    None => run(None)?,
+                })
+            }
+            Weight::Device { matrix, bias } => {
+                let sum = composite(x, matrix, self.shape)?.broadcast_add(bias)?;
+                let result = crate::activation::composite(activation, &sum)?;
+                Ok(match residual {
+                    Some(residual) => (result + residual)?,
+                    None => result,
+                })
+            }
+        }
     }
 }

@@ -1,17 +1,6 @@
-//! What the fused operations share: access to CPU storage, and gradients by their composite form.
+//! Gradients of fused operations by their composite form.
 
-use candle_core::{CpuStorage, Layout, Result, Tensor, Var};
-
-/// The values of a contiguous f32 tensor on the CPU.
-pub(crate) fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let all = storage.as_slice::<f32>()?;
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&all[start..end]),
-        None => candle_core::bail!(
-            "a fused operation needs contiguous tensors; call contiguous() first"
-        ),
-    }
-}
+use candle_core::{Result, Tensor, Var};
 
 /// Gradients of a fused operation with respect to its arguments, by running its `composite` form
 /// and candle's own backward pass: slower than a fused backward pass and equal in meaning.

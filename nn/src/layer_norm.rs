@@ -1,11 +1,11 @@
 //! Layer normalisation without learned weights, plain or modulated per sample.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, D, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
+use promptfed_kernels::layer_norm::Modulation;
 
-use crate::fused::{gradients, values};
+use crate::cpu::{self, slice};
+use crate::fused::gradients;
 use crate::load::Loader;
-use crate::vector::sum;
 
 /// Layer normalisation over the last axis with learned scale and shift (Ba, Kiros and Hinton 2016, eq. 4).
 pub struct AffineLayerNorm {
@@ -34,9 +34,25 @@ impl AffineLayerNorm {
     /// # Errors
     /// If the last axis has another length.
     pub fn forward(&self, x: &Tensor) -> crate::Result<Tensor> {
-        Ok(layer_norm(x, self.eps)?
+        let d = self.gamma.elem_count();
+        if x.dims().last() != Some(&d) {
+            return Err(crate::Error::shapes("layer normalisation", x.dims(), &[d]));
+        }
+        if x.device().is_cpu() {
+            let kernels = cpu::kernels()?;
+            return Ok(cpu::read(&self.gamma, |scale| {
+                cpu::read(&self.beta, |shift| {
+                    cpu::map(x, x.shape(), |x, output| {
+                        let modulation = Modulation::Affine { scale, shift };
+                        kernels.layer_norm(x, d, self.eps, modulation, output);
+                    })
+                })
+            })???);
+        }
+        let normed = plain(&x.to_dtype(DType::F32)?, self.eps)?
             .broadcast_mul(&self.gamma)?
-            .broadcast_add(&self.beta)?)
+            .broadcast_add(&self.beta)?;
+        Ok(normed.to_dtype(x.dtype())?)
     }
 }
 
@@ -91,15 +107,6 @@ fn modulated(x: &Tensor, scale: &Tensor, shift: &Tensor, eps: f32) -> Result<Ten
         .broadcast_add(&shift.unsqueeze(1)?)
 }
 
-/// Mean and reciprocal standard deviation of one row.
-#[inline(always)]
-fn moments(row: &[f32], eps: f32) -> (f32, f32) {
-    let n = row.len() as f32;
-    let mean = sum(row, |v| v) / n;
-    let variance = sum(row, |v| (v - mean) * (v - mean)) / n;
-    (mean, 1.0 / (variance + eps).sqrt())
-}
-
 struct LayerNorm {
     eps: f32,
 }
@@ -110,24 +117,10 @@ impl CustomOp1 for LayerNorm {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = values(storage, layout)?;
+        let x = slice(storage, layout)?;
         let d = layout.shape().dims().last().copied().unwrap_or(1).max(1);
         let mut out = vec![0f32; x.len()];
-        let arch = pulp::Arch::new();
-        out.par_chunks_mut(d)
-            .zip(x.par_chunks(d))
-            .with_min_len(32)
-            .for_each(|(out, x)| {
-                arch.dispatch(
-                    #[inline(always)]
-                    || {
-                        let (mean, inverse) = moments(x, self.eps);
-                        for (o, v) in out.iter_mut().zip(x) {
-                            *o = (v - mean) * inverse;
-                        }
-                    },
-                )
-            });
+        cpu::kernels()?.layer_norm(x, d, self.eps, Modulation::None, &mut out);
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
 
@@ -155,28 +148,12 @@ impl CustomOp3 for ModulatedLayerNorm {
         shift: &CpuStorage,
         shift_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (_, tokens, d) = x_layout.shape().dims3()?;
-        let x = values(x, x_layout)?;
-        let (scale, shift) = (values(scale, scale_layout)?, values(shift, shift_layout)?);
+        let (_, _, d) = x_layout.shape().dims3()?;
+        let x = slice(x, x_layout)?;
+        let (scale, shift) = (slice(scale, scale_layout)?, slice(shift, shift_layout)?);
         let mut out = vec![0f32; x.len()];
-        let arch = pulp::Arch::new();
-        out.par_chunks_mut((tokens * d).max(1))
-            .zip(x.par_chunks((tokens * d).max(1)))
-            .zip(scale.par_chunks(d.max(1)).zip(shift.par_chunks(d.max(1))))
-            .for_each(|((out, x), (scale, shift))| {
-                arch.dispatch(
-                    #[inline(always)]
-                    || {
-                        for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
-                            let (mean, inverse) = moments(x, self.eps);
-                            let values = x.iter().zip(scale.iter().zip(shift));
-                            for (o, (v, (scale, shift))) in out.iter_mut().zip(values) {
-                                *o = (v - mean) * inverse * (1.0 + scale) + shift;
-                            }
-                        }
-                    },
-                )
-            });
+        let modulation = Modulation::PerSample { scale, shift };
+        cpu::kernels()?.layer_norm(x, d, self.eps, modulation, &mut out);
         Ok((CpuStorage::F32(out), x_layout.shape().clone()))
     }
 

@@ -22,7 +22,6 @@ pub mod modulation;
 pub mod noise;
 pub mod pool;
 mod precision;
-mod vector;
 
 pub use activation::Activation;
 pub use error::{Error, Result, WeightProblem};

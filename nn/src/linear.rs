@@ -1,10 +1,12 @@
 //! Affine maps.
 
 use candle_core::Tensor;
+use promptfed_kernels::{Epilogue, Kernels, MatrixView, PackedMatrix};
 
 use crate::activation::Activation;
+use crate::cpu;
 use crate::load::Loader;
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 
 /// Whether a layer adds a learned vector to its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,17 +19,31 @@ pub enum Bias {
 
 /// x W^T + b over the last axis.
 pub struct Linear {
-    /// [in, out]
-    weight: Tensor,
-    /// [out]
-    bias: Option<Tensor>,
+    inputs: usize,
+    outputs: usize,
+    precision: Precision,
+    weight: Weight,
+}
+
+enum Weight {
+    Cpu {
+        kernels: Kernels,
+        matrix: PackedMatrix,
+        bias: Option<Vec<f32>>,
+    },
+    Device {
+        /// [in, out]
+        matrix: Tensor,
+        /// [out]
+        bias: Option<Tensor>,
+    },
 }
 
 impl Linear {
     /// Takes `name.weight` [outputs, inputs] and, where present, `name.bias` [outputs].
     ///
     /// # Errors
-    /// See [`Loader::tensor`].
+    /// See [`Loader::tensor`]; if the environment names an instruction set that is not here.
     pub fn load(
         loader: &mut Loader,
         name: &str,
@@ -35,15 +51,40 @@ impl Linear {
         outputs: usize,
         bias: Bias,
     ) -> Result<Self> {
-        let weight = loader.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
+        let matrix = loader.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
         let bias = match bias {
             Bias::Present => Some(loader.tensor(&format!("{name}.bias"), &[outputs])?),
             Bias::Absent => None,
         };
+        let weight = if loader.device().is_cpu() {
+            let kernels = cpu::kernels()?;
+            let precision = cpu::packed(loader.precision());
+            Weight::Cpu {
+                kernels,
+                matrix: cpu::read(&matrix.contiguous()?, |values| {
+                    let view = MatrixView::transposed(values, inputs);
+                    PackedMatrix::new(kernels, view, precision)
+                })?,
+                bias: bias.as_ref().map(cpu::values).transpose()?,
+            }
+        } else {
+            let dtype = loader.activations();
+            Weight::Device {
+                matrix: matrix.t()?.contiguous()?.to_dtype(dtype)?,
+                bias: bias.map(|bias| bias.to_dtype(dtype)).transpose()?,
+            }
+        };
         Ok(Self {
-            weight: weight.t()?.contiguous()?,
-            bias,
+            inputs,
+            outputs,
+            precision: loader.precision(),
+            weight,
         })
+    }
+
+    /// How the weights are kept.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// `x` [.., inputs] -> [.., outputs].
@@ -51,7 +92,7 @@ impl Linear {
     /// # Errors
     /// If the last axis has another length.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward_activated(x, Activation::None)
+        self.run(x, Activation::None, None)
     }
 
     /// [`Linear::forward`] and the activation of the result.
@@ -59,24 +100,7 @@ impl Linear {
     /// # Errors
     /// If the last axis has another length.
     pub fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        let (inputs, outputs) = self.weight.dims2()?;
-        if x.dims().last() != Some(&inputs) {
-            return Err(Error::shapes("a linear map", x.dims(), &[inputs, outputs]));
-        }
-        let mut shape = x.dims().to_vec();
-        let rows = shape.iter().rev().skip(1).product::<usize>();
-        if let Some(last) = shape.last_mut() {
-            *last = outputs;
-        }
-        let product = x
-            .reshape((rows, inputs))?
-            .matmul(&self.weight)?
-            .reshape(shape)?;
-        let sum = match &self.bias {
-            Some(bias) => product.broadcast_add(bias)?,
-            None => product,
-        };
-        Ok(activation.composite(&sum)?)
+        self.run(x, activation, None)
     }
 
     /// [`Linear::forward`] plus `residual`, which has the shape of the result.
@@ -84,6 +108,58 @@ impl Linear {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward_added(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        Ok((self.forward(x)? + residual)?)
+        self.run(x, Activation::None, Some(residual))
+    }
+
+    fn run(&self, x: &Tensor, activation: Activation, residual: Option<&Tensor>) -> Result<Tensor> {
+        if x.dims().last() != Some(&self.inputs) {
+            let map = [self.inputs, self.outputs];
+            return Err(Error::shapes("a linear map", x.dims(), &map));
+        }
+        let mut shape = x.dims().to_vec();
+        let rows = shape.iter().rev().skip(1).product::<usize>();
+        if let Some(last) = shape.last_mut() {
+            *last = self.outputs;
+        }
+        if let Some(residual) = residual
+            && residual.dims() != shape
+        {
+            return Err(Error::shapes("a residual", residual.dims(), &shape));
+        }
+        match &self.weight {
+            Weight::Cpu {
+                kernels,
+                matrix,
+                bias,
+            } => {
+                let run = |residual: Option<&[f32]>| {
+                    cpu::map(x, shape, |x, output| {
+                        let epilogue = Epilogue {
+                            bias: bias.as_deref(),
+                            activation,
+                            residual,
+                            ..Epilogue::default()
+                        };
+                        kernels.multiply(x, matrix, epilogue, output);
+                    })
+                };
+                Ok(match residual {
+                    Some(residual) => cpu::read(&residual.contiguous()?, |r| run(Some(r)))??,
+                    None => run(None)?,
+                })
+            }
+            Weight::Device { matrix, bias } => {
+                let product = x.reshape((rows, self.inputs))?.matmul(matrix)?;
+                let mut sum = product.reshape(shape)?;
+                if let Some(bias) = bias {
+                    sum = sum.broadcast_add(bias)?;
+                }
+                let result = crate::activation::composite(activation, &sum)?;
+                Ok(match residual {
+                    Some(residual) => (result + residual)?,
+                    None => result,
+                })
+            }
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
+use promptfed_kernels::Kernels;
 use serde::{Deserialize, Serialize};
 
 /// The number format of a model's weights and products. Activations on the CPU are f32 in each.
@@ -39,5 +41,27 @@ impl FromStr for Precision {
                 "unknown precision {text:?}; there are f32, bf16 and f16"
             )),
         }
+    }
+}
+
+static CHOSEN: OnceLock<Precision> = OnceLock::new();
+
+impl Precision {
+    /// Makes `self` what [`Precision::chosen`] says, for the whole process; the first call counts.
+    pub fn choose(self) {
+        // A later choice would split the process into two precisions.
+        let _ = CHOSEN.set(self);
+    }
+
+    /// The precision of models whose maker names none: the one chosen for the process, otherwise bf16 where the
+    /// processor multiplies it and f32 elsewhere.
+    pub fn chosen() -> Self {
+        *CHOSEN.get_or_init(|| {
+            let preferred = Kernels::chosen().map(Kernels::preferred_precision);
+            match preferred {
+                Ok(promptfed_kernels::Precision::Bf16) => Self::Bf16,
+                _ => Self::F32,
+            }
+        })
     }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{Device, Tensor, Var};
-use promptfed_nn::convolution::{ConvolutionShape, composite, convolution};
+use promptfed_nn::convolution::{ConvolutionShape, Padding, composite, convolution};
 use promptfed_nn::noise::standard_normal;
 use proptest::prelude::*;
 
@@ -37,7 +37,7 @@ proptest! {
         stride in 1usize..4,
         padding in 0usize..3,
     ) {
-        let shape = ConvolutionShape { kernel, stride, padding };
+        let shape = ConvolutionShape { kernel, stride, padding: Padding::around(padding) };
         let sizes = (shape.output_size(height), shape.output_size(width));
         prop_assume!(sizes.0.is_some() && sizes.1.is_some());
         let images = Var::from_tensor(&normal(1, &[batch, height, width, channels_in])).unwrap();
@@ -72,15 +72,15 @@ fn reference_gradients(
     let g: Vec<f32> = probe.flatten_all().unwrap().to_vec1().unwrap();
     let mut dx = vec![0f64; x.len()];
     let mut dm = vec![0f64; m.len()];
-    let k = shape.kernel;
+    let (k, padding) = (shape.kernel, shape.padding.before);
     for b in 0..n {
         for (oy, ox) in (0..ho).flat_map(|y| (0..wo).map(move |x| (y, x))) {
             for (ky, kx) in (0..k).flat_map(|y| (0..k).map(move |x| (y, x))) {
                 let (iy, ix) = (oy * shape.stride + ky, ox * shape.stride + kx);
-                if iy < shape.padding || ix < shape.padding {
+                if iy < padding || ix < padding {
                     continue;
                 }
-                let (iy, ix) = (iy - shape.padding, ix - shape.padding);
+                let (iy, ix) = (iy - padding, ix - padding);
                 if iy >= h || ix >= w {
                     continue;
                 }
@@ -136,7 +136,7 @@ fn misfits_are_errors() {
     let large = ConvolutionShape {
         kernel: 9,
         stride: 1,
-        padding: 0,
+        padding: Padding::around(0),
     };
     assert!(convolution(&images, &normal(2, &[243, 8]), large).is_err());
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{Device, Tensor, Var};
+use promptfed_nn::Precision;
 use promptfed_nn::batch_norm::{self, BatchStatistics, ScaleShift};
 use promptfed_nn::convolution::{Convolution, ConvolutionShape, Write};
 use promptfed_nn::cross_entropy;
@@ -77,7 +78,7 @@ proptest! {
     fn convolution_and_its_gradients_are_transposed(
         n in 1usize..20, size in 3usize..14, ci in 1usize..8, co in 1usize..60, stride in 1usize..4, seed: u64,
     ) {
-        let convolution = Convolution::new(ConvolutionShape::same(3, stride), [size, size, ci], co).unwrap();
+        let convolution = Convolution::new(ConvolutionShape::same(3, stride), [size, size, ci], co, Precision::F32).unwrap();
         let x = standard_normal(seed, n * size * size * ci);
         let w = standard_normal(seed ^ 1, convolution.weight_len());
         let g = standard_normal(seed ^ 2, n * convolution.output().iter().product::<usize>());

@@ -32,7 +32,9 @@ pub enum Error {
         reason: String,
     },
     /// A computation gave values that are not numbers, as when f16 overflows.
-    #[error("image request {index}: {place} held values that are not numbers; load the model with precision f32 or bf16, or lower the guidance")]
+    #[error(
+        "image request {index}: {place} held values that are not numbers; load the model with precision f32 or bf16, or lower the guidance"
+    )]
     NotFinite {
         /// The position of the request in the slice that was handed over.
         index: usize,

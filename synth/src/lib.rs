@@ -29,9 +29,7 @@ mod load;
 mod seed;
 
 pub use error::{Error, Result};
-pub use generator::{
-    EngineInfo, Generator, ImageRequest, Origin, Sampler, SamplingDefaults,
-};
+pub use generator::{EngineInfo, Generator, ImageRequest, Origin, Sampler, SamplingDefaults};
 pub use image::Image;
 pub use job::{
     Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource, Spread, run,

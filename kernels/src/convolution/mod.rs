@@ -160,6 +160,11 @@ impl Convolution {
         }
     }
 
+    /// Kernel, stride and padding.
+    pub fn shape(&self) -> ConvolutionShape {
+        self.geometry.shape
+    }
+
     /// `[height, width, channels]` of an image.
     pub fn input(&self) -> [usize; 3] {
         let g = &self.geometry;

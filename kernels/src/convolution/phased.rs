@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::geometry::Phase;
 use super::part::{Sweep, View, Window, parts, split};
 use crate::product::{PackedMatrix, Scratch, Segments, Source, Target, product};
-use crate::{Epilogue, Kernels, Precision, Write};
+use crate::{Epilogue, InstructionSet, Kernels, Precision, Write};
 
 /// A kernel inside a slice: where its value for (line, tap, channel in, channel out) lies.
 #[derive(Clone, Copy)]
@@ -71,6 +71,10 @@ impl PhasedWeight {
             channels_in,
             channels_out,
         }
+    }
+
+    pub(super) fn instruction_set(&self) -> Option<InstructionSet> {
+        self.packed.iter().flatten().map(|weight| weight.set).next()
     }
 
     pub(super) fn channels(&self) -> [usize; 2] {

@@ -50,6 +50,7 @@ impl UpsampledWeight {
     /// If a slice has another length than these shapes.
     pub fn forward(
         &self,
+        kernels: Kernels,
         images: &[f32],
         [height, width]: [usize; 2],
         epilogue: Epilogue<'_>,
@@ -58,6 +59,11 @@ impl UpsampledWeight {
         let [channels_in, channels_out] = self.weight.channels();
         let count = images.len() / (height * width * channels_in);
         assert_eq!(images.len(), count * height * width * channels_in, "images");
+        assert_eq!(
+            self.weight.instruction_set(),
+            Some(kernels.instruction_set()),
+            "instruction set of the weight"
+        );
         let large = [2 * height, 2 * width];
         assert_eq!(
             output.len(),

@@ -136,7 +136,7 @@ proptest! {
             for (precision, tolerance) in PRECISIONS {
                 let packed = UpsampledWeight::from_oihw(kernels, &oihw, [co, ci], precision);
                 let mut output = vec![f32::NAN; expected.len()];
-                packed.forward(&images, [height, width], Epilogue::default(), &mut output);
+                packed.forward(kernels, &images, [height, width], Epilogue::default(), &mut output);
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {height} {width} {ci} {co} {count}"));
                 // The packed plain convolution of the large image says the same.
                 let plain = PackedWeight::from_oihw(kernels, shape, &oihw, [co, ci], precision);

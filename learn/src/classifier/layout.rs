@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use promptfed_nn::Precision;
 use promptfed_nn::convolution::{Convolution, ConvolutionShape};
 
 use super::ClassifierConfig;
@@ -173,7 +174,7 @@ impl Builder {
         input: [usize; 3],
         channels: usize,
     ) -> Result<(Convolution, Range<usize>)> {
-        let convolution = Convolution::new(shape, input, channels)?;
+        let convolution = Convolution::new(shape, input, channels, Precision::chosen())?;
         let weight = self.add(
             format!("{name}.weight"),
             vec![channels, input[2], shape.kernel, shape.kernel],

@@ -1,5 +1,6 @@
 //! One training step on the CPU: forward by the batch's statistics, loss, backward.
 
+use promptfed_nn::Precision;
 use promptfed_nn::batch_norm::{
     AffineGradient, BatchStatistics, ScaleShift, input_gradient, relu_gradient,
 };
@@ -41,6 +42,7 @@ impl<'a> Network<'a> {
                 ConvolutionShape::same(1, 1),
                 [batch, 1, channels],
                 bias.len(),
+                Precision::F32,
             )?,
             buffers: Buffers::new(layout, batch),
         })

@@ -8,7 +8,6 @@
 //! between processors with different vector units or caches, because the matrix library adds in another order there.
 
 mod config;
-mod linear;
 mod network;
 mod patches;
 mod sampler;

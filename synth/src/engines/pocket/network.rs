@@ -1,14 +1,16 @@
 //! The image network: noisy patches, a time and a prompt to clean patches.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Tensor};
+use promptfed_nn::Activation;
 use promptfed_nn::attention::self_attention;
 use promptfed_nn::layer_norm::modulated_layer_norm;
+use promptfed_nn::linear::{Bias, Linear};
 use promptfed_nn::load::Loader;
-use promptfed_nn::modulation::{bias_gelu, gated_residual};
+use promptfed_nn::modulation::gated_residual;
 
 use super::config::Config;
-use super::linear::Linear;
 use super::text::{EPS, TextFeatures};
+use promptfed_nn::Result;
 
 /// Sines, and as many cosines, that encode the time.
 const FREQUENCIES: usize = 128;
@@ -29,7 +31,7 @@ pub(super) struct Network {
     patch_values: usize,
     text_tokens: usize,
     patch_in: Linear,
-    /// Positions plus the bias of `patch_in`, [patches, d].
+    /// [patches, d]
     positions: Tensor,
     t1: Linear,
     t2: Linear,
@@ -48,24 +50,22 @@ pub(super) struct Conditions {
 }
 
 impl Network {
-    pub(super) fn load(loader: &mut Loader, config: &Config) -> promptfed_nn::Result<Self> {
+    pub(super) fn load(loader: &mut Loader, config: &Config) -> Result<Self> {
         let (d, values) = (config.d, config.patch_values());
-        let patch_in = Linear::load(loader, "patch_in", values, d)?;
-        let positions = loader
-            .tensor("pos", &[config.patches(), d])?
-            .broadcast_add(&patch_in.bias)?;
+        let patch_in = Linear::load(loader, "patch_in", values, d, Bias::Present)?;
+        let positions = loader.tensor("pos", &[config.patches(), d])?;
         let blocks = (0..config.depth)
             .map(|i| {
                 let name = |part: &str| format!("blocks.{i}.{part}");
                 Ok(Block {
-                    qkv: Linear::load(loader, &name("qkv"), d, 3 * d)?,
-                    proj: Linear::load(loader, &name("proj"), d, d)?,
-                    fc1: Linear::load(loader, &name("fc1"), d, 4 * d)?,
-                    fc2: Linear::load(loader, &name("fc2"), 4 * d, d)?,
+                    qkv: Linear::load(loader, &name("qkv"), d, 3 * d, Bias::Present)?,
+                    proj: Linear::load(loader, &name("proj"), d, d, Bias::Present)?,
+                    fc1: Linear::load(loader, &name("fc1"), d, 4 * d, Bias::Present)?,
+                    fc2: Linear::load(loader, &name("fc2"), 4 * d, d, Bias::Present)?,
                     ada: loader.tensor(&name("ada"), &[6, d])?.reshape((1, 6 * d))?,
                 })
             })
-            .collect::<promptfed_nn::Result<_>>()?;
+            .collect::<Result<_>>()?;
         Ok(Self {
             d,
             heads: config.heads,
@@ -74,12 +74,12 @@ impl Network {
             text_tokens: config.text_tokens,
             patch_in,
             positions,
-            t1: Linear::load(loader, "t1", 2 * FREQUENCIES, d)?,
-            t2: Linear::load(loader, "t2", d, d)?,
-            ada: Linear::load(loader, "ada", d, 6 * d)?,
+            t1: Linear::load(loader, "t1", 2 * FREQUENCIES, d, Bias::Present)?,
+            t2: Linear::load(loader, "t2", d, d, Bias::Present)?,
+            ada: Linear::load(loader, "ada", d, 6 * d, Bias::Present)?,
             blocks,
-            ada_out: Linear::load(loader, "ada_out", d, 2 * d)?,
-            patch_out: Linear::load(loader, "patch_out", d, values)?,
+            ada_out: Linear::load(loader, "ada_out", d, 2 * d, Bias::Present)?,
+            patch_out: Linear::load(loader, "patch_out", d, values, Bias::Present)?,
         })
     }
 
@@ -108,7 +108,7 @@ impl Network {
         let z = Tensor::from_vec(z, (batch, self.patches, self.patch_values), &Device::Cpu)?;
         let s = self.time(t)?.broadcast_add(&conditions.pooled)?.silu()?;
         let shared = self.ada.forward(&s)?;
-        let patches = self.patch_in.product(&z)?.broadcast_add(&self.positions)?;
+        let patches = self.patch_in.forward(&z)?.broadcast_add(&self.positions)?;
         let mut x = Tensor::cat(&[&conditions.tokens, &patches], 1)?;
         for (i, block) in self.blocks.iter().enumerate() {
             // Nothing reads the text tokens after the attention of the last block.
@@ -122,7 +122,7 @@ impl Network {
         let out = self.ada_out.forward(&s)?;
         let (scale, shift) = (out.narrow(1, 0, self.d)?, out.narrow(1, self.d, self.d)?);
         let x = modulated_layer_norm(&x, &scale, &shift, EPS)?;
-        self.patch_out.forward(&x)?.flatten_all()?.to_vec1()
+        Ok(self.patch_out.forward(&x)?.flatten_all()?.to_vec1()?)
     }
 
     /// One block; the first `dropped` tokens are left out of the result.
@@ -131,12 +131,13 @@ impl Network {
         let part = |i: usize| c.narrow(1, i * self.d, self.d)?.contiguous();
         let kept = |x: &Tensor| x.narrow(1, dropped, x.dim(1)? - dropped)?.contiguous();
         let normed = modulated_layer_norm(x, &part(0)?, &part(1)?, EPS)?;
-        let attended = self_attention(&block.qkv.product(&normed)?, &block.qkv.bias, self.heads)?;
-        let added = block.proj.product(&kept(&attended)?)?;
-        let x = gated_residual(&kept(x)?, &added, &block.proj.bias, &part(2)?)?;
+        let qkv = block.qkv.forward(&normed)?;
+        let attended = self_attention(&qkv, self.heads, block.qkv.precision())?;
+        let added = block.proj.forward(&kept(&attended)?)?;
+        let x = gated_residual(&kept(x)?, &added, &part(2)?)?;
         let normed = modulated_layer_norm(&x, &part(3)?, &part(4)?, EPS)?;
-        let hidden = bias_gelu(&block.fc1.product(&normed)?, &block.fc1.bias)?;
-        gated_residual(&x, &block.fc2.product(&hidden)?, &block.fc2.bias, &part(5)?)
+        let hidden = block.fc1.forward_activated(&normed, Activation::Gelu)?;
+        Ok(gated_residual(&x, &block.fc2.forward(&hidden)?, &part(5)?)?)
     }
 
     /// Embedding of the time: cosines and sines of 1000 t at 128 geometric frequencies, through two layers, [1, d].

@@ -1,13 +1,13 @@
 //! The text encoder: a prompt's ids to what the image network sees of it.
 
-use candle_core::{D, Device, Result, Tensor};
-use promptfed_nn::attention::{cross_attention, self_attention};
+use candle_core::{D, Device, Tensor};
+use promptfed_nn::attention::{Mask, attention, self_attention};
 use promptfed_nn::layer_norm::layer_norm;
+use promptfed_nn::linear::{Bias, Linear};
 use promptfed_nn::load::Loader;
-use promptfed_nn::modulation::bias_gelu;
+use promptfed_nn::{Activation, Result};
 
 use super::config::Config;
-use super::linear::Linear;
 
 pub(super) const EPS: f32 = 1e-6;
 
@@ -42,7 +42,7 @@ pub(super) struct TextEncoder {
 }
 
 impl TextEncoder {
-    pub(super) fn load(loader: &mut Loader, config: &Config) -> promptfed_nn::Result<Self> {
+    pub(super) fn load(loader: &mut Loader, config: &Config) -> Result<Self> {
         let (width, d, k) = (config.text_width, config.d, config.text_tokens);
         let embedding = loader.tensor("text.tok.weight", &[config.vocab, width])?;
         let positions = loader.tensor("text.pos", &[config.text_len, width])?;
@@ -50,21 +50,21 @@ impl TextEncoder {
             .map(|i| {
                 let name = |part: &str| format!("text.blocks.{i}.{part}");
                 Ok(Block {
-                    qkv: Linear::load(loader, &name("qkv"), width, 3 * width)?,
-                    proj: Linear::load(loader, &name("proj"), width, width)?,
-                    fc1: Linear::load(loader, &name("fc1"), width, 4 * width)?,
-                    fc2: Linear::load(loader, &name("fc2"), 4 * width, width)?,
+                    qkv: Linear::load(loader, &name("qkv"), width, 3 * width, Bias::Present)?,
+                    proj: Linear::load(loader, &name("proj"), width, width, Bias::Present)?,
+                    fc1: Linear::load(loader, &name("fc1"), width, 4 * width, Bias::Present)?,
+                    fc2: Linear::load(loader, &name("fc2"), 4 * width, width, Bias::Present)?,
                 })
             })
-            .collect::<promptfed_nn::Result<_>>()?;
+            .collect::<Result<_>>()?;
         Ok(Self {
             embedding,
             positions,
             blocks,
             query: loader.tensor("text.query", &[k, width])?.unsqueeze(0)?,
-            kv: Linear::load(loader, "text.kv", width, 2 * width)?,
-            to_tokens: Linear::load(loader, "text.to_tokens", width, d)?,
-            to_pooled: Linear::load(loader, "text.to_pooled", width, d)?,
+            kv: Linear::load(loader, "text.kv", width, 2 * width, Bias::Present)?,
+            to_tokens: Linear::load(loader, "text.to_tokens", width, d, Bias::Present)?,
+            to_pooled: Linear::load(loader, "text.to_pooled", width, d, Bias::Present)?,
             heads: config.text_heads,
         })
     }
@@ -75,15 +75,18 @@ impl TextEncoder {
         let ids = Tensor::from_slice(ids, ids.len(), &Device::Cpu)?;
         let mut x = (self.embedding.index_select(&ids, 0)? + &self.positions)?.unsqueeze(0)?;
         for block in &self.blocks {
-            let qkv = block.qkv.product(&layer_norm(&x, EPS)?)?;
-            let attended = self_attention(&qkv, &block.qkv.bias, self.heads)?;
-            x = (x + block.proj.forward(&attended)?)?;
-            let hidden = block.fc1.product(&layer_norm(&x, EPS)?)?;
-            x = (x + block.fc2.forward(&bias_gelu(&hidden, &block.fc1.bias)?)?)?;
+            let qkv = block.qkv.forward(&layer_norm(&x, EPS)?)?;
+            let attended = self_attention(&qkv, self.heads, block.qkv.precision())?;
+            x = block.proj.forward_added(&attended, &x)?;
+            let normed = layer_norm(&x, EPS)?;
+            let hidden = block.fc1.forward_activated(&normed, Activation::Gelu)?;
+            x = block.fc2.forward_added(&hidden, &x)?;
         }
         let x = layer_norm(&x, EPS)?;
         let kv = self.kv.forward(&x)?.chunk(2, D::Minus1)?;
-        let tokens = cross_attention(&self.query, &kv[0], &kv[1], self.heads)?;
+        let precision = self.kv.precision();
+        let (key, value) = (&kv[0], &kv[1]);
+        let tokens = attention(&self.query, key, value, self.heads, Mask::None, precision)?;
         Ok(TextFeatures {
             pooled: self
                 .to_pooled

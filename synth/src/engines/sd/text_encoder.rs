@@ -295,6 +295,7 @@ impl Block {
             &self.value.forward(&h)?,
             heads,
             Mask::Causal,
+            self.query.precision(),
         )?;
         let x = self.out.forward_added(&mixed, x)?;
         let h = self.fc1.forward_activated(&self.norm2.forward(&x)?, act)?;

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use promptfed_nn::Result;
 use promptfed_nn::conv2d::Conv2d;
-use promptfed_nn::convolution::ConvolutionShape;
+use promptfed_nn::convolution::{ConvolutionShape, Padding};
 use promptfed_nn::load::Loader;
 
 use super::config::{DownBlockType, UNetConfig, UpBlockType};
@@ -100,7 +100,7 @@ impl DownBlock {
                 let halving = ConvolutionShape {
                     kernel: 3,
                     stride: 2,
-                    padding: 1,
+                    padding: Padding::around(1),
                 };
                 Conv2d::load(
                     loader,
@@ -183,14 +183,8 @@ impl UpBlock {
             .collect::<Result<_>>()?;
         let upsample = (level > 0)
             .then(|| {
-                let kernel = ConvolutionShape::same(3, 1);
-                Conv2d::load(
-                    loader,
-                    &format!("{name}.upsamplers.0.conv"),
-                    kernel,
-                    out,
-                    out,
-                )
+                let name = format!("{name}.upsamplers.0.conv");
+                Conv2d::load_upsampling(loader, &name, out, out)
             })
             .transpose()?;
         Ok(Self { layers, upsample })

@@ -1,6 +1,7 @@
 //! Attention among the positions of a feature map, and from them to the tokens of the prompt.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
+use promptfed_nn::activation::geglu;
 use promptfed_nn::attention::{Mask, attention};
 use promptfed_nn::conv2d::Conv2d;
 use promptfed_nn::convolution::ConvolutionShape;
@@ -122,17 +123,9 @@ impl Block {
         let x = self.to_itself.forward_added(&h, &h, x)?;
         let h = self.norm2.forward(&x)?;
         let x = self.to_prompt.forward_added(&h, context, &x)?;
-        let h = gated(&self.gated.forward(&self.norm3.forward(&x)?)?)?;
+        let h = geglu(&self.gated.forward(&self.norm3.forward(&x)?)?)?;
         self.out.forward_added(&h, &x)
     }
-}
-
-/// GEGLU (Shazeer 2020, eq. 5): the first half of the last axis times GELU of the second.
-fn gated(x: &Tensor) -> Result<Tensor> {
-    let half = x.dim(D::Minus1)? / 2;
-    let values = x.narrow(D::Minus1, 0, half)?;
-    let gates = x.narrow(D::Minus1, half, half)?.contiguous()?.gelu_erf()?;
-    Ok((values * gates)?)
 }
 
 struct Attention {
@@ -170,6 +163,7 @@ impl Attention {
             &self.value.forward(context)?,
             self.heads,
             Mask::None,
+            self.query.precision(),
         )?;
         self.out.forward_added(&mixed, residual)
     }

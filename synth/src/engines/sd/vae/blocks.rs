@@ -95,6 +95,7 @@ impl SelfAttention {
             &self.value.forward(&normed)?,
             1,
             Mask::None,
+            self.query.precision(),
         )?;
         let out = self.out.forward_added(&mixed, &tokens)?;
         Ok(out.reshape((n, h, w, c))?)

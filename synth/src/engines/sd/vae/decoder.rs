@@ -92,14 +92,8 @@ impl Level {
             .collect::<Result<_>>()?;
         let upsample = (at > 0)
             .then(|| {
-                let kernel = ConvolutionShape::same(3, 1);
-                Conv2d::load(
-                    loader,
-                    &format!("{name}.upsamplers.0.conv"),
-                    kernel,
-                    out,
-                    out,
-                )
+                let name = format!("{name}.upsamplers.0.conv");
+                Conv2d::load_upsampling(loader, &name, out, out)
             })
             .transpose()?;
         Ok(Self { resnets, upsample })

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use promptfed_nn::conv2d::Conv2d;
-use promptfed_nn::convolution::ConvolutionShape;
+use promptfed_nn::convolution::{ConvolutionShape, Padding};
 use promptfed_nn::group_norm::GroupNorm;
 use promptfed_nn::load::Loader;
 use promptfed_nn::{Activation, Result};
@@ -90,10 +90,14 @@ impl Level {
                 let halving = ConvolutionShape {
                     kernel: 3,
                     stride: 2,
-                    padding: 1,
+                    // Below and to the right only.
+                    padding: Padding {
+                        before: 0,
+                        after: 1,
+                    },
                 };
                 let name = format!("{name}.downsamplers.0.conv");
-                Conv2d::load_padded_after(loader, &name, halving, out, out)
+                Conv2d::load(loader, &name, halving, out, out)
             })
             .transpose()?;
         Ok(Self {

@@ -4,55 +4,55 @@
 //! kernel row, kernel column, input channel. [`weight_from_oihw`] and [`weight_to_oihw`] convert
 //! from and to PyTorch's `[channels_out, channels_in, kernel, kernel]`.
 
-mod batch;
-mod geometry;
-mod kernel;
-
-pub use geometry::ConvolutionShape;
-pub use kernel::Write;
+pub use promptfed_kernels::Write;
+pub use promptfed_kernels::convolution::{ConvolutionShape, Padding};
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
+use promptfed_kernels::convolution::{Convolution as Geometry, PackedWeight};
+use promptfed_kernels::{Epilogue, Kernels, MatrixView, Precision};
 
-use crate::cpu::{read, slice};
+use crate::cpu::{self, read, slice};
 use crate::{Error, Result};
-use geometry::Geometry;
 
 /// The convolution of images of one size, on slices: for code that keeps its own buffers.
 ///
 /// Results do not depend on the number of threads.
 #[derive(Debug, Clone, Copy)]
 pub struct Convolution {
+    kernels: Kernels,
     geometry: Geometry,
+    precision: Precision,
 }
 
 impl Convolution {
     /// For images `[height, width, channels_in]` and `channels_out` results per pixel.
     ///
     /// # Errors
-    /// If an extent is zero or the kernel does not fit into the padded image.
+    /// If an extent is zero or the kernel does not fit into the padded image, or the environment names an
+    /// instruction set that is not here.
     pub fn new(
         shape: ConvolutionShape,
         [height, width, channels_in]: [usize; 3],
         channels_out: usize,
+        precision: crate::Precision,
     ) -> Result<Self> {
-        let depth = shape.kernel * shape.kernel * channels_in;
-        let geometry = geometry(
-            &[1, height, width, channels_in],
-            &[depth, channels_out],
-            shape,
-        )?;
-        Ok(Self { geometry })
+        let image = [height, width, channels_in];
+        Ok(Self {
+            kernels: cpu::kernels()?,
+            geometry: Geometry::new(shape, image, channels_out)
+                .map_err(|_| misfit(&image, &[channels_in, channels_out]))?,
+            precision: cpu::packed(precision),
+        })
     }
 
     /// `[height, width, channels]` of a result.
     pub fn output(&self) -> [usize; 3] {
-        let g = &self.geometry;
-        [g.height_out, g.width_out, g.channels_out]
+        self.geometry.output()
     }
 
     /// Values in a weight: `kernel * kernel * channels_in * channels_out`.
     pub fn weight_len(&self) -> usize {
-        self.geometry.depth() * self.geometry.channels_out
+        self.geometry.weight_len()
     }
 
     /// `output [n, ho, wo, co]` from `images [n, h, w, ci]` and `weight [kernel * kernel * ci, co]`.
@@ -60,8 +60,13 @@ impl Convolution {
     /// # Panics
     /// If a slice has another length than these shapes.
     pub fn forward(&self, images: &[f32], weight: &[f32], output: &mut [f32]) {
-        self.check(images, weight, output);
-        batch::forward(&self.geometry, images, weight, output);
+        let [_, _, channels_out] = self.geometry.output();
+        let view = MatrixView::row_major(weight, channels_out);
+        let shape = self.geometry.shape();
+        let packed = PackedWeight::new(self.kernels, shape, view, self.precision);
+        let epilogue = Epilogue::default();
+        self.geometry
+            .forward(self.kernels, images, &packed, epilogue, output);
     }
 
     /// The gradient of the images, `[n, h, w, ci]`.
@@ -75,8 +80,14 @@ impl Convolution {
         gradient: &mut [f32],
         write: Write,
     ) {
-        self.check(gradient, weight, output_gradient);
-        batch::input_gradient(&self.geometry, weight, output_gradient, gradient, write);
+        self.geometry.input_gradient(
+            self.kernels,
+            weight,
+            output_gradient,
+            gradient,
+            write,
+            self.precision,
+        );
     }
 
     /// The gradient of the weight, `[kernel * kernel * ci, co]`, replacing what `gradient` holds.
@@ -84,15 +95,8 @@ impl Convolution {
     /// # Panics
     /// If a slice has another length than the shapes of [`Convolution::forward`].
     pub fn weight_gradient(&self, images: &[f32], output_gradient: &[f32], gradient: &mut [f32]) {
-        self.check(images, gradient, output_gradient);
-        batch::weight_gradient(&self.geometry, images, output_gradient, gradient);
-    }
-
-    fn check(&self, images: &[f32], weight: &[f32], output: &[f32]) {
-        let batch = images.len() / self.geometry.input_len();
-        assert_eq!(images.len(), batch * self.geometry.input_len(), "images");
-        assert_eq!(output.len(), batch * self.geometry.output_len(), "outputs");
-        assert_eq!(weight.len(), self.weight_len(), "weight");
+        self.geometry
+            .weight_gradient(self.kernels, images, output_gradient, gradient);
     }
 }
 
@@ -107,9 +111,7 @@ pub fn convolution(images: &Tensor, weight: &Tensor, shape: ConvolutionShape) ->
         return composite(images, weight, shape);
     }
     let op = TensorConvolution {
-        convolution: Convolution {
-            geometry: geometry(images.dims(), weight.dims(), shape)?,
-        },
+        convolution: geometry(images.dims(), weight.dims(), shape)?,
         images_have_gradient: images.track_op(),
     };
     Ok(images.contiguous()?.apply_op2(&weight.contiguous()?, op)?)
@@ -124,7 +126,15 @@ pub fn composite(images: &Tensor, weight: &Tensor, shape: ConvolutionShape) -> R
     geometry(images.dims(), weight.dims(), shape)?;
     let weight = weight_to_oihw(weight, shape)?;
     let images = images.permute((0, 3, 1, 2))?.contiguous()?;
-    let output = images.conv2d(&weight, shape.padding, shape.stride, 1, 1)?;
+    let Padding { before, after } = shape.padding;
+    let output = if before == after {
+        images.conv2d(&weight, before, shape.stride, 1, 1)?
+    } else {
+        images
+            .pad_with_zeros(2, before, after)?
+            .pad_with_zeros(3, before, after)?
+            .conv2d(&weight, 0, shape.stride, 1, 1)?
+    };
     Ok(output.permute((0, 2, 3, 1))?.contiguous()?)
 }
 
@@ -156,27 +166,19 @@ pub fn weight_to_oihw(weight: &Tensor, shape: ConvolutionShape) -> Result<Tensor
         .contiguous()?)
 }
 
-fn geometry(images: &[usize], weight: &[usize], shape: ConvolutionShape) -> Result<Geometry> {
-    let misfit = || Error::shapes("a convolution", images, weight);
+pub(crate) fn misfit(images: &[usize], weight: &[usize]) -> Error {
+    Error::shapes("a convolution", images, weight)
+}
+
+fn geometry(images: &[usize], weight: &[usize], shape: ConvolutionShape) -> Result<Convolution> {
     let (&[_, height, width, channels_in], &[depth, channels_out]) = (images, weight) else {
-        return Err(misfit());
+        return Err(misfit(images, weight));
     };
-    let positive = shape.kernel > 0 && shape.stride > 0 && depth > 0 && channels_out > 0;
-    let fits = depth == shape.kernel * shape.kernel * channels_in;
-    match (shape.output_size(height), shape.output_size(width)) {
-        (Some(height_out), Some(width_out)) if positive && fits && height * width > 0 => {
-            Ok(Geometry {
-                shape,
-                height,
-                width,
-                channels_in,
-                channels_out,
-                height_out,
-                width_out,
-            })
-        }
-        _ => Err(misfit()),
+    if depth != shape.kernel * shape.kernel * channels_in {
+        return Err(misfit(images, weight));
     }
+    let image = [height, width, channels_in];
+    Convolution::new(shape, image, channels_out, crate::Precision::F32)
 }
 
 struct TensorConvolution {
@@ -198,11 +200,11 @@ impl CustomOp2 for TensorConvolution {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let images = slice(images, images_layout)?;
         let weight = slice(weight, weight_layout)?;
-        let g = &self.convolution.geometry;
-        let batch = images.len() / g.input_len();
-        let mut output = vec![0.0; batch * g.output_len()];
+        let [height, width, channels] = self.convolution.output();
+        let batch = images_layout.dims()[0];
+        let mut output = vec![0.0; batch * height * width * channels];
         self.convolution.forward(images, weight, &mut output);
-        let shape = (batch, g.height_out, g.width_out, g.channels_out);
+        let shape = (batch, height, width, channels);
         Ok((CpuStorage::F32(output), shape.into()))
     }
 
