@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 import clip_tokenizer
 
@@ -173,3 +173,4 @@ def build(out: Path):
     unet = UNet2DConditionModel.from_pretrained(out / "sd15/unet")
     save(unet, out / "sharded/unet", keep=UNET_15, shard="600KB")
     save(randomise(AutoencoderTiny(**TINY_VAE), 60), out / "taesd")
+    CLIPTokenizer.from_pretrained(out / "sd21/tokenizer").save_pretrained(out / "tokenizer_json")

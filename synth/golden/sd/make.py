@@ -19,7 +19,7 @@ import lora
 import reference
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "golden" / "sd"
-WRITTEN = ["sd15", "sd21", "turbo", "lcm", "sdxl", "sharded", "taesd", "lora"]
+WRITTEN = ["sd15", "sd21", "turbo", "lcm", "sdxl", "sharded", "taesd", "lora", "tokenizer_json"]
 
 
 def main():

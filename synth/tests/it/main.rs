@@ -11,5 +11,6 @@ mod pocket_golden;
 mod pocket_loading;
 mod resume;
 mod sd_fixtures;
+mod sd_loading;
 mod sd_parity;
 mod sd_samplers;

@@ -118,7 +118,6 @@ impl Adapter {
                 }
             }
         }
-        loader.finish()?;
         if !unknown.is_empty() {
             let reason = format!(
                 "{} are no low-rank pairs; give a LoRA file",
@@ -126,6 +125,7 @@ impl Adapter {
             );
             return Err(model_fault(file, reason));
         }
+        loader.finish()?;
         for (network, alpha) in alphas {
             for change in changes.entry(network).or_default().values_mut() {
                 change.alpha.get_or_insert(alpha);

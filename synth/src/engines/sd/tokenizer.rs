@@ -77,6 +77,10 @@ impl Tokenizer {
                 .map_err(|e| model_fault(&file, format!("not a tokenizer ({e})")))?;
             (file, bpe)
         };
+        // This type pads and truncates itself, to the length of the text encoder.
+        bpe.with_padding(None);
+        bpe.with_truncation(None)
+            .map_err(|e| model_fault(&file, e.to_string()))?;
         let id = |token: &str| {
             bpe.token_to_id(token).ok_or_else(|| {
                 let reason = format!("it has no {token:?}; use the tokenizer of this model");
