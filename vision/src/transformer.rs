@@ -5,7 +5,7 @@ use promptfed_nn::attention::{Mask, attention};
 use promptfed_nn::layer_norm::AffineLayerNorm;
 use promptfed_nn::linear::{Bias, Linear};
 use promptfed_nn::load::Loader;
-use promptfed_nn::{Activation, Result};
+use promptfed_nn::{Activation, Precision, Result};
 use serde::Deserialize;
 
 /// The shape of an encoder.
@@ -130,7 +130,8 @@ impl Block {
                 (part(0)?, part(1)?, part(2)?)
             }
         };
-        let mixed = attention(&q, &k, &v, shape.heads, mask)?;
+        let precision = self.out.precision();
+        let mixed = attention(&q, &k, &v, shape.heads, mask, precision)?;
         let x = self.out.forward_added(&mixed, x)?;
         let act = shape.activation.activation();
         let h = self.fc1.forward_activated(&self.norm2.forward(&x)?, act)?;

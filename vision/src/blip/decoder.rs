@@ -2,6 +2,7 @@
 //! section 3.1).
 
 use candle_core::{Device, IndexOp, Tensor};
+use promptfed_nn::Precision;
 use promptfed_nn::attention::{Mask, attention};
 use promptfed_nn::layer_norm::AffineLayerNorm;
 use promptfed_nn::linear::{Bias, Linear};
@@ -73,7 +74,14 @@ impl Attention {
         heads: usize,
         mask: Mask,
     ) -> Result<Tensor> {
-        let mixed = attention(&self.query.forward(x)?, key, value, heads, mask)?;
+        let mixed = attention(
+            &self.query.forward(x)?,
+            key,
+            value,
+            heads,
+            mask,
+            self.query.precision(),
+        )?;
         Ok(self.norm.forward(&self.out.forward_added(&mixed, x)?)?)
     }
 }
