@@ -9,6 +9,7 @@ mod progress;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use commands::Command;
 use progress::Progress;
+use promptfed_synth::engines::sd::Precision;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -39,6 +40,10 @@ struct Cli {
     /// No progress bars, no remarks
     #[arg(long, short, global = true, help_heading = "Global options")]
     quiet: bool,
+    /// How networks keep their weights and compute products: f32, bf16 or (on CUDA) f16. What is not said is bf16 where the
+    /// processor multiplies it, and f32 elsewhere
+    #[arg(long, global = true, help_heading = "Global options")]
+    precision: Option<Precision>,
     #[command(subcommand)]
     command: Command,
 }
@@ -65,6 +70,9 @@ fn main() -> ExitCode {
         .map_err(|error| error.context(exit::BadInput))
         .and_then(|args| {
             let cli = Cli::from_arg_matches(&root.get_matches_from(args))?;
+            if let Some(precision) = cli.precision {
+                precision.choose();
+            }
             let context = Context {
                 json: cli.json,
                 progress: Progress::new(cli.quiet),

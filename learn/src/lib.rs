@@ -26,7 +26,7 @@ mod train;
 mod weights;
 
 pub use augment::Augmentation;
-pub use classifier::{Classifier, ClassifierConfig};
+pub use classifier::{Architecture, Classifier, ClassifierConfig};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, evaluate};
 pub use train::{EpochStats, Schedule, TrainConfig, TrainReport, train, train_weighted};

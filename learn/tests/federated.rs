@@ -6,11 +6,7 @@ use promptfed_learn::{Classifier, ClassifierConfig, Error, WeightTensor, Weights
 use proptest::prelude::*;
 
 fn weights(seed: u64) -> Weights {
-    let config = ClassifierConfig {
-        classes: 2,
-        image_size: 8,
-        width: 1,
-    };
+    let config = ClassifierConfig::new(2, 8).with_width(1);
     Classifier::new(config, seed).unwrap().weights()
 }
 

@@ -45,11 +45,7 @@ fn images() -> LabelledImages {
 }
 
 fn initial() -> Classifier {
-    let config = ClassifierConfig {
-        classes: 5,
-        image_size: 16,
-        width: 4,
-    };
+    let config = ClassifierConfig::new(5, 16).with_width(4);
     let mut classifier = Classifier::new(config, 0).unwrap();
     classifier.load_weights(&tensors("before.")).unwrap();
     classifier

@@ -9,11 +9,7 @@ use promptfed_learn::{
 };
 
 fn classifier(seed: u64) -> Classifier {
-    let config = ClassifierConfig {
-        classes: 4,
-        image_size: 16,
-        width: 6,
-    };
+    let config = ClassifierConfig::new(4, 16).with_width(6);
     Classifier::new(config, seed).unwrap()
 }
 
@@ -68,11 +64,7 @@ fn learns_from_eight_images() {
 
 #[test]
 fn one_image_of_the_smallest_size_trains() {
-    let config = ClassifierConfig {
-        classes: 1,
-        image_size: 8,
-        width: 1,
-    };
+    let config = ClassifierConfig::new(1, 8).with_width(1);
     let mut model = Classifier::new(config, 0).unwrap();
     train(&mut model, &squares(1, 8, 1), None, &short(), &mut |_| ()).unwrap();
     assert_eq!(evaluate(&model, &squares(1, 8, 1)).unwrap().accuracy, 1.0);
@@ -200,4 +192,22 @@ fn unfit_input_is_refused_and_changes_nothing() {
     let refused = train_weighted(&mut model, &images, &negative, None, &short(), &mut |_| ());
     assert!(matches!(refused, Err(Error::SampleWeight { index: 1, .. })));
     assert!(model.weights() == before);
+}
+
+#[test]
+fn resnet18_has_its_parameters_and_trains() {
+    let config = ClassifierConfig::resnet18(10, 32);
+    // He et al. 2016 with the 3x3 stem and a head for ten classes: 11,173,962.
+    assert_eq!(
+        Classifier::new(config, 0).unwrap().num_parameters(),
+        11_173_962
+    );
+    let narrow = ClassifierConfig {
+        width: 2,
+        ..ClassifierConfig::resnet18(4, 16)
+    };
+    let mut model = Classifier::new(narrow, 0).unwrap();
+    train(&mut model, &squares(8, 16, 4), None, &short(), &mut |_| ()).unwrap();
+    let again = Classifier::from_safetensors(&model.to_safetensors().unwrap()).unwrap();
+    assert_eq!(again.config(), &narrow);
 }

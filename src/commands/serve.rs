@@ -31,9 +31,6 @@ pub(crate) struct Args {
     /// the hub
     #[arg(long, value_name = "DIR|ID")]
     sd: Option<String>,
-    /// How the weights of --sd are kept and products computed: f32, bf16 or f16
-    #[arg(long, default_value = "f32", requires = "sd")]
-    sd_precision: Precision,
     /// Where --sd runs: cpu or cuda
     #[arg(long, default_value = "cpu", requires = "sd")]
     sd_device: DeviceKind,
@@ -55,9 +52,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     };
     let mut engines = Engines::new().with_pocket(pocket);
     if let Some(model) = &args.sd {
-        let (folder, origin) = synth::model_folder(model, args.sd_precision, context)?;
+        let (folder, origin) = synth::model_folder(model, Precision::chosen(), context)?;
         let options = LoadOptions {
-            precision: args.sd_precision,
+            precision: Precision::chosen(),
             device: args.sd_device.open()?,
             batch: args.sd_batch,
             size: args.sd_size,

@@ -3,12 +3,29 @@
 use super::data::{self, ReadArgs};
 use crate::Context;
 use anyhow::Result;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_data::{load, stratified_split};
-use promptfed_learn::{Classifier, ClassifierConfig, TrainConfig, train};
+use promptfed_learn::{Architecture, Classifier, ClassifierConfig, TrainConfig, train};
 use promptfed_prompts::ContentHash;
 use serde_json::json;
 use std::path::PathBuf;
+
+#[derive(ValueEnum, Clone, Copy)]
+enum ArchitectureArg {
+    /// Four blocks: for small images and few cores
+    Small,
+    /// Eight blocks
+    Resnet18,
+}
+
+impl From<ArchitectureArg> for Architecture {
+    fn from(argument: ArchitectureArg) -> Self {
+        match argument {
+            ArchitectureArg::Small => Self::Small,
+            ArchitectureArg::Resnet18 => Self::Resnet18,
+        }
+    }
+}
 
 /// Train the residual classifier on labelled images, real or synthetic.
 ///
@@ -24,6 +41,9 @@ pub(crate) struct Args {
     out: PathBuf,
     #[command(flatten)]
     recipe: RecipeArgs,
+    /// The residual blocks of the classifier; resnet18 is meant for --width 64
+    #[arg(long, value_enum, default_value = "small")]
+    architecture: ArchitectureArg,
     /// Passes over the images
     #[arg(long, default_value_t = 30)]
     epochs: usize,
@@ -59,11 +79,6 @@ pub(crate) struct RecipeArgs {
 }
 
 impl RecipeArgs {
-    /// The classifier for `classes` classes.
-    pub(crate) fn classifier(&self, classes: usize) -> ClassifierConfig {
-        ClassifierConfig::new(classes, self.image_size).with_width(self.width)
-    }
-
     /// The training settings without epochs and seed.
     pub(crate) fn training(&self) -> TrainConfig {
         TrainConfig {
@@ -87,7 +102,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     };
     let (keep, held_out) = stratified_split(&images.labels, args.validation_fraction, args.seed);
     let (train_images, validation) = (images.subset(&keep), images.subset(&held_out));
-    let mut model = Classifier::new(args.recipe.classifier(label_space.len()), args.seed)?;
+    let classifier = ClassifierConfig {
+        width: args.recipe.width,
+        architecture: args.architecture.into(),
+        ..ClassifierConfig::new(label_space.len(), args.recipe.image_size)
+    };
+    let mut model = Classifier::new(classifier, args.seed)?;
     let bar = context.progress.bar("training", args.epochs as u64);
     let validation = (!validation.is_empty()).then_some(&validation);
     let report = train(

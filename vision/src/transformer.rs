@@ -5,7 +5,7 @@ use promptfed_nn::attention::{Mask, attention};
 use promptfed_nn::layer_norm::AffineLayerNorm;
 use promptfed_nn::linear::{Bias, Linear};
 use promptfed_nn::load::Loader;
-use promptfed_nn::{Activation, Precision, Result};
+use promptfed_nn::{Activation, Result};
 use serde::Deserialize;
 
 /// The shape of an encoder.

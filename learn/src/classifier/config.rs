@@ -4,6 +4,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// The residual blocks of a classifier, behind a 3x3 convolution.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// Four blocks, the first three of which halve the image: made for small images and few cores. This is
+    /// the default.
+    #[default]
+    Small,
+    /// Eight blocks in four stages, the last three of which halve the image (He et al. 2016, table 1, with a 3x3
+    /// convolution in place of the first two layers, as is usual for 32-pixel images).
+    Resnet18,
+}
+
+impl Architecture {
+    /// The multiple of the width, and the stride, of each block.
+    pub(super) fn blocks(self) -> &'static [(usize, usize)] {
+        match self {
+            Self::Small => &[(1, 2), (2, 2), (4, 2), (4, 1)],
+            Self::Resnet18 => &[
+                (1, 1),
+                (1, 1),
+                (2, 2),
+                (2, 1),
+                (4, 2),
+                (4, 1),
+                (8, 2),
+                (8, 1),
+            ],
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The shape of a classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,9 +48,12 @@ pub struct ClassifierConfig {
     pub classes: usize,
     /// The side of the images in pixels, 8 to 256.
     pub image_size: usize,
-    /// Channels after the stem, 1 to 512; the last stage has four times as many. 24 by default.
+    /// Channels after the stem, 1 to 512; later blocks have a multiple. 24 by default; ResNet-18 has 64.
     #[serde(default = "default_width")]
     pub width: usize,
+    /// The residual blocks.
+    #[serde(default, skip_serializing_if = "Architecture::is_default")]
+    pub architecture: Architecture,
 }
 
 fn default_width() -> usize {
@@ -29,6 +68,16 @@ impl ClassifierConfig {
             classes,
             image_size,
             width: default_width(),
+            architecture: Architecture::default(),
+        }
+    }
+
+    /// ResNet-18 for `classes` classes and square images of `image_size` pixels: 64 channels after the stem.
+    pub fn resnet18(classes: usize, image_size: usize) -> Self {
+        Self {
+            width: 64,
+            architecture: Architecture::Resnet18,
+            ..Self::new(classes, image_size)
         }
     }
 

@@ -85,9 +85,8 @@ impl Layout {
         let stem = builder.normalised(["stem.0", "stem.1"], input, w, 1)?;
         let mut blocks = Vec::new();
         let mut shape = stem.convolution.output();
-        let stages = [(w, 2), (2 * w, 2), (4 * w, 2), (4 * w, 1)];
-        for (i, (channels, stride)) in stages.into_iter().enumerate() {
-            let block = builder.block(&format!("blocks.{i}"), shape, channels, stride)?;
+        for (i, (multiple, stride)) in config.architecture.blocks().iter().enumerate() {
+            let block = builder.block(&format!("blocks.{i}"), shape, multiple * w, *stride)?;
             shape = block.second.convolution.output();
             blocks.push(block);
         }

@@ -7,7 +7,7 @@ mod layout;
 mod network;
 mod state;
 
-pub use config::ClassifierConfig;
+pub use config::{Architecture, ClassifierConfig};
 pub(crate) use network::{Batch, Network};
 pub(crate) use state::State;
 

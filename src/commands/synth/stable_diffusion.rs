@@ -27,9 +27,6 @@ pub(crate) struct SdArgs {
     /// Width of the images in pixels, a multiple of 8 [default: the model's]
     #[arg(long, value_name = "PIXELS")]
     width: Option<u32>,
-    /// How weights are kept and products computed: f32, bf16 or f16 [default: f32]
-    #[arg(long)]
-    precision: Option<Precision>,
     /// Where the networks run: cpu or cuda [default: cpu]
     #[arg(long)]
     device: Option<DeviceKind>,
@@ -96,7 +93,6 @@ impl SdArgs {
         [
             ("--height", self.height.is_some()),
             ("--width", self.width.is_some()),
-            ("--precision", self.precision.is_some()),
             ("--device", self.device.is_some()),
             ("--guidance-interval", self.guidance_interval.is_some()),
             ("--init-image", self.init_image.is_some()),
@@ -126,7 +122,7 @@ pub(super) fn load(args: &Args, batch: usize, context: &Context) -> Result<Loade
     let model = args.model.as_deref().context(BadInput).context(
         "the sd engine needs its weights: --model FOLDER, or --model OWNER/NAME to download them",
     )?;
-    let precision = sd.precision.unwrap_or(Precision::F32);
+    let precision = Precision::chosen();
     let (folder, origin) = model_folder(model, precision, context)?;
     let options = LoadOptions {
         precision,

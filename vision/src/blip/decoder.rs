@@ -2,7 +2,6 @@
 //! section 3.1).
 
 use candle_core::{Device, IndexOp, Tensor};
-use promptfed_nn::Precision;
 use promptfed_nn::attention::{Mask, attention};
 use promptfed_nn::layer_norm::AffineLayerNorm;
 use promptfed_nn::linear::{Bias, Linear};

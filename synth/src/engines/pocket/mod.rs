@@ -3,9 +3,8 @@
 //!
 //! `synth/pocket/pocket.py` defines the same network in PyTorch.
 //!
-//! Images are made in groups of a fixed number, the last one filled up, so that every matrix product has the same
-//! shape and an image's bits do not depend on how many others are made beside it. They may differ in the last bits
-//! between processors with different vector units or caches, because the matrix library adds in another order there.
+//! Every row of a product is computed alike whatever stands beside it, so that an image's bits do not depend on how many
+//! others are made with it. They may differ in the last bits between instruction sets, which add in another order.
 
 mod config;
 mod network;
@@ -17,6 +16,7 @@ mod tokenizer;
 use std::path::Path;
 use std::sync::Arc;
 
+use promptfed_nn::Precision;
 use promptfed_nn::load::Loader;
 use promptfed_nn::noise::standard_normal;
 use promptfed_prompts::ContentHash;
@@ -33,14 +33,13 @@ use crate::engines::prompt_cache::PromptCache;
 use crate::{EngineInfo, Error, Generator, Image, ImageRequest, Result, Sampler};
 
 /// Changes when the same request would give another image.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// Encoded prompts that are kept; at the usual width of 384 this is 8 MB.
 const PROMPTS_KEPT: usize = 1024;
 
-/// Rows of the largest matrices that a group aims at: enough for full speed, few enough for the caches. Another number makes
-/// other last bits, and so needs another [`VERSION`].
-const GROUP_ROWS: usize = 320;
+/// Rows of the largest matrices that a group aims at: enough for full speed, few enough for the caches.
+const GROUP_ROWS: usize = 1024;
 
 /// The engine with its weights in memory.
 pub struct Pocket {
@@ -72,12 +71,21 @@ impl Pocket {
     /// A file that is missing or not what it should be; tensors that are missing, unknown or of another shape, all
     /// in one error.
     pub fn load(dir: &Path) -> Result<Self> {
+        Self::load_with(dir, Precision::chosen())
+    }
+
+    /// [`Pocket::load`] with the weights kept in `precision`.
+    ///
+    /// # Errors
+    /// As [`Pocket::load`].
+    pub fn load_with(dir: &Path, precision: Precision) -> Result<Self> {
         let files =
             ["config.json", "tokenizer.json", "model.safetensors"].map(|name| dir.join(name));
         let [config_file, tokenizer_file, weights_file] = &files;
         let config = Config::read(config_file)?;
         let tokenizer = Tokenizer::read(tokenizer_file, &config)?;
-        let mut loader = Loader::open(weights_file, &candle_core::Device::Cpu)?;
+        let mut loader =
+            Loader::open(weights_file, &candle_core::Device::Cpu)?.with_precision(precision);
         let text = TextEncoder::load(&mut loader, &config)?;
         let network = Network::load(&mut loader, &config)?;
         loader.finish()?;
@@ -176,16 +184,15 @@ impl Pocket {
 
     /// Samples one group of at most `self.group` images.
     fn sample(&self, schedule: &Schedule, drafts: &[&Draft]) -> Result<Vec<Image>> {
-        // The group is filled up with its first image: see the module's documentation.
-        let full: Vec<&Draft> = (0..self.group)
-            .map(|i| *drafts.get(i).unwrap_or(&drafts[0]))
-            .collect();
-        let prompts = || full.iter().map(|d| d.prompt.as_ref());
-        let negatives = full.iter().map(|d| d.negative.as_ref());
+        let prompts = || drafts.iter().map(|d| d.prompt.as_ref());
+        let negatives = drafts.iter().map(|d| d.negative.as_ref());
         let alone = self.network.conditions(prompts())?;
         let both = self.network.conditions(prompts().chain(negatives))?;
-        let guidance: Vec<f32> = full.iter().map(|d| d.guidance).collect();
-        let noise = full.iter().flat_map(|d| d.noise.iter().copied()).collect();
+        let guidance: Vec<f32> = drafts.iter().map(|d| d.guidance).collect();
+        let noise = drafts
+            .iter()
+            .flat_map(|d| d.noise.iter().copied())
+            .collect();
         let z = schedule.integrate(noise, |z, t, guided| {
             if guided {
                 self.denoise_guided(z, t, &both, &guidance)
@@ -194,7 +201,6 @@ impl Pocket {
             }
         })?;
         z.chunks_exact(self.positions.len())
-            .take(drafts.len())
             .map(|patches| {
                 let values = patches::to_interleaved(patches, &self.positions);
                 Image::new(self.info.image_size, values)
