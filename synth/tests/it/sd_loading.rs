@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use promptfed_synth::engines::sd::tokenizer::Tokenizer;
-use promptfed_synth::engines::sd::{LoadOptions, Request, StableDiffusion, Start};
+use promptfed_synth::engines::sd::{LoadOptions, Precision, Request, StableDiffusion, Start};
 use promptfed_synth::{Generator, Image, ImageRequest, ImageSeed};
 
 use crate::sd_fixtures::{Golden, copy, copy_folder, folder};
@@ -324,12 +324,46 @@ fn an_image_does_not_depend_on_its_batch() {
         let together = model.generate(&requests).unwrap();
         let again = model.generate(&requests[3..]).unwrap();
         assert_eq!(together[3..], again[..]);
+        let mut single = load(&folder(name)).unwrap();
         for (request, image) in requests.iter().zip(&together) {
-            let alone = model.generate(std::slice::from_ref(request)).unwrap();
+            let alone = single.generate(std::slice::from_ref(request)).unwrap();
             assert_eq!(&alone[0], image);
             assert_eq!(image.height(), model.describe().image_size);
         }
         assert_ne!(together[0], together[1]);
+    }
+}
+
+#[test]
+fn half_precision_stays_near_f32() {
+    let golden = Golden::read("sdxl");
+    let want = image(&mut load(&folder("sdxl")).unwrap());
+    for precision in [Precision::Bf16, Precision::F16] {
+        let options = LoadOptions {
+            precision,
+            ..LoadOptions::default()
+        };
+        let mut model = StableDiffusion::load(&folder("sdxl"), &options).unwrap();
+        let decoded = model.vae().decode(&golden.nhwc("vae.latents")).unwrap();
+        let off = (decoded - golden.nhwc("vae.decoded"))
+            .unwrap()
+            .abs()
+            .unwrap();
+        let off: f32 = off.max_all().unwrap().to_scalar().unwrap();
+        // The configuration forces the autoencoder into f32 where the rest is f16.
+        let allowed = if precision == Precision::F16 {
+            1e-4
+        } else {
+            0.1
+        };
+        assert!(off < allowed, "{precision}: off by {off}");
+        let image = image(&mut model);
+        let off: f32 = (image.values().iter().zip(want.values()))
+            .map(|(a, b)| (a - b).abs())
+            .sum();
+        let mean = off / want.values().len() as f32;
+        println!("{precision}: off by {mean} in the mean");
+        assert!(mean < 0.05, "{precision}: off by {mean} in the mean");
     }
 }
 

@@ -37,8 +37,8 @@ pub struct LoadOptions {
     pub sampler: Option<Sampler>,
     /// Side of the images of requests through [`Generator`]; that of the training images where `None`.
     pub size: Option<u32>,
-    /// Images that are made together. They share the UNet's calls, and the last group is filled up, so that an image does
-    /// not depend on the others.
+    /// Images that are made together and share the UNet's calls. On a GPU the last group is filled up, so that an image does
+    /// not depend on the others; on the CPU no product depends on the rows beside it.
     pub batch: usize,
     /// LoRA files and how strongly they count.
     pub loras: Vec<(PathBuf, f32)>,
@@ -177,7 +177,12 @@ impl StableDiffusion {
         }
         let mut images: Vec<Option<Image>> = requests.iter().map(|_| None).collect();
         for group in self.groups(requests) {
-            let drafts = (0..self.batch)
+            let rows = if self.pipeline.device.is_cpu() {
+                group.len()
+            } else {
+                self.batch
+            };
+            let drafts = (0..rows)
                 // The group is filled up with its first image: see `LoadOptions::batch`.
                 .map(|i| *group.get(i).unwrap_or(&group[0]))
                 .map(|index| self.draft(index, &requests[index]))
