@@ -91,7 +91,7 @@ impl TextConfig {
                 format!("{key} is 0; restore the file of this model"),
             ));
         }
-        if self.hidden_size % self.num_attention_heads != 0 {
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(model_fault(
                 file,
                 format!(

@@ -236,8 +236,10 @@ impl UNetConfig {
             let Some(found) = self.others.get(key) else {
                 continue;
             };
-            let same = found.to_string() == value
-                || found.as_f64().is_some_and(|n| value.parse() == Ok(n));
+            let wanted = serde_json::from_str::<serde_json::Value>(value);
+            let same = wanted.is_ok_and(|wanted| {
+                *found == wanted || (found.is_number() && found.as_f64() == wanted.as_f64())
+            });
             if !found.is_null() && !same {
                 return Some(format!("{key} is {found}; only {value} is offered"));
             }
@@ -278,7 +280,7 @@ impl UNetConfig {
                 ));
             }
         }
-        if self.block_out_channels[0] % 2 != 0 {
+        if !self.block_out_channels[0].is_multiple_of(2) {
             return Some("block_out_channels begins with an odd number".into());
         }
         if self.in_channels != 4 || self.out_channels != 4 {

@@ -118,7 +118,7 @@ impl VaeConfig {
             ));
         }
         let groups = self.norm_num_groups;
-        let divides = |c: &usize| groups > 0 && *c > 0 && c % groups == 0;
+        let divides = |c: &usize| groups > 0 && *c > 0 && c.is_multiple_of(groups);
         if let Some(channels) = self.block_out_channels.iter().find(|c| !divides(c)) {
             return Some(format!(
                 "block_out_channels has {channels}, which norm_num_groups {groups} does not divide"
@@ -130,7 +130,8 @@ impl VaeConfig {
                 self.in_channels, self.out_channels, self.latent_channels
             ));
         }
-        if self.layers_per_block == 0 || !(self.scaling_factor > 0.0) {
+        if self.layers_per_block == 0 || self.scaling_factor.is_nan() || self.scaling_factor <= 0.0
+        {
             return Some(format!(
                 "layers_per_block is {} and scaling_factor {}; both are positive",
                 self.layers_per_block, self.scaling_factor

@@ -82,7 +82,7 @@ pub struct TinyDecoder {
 
 enum Layer {
     In(Conv2d),
-    Block([Conv2d; 3]),
+    Block(Box<[Conv2d; 3]>),
     Up(Conv2d),
     Out(Conv2d),
 }
@@ -125,11 +125,11 @@ impl TinyDecoder {
         let levels = config.num_decoder_blocks.len();
         for (level, blocks) in config.num_decoder_blocks.iter().enumerate() {
             for _ in 0..*blocks {
-                layers.push(Layer::Block([
+                layers.push(Layer::Block(Box::new([
                     conv(loader, format!("{next}.conv.0"), d, d)?,
                     conv(loader, format!("{next}.conv.2"), d, d)?,
                     conv(loader, format!("{next}.conv.4"), d, d)?,
-                ]));
+                ])));
                 next += 1;
             }
             if level + 1 < levels {
@@ -166,7 +166,8 @@ impl TinyDecoder {
         for layer in &self.layers {
             x = match layer {
                 Layer::In(conv) => conv.forward_activated(&x, Activation::Relu)?,
-                Layer::Block([a, b, c]) => {
+                Layer::Block(block) => {
+                    let [a, b, c] = block.as_ref();
                     let h = a.forward_activated(&x, Activation::Relu)?;
                     let h = b.forward_activated(&h, Activation::Relu)?;
                     c.forward_added(&h, &x)?.relu()?
