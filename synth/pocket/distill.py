@@ -47,6 +47,11 @@ def teach(net, z, begin, end, text, empty, guidance, interval, substeps):
     return z
 
 
+def goal(z, end, t, n):
+    """The prediction with which one Euler step from z at time t ends at `end` at time n."""
+    return z + max(1 - t, 0.05) / (n - t) * (end - z)
+
+
 def prompts(data, recipe, tok):
     """-> ids [n, T]: the training captions, and as many prompts of domain and class alone."""
     _, meta = load(data, "public", recipe)
@@ -78,9 +83,8 @@ def distill(a, dev):
         for t, n in zip(ts, ts[1:]):
             with torch.autocast(dev, dtype=torch.bfloat16, enabled=dev == "cuda"):
                 end = teach(teacher_net, z, t, n, text, empty, sampler["guidance"], sampler["interval"], a.substeps)
-                target = z + max(1 - t, 0.05) / (n - t) * (end - z)
                 x = call(z, torch.full((a.batch,), t, device=dev), student.text(ids))
-                loss = ((x - target) ** 2).mean() / max(1 - t, 0.05)
+                loss = ((x - goal(z, end, t, n)) ** 2).mean() / max(1 - t, 0.05)
             for group in opt.param_groups:
                 group["lr"] = a.lr * min(1.0, (step + 1) / 50) * max(0.02, min(1.0, (1 - done) / 0.5))
             opt.zero_grad(set_to_none=True)

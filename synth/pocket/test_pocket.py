@@ -16,6 +16,7 @@ from PIL import Image  # noqa: E402
 
 import captions  # noqa: E402
 import data  # noqa: E402
+import distill  # noqa: E402
 import make  # noqa: E402
 import measure  # noqa: E402
 import pack  # noqa: E402
@@ -92,6 +93,42 @@ def test_samplers_agree_where_the_path_is_straight():
         for shift in (1.0, 3.0):
             made = sample(net, ids, ids, noise, steps=5, kind=kind, shift=shift)
             assert (made - image).abs().max() < 1e-4, (kind, shift)
+
+
+def test_a_goal_leads_where_the_teacher_went():
+    net, text = tiny_net(), (torch.zeros(2, 32), torch.zeros(2, 4, 32))
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    empty, ts, z = tuple(e + 0.3 for e in text), times(8, 2.5).tolist(), torch.randn(2, 3, 16, 16)
+    for t, n in zip(ts, ts[1:]):
+        end = distill.teach(net, z, t, n, text, empty, 2.5, (0.1, 1.0), 2)
+        there = z + (n - t) * distill.velocity(distill.goal(z, end, t, n), z, t)
+        assert (there - end).abs().max() < 1e-4
+        z = end
+    net.denoise = lambda z, t, text: torch.full_like(z, 0.25)
+    z = torch.randn(2, 3, 16, 16)
+    for t, n in zip(ts, ts[1:]):
+        end = distill.teach(net, z, t, n, text, empty, 2.5, (0.1, 1.0), 2)
+        assert (distill.goal(z, end, t, n) - 0.25).abs().max() < 1e-4
+
+
+def test_a_student_comes_closer_to_its_teacher(tmp_path):
+    root, out = pictures(tmp_path / "data"), tmp_path
+    net, tok = tiny_net(), data.build_tokenizer(data.load(root, "public", RECIPES["photo"])[1])
+    net = Pocket(tok.get_vocab_size(), **json.loads(TINY), text_width=32)
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    tok.save(str(out / "tokenizer.json"))
+    weights.export(net.state_dict(), net.cfg, 1, weights.SAMPLER, out / "tokenizer.json", out / "teacher")
+    distill.main(["photo", "--teacher", str(out / "teacher"), "--data", root, "--out", str(out / "student"),
+                  "--steps", "240", "--batch", "16", "--lr", "4e-3", "--ema", "0.9", "--calls", "4"])
+    teacher, student = weights.load(out / "teacher")[0], weights.load(out / "student")
+    ids, null = data.encode(tok, ["a photo of a church", "a photo of a tench"] * 8), data.encode(tok, [""] * 16)
+    noise = torch.randn(16, 3, 16, 16)
+    few = student[2]["sampler"]
+    want = sample(teacher, ids, null, noise, steps=40)
+    error = lambda net: float((sample(net, ids, null, noise, **few) - want).square().mean())
+    assert few["guidance"] == 1.0 and error(student[0]) < 0.7 * error(teacher), (error(student[0]), error(teacher))
 
 
 def test_times_run_from_noise_to_image():
