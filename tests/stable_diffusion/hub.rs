@@ -195,14 +195,14 @@ fn an_interrupted_download_goes_on_and_the_image_is_that_of_the_folder() {
         !all.iter()
             .any(|file| file.ends_with(".ckpt") || file.ends_with(".md"))
     );
-    assert_eq!(all.len(), 12, "every file once, the weights twice: {all:?}");
+    assert_eq!(all.len(), 13, "every file once, the weights twice: {all:?}");
 
     let job: Value =
         serde_json::from_slice(&std::fs::read(here.join("out/job.json")).unwrap()).unwrap();
     let origin = &job["engine"]["origin"];
     assert_eq!(origin["model"], "owner/tiny");
     assert_eq!(origin["revision"], COMMIT);
-    assert_eq!(origin["files"].as_object().unwrap().len(), 11);
+    assert_eq!(origin["files"].as_object().unwrap().len(), 12);
 
     let local = golden().join("sd15");
     json(&mut draw(&hub, here, local.to_str().unwrap(), "local"));

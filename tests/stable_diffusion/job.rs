@@ -96,7 +96,7 @@ fn adapters_and_starting_images_change_what_is_made() {
         &["--lora", lora],
         &["--lora", &scaled],
         &["--init-image", start],
-        &["--init-image", start, "--strength", "0.5"],
+        &["--init-image", start, "--strength", "0.3"],
         &["--sampler", "dpm++2m-karras"],
         &["--guidance-interval", "0.5..1"],
     ]
@@ -152,7 +152,7 @@ fn mistakes_are_told_with_their_remedy() {
             3,
             "text.png",
         ),
-        (&["--model", model, "--latents", model], 1, "sd15"),
+        (&["--model", model, "--latents", model], 3, "sd15"),
         (
             &["--model", model, "--latents", numbers, "--height", "128"],
             3,

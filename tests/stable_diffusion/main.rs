@@ -3,6 +3,8 @@
 
 mod hub;
 mod job;
+mod round;
+mod words;
 
 use assert_cmd::Command;
 use serde_json::Value;

@@ -142,11 +142,16 @@ impl Preprocessing {
                 image.width, image.height
             )));
         }
-        let mut resized = Image::new(width, height, PixelType::U8x3);
         let bicubic =
             ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+        // Columns before rows, as in Pillow; the intermediate rounding makes the order visible.
+        let mut narrowed = Image::new(width, image.height, PixelType::U8x3);
         Resizer::new()
-            .resize(&source, &mut resized, &bicubic)
+            .resize(&source, &mut narrowed, &bicubic)
+            .map_err(|e| misfit(e.to_string()))?;
+        let mut resized = Image::new(width, height, PixelType::U8x3);
+        Resizer::new()
+            .resize(&narrowed, &mut resized, &bicubic)
             .map_err(|e| misfit(e.to_string()))?;
         let (width, height) = (width as usize, height as usize);
         let (left, top) = if self.crop {

@@ -62,12 +62,12 @@ fn clip_is_transformers_clip() {
     let long = "the ".repeat(40);
     let texts: Vec<&str> = TEXTS.iter().copied().chain([long.as_str()]).collect();
     let features = clip.text_features(&texts).unwrap();
-    assert!(apart(&values(&features), &want["texts"]) < 1e-4);
-    // Pillow and the resizer here round differently by at most one of 255 levels.
+    assert!(apart(&values(&features), &want["texts"]) < 1e-5);
+    // Pillow and the resizer here may round a value to neighbouring levels of 255.
     let image = clip.image_features(&[&picture()]).unwrap();
-    assert!(apart(&values(&image), &want["image"]) < 5e-3);
+    assert!(apart(&values(&image), &want["image"]) < 1e-3);
     let scores = clip.scores(&picture(), &features).unwrap();
-    assert!(apart(&scores, &want["scores"]) < 1e-2);
+    assert!(apart(&scores, &want["scores"]) < 1e-3);
     assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-5);
 }
 
@@ -76,10 +76,10 @@ fn blip_is_transformers_blip() {
     let blip = Blip::load(&golden().join("blip")).unwrap();
     let want = numbers("blip.safetensors");
     let features = blip.image_features(&picture()).unwrap();
-    assert!(apart(&values(&features), &want["features"]) < 5e-3);
+    assert!(apart(&values(&features), &want["features"]) < 2e-3);
     let ids: Vec<u32> = want["ids"].iter().map(|id| *id as u32).collect();
     let logits = blip.logits(&picture(), &ids).unwrap();
-    assert!(apart(&values(&logits), &want["logits"]) < 5e-3);
+    assert!(apart(&values(&logits), &want["logits"]) < 1e-3);
     let written: Vec<u32> = want["written"].iter().map(|id| *id as u32).collect();
     assert_eq!(blip.caption_ids(&picture()).unwrap(), written);
     assert_eq!(blip.caption(&picture()).unwrap(), "phot chur");

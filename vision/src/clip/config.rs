@@ -34,6 +34,7 @@ pub(super) struct TextConfig {
     pub(super) max_position_embeddings: usize,
     pub(super) hidden_act: HiddenAct,
     pub(super) layer_norm_eps: f32,
+    pub(super) eos_token_id: u32,
 }
 
 impl Default for TextConfig {
@@ -47,6 +48,7 @@ impl Default for TextConfig {
             max_position_embeddings: 77,
             hidden_act: HiddenAct::QuickGelu,
             layer_norm_eps: 1e-5,
+            eos_token_id: 49407,
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Clip {
     blocks: Blocks,
     final_norm: AffineLayerNorm,
     text_projection: Linear,
+    /// The token that ends texts.
+    end: u32,
     /// By what the cosines are multiplied.
     scale: f32,
 }
@@ -91,6 +93,7 @@ impl Clip {
             blocks,
             final_norm,
             text_projection,
+            end: text.eos_token_id,
             scale: scale.exp(),
         })
     }
@@ -116,14 +119,24 @@ impl Clip {
                 .broadcast_add(&self.positions.i(..ids.len())?)?
                 .unsqueeze(0)?;
             let x = self.blocks.forward(&x, Mask::Causal)?;
-            // The end token is the last: nothing is padded.
-            let end = x.i((0, ids.len() - 1))?.unsqueeze(0)?;
+            let end = x.i((0, self.end_of(ids)))?.unsqueeze(0)?;
             rows.push(
                 self.text_projection
                     .forward(&self.final_norm.forward(&end)?)?,
             );
         }
         unit(&Tensor::cat(&rows, 0)?)
+    }
+
+    /// Where the features of a text are: at its first end token. Configurations from before transformers 4.31 say 2 there, which
+    /// no text holds: the largest id stands for it, as in transformers.
+    fn end_of(&self, ids: &[u32]) -> usize {
+        let end = match self.end {
+            2 => ids.iter().copied().max().unwrap_or(0),
+            end => end,
+        };
+        let found = ids.iter().position(|id| *id == end);
+        found.unwrap_or(ids.len() - 1)
     }
 
     /// Unit vectors of images, [images, d].

@@ -1,0 +1,80 @@
+//! A round over HTTP whose images Stable Diffusion makes.
+
+use super::{golden, json};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_round_with_the_engine_sd() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"))
+        .args([
+            "serve",
+            "--addr",
+            "127.0.0.1:0",
+            "--json",
+            "--sd-size",
+            "16",
+            "--sd",
+        ])
+        .arg(golden().join("turbo"))
+        .env("PROMPTFED_ASSETS", &assets)
+        .current_dir(here)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut server = Server(child);
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let ready: Value = serde_json::from_str(&line).unwrap();
+    let url = ready["url"].as_str().unwrap();
+    let run = |args: &[&str]| {
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_promptfed"));
+        command
+            .current_dir(here)
+            .env("PROMPTFED_ASSETS", &assets)
+            .args(["--quiet", "--json"])
+            .args(args);
+        command
+    };
+    let there = ["--server", url];
+    let registration = json(run(&["register", "hospital-a"]).args(there));
+    let token = registration["token"].as_str().unwrap();
+    let open = [
+        "round",
+        "open",
+        "--engine",
+        "sd",
+        "--label-space",
+        "emoji",
+        "--steps",
+        "2",
+        "--epochs",
+        "1",
+        "--width",
+        "8",
+        "--expected-clients",
+        "1",
+    ];
+    assert_eq!(json(run(&open).args(there))["state"], "open");
+    json(run(&["extract", "--label-space", "emoji"]).arg(assets.join("emoji/private.parquet")));
+    json(run(&["submit", "--round", "1", "--token", token]).args(there));
+    let status = ["round", "status", "1", "--wait", "--token", token];
+    let status = json(run(&status).args(there));
+    assert_eq!(status["state"], "done", "{status}");
+}

@@ -1,0 +1,78 @@
+//! Captions by BLIP and domains by CLIP, with the tiny models that `vision/golden/make.py` makes.
+
+use super::{failure, json};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn model(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("vision/tests/golden")
+        .join(name)
+}
+
+/// `promptfed extract` of two pictures of one class.
+fn extract(folder: &Path, more: &[&str]) -> assert_cmd::Command {
+    let class = folder.join("photos/church");
+    std::fs::create_dir_all(&class).unwrap();
+    for (i, shade) in [10u8, 200].into_iter().enumerate() {
+        image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8 * 5, y as u8 * 7, shade]))
+            .save(class.join(format!("{i}.png")))
+            .unwrap();
+    }
+    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_promptfed"));
+    command
+        .current_dir(folder)
+        .args(["--quiet", "--json", "extract", "photos"])
+        .args(more);
+    command
+}
+
+fn prompts(folder: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join("prompts.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn blip_writes_the_captions() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let blip = model("blip");
+    let instance = ["--level", "instance", "--captioner", "blip", "--model"];
+    let done = json(extract(here, &instance).arg(&blip));
+    assert_eq!(done["images"], 2);
+    let captions = prompts(here)["prompts"].to_string();
+    assert!(captions.contains("caption"), "{captions}");
+
+    let (code, told) = failure(&mut extract(
+        here,
+        &["--level", "instance", "--captioner", "blip"],
+    ));
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("needs the folder of a BLIP model"), "{told}");
+    let (code, told) = failure(extract(here, &instance).arg(model("clip")));
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("text_decoder"), "{told}");
+}
+
+#[test]
+fn clip_names_the_domain() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let clip = model("clip");
+    let domains = [
+        "--level",
+        "domain",
+        "--domains",
+        "photo, pencil sketch",
+        "--clip",
+    ];
+    let done = json(extract(here, &domains).arg(&clip));
+    assert_eq!(done["prompts"], 1);
+    let said = prompts(here)["prompts"].to_string();
+    assert!(
+        said.contains("photo") || said.contains("pencil sketch"),
+        "{said}"
+    );
+    let (code, told) = failure(extract(here, &["--domains", "photo", "--clip"]).arg(&clip));
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("at least two domains"), "{told}");
+}
