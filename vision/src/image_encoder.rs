@@ -51,8 +51,8 @@ impl VisionConfig {
         if let Some((key, size)) = zero {
             return Some(format!("vision_config has {key} {size}"));
         }
-        if self.hidden_size % self.num_attention_heads != 0
-            || self.image_size % self.patch_size != 0
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads)
+            || !self.image_size.is_multiple_of(self.patch_size)
         {
             return Some(
                 "vision_config: the heads must divide hidden_size, and patch_size image_size"

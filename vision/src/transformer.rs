@@ -61,7 +61,7 @@ struct Block {
 }
 
 enum Projections {
-    Separate(Linear, Linear, Linear),
+    Separate([Box<Linear>; 3]),
     Fused(Linear),
 }
 
@@ -82,11 +82,11 @@ impl Blocks {
             };
             let (projections, out) = match layout {
                 Layout::Separate => (
-                    Projections::Separate(
-                        linear("self_attn.q_proj", d, d)?,
-                        linear("self_attn.k_proj", d, d)?,
-                        linear("self_attn.v_proj", d, d)?,
-                    ),
+                    Projections::Separate([
+                        Box::new(linear("self_attn.q_proj", d, d)?),
+                        Box::new(linear("self_attn.k_proj", d, d)?),
+                        Box::new(linear("self_attn.v_proj", d, d)?),
+                    ]),
                     linear("self_attn.out_proj", d, d)?,
                 ),
                 Layout::Fused => (
@@ -122,7 +122,7 @@ impl Block {
     fn forward(&self, x: &Tensor, shape: &Shape, mask: Mask) -> Result<Tensor> {
         let h = self.norm1.forward(x)?;
         let (q, k, v) = match &self.projections {
-            Projections::Separate(q, k, v) => (q.forward(&h)?, k.forward(&h)?, v.forward(&h)?),
+            Projections::Separate([q, k, v]) => (q.forward(&h)?, k.forward(&h)?, v.forward(&h)?),
             Projections::Fused(qkv) => {
                 let all = qkv.forward(&h)?;
                 let d = shape.width;

@@ -62,19 +62,20 @@ impl BlipConfig {
         let config: Self = read_json(file)?;
         let text = &config.text_config;
         let heads = text.num_attention_heads;
-        let reason = if heads == 0 || text.hidden_size == 0 || text.hidden_size % heads != 0 {
-            Some(format!(
-                "text_config has {heads} heads for hidden_size {}, which they must divide",
-                text.hidden_size
-            ))
-        } else if text.bos_token_id as usize >= text.vocab_size {
-            Some(format!(
-                "text_config has bos_token_id {} outside the vocabulary",
-                text.bos_token_id
-            ))
-        } else {
-            config.vision_config.fault()
-        };
+        let reason =
+            if heads == 0 || text.hidden_size == 0 || !text.hidden_size.is_multiple_of(heads) {
+                Some(format!(
+                    "text_config has {heads} heads for hidden_size {}, which they must divide",
+                    text.hidden_size
+                ))
+            } else if text.bos_token_id as usize >= text.vocab_size {
+                Some(format!(
+                    "text_config has bos_token_id {} outside the vocabulary",
+                    text.bos_token_id
+                ))
+            } else {
+                config.vision_config.fault()
+            };
         match reason {
             None => Ok(config),
             Some(reason) => Err(fault(

@@ -58,16 +58,17 @@ impl ClipConfig {
         let config: Self = read_json(file)?;
         let text = &config.text_config;
         let heads = text.num_attention_heads;
-        let reason = if heads == 0 || text.hidden_size == 0 || text.hidden_size % heads != 0 {
-            Some(format!(
-                "text_config has {heads} heads for hidden_size {}, which they must divide",
-                text.hidden_size
-            ))
-        } else if text.max_position_embeddings < 3 {
-            Some("text_config has no room for words (max_position_embeddings)".into())
-        } else {
-            config.vision_config.fault()
-        };
+        let reason =
+            if heads == 0 || text.hidden_size == 0 || !text.hidden_size.is_multiple_of(heads) {
+                Some(format!(
+                    "text_config has {heads} heads for hidden_size {}, which they must divide",
+                    text.hidden_size
+                ))
+            } else if text.max_position_embeddings < 3 {
+                Some("text_config has no room for words (max_position_embeddings)".into())
+            } else {
+                config.vision_config.fault()
+            };
         match reason {
             None => Ok(config),
             Some(reason) => Err(fault(

@@ -268,11 +268,12 @@ impl SchedulerConfig {
         }
         let mut cumprod = running_product(&betas);
         let by_sigma = !matches!(sampler, Sampler::Ddim | Sampler::Lcm);
-        if rescaled && by_sigma {
-            if let Some(last) = cumprod.last_mut() {
-                // The noise level of a schedule that ends in pure noise would be infinite.
-                *last = 2.0f32.powi(-24);
-            }
+        if rescaled
+            && by_sigma
+            && let Some(last) = cumprod.last_mut()
+        {
+            // The noise level of a schedule that ends in pure noise would be infinite.
+            *last = 2.0f32.powi(-24);
         }
         Ok(cumprod)
     }

@@ -202,11 +202,11 @@ impl Solver for UniPc {
         let (alpha, sigma) = variance_preserving(self.sigmas[index]);
         let (x, o) = self.prediction.clean(alpha, sigma);
         let clean = combine([(x, latents), (o, output)]);
-        if let Some((started, order)) = &self.last {
-            if !self.uncorrected.contains(&(index - 1)) {
-                let corrected = self.correct(index, *order, started, &clean);
-                latents.copy_from_slice(&corrected);
-            }
+        if let Some((started, order)) = &self.last
+            && !self.uncorrected.contains(&(index - 1))
+        {
+            let corrected = self.correct(index, *order, started, &clean);
+            latents.copy_from_slice(&corrected);
         }
         self.seen.push_front(clean);
         self.seen.truncate(self.order);
