@@ -3,10 +3,15 @@
 //! A key that the file leaves out takes the default of the diffusers class of the sampler that runs, as in diffusers'
 //! `from_config`.
 
+mod betas;
+mod prediction;
+
 use std::path::Path;
 
 use serde::Deserialize;
 
+pub use self::betas::BetaSchedule;
+pub use self::prediction::Prediction;
 use crate::{Error, Result, Sampler};
 
 /// The largest number of training steps that is believed.
@@ -89,50 +94,6 @@ pub struct SchedulerConfig {
     pub timestep_scaling: Option<f64>,
 }
 
-/// How betas go from the first to the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BetaSchedule {
-    /// In equal steps (Ho et al. 2020).
-    Linear,
-    /// In equal steps of their roots (Rombach et al. 2022).
-    ScaledLinear,
-    /// From a squared cosine (Nichol and Dhariwal 2021).
-    SquaredcosCapV2,
-}
-
-/// What the UNet predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Prediction {
-    /// The noise.
-    Epsilon,
-    /// The velocity alpha noise - sigma image (Salimans and Ho 2022).
-    VPrediction,
-    /// The clean latents.
-    Sample,
-}
-
-impl Prediction {
-    /// The clean latents as `c.0 x + c.1 output`, where x = alpha image + sigma noise and alpha^2 + sigma^2 = 1.
-    pub(super) fn clean(self, alpha: f64, sigma: f64) -> (f64, f64) {
-        match self {
-            Prediction::Epsilon => (1.0 / alpha, -sigma / alpha),
-            Prediction::VPrediction => (alpha, -sigma),
-            Prediction::Sample => (0.0, 1.0),
-        }
-    }
-
-    /// The noise as `c.0 x + c.1 output`, likewise.
-    pub(super) fn noise(self, alpha: f64, sigma: f64) -> (f64, f64) {
-        match self {
-            Prediction::Epsilon => (0.0, 1.0),
-            Prediction::VPrediction => (sigma, alpha),
-            Prediction::Sample => (1.0 / sigma, -alpha / sigma),
-        }
-    }
-}
-
 /// Which training steps are visited (Lin et al. 2023, "Common Diffusion Noise Schedules", table 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -212,70 +173,15 @@ impl SchedulerConfig {
         self.prediction_type.unwrap_or(Prediction::Epsilon)
     }
 
-    pub(super) fn spacing(&self, sampler: Sampler) -> Spacing {
+    pub(in crate::engines::sd) fn spacing(&self, sampler: Sampler) -> Spacing {
         self.timestep_spacing.unwrap_or(match sampler {
             Sampler::Ddim | Sampler::Pndm | Sampler::Lcm => Spacing::Leading,
             _ => Spacing::Linspace,
         })
     }
 
-    pub(super) fn offset(&self) -> usize {
+    pub(in crate::engines::sd) fn offset(&self) -> usize {
         self.steps_offset.unwrap_or(0)
-    }
-
-    fn betas(&self, sampler: Sampler) -> Result<Vec<f32>> {
-        let n = self.train_timesteps();
-        if !(2..=MOST_TRAIN_TIMESTEPS).contains(&n) {
-            return Err(Error::Spec(format!(
-                "num_train_timesteps is {n}; it lies between 2 and {MOST_TRAIN_TIMESTEPS}"
-            )));
-        }
-        // LCM's class alone has Stable Diffusion's schedule as its default.
-        let (start, end, schedule) = if sampler == Sampler::Lcm {
-            (0.00085, 0.012, BetaSchedule::ScaledLinear)
-        } else {
-            (0.0001, 0.02, BetaSchedule::Linear)
-        };
-        let start = self.beta_start.unwrap_or(start);
-        let end = self.beta_end.unwrap_or(end);
-        let betas: Vec<f32> = match (&self.trained_betas, self.beta_schedule.unwrap_or(schedule)) {
-            (Some(betas), _) => betas.iter().map(|beta| *beta as f32).collect(),
-            (None, BetaSchedule::Linear) => linspace(start as f32, end as f32, n),
-            (None, BetaSchedule::ScaledLinear) => {
-                linspace(start.sqrt() as f32, end.sqrt() as f32, n)
-                    .into_iter()
-                    .map(|root| root * root)
-                    .collect()
-            }
-            (None, BetaSchedule::SquaredcosCapV2) => squared_cosine(n),
-        };
-        match betas.iter().find(|beta| !(**beta > 0.0 && **beta < 1.0)) {
-            None => Ok(betas),
-            Some(beta) => Err(Error::Spec(format!(
-                "the noise schedule has a beta of {beta}; betas lie between 0 and 1"
-            ))),
-        }
-    }
-
-    /// The products of 1 - beta over the training steps so far, one for each training step, in the precision in which
-    /// diffusers keeps them.
-    pub(super) fn alphas_cumprod(&self, sampler: Sampler) -> Result<Vec<f32>> {
-        let mut betas = self.betas(sampler)?;
-        // diffusers' PNDM has no such option.
-        let rescaled = self.rescale_betas_zero_snr == Some(true) && sampler != Sampler::Pndm;
-        if rescaled {
-            betas = zero_terminal_snr(&betas);
-        }
-        let mut cumprod = running_product(&betas);
-        let by_sigma = !matches!(sampler, Sampler::Ddim | Sampler::Lcm);
-        if rescaled
-            && by_sigma
-            && let Some(last) = cumprod.last_mut()
-        {
-            // The noise level of a schedule that ends in pure noise would be infinite.
-            *last = 2.0f32.powi(-24);
-        }
-        Ok(cumprod)
     }
 }
 
@@ -296,59 +202,6 @@ fn without_infinities(text: &str) -> String {
         }
     }
     out
-}
-
-/// `torch.linspace` in f32.
-fn linspace(start: f32, end: f32, n: usize) -> Vec<f32> {
-    let step = (end - start) / (n - 1) as f32;
-    (0..n)
-        .map(|i| {
-            if i < n / 2 {
-                start + step * i as f32
-            } else {
-                end - step * (n - 1 - i) as f32
-            }
-        })
-        .collect()
-}
-
-/// Nichol and Dhariwal 2021, eq. 17, with betas of at most 0.999.
-fn squared_cosine(n: usize) -> Vec<f32> {
-    let alpha_bar = |t: f64| {
-        ((t + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2)
-            .cos()
-            .powi(2)
-    };
-    let at = |i: usize| alpha_bar(i as f64 / n as f64);
-    (0..n)
-        .map(|i| (1.0 - at(i + 1) / at(i)).min(0.999) as f32)
-        .collect()
-}
-
-/// The running product of 1 - beta, summed up in f64 and kept in f32 as `torch.cumprod` does.
-fn running_product(betas: &[f32]) -> Vec<f32> {
-    betas
-        .iter()
-        .scan(1.0f64, |product, beta| {
-            *product *= f64::from(1.0 - beta);
-            Some(*product as f32)
-        })
-        .collect()
-}
-
-/// Lin et al. 2023, algorithm 1: shifts and scales the roots of the products so that the last is zero.
-fn zero_terminal_snr(betas: &[f32]) -> Vec<f32> {
-    let roots: Vec<f32> = running_product(betas).into_iter().map(f32::sqrt).collect();
-    let (first, last) = (roots[0], roots[roots.len() - 1]);
-    let products: Vec<f32> = roots
-        .into_iter()
-        .map(|root| ((root - last) * (first / (first - last))).powi(2))
-        .collect();
-    let mut before = 1.0;
-    products
-        .into_iter()
-        .map(|product| 1.0 - product / std::mem::replace(&mut before, product))
-        .collect()
 }
 
 #[cfg(test)]

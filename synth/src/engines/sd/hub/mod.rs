@@ -8,11 +8,12 @@
 //! | `HF_TOKEN` | for models that need one |
 //! | `HF_HUB_OFFLINE` | 1: nothing is asked for, the cache must have it |
 
+mod files;
+mod id;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
@@ -20,63 +21,11 @@ use promptfed_nn::Precision;
 use promptfed_prompts::ContentHash;
 use sha2::{Digest, Sha256};
 
+pub use self::id::ModelId;
+
+use self::files::wanted;
 use super::folder::hash_files;
 use crate::{Error, Origin, Result};
-
-/// The components of a folder that are used.
-const COMPONENTS: [&str; 7] = [
-    "scheduler",
-    "text_encoder",
-    "text_encoder_2",
-    "tokenizer",
-    "tokenizer_2",
-    "unet",
-    "vae",
-];
-
-/// A model on the hub and one of its revisions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelId {
-    /// `owner/name`
-    name: String,
-    /// Branch, tag or commit.
-    revision: String,
-}
-
-impl FromStr for ModelId {
-    type Err = String;
-
-    /// Reads `owner/name` or `owner/name@revision`.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, revision) = text.split_once('@').unwrap_or((text, "main"));
-        let fits = |part: &str| {
-            !part.is_empty()
-                && !part.starts_with(['.', '-'])
-                && !part.contains("..")
-                && part
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-        };
-        if name.split('/').count() == 2
-            && name.split('/').all(fits)
-            && revision.split('/').all(fits)
-        {
-            return Ok(Self {
-                name: name.to_owned(),
-                revision: revision.to_owned(),
-            });
-        }
-        Err(format!(
-            "{text:?} is neither a folder nor a model id; ids are owner/name or owner/name@revision"
-        ))
-    }
-}
-
-impl fmt::Display for ModelId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.name, self.revision)
-    }
-}
 
 /// A model folder in the cache.
 #[derive(Clone, Debug)]
@@ -277,74 +226,6 @@ fn check(path: &Path, size: u64, etag: &str) -> std::io::Result<bool> {
     Ok(hex == etag)
 }
 
-/// The files of a model that are used, or why it cannot be.
-fn wanted(all: &BTreeSet<String>, precision: Precision) -> Result<Vec<String>, String> {
-    const INDEX: &str = "model_index.json";
-    if !all.contains(INDEX) {
-        return Err(format!(
-            "it has no {INDEX} and is no folder in diffusers' layout; choose a model that is"
-        ));
-    }
-    let mut files = vec![INDEX.to_owned()];
-    for component in COMPONENTS {
-        let inside: Vec<&str> = all
-            .iter()
-            .filter_map(|file| file.strip_prefix(component)?.strip_prefix('/'))
-            .filter(|file| !file.contains(['/', '\\']))
-            .collect();
-        let settings = inside.iter().filter(|file| {
-            (file.ends_with(".json") || file.ends_with(".txt")) && !file.contains(".index.")
-        });
-        let mut chosen: Vec<&str> = settings.copied().collect();
-        let has_weights = inside.contains(&"config.json");
-        if has_weights {
-            chosen.extend(weights(&inside, precision).ok_or_else(|| {
-                format!("its {component} has no safetensors weights; choose a model that has")
-            })?);
-        }
-        files.extend(chosen.into_iter().map(|file| format!("{component}/{file}")));
-    }
-    Ok(files)
-}
-
-/// The weights of a component, in one file or several with their index.
-fn weights<'a>(inside: &[&'a str], precision: Precision) -> Option<Vec<&'a str>> {
-    let is_half = |file: &str| file.contains("fp16");
-    let variants = match precision {
-        Precision::F16 => [true, false],
-        Precision::F32 | Precision::Bf16 => [false, true],
-    };
-    let of = |half: bool| {
-        ["diffusion_pytorch_model", "model"]
-            .into_iter()
-            .find_map(|stem| {
-                let single = [
-                    format!("{stem}.safetensors"),
-                    format!("{stem}.fp16.safetensors"),
-                ];
-                let single = &single[usize::from(half)];
-                if let Some(file) = inside.iter().find(|file| *file == single) {
-                    return Some(vec![*file]);
-                }
-                let several: Vec<&str> = inside
-                    .iter()
-                    .copied()
-                    .filter(|file| {
-                        file.starts_with(stem)
-                            && file.contains(".safetensors")
-                            && is_half(file) == half
-                            && (file.contains("-of-") || file.contains(".index."))
-                    })
-                    .collect();
-                several
-                    .iter()
-                    .any(|file| file.contains(".index."))
-                    .then_some(several)
-            })
-    };
-    variants.into_iter().find_map(of)
-}
-
 fn repo(id: &ModelId, revision: &str) -> Repo {
     Repo::with_revision(id.name.clone(), RepoType::Model, revision.to_owned())
 }
@@ -405,99 +286,4 @@ impl hf_hub::api::Progress for Meter<'_> {
     }
 
     fn finish(&mut self) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_owner_and_name() {
-        let id: ModelId = "owner/sd-1.5".parse().unwrap();
-        assert_eq!(id.to_string(), "owner/sd-1.5@main");
-        let id: ModelId = "owner/name@refs/pr/3".parse().unwrap();
-        assert_eq!(id.revision, "refs/pr/3");
-        for text in [
-            "name",
-            "a/b/c",
-            "../name",
-            "owner/..",
-            "owner/na me",
-            "owner/name@",
-            "owner/name@../x",
-            "/etc/passwd",
-            "owner/name@a b",
-            "",
-        ] {
-            assert!(text.parse::<ModelId>().is_err(), "{text}");
-        }
-    }
-
-    fn chosen(files: &[&str], precision: Precision) -> Result<Vec<String>, String> {
-        wanted(&files.iter().map(|f| (*f).to_owned()).collect(), precision)
-    }
-
-    #[test]
-    fn only_what_is_used_is_downloaded() {
-        let files = [
-            "README.md",
-            "model_index.json",
-            "v1-5-pruned.ckpt",
-            "scheduler/scheduler_config.json",
-            "safety_checker/config.json",
-            "safety_checker/model.safetensors",
-            "text_encoder/config.json",
-            "text_encoder/model.fp16.safetensors",
-            "text_encoder/model.safetensors",
-            "text_encoder/pytorch_model.bin",
-            "tokenizer/merges.txt",
-            "tokenizer/vocab.json",
-            "unet/config.json",
-            "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
-            "unet/diffusion_pytorch_model-00002-of-00002.safetensors",
-            "unet/diffusion_pytorch_model.fp16.safetensors",
-            "unet/diffusion_pytorch_model.non_ema.safetensors",
-            "unet/diffusion_pytorch_model.safetensors.index.json",
-            "unet/../../etc/x.json",
-            "vae/config.json",
-            "vae/diffusion_pytorch_model.bin",
-            "vae/diffusion_pytorch_model.safetensors",
-        ];
-        let full = chosen(&files, Precision::F32).unwrap();
-        assert_eq!(
-            full,
-            [
-                "model_index.json",
-                "scheduler/scheduler_config.json",
-                "text_encoder/config.json",
-                "text_encoder/model.safetensors",
-                "tokenizer/merges.txt",
-                "tokenizer/vocab.json",
-                "unet/config.json",
-                "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
-                "unet/diffusion_pytorch_model-00002-of-00002.safetensors",
-                "unet/diffusion_pytorch_model.safetensors.index.json",
-                "vae/config.json",
-                "vae/diffusion_pytorch_model.safetensors",
-            ]
-        );
-        let half = chosen(&files, Precision::F16).unwrap();
-        assert!(half.contains(&"unet/diffusion_pytorch_model.fp16.safetensors".to_owned()));
-        assert!(half.contains(&"text_encoder/model.fp16.safetensors".to_owned()));
-        assert!(half.contains(&"vae/diffusion_pytorch_model.safetensors".to_owned()));
-        assert_eq!(half.len(), full.len() - 2);
-    }
-
-    #[test]
-    fn models_that_cannot_be_used_are_told_so_before_the_download() {
-        let error = chosen(&["model.ckpt"], Precision::F32).unwrap_err();
-        assert!(error.contains("model_index.json"), "{error}");
-        let pickled = [
-            "model_index.json",
-            "unet/config.json",
-            "unet/diffusion_pytorch_model.bin",
-        ];
-        let error = chosen(&pickled, Precision::F32).unwrap_err();
-        assert!(error.contains("its unet has no safetensors"), "{error}");
-    }
 }

@@ -1,0 +1,157 @@
+//! Which of a model's files are downloaded.
+
+use std::collections::BTreeSet;
+
+use promptfed_nn::Precision;
+
+/// The components of a folder that are used.
+const COMPONENTS: [&str; 7] = [
+    "scheduler",
+    "text_encoder",
+    "text_encoder_2",
+    "tokenizer",
+    "tokenizer_2",
+    "unet",
+    "vae",
+];
+
+/// The files of a model that are used, or why it cannot be.
+pub(super) fn wanted(all: &BTreeSet<String>, precision: Precision) -> Result<Vec<String>, String> {
+    const INDEX: &str = "model_index.json";
+    if !all.contains(INDEX) {
+        return Err(format!(
+            "it has no {INDEX} and is no folder in diffusers' layout; choose a model that is"
+        ));
+    }
+    let mut files = vec![INDEX.to_owned()];
+    for component in COMPONENTS {
+        let inside: Vec<&str> = all
+            .iter()
+            .filter_map(|file| file.strip_prefix(component)?.strip_prefix('/'))
+            .filter(|file| !file.contains(['/', '\\']))
+            .collect();
+        let settings = inside.iter().filter(|file| {
+            (file.ends_with(".json") || file.ends_with(".txt")) && !file.contains(".index.")
+        });
+        let mut chosen: Vec<&str> = settings.copied().collect();
+        let has_weights = inside.contains(&"config.json");
+        if has_weights {
+            chosen.extend(weights(&inside, precision).ok_or_else(|| {
+                format!("its {component} has no safetensors weights; choose a model that has")
+            })?);
+        }
+        files.extend(chosen.into_iter().map(|file| format!("{component}/{file}")));
+    }
+    Ok(files)
+}
+
+/// The weights of a component, in one file or several with their index.
+fn weights<'a>(inside: &[&'a str], precision: Precision) -> Option<Vec<&'a str>> {
+    let is_half = |file: &str| file.contains("fp16");
+    let variants = match precision {
+        Precision::F16 => [true, false],
+        Precision::F32 | Precision::Bf16 => [false, true],
+    };
+    let of = |half: bool| {
+        ["diffusion_pytorch_model", "model"]
+            .into_iter()
+            .find_map(|stem| {
+                let single = [
+                    format!("{stem}.safetensors"),
+                    format!("{stem}.fp16.safetensors"),
+                ];
+                let single = &single[usize::from(half)];
+                if let Some(file) = inside.iter().find(|file| *file == single) {
+                    return Some(vec![*file]);
+                }
+                let several: Vec<&str> = inside
+                    .iter()
+                    .copied()
+                    .filter(|file| {
+                        file.starts_with(stem)
+                            && file.contains(".safetensors")
+                            && is_half(file) == half
+                            && (file.contains("-of-") || file.contains(".index."))
+                    })
+                    .collect();
+                several
+                    .iter()
+                    .any(|file| file.contains(".index."))
+                    .then_some(several)
+            })
+    };
+    variants.into_iter().find_map(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(files: &[&str], precision: Precision) -> Result<Vec<String>, String> {
+        wanted(&files.iter().map(|f| (*f).to_owned()).collect(), precision)
+    }
+
+    #[test]
+    fn only_what_is_used_is_downloaded() {
+        let files = [
+            "README.md",
+            "model_index.json",
+            "v1-5-pruned.ckpt",
+            "scheduler/scheduler_config.json",
+            "safety_checker/config.json",
+            "safety_checker/model.safetensors",
+            "text_encoder/config.json",
+            "text_encoder/model.fp16.safetensors",
+            "text_encoder/model.safetensors",
+            "text_encoder/pytorch_model.bin",
+            "tokenizer/merges.txt",
+            "tokenizer/vocab.json",
+            "unet/config.json",
+            "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
+            "unet/diffusion_pytorch_model-00002-of-00002.safetensors",
+            "unet/diffusion_pytorch_model.fp16.safetensors",
+            "unet/diffusion_pytorch_model.non_ema.safetensors",
+            "unet/diffusion_pytorch_model.safetensors.index.json",
+            "unet/../../etc/x.json",
+            "vae/config.json",
+            "vae/diffusion_pytorch_model.bin",
+            "vae/diffusion_pytorch_model.safetensors",
+        ];
+        let full = chosen(&files, Precision::F32).unwrap();
+        assert_eq!(
+            full,
+            [
+                "model_index.json",
+                "scheduler/scheduler_config.json",
+                "text_encoder/config.json",
+                "text_encoder/model.safetensors",
+                "tokenizer/merges.txt",
+                "tokenizer/vocab.json",
+                "unet/config.json",
+                "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
+                "unet/diffusion_pytorch_model-00002-of-00002.safetensors",
+                "unet/diffusion_pytorch_model.safetensors.index.json",
+                "vae/config.json",
+                "vae/diffusion_pytorch_model.safetensors",
+            ]
+        );
+        let half = chosen(&files, Precision::F16).unwrap();
+        assert!(half.contains(&"unet/diffusion_pytorch_model.fp16.safetensors".to_owned()));
+        assert!(half.contains(&"text_encoder/model.fp16.safetensors".to_owned()));
+        assert!(half.contains(&"vae/diffusion_pytorch_model.safetensors".to_owned()));
+        assert_eq!(half.len(), full.len() - 2);
+    }
+
+    #[test]
+    fn models_that_cannot_be_used_are_told_so_before_the_download() {
+        let error = chosen(&["model.ckpt"], Precision::F32).unwrap_err();
+        assert!(error.contains("model_index.json"), "{error}");
+        let pickled = [
+            "model_index.json",
+            "unet/config.json",
+            "unet/diffusion_pytorch_model.bin",
+        ];
+        let error = chosen(&pickled, Precision::F32).unwrap_err();
+        assert!(error.contains("its unet has no safetensors"), "{error}");
+    }
+}
