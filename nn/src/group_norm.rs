@@ -39,7 +39,7 @@ impl GroupNorm {
         channels: usize,
         eps: f32,
     ) -> Result<Self> {
-        if groups == 0 || channels % groups != 0 {
+        if groups == 0 || !channels.is_multiple_of(groups) {
             return Err(Error::shapes("group normalisation", &[channels], &[groups]));
         }
         let gamma = loader.tensor(&format!("{name}.weight"), &[channels])?;

@@ -168,10 +168,10 @@ impl TransposedProduct<'_> {
                         .cast::<S::f32s>()
                         .read_unaligned()
                 });
-                for i in 0..R {
+                for (i, sums) in registers.iter_mut().enumerate() {
                     let value = simd.splat_f32s(*left.add(i));
                     for j in 0..V {
-                        registers[i][j] = simd.mul_add_e_f32s(value, row[j], registers[i][j]);
+                        sums[j] = simd.mul_add_e_f32s(value, row[j], sums[j]);
                     }
                 }
                 weights = weights.add(width);

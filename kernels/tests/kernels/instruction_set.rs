@@ -2,6 +2,7 @@ use promptfed_kernels::{InstructionSet, Kernels, Precision, Unavailable};
 
 #[test]
 fn portable_is_everywhere_and_the_best_is_available() {
+    println!("available: {:?}", InstructionSet::available());
     assert!(InstructionSet::Portable.is_available());
     assert!(InstructionSet::best().is_available());
     assert_eq!(

@@ -2,6 +2,8 @@
 //!
 //! `PROMPTFED_INSTRUCTION_SET=NAME` restricts the run to one set, which must be there.
 
+#![allow(clippy::unwrap_used)]
+
 mod attention;
 mod convolution;
 mod instruction_set;

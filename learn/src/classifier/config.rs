@@ -13,7 +13,8 @@ pub enum Architecture {
     #[default]
     Small,
     /// Eight blocks in four stages, the last three of which halve the image (He et al. 2016, table 1, with a 3x3
-    /// convolution in place of the first two layers, as is usual for 32-pixel images).
+    /// convolution in place of the first two layers, as is usual for 32-pixel images, and shortcuts
+    /// without normalisation).
     Resnet18,
 }
 
