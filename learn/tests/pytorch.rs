@@ -45,6 +45,8 @@ fn images() -> LabelledImages {
 }
 
 fn initial() -> Classifier {
+    // The golden numbers are f32 whatever the processor prefers.
+    promptfed_nn::Precision::F32.choose();
     let config = ClassifierConfig::new(5, 16).with_width(4);
     let mut classifier = Classifier::new(config, 0).unwrap();
     classifier.load_weights(&tensors("before.")).unwrap();

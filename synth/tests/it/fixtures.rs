@@ -20,7 +20,8 @@ pub(crate) fn weights() -> PathBuf {
 }
 
 pub(crate) fn pocket() -> Pocket {
-    Pocket::load(&weights()).unwrap()
+    // The golden numbers are f32 whatever the processor prefers.
+    Pocket::load_with(&weights(), promptfed_nn::Precision::F32).unwrap()
 }
 
 pub(crate) fn golden(name: &str) -> Vec<u8> {
