@@ -4,10 +4,13 @@
     cargo build --release -p promptfed-bench
     pip install -r bench/requirements.txt
     python bench/compare_torch.py [--only NAME ...] [--repeats 5] [--out performance.json]
+    python bench/compare_torch.py --scaling [--only NAME ...]
 
 Prints a Markdown table and writes JSON: medians over the repeats, and the median of the ratios of neighbouring runs.
-A ratio above 1 means that promptfed is faster. PyTorch's figure is the best of f32, bf16 (where it is not hopeless),
-channels-last where there are images, and torch.compile on request (--compile).
+A ratio above 1 means that promptfed is faster. PyTorch's figure is the best of f32, bf16 (where the processor has bf16
+instructions), channels first and last, each as it is and through torch.compile.
+
+--scaling compares one thread, all threads, and all threads beside a process that keeps one core busy.
 """
 import argparse
 import json
@@ -17,7 +20,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Callable
 
 import torch
 
@@ -26,30 +32,63 @@ sys.path.insert(0, str(HERE))
 
 import torch_workloads  # noqa: E402
 
+TOO_SLOW = 4
+"""A variant this many times slower than the quickest is timed once and left out of the repeats."""
+
 
 class Promptfed:
     """The benchmark program, which runs one workload per line."""
 
-    def __init__(self, binary, environment):
-        self.process = subprocess.Popen(
-            [binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
-        )
+    def __init__(self, binary, threads):
+        environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
+        self.process = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         self.instruction_set = json.loads(self.process.stdout.readline())["instruction_set"]
 
-    def run(self, line):
+    def ask(self, line):
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
             raise SystemExit(f"the benchmark program ended at {line!r}")
-        return json.loads(answer).get("seconds")
+        return json.loads(answer)
+
+    def seconds(self, line):
+        return self.ask(line)["seconds"]
+
+    def peak_gflops(self):
+        """Fused multiply-adds in f32 on all threads: the best of five."""
+        answers = [self.ask("peak") for _ in range(5)]
+        return max(a["flops"] / a["seconds"] for a in answers) / 1e9
+
+    def forget_peak_memory(self):
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
     def peak_memory(self):
-        """Largest resident size so far, in MB."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) / 1024
-        return None
+        """Largest resident size since forget_peak_memory, in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+@dataclass
+class Competitor:
+    """What is timed, and the seconds it took."""
+    name: str
+    run: Callable[[], float]
+    warm: float = 0.0
+    seconds: list = field(default_factory=list)
+
+    def prepare(self):
+        first = self.run()
+        # The first run compiles and packs; a run of minutes is not repeated for that.
+        self.warm = self.run() if first < 120 else first
+
+    @property
+    def median(self):
+        return statistics.median(self.seconds)
 
 
 def timed(function):
@@ -60,46 +99,95 @@ def timed(function):
 
 def compare(workload, promptfed, repeats, compiled):
     """One row: medians in seconds for every competitor."""
-    competitors = {"promptfed": lambda: promptfed.run(workload.line)}
-    for name, function in workload.variants(compiled).items():
-        competitors[name] = lambda function=function: timed(function)
-    for name in list(competitors):
-        first = competitors[name]()
-        # The first run prepares; a variant ten times slower than the quickest is out of the running.
-        second = competitors[name]() if first < 60 else first
-        competitors[name].__dict__["warm"] = second
-    quickest = min(f.__dict__["warm"] for f in competitors.values())
-    dropped = [n for n, f in competitors.items() if n != "promptfed" and f.__dict__["warm"] > 4 * quickest]
-    runs = {name: [] for name in competitors if name not in dropped}
+    ours = Competitor("promptfed", lambda: promptfed.seconds(workload.line))
+    others = [Competitor(name, lambda f=function: timed(f)) for name, function in workload.variants(compiled).items()]
+    promptfed.forget_peak_memory()
+    for competitor in [ours, *others]:
+        competitor.prepare()
+    quickest = min(c.warm for c in [ours, *others])
+    kept = [ours] + [c for c in others if c.warm <= TOO_SLOW * quickest]
     for _ in range(repeats):
-        for name in runs:
-            runs[name].append(competitors[name]())
-    medians = {name: statistics.median(values) for name, values in runs.items()}
-    torch_names = [n for n in medians if n.startswith("torch")]
-    best = min(torch_names, key=medians.get, default=None)
-    row = {
+        for competitor in kept:
+            competitor.seconds.append(competitor.run())
+    best = min((c for c in kept if c.name.startswith("torch")), key=lambda c: c.median)
+    ratios = [theirs / mine for theirs, mine in zip(best.seconds, ours.seconds)]
+    return {
         "workload": workload.name,
         "goal": workload.goal,
-        "medians_s": medians,
-        "dropped_s": {n: competitors[n].__dict__["warm"] for n in dropped},
-        "gflops": workload.flops / medians["promptfed"] / 1e9 if workload.flops else None,
+        "medians_s": {c.name: c.median for c in kept},
+        "dropped_s": {c.name: c.warm for c in others if c not in kept},
+        "gflops": workload.flops / ours.median / 1e9,
         "peak_memory_mb": promptfed.peak_memory(),
+        "best_torch": best.name,
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
     }
-    if best:
-        ratios = [t / p for t, p in zip(runs[best], runs["promptfed"])]
-        row |= {"best_torch": best, "ratio": statistics.median(ratios), "ratios": ratios}
-    return row
 
 
-def table(rows):
-    lines = ["| work | promptfed | PyTorch's best | ratio (spread) | goal | promptfed GFLOP/s |", "|---|---|---|---|---|---|"]
+def duration(seconds):
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+
+
+def comparison_table(rows, peak):
+    lines = [
+        "| work | promptfed | PyTorch's best | ratio (spread) | goal | GFLOP/s | of the f32 peak | memory | OpenVINO |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
-        ours = row["medians_s"]["promptfed"]
-        best = row.get("best_torch")
-        theirs = f"{row['medians_s'][best] * 1e3:.1f} ms ({best})" if best else "-"
-        ratio = f"{row['ratio']:.2f} ({min(row['ratios']):.2f}-{max(row['ratios']):.2f})" if best else "-"
-        gflops = f"{row['gflops']:.0f}" if row["gflops"] else "-"
-        lines.append(f"| {row['workload']} | {ours * 1e3:.1f} ms | {theirs} | {ratio} | {row['goal']} | {gflops} |")
+        times = row["medians_s"]
+        best = row["best_torch"]
+        openvino = duration(times["openvino"]) if "openvino" in times else "-"
+        lines.append(
+            f"| {row['workload']} | {duration(times['promptfed'])} | {duration(times[best])} ({best.removeprefix('torch ')}) | {row['ratio']:.2f} "
+            f"({min(row['ratios']):.2f}-{max(row['ratios']):.2f}) | {row['goal']} | {row['gflops']:.0f} | {100 * row['gflops'] / peak:.0f} % "
+            f"| {row['peak_memory_mb']:.0f} MB | {openvino} |"
+        )
+    return "\n".join(lines)
+
+
+@contextmanager
+def neighbour(busy):
+    """A process that keeps one core busy, where asked for."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
+    try:
+        yield
+    finally:
+        if process:
+            process.kill()
+            process.wait()
+
+
+def scaling(workload, binary, threads, repeats):
+    """One row: medians in seconds of both, for one thread, all threads, and all threads beside a busy process."""
+    function = workload.variants(False)[workload.scaled]
+    programs = {count: Promptfed(binary, count) for count in (1, threads)}
+    cases = {"one thread": (1, False), "all threads": (threads, False), "busy neighbour": (threads, True)}
+    seconds = {(who, case): [] for who in ("promptfed", "torch") for case in cases}
+    for repeat in range(repeats + 1):
+        for case, (count, busy) in cases.items():
+            torch.set_num_threads(count)
+            with neighbour(busy):
+                times = {"promptfed": programs[count].seconds(workload.line), "torch": timed(function)}
+            # The first round prepares.
+            if repeat:
+                for who, value in times.items():
+                    seconds[who, case].append(value)
+    for program in programs.values():
+        program.close()
+    medians = {who: {case: statistics.median(seconds[who, case]) for case in cases} for who in ("promptfed", "torch")}
+    return {"workload": workload.name, "variant": workload.scaled, "medians_s": medians}
+
+
+def scaling_table(rows, threads):
+    lines = [
+        f"| work | | one thread | {threads} threads | gain | {threads} threads, one core taken | loss |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        for who, times in row["medians_s"].items():
+            one, every, taken = times["one thread"], times["all threads"], times["busy neighbour"]
+            name = row["variant"].replace("torch", "PyTorch") if who == "torch" else who
+            lines.append(f"| {row['workload']} | {name} | {duration(one)} | {duration(every)} | {one / every:.2f} | {duration(taken)} | {taken / every:.2f} |")
     return "\n".join(lines)
 
 
@@ -109,29 +197,36 @@ def main():
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--threads", type=int, default=os.cpu_count())
     arguments.add_argument("--only", nargs="*", help="names of workloads")
-    arguments.add_argument("--compile", action="store_true", help="torch.compile as well")
+    arguments.add_argument("--scaling", action="store_true", help="threads and a busy neighbour, in place of the comparison")
+    arguments.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which takes minutes for a model")
     arguments.add_argument("--out", default="performance.json")
     options = arguments.parse_args()
+    torch.manual_seed(0)
     torch.set_num_threads(options.threads)
-    promptfed = Promptfed(options.binary, {"RAYON_NUM_THREADS": str(options.threads)})
+    promptfed = Promptfed(options.binary, options.threads)
     result = {
         "instruction_set": promptfed.instruction_set,
         "threads": options.threads,
         "torch": torch.__version__,
         "repeats": options.repeats,
+        "peak_gflops": promptfed.peak_gflops(),
         "rows": [],
     }
     with tempfile.TemporaryDirectory() as folder:
         for workload in torch_workloads.all_workloads(Path(folder)):
             if options.only and workload.name not in options.only:
                 continue
-            row = compare(workload, promptfed, options.repeats, options.compile)
-            promptfed.run("forget")
+            if options.scaling:
+                row = scaling(workload, options.binary, options.threads, options.repeats)
+            else:
+                row = compare(workload, promptfed, options.repeats, not options.no_compile)
+                promptfed.ask("forget")
+                torch.compiler.reset()
             result["rows"].append(row)
             Path(options.out).write_text(json.dumps(result, indent=1) + "\n")
-            print(f"{workload.name}: {json.dumps(row['medians_s'])}", file=sys.stderr)
-    print(f"{promptfed.instruction_set}, {options.threads} threads, PyTorch {torch.__version__}, medians of {options.repeats}\n")
-    print(table(result["rows"]))
+            print(json.dumps(row), file=sys.stderr)
+    print(f"{promptfed.instruction_set}, {options.threads} threads, PyTorch {torch.__version__}, medians of {options.repeats}, f32 peak {result['peak_gflops']:.0f} GFLOP/s\n")
+    print(scaling_table(result["rows"], options.threads) if options.scaling else comparison_table(result["rows"], result["peak_gflops"]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """The workloads of compare_torch.py in PyTorch, diffusers and OpenVINO."""
+import copy
 import inspect
 import json
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parent.parent
 PRECISIONS = {"f32": torch.float32, "bf16": torch.bfloat16}
@@ -23,6 +25,8 @@ def precisions():
 
 
 class Convolution:
+    scaled = "torch f32 channels-last"
+
     def __init__(self, channels, size):
         self.name, self.goal = f"convolution-{channels}x{size}x{size}", "1.0"
         self.channels, self.size = channels, size
@@ -35,37 +39,39 @@ class Convolution:
             for layout, form in (("channels-first", torch.contiguous_format), ("channels-last", torch.channels_last)):
                 x = torch.randn(1, self.channels, self.size, self.size).to(dtype).to(memory_format=form)
                 layer = nn.Conv2d(self.channels, self.channels, 3, padding=1).to(dtype).to(memory_format=form).eval()
-                found[f"torch {name} {layout}"] = inference(layer, x, compiled)
+                found |= inference(f"torch {name} {layout}", layer, x, compiled=compiled)
         found |= openvino(nn.Conv2d(self.channels, self.channels, 3, padding=1), torch.randn(1, self.channels, self.size, self.size))
         return found
 
 
 class Linear:
+    scaled = "torch f32"
     name, goal, line, flops = "linear-4096x320x1280", "1.0", "linear 4096 320 1280", 2 * 4096 * 320 * 1280
 
     def variants(self, compiled):
         found = {}
         for name, dtype in precisions().items():
             x, layer = torch.randn(4096, 320).to(dtype), nn.Linear(320, 1280).to(dtype).eval()
-            found[f"torch {name}"] = inference(layer, x, compiled)
+            found |= inference(f"torch {name}", layer, x, compiled=compiled)
         return found | openvino(nn.Linear(320, 1280), torch.randn(4096, 320))
 
 
 class Attention:
+    scaled = "torch f32"
     name, goal, line, flops = "attention-8x4096x40", "1.5", "attention 8 4096 40", 4 * 8 * 4096**2 * 40
 
     def variants(self, compiled):
         found = {}
         for name, dtype in precisions().items():
             q, k, v = (torch.randn(1, 8, 4096, 40).to(dtype) for _ in range(3))
-            found[f"torch {name}"] = lambda q=q, k=k, v=v: F.scaled_dot_product_attention(q, k, v)
+            found |= inference(f"torch {name}", F.scaled_dot_product_attention, q, k, v, compiled=compiled)
         return found
 
 
 class Pocket:
     """64 images of 64 pixels by 20 Heun steps with guidance, from prompts to pixels."""
 
-    name, goal, flops = "pocket-64px-64-images-20-heun", "2.0", None
+    name, goal, scaled = "pocket-64px-64-images-20-heun", "2.0", "torch f32"
 
     def __init__(self, folder):
         self.folder = folder / "pocket"
@@ -91,15 +97,25 @@ class Pocket:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, self.folder / "model.safetensors")
         tokenizer = Tokenizer.from_file(str(demo / "tokenizer.json"))
         prompts = [f"a photo of object {i % 10}" for i in range(64)]
-        found = {}
-        for name, dtype in precisions().items():
-            def run(dtype=dtype):
-                noise = torch.randn(64, 3, 64, 64)
-                texts = [ids(tokenizer, part, config["text_len"]) for part in (prompts, [""] * 64)]
-                with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-                    pocket.sample(model, *texts, noise, steps=20, guidance=2.5, kind="heun")
-            found[f"torch {name}"] = run
+        run = lambda count, dtype: self.sampling(pocket.sample, model, tokenizer, prompts[:count], config, dtype)
+        # Every image costs the same: counting the operations of one is enough.
+        self.flops = len(prompts) * flops_of(run(1, torch.float32))
+        found = {f"torch {name}": run(len(prompts), dtype) for name, dtype in precisions().items()}
+        if compiled:
+            model = copy.deepcopy(model)
+            model.denoise = torch.compile(model.denoise, dynamic=False)
+            found |= {f"torch {name} compiled": run(len(prompts), dtype) for name, dtype in precisions().items()}
         return found
+
+    @staticmethod
+    def sampling(sample, model, tokenizer, prompts, config, dtype):
+        def run():
+            noise = torch.randn(len(prompts), 3, config["size"], config["size"])
+            texts = [ids(tokenizer, part, config["text_len"]) for part in (prompts, [""] * len(prompts))]
+            with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+                sample(model, *texts, noise, steps=20, guidance=2.5, kind="heun")
+
+        return run
 
 
 def ids(tokenizer, prompts, length):
@@ -136,37 +152,42 @@ class Training:
     }
 
     def __init__(self, architecture):
-        self.name, self.goal, self.flops = f"training-{architecture}", "1.0", None
+        self.name, self.goal, self.scaled = f"training-{architecture}", "1.0", "torch f32 channels-last"
         self.width, self.blocks, self.batch = self.shapes[architecture]
         self.line = f"training {architecture} {self.batch}"
 
     def variants(self, compiled):
         found = {}
         pixels = torch.randint(0, 256, (2, self.batch, 3, 32, 32), dtype=torch.uint8)
-        labels = torch.arange(self.batch) % 10
         for name, dtype in precisions().items():
             for layout, form in (("channels-first", torch.contiguous_format), ("channels-last", torch.channels_last)):
-                model = classifier(self.width, self.blocks).to(memory_format=form).train()
-                optimiser = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=5e-4, nesterov=True)
-                step = torch.compile(model) if compiled else model
-
-                def run(step=step, optimiser=optimiser, dtype=dtype, form=form):
-                    for batch in pixels:
-                        x = (batch.float() / 127.5 - 1).contiguous(memory_format=form)
-                        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-                            loss = F.cross_entropy(step(x), labels, label_smoothing=0.1)
-                        optimiser.zero_grad()
-                        loss.backward()
-                        optimiser.step()
-
-                found[f"torch {name} {layout}"] = run
+                for suffix in ("", " compiled") if compiled else ("",):
+                    found[f"torch {name} {layout}{suffix}"] = self.steps(pixels, dtype, form, bool(suffix))
+        self.flops = flops_of(found["torch f32 channels-last"])
         return found
+
+    def steps(self, pixels, dtype, form, compiled):
+        model = classifier(self.width, self.blocks).to(memory_format=form).train()
+        forward = torch.compile(model, dynamic=False) if compiled else model
+        optimiser = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=5e-4, nesterov=True)
+        labels = torch.arange(self.batch) % 10
+
+        def run():
+            for batch in pixels:
+                x = (batch.float() / 127.5 - 1).contiguous(memory_format=form)
+                with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+                    loss = F.cross_entropy(forward(x), labels, label_smoothing=0.1)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+
+        return run
 
 
 class UNet:
     """One call of a UNet of Stable Diffusion 1.5's size with random weights."""
 
-    name, goal, flops = "sd15-unet-batch-2-64x64", "1.0", None
+    name, goal, scaled = "sd15-unet-batch-2-64x64", "1.0", "torch f32 channels-last"
 
     def __init__(self, folder):
         self.folder = folder / "unet"
@@ -178,34 +199,34 @@ class UNet:
             sample_size=64, cross_attention_dim=768, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280)
         ).eval()
         model.save_pretrained(self.folder)
-        model = model.to(memory_format=torch.channels_last)
-        x = torch.randn(2, 4, 64, 64).to(memory_format=torch.channels_last)
+        x = torch.randn(2, 4, 64, 64)
         context = torch.randn(2, 77, 768)
-
-        def run():
-            with torch.inference_mode():
-                model(x, 500, context)
-
-        found = {"torch f32 channels-last": run}
-        if fast_bf16():
-            half = UNet2DConditionModel.from_pretrained(self.folder, torch_dtype=torch.bfloat16).to(memory_format=torch.channels_last)
-
-            def run_half():
-                with torch.inference_mode():
-                    half(x.bfloat16(), 500, context.bfloat16())
-
-            found["torch bf16 channels-last"] = run_half
+        found = {}
+        for name, dtype in precisions().items():
+            layer = UNet2DConditionModel.from_pretrained(self.folder, torch_dtype=dtype).to(memory_format=torch.channels_last)
+            inputs = x.to(dtype).to(memory_format=torch.channels_last), torch.tensor(500), context.to(dtype)
+            found |= inference(f"torch {name} channels-last", layer, *inputs, compiled=compiled)
+        self.flops = flops_of(found["torch f32 channels-last"])
         return found
 
 
-def inference(layer, x, compiled):
-    layer = torch.compile(layer) if compiled else layer
+def inference(name, layer, *inputs, compiled):
+    """-> {name: one forward pass}, and the same through torch.compile if asked."""
+    def through(layer):
+        def run():
+            with torch.inference_mode():
+                layer(*inputs)
 
-    def run():
-        with torch.inference_mode():
-            layer(x)
+        return run
 
-    return run
+    return {name: through(layer)} | ({f"{name} compiled": through(torch.compile(layer, dynamic=False))} if compiled else {})
+
+
+def flops_of(run):
+    """Floating-point operations of the products and convolutions in one call of `run`."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
 
 
 def openvino(module, example):

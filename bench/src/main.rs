@@ -1,66 +1,84 @@
 //! Runs a workload once for every line on standard input, a name and its arguments, and answers with a
-//! line of JSON: the seconds it took. `compare_torch.py` asks in turn with PyTorch.
+//! line of JSON: the seconds it took and, for `peak`, its floating-point operations. `compare_torch.py` asks in turn with
+//! PyTorch.
 //!
 //! The first run of a workload prepares it and is timed too: leave it out.
 
 mod models;
 mod operations;
+mod peak;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use promptfed_kernels::Kernels;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What is timed.
 type Workload = Box<dyn FnMut() -> Result<()>>;
 
 fn prepare(kernels: Kernels, words: &[&str]) -> Result<Workload> {
+    let word = |i: usize| words.get(i).copied().context("an argument is missing");
     let number = |i: usize| -> Result<usize> {
-        let word = words.get(i).context("an argument is missing")?;
+        let word = word(i)?;
         word.parse()
             .with_context(|| format!("{word:?} is not a number"))
     };
-    match words[0] {
+    match words.first().copied().unwrap_or_default() {
         "convolution" => operations::convolution(kernels, number(1)?, number(2)?),
         "linear" => operations::linear(kernels, number(1)?, number(2)?, number(3)?),
         "attention" => operations::attention(kernels, number(1)?, number(2)?, number(3)?),
-        "pocket" => models::pocket(words[1], number(2)?, number(3)?),
-        "training" => models::training(words[1], number(2)?),
-        "unet" => models::unet(words[1]),
+        "pocket" => models::pocket(word(1)?, number(2)?, number(3)?),
+        "training" => models::training(word(1)?, number(2)?),
+        "unet" => models::unet(word(1)?),
         other => bail!("{other:?} is no workload"),
+    }
+}
+
+/// The workloads prepared so far, by the line that asks for them.
+struct Workloads {
+    kernels: Kernels,
+    prepared: HashMap<String, Workload>,
+}
+
+impl Workloads {
+    fn answer(&mut self, line: &str) -> Result<Value> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if line == "forget" {
+            // Large models give way to the next ones.
+            self.prepared.clear();
+            return Ok(json!({}));
+        }
+        if line == "peak" {
+            let start = Instant::now();
+            let flops = peak::multiply_adds();
+            return Ok(json!({ "seconds": start.elapsed().as_secs_f64(), "flops": flops }));
+        }
+        let workload = match self.prepared.entry(line.to_owned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(prepare(self.kernels, &words)?),
+        };
+        let start = Instant::now();
+        workload()?;
+        Ok(json!({ "seconds": start.elapsed().as_secs_f64() }))
     }
 }
 
 fn main() -> Result<()> {
     let kernels = Kernels::chosen()?;
-    let mut workloads: HashMap<String, Workload> = HashMap::new();
-    let set = kernels.instruction_set().to_string();
-    println!("{}", json!({ "instruction_set": set }));
+    let mut workloads = Workloads {
+        kernels,
+        prepared: HashMap::new(),
+    };
+    println!(
+        "{}",
+        json!({ "instruction_set": kernels.instruction_set().to_string() })
+    );
     for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if words.is_empty() {
-            continue;
-        }
-        if words[0] == "forget" {
-            // Large models give way to the next ones.
-            workloads.clear();
-            println!("{}", json!({}));
-            continue;
-        }
-        if !workloads.contains_key(&line) {
-            workloads.insert(line.clone(), prepare(kernels, &words)?);
-        }
-        let Some(workload) = workloads.get_mut(&line) else {
-            continue;
-        };
-        let start = Instant::now();
-        workload()?;
-        let seconds = start.elapsed().as_secs_f64();
-        println!("{}", json!({ "seconds": seconds }));
+        println!("{}", workloads.answer(line?.trim())?);
         std::io::stdout().flush()?;
     }
     Ok(())
