@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,50 +26,11 @@ from typing import Callable
 
 import torch
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-
-import torch_workloads  # noqa: E402
+import torch_workloads
+from program import BINARY, Promptfed, duration, timed
 
 TOO_SLOW = 4
 """A variant this many times slower than the quickest is timed once and left out of the repeats."""
-
-
-class Promptfed:
-    """The benchmark program, which runs one workload per line."""
-
-    def __init__(self, binary, threads):
-        environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
-        self.process = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-        self.instruction_set = json.loads(self.process.stdout.readline())["instruction_set"]
-
-    def ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise SystemExit(f"the benchmark program ended at {line!r}")
-        return json.loads(answer)
-
-    def seconds(self, line):
-        return self.ask(line)["seconds"]
-
-    def peak_gflops(self):
-        """Fused multiply-adds in f32 on all threads: the best of five."""
-        answers = [self.ask("peak") for _ in range(5)]
-        return max(a["flops"] / a["seconds"] for a in answers) / 1e9
-
-    def forget_peak_memory(self):
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
-
-    def peak_memory(self):
-        """Largest resident size since forget_peak_memory, in MB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 @dataclass
@@ -89,12 +49,6 @@ class Competitor:
     @property
     def median(self):
         return statistics.median(self.seconds)
-
-
-def timed(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def compare(workload, promptfed, repeats, compiled):
@@ -122,10 +76,6 @@ def compare(workload, promptfed, repeats, compiled):
         "ratio": statistics.median(ratios),
         "ratios": ratios,
     }
-
-
-def duration(seconds):
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
 
 
 def comparison_table(rows, peak):
@@ -193,7 +143,7 @@ def scaling_table(rows, threads):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--binary", default=str(HERE.parent / "target/release/promptfed-bench"))
+    arguments.add_argument("--binary", default=str(BINARY))
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--threads", type=int, default=os.cpu_count())
     arguments.add_argument("--only", nargs="*", help="names of workloads")

@@ -34,6 +34,7 @@ fn prepare(kernels: Kernels, words: &[&str]) -> Result<Workload> {
         "pocket" => models::pocket(word(1)?, number(2)?, number(3)?),
         "training" => models::training(word(1)?, number(2)?),
         "unet" => models::unet(word(1)?),
+        "stable-diffusion" => models::stable_diffusion(word(1)?, number(2)?, number(3)?),
         other => bail!("{other:?} is no workload"),
     }
 }

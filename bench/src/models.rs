@@ -9,8 +9,8 @@ use promptfed_learn::{Augmentation, Classifier, ClassifierConfig, TrainConfig, t
 use promptfed_nn::load::Loader;
 use promptfed_nn::noise::{standard_normal, uniform};
 use promptfed_synth::engines::pocket::Pocket;
-use promptfed_synth::engines::sd::Precision;
 use promptfed_synth::engines::sd::unet::{Conditions, UNet, UNetConfig};
+use promptfed_synth::engines::sd::{LoadOptions, Precision, StableDiffusion};
 use promptfed_synth::{Generator, ImageRequest, ImageSeed, Sampler};
 
 use crate::Workload;
@@ -88,6 +88,29 @@ pub(crate) fn unet(folder: &str) -> Result<Workload> {
             guidance: None,
         };
         unet.forward(&latents, 500.0, &context, &conditions)?;
+        Ok(())
+    }))
+}
+
+/// One image of `side` x `side` pixels with guidance, from prompt to pixels, from a folder in diffusers' layout.
+pub(crate) fn stable_diffusion(folder: &str, side: usize, steps: usize) -> Result<Workload> {
+    let options = LoadOptions {
+        precision: Precision::chosen(),
+        size: Some(side as u32),
+        ..LoadOptions::default()
+    };
+    let mut model = StableDiffusion::load(Path::new(folder), &options)?;
+    let request = ImageRequest {
+        steps: steps as u32,
+        guidance: 7.5,
+        ..ImageRequest::with_defaults(
+            "a photo of a church",
+            ImageSeed::from_u64(0),
+            model.describe(),
+        )
+    };
+    Ok(Box::new(move || {
+        model.generate(std::slice::from_ref(&request))?;
         Ok(())
     }))
 }

@@ -1,0 +1,60 @@
+"""The benchmark program beside which Python is timed."""
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+BINARY = Path(__file__).resolve().parent.parent / "target/release/promptfed-bench"
+
+
+class Promptfed:
+    """The benchmark program, which runs one workload per line."""
+
+    def __init__(self, binary, threads):
+        environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
+        self.process = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self.instruction_set = json.loads(self.process.stdout.readline())["instruction_set"]
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"the benchmark program ended at {line!r}")
+        return json.loads(answer)
+
+    def seconds(self, line):
+        return self.ask(line)["seconds"]
+
+    def peak_gflops(self):
+        """Fused multiply-adds in f32 on all threads: the best of five."""
+        answers = [self.ask("peak") for _ in range(5)]
+        return max(a["flops"] / a["seconds"] for a in answers) / 1e9
+
+    def forget_peak_memory(self):
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def peak_memory(self):
+        """Largest resident size since forget_peak_memory, in MB."""
+        return resident_peak(self.process.pid)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def timed(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def duration(seconds):
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+
+
+def resident_peak(pid):
+    """Largest resident size of a process so far, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) / 1000 * 1.024 for line in status.splitlines() if line.startswith("VmHWM"))
