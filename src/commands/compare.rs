@@ -3,8 +3,8 @@
 use super::data::{self, ReadArgs};
 use super::extract::PromptArgs;
 use super::round::guidance_plan;
+use super::synth;
 use super::train::RecipeArgs;
-use super::{synth, text};
 use crate::Context;
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
@@ -12,7 +12,8 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_data::Partition;
 use promptfed_eval::comparison::Comparison;
 use promptfed_eval::methods::{Centralised, Chance, FedAvg, Fgl, FglConfig, Method};
-use promptfed_eval::{Experiment, ExperimentData, Setting, report};
+use promptfed_eval::report::{self, bytes};
+use promptfed_eval::{Experiment, ExperimentData, Setting};
 use promptfed_prompts::protocol::{ImageBudget, SynthesisPlan};
 use promptfed_server::Engines;
 use promptfed_synth::Guidance;
@@ -289,10 +290,10 @@ fn table(comparison: &Comparison) -> Table {
                 100.0 * method.accuracy_std
             ),
             format!("{:.3} ± {:.3}", method.macro_f1, method.macro_f1_std),
-            text::bytes(method.bytes_up_per_client),
-            text::bytes(method.bytes_down_per_client),
-            text::bytes(method.bytes_up),
-            text::bytes(method.bytes_down),
+            bytes(method.bytes_up_per_client),
+            bytes(method.bytes_down_per_client),
+            bytes(method.bytes_up),
+            bytes(method.bytes_down),
             format!("{:.1}", method.seconds),
         ]);
     }

@@ -1,7 +1,6 @@
 //! `promptfed extract`: private images to prompts, shown before anything leaves.
 
 use super::data::{self, ReadArgs};
-use super::text;
 use crate::Context;
 use crate::exit::BadInput;
 use anyhow::{Result, bail};
@@ -10,6 +9,7 @@ use promptfed_client::{
     Captioner, ExtractOptions, captioner_with, extract_with_progress, give_domain, name_domain,
 };
 use promptfed_data::Dataset;
+use promptfed_eval::report::bytes;
 use promptfed_prompts::{Level, PromptSet};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -137,7 +137,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         "{} prompts from {} images ({left_out} left out), {} on the wire, hash {}",
         preview.distinct_prompts,
         extraction.report.used,
-        text::bytes(preview.wire_bytes as u64),
+        bytes(preview.wire_bytes as u64),
         preview.hash
     );
     if preview.single_image_prompts > 0 {
@@ -193,7 +193,7 @@ pub(crate) fn summary(prompts: &PromptSet) -> String {
         "{} {}-level prompts, {} on the wire, hash {}",
         prompts.len(),
         prompts.level(),
-        text::bytes(prompts.to_wire().len() as u64),
+        bytes(prompts.to_wire().len() as u64),
         prompts.hash()
     )
 }

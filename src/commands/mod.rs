@@ -11,7 +11,6 @@ mod round;
 mod serve;
 mod submit;
 mod synth;
-mod text;
 mod train;
 
 use crate::Context;

@@ -1,11 +1,11 @@
 //! `promptfed submit`: prompts to a server's round.
 
 use super::extract::summary;
-use super::text;
 use crate::Context;
 use anyhow::{Context as _, Result};
 use clap::Args as ClapArgs;
 use promptfed_client::FederationClient;
+use promptfed_eval::report::bytes;
 use promptfed_prompts::PromptSet;
 use promptfed_prompts::ledger::Direction;
 use promptfed_prompts::protocol::RoundId;
@@ -75,8 +75,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
                 .as_str()
                 .unwrap_or("stored"),
             answer.receipt.hash,
-            text::bytes(up),
-            text::bytes(down)
+            bytes(up),
+            bytes(down)
         );
     }
     Ok(())

@@ -41,8 +41,8 @@ pub(super) fn percent_spread(spread: Spread, runs: usize) -> String {
     }
 }
 
-/// Bytes with three significant digits in decimal units, e.g. `84.2 kB`.
-pub(super) fn bytes(bytes: u64) -> String {
+/// Bytes with three significant digits in decimal units, e.g. `84.2 kB`, with a space that does not break.
+pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1000 {
         return format!("{bytes}\u{a0}B");

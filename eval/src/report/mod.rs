@@ -15,6 +15,7 @@ mod table;
 mod verdict;
 mod write;
 
+pub use format::bytes;
 pub use write::{ReportFiles, write};
 
 use crate::comparison::Comparison;
