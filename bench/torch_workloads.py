@@ -83,9 +83,10 @@ class Pocket:
         from safetensors.torch import save_file
         from tokenizers import Tokenizer
 
-        demo = ROOT / "assets/pocket/demo"
-        config = json.loads((demo / "config.json").read_text())
+        bundled = ROOT / "assets/pocket/all"
+        config = json.loads((bundled / "config.json").read_text())
         config |= {"size": 64, "patch": 8, "d": 384, "depth": 6}
+        config["sampler"] = {"kind": "heun", "steps": 20, "guidance": 2.5, "interval": [0.1, 1.0]}
         shape = inspect.signature(pocket.Pocket).parameters
         model = pocket.Pocket(**{k: v for k, v in config.items() if k in shape}).eval()
         # Trained networks end in small weights; zeros would make every image the same.
@@ -93,9 +94,9 @@ class Pocket:
             nn.init.normal_(p, std=0.02)
         self.folder.mkdir()
         (self.folder / "config.json").write_text(json.dumps(config))
-        (self.folder / "tokenizer.json").write_bytes((demo / "tokenizer.json").read_bytes())
+        (self.folder / "tokenizer.json").write_bytes((bundled / "tokenizer.json").read_bytes())
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, self.folder / "model.safetensors")
-        tokenizer = Tokenizer.from_file(str(demo / "tokenizer.json"))
+        tokenizer = Tokenizer.from_file(str(bundled / "tokenizer.json"))
         prompts = [f"a photo of object {i % 10}" for i in range(64)]
         run = lambda count, dtype: self.sampling(pocket.sample, model, tokenizer, prompts[:count], config, dtype)
         # Every image costs the same: counting the operations of one is enough.

@@ -26,13 +26,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let extraction = extract(&private, &classes, &telling)?;
     println!("{} bytes of prompts leave", extraction.preview.wire_bytes);
 
-    let mut pocket = Pocket::load(&assets.join("pocket/demo"))?;
+    let mut pocket = Pocket::load(&assets.join("pocket/all"))?;
     let prompts = PromptSource::Set {
         prompts: extraction.prompt_set,
         label_space: classes.clone(),
     };
-    let mut job = JobSpec::new(prompts, &pocket.describe().defaults);
-    job.steps = 8;
+    let job = JobSpec::new(prompts, &pocket.describe().defaults);
     let out = std::env::temp_dir().join("promptfed-library-example");
     let report = run(
         &mut pocket,

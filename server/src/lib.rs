@@ -10,7 +10,7 @@
 //! let server = Server::start(ServerConfig {
 //!     addr: ([127, 0, 0, 1], 0).into(),
 //!     data_dir: "promptfed-data".into(),
-//!     engines: Engines::new().with_pocket("assets/pocket/demo"),
+//!     engines: Engines::new().with_pocket("assets/pocket/all"),
 //!     admin_token: None,
 //! })?;
 //! println!("{} with the administrator's token {}", server.url(), server.admin_token());

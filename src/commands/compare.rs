@@ -2,8 +2,7 @@
 
 use super::data::{self, ReadArgs};
 use super::extract::PromptArgs;
-use super::round::guidance_plan;
-use super::synth;
+use super::synth::{self, SamplingArgs};
 use super::train::RecipeArgs;
 use crate::Context;
 use anyhow::Result;
@@ -14,9 +13,8 @@ use promptfed_eval::comparison::Comparison;
 use promptfed_eval::methods::{Centralised, Chance, FedAvg, Fgl, FglConfig, Method};
 use promptfed_eval::report::{self, bytes};
 use promptfed_eval::{Experiment, ExperimentData, Setting};
-use promptfed_prompts::protocol::{ImageBudget, SynthesisPlan};
+use promptfed_prompts::protocol::ImageBudget;
 use promptfed_server::Engines;
-use promptfed_synth::Guidance;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -61,21 +59,14 @@ pub(crate) struct SettingArgs {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Weights of the pocket engine [default: the bundled ones]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) pocket: Option<PathBuf>,
+    /// Weights of the pocket engine: all, photo, draw, or a folder [default: all]
+    #[arg(long, value_name = "NAME|DIR")]
+    pub(crate) pocket: Option<String>,
     /// Synthetic images in all, the same number for every class
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) images: u64,
-    /// Integration steps for each image
-    #[arg(long, default_value_t = 20)]
-    pub(crate) steps: u32,
-    /// Guidance scale: a number, or LOW..HIGH to draw one for each image
-    #[arg(long, value_parser = synth::guidance, default_value = "2.5")]
-    pub(crate) guidance: Guidance,
-    /// Sampler: euler, heun or ab2
-    #[arg(long, default_value = "heun")]
-    pub(crate) sampler: promptfed_synth::Sampler,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
     #[command(flatten)]
     pub(crate) recipe: RecipeArgs,
     /// Passes over the images of central training
@@ -181,21 +172,13 @@ impl SettingArgs {
             templates: data::template_set(&prompts.templates)?,
             captioner: prompts.load_captioner()?,
             counts: prompts.counts,
-            synthesis: SynthesisPlan {
-                engine: "pocket".to_owned(),
-                images: ImageBudget::Total(self.images),
-                steps: self.steps,
-                guidance: guidance_plan(self.guidance),
-                sampler: self.sampler.to_string(),
-                seed: 0,
-            },
+            synthesis: self
+                .sampling
+                .plan("pocket", ImageBudget::Total(self.images), 0),
             epochs: self.synthetic_epochs,
             validation_fraction: self.validation_fraction,
         };
-        let pocket = match &self.pocket {
-            Some(dir) => dir.clone(),
-            None => data::assets()?.join("pocket/demo"),
-        };
+        let pocket = synth::pocket_folder(self.pocket.as_deref())?;
         Ok(Fgl::start(
             config,
             server,
@@ -250,15 +233,6 @@ fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String
         ("captioner", prompts.captioner().to_owned()),
         ("counts released", prompts.counts.to_string()),
         ("synthetic images", setting.images.to_string()),
-        ("steps", setting.steps.to_string()),
-        ("sampler", setting.sampler.to_string()),
-        (
-            "guidance scale",
-            match setting.guidance {
-                Guidance::Fixed(scale) => scale.to_string(),
-                Guidance::Uniform { low, high } => format!("{low} to {high}, drawn per image"),
-            },
-        ),
         ("epochs, central", setting.epochs.to_string()),
         ("epochs, synthetic", setting.synthetic_epochs.to_string()),
         ("federated rounds", setting.rounds.to_string()),

@@ -3,6 +3,7 @@
 use super::compare::{MethodName, SettingArgs, compare};
 use super::data;
 use super::extract::PromptArgs;
+use super::synth::SamplingArgs;
 use super::train::RecipeArgs;
 use crate::Context;
 use anyhow::Result;
@@ -10,7 +11,6 @@ use clap::Args as ClapArgs;
 use promptfed_data::{DecodeOptions, Layout, Partition};
 use promptfed_eval::{Experiment, ExperimentData};
 use promptfed_prompts::{LabelSpace, Level};
-use promptfed_synth::{Guidance, Sampler};
 use std::path::PathBuf;
 
 /// Run the whole loop on bundled drawings and compare it with federated averaging.
@@ -33,9 +33,9 @@ pub(crate) struct Args {
     /// How much each prompt tells: class, domain or instance
     #[arg(long, default_value_t = Level::Domain)]
     level: Level,
-    /// Weights of the pocket engine [default: the bundled ones]
-    #[arg(long, value_name = "DIR")]
-    pocket: Option<PathBuf>,
+    /// Weights of the pocket engine: all, photo, draw, or a folder [default: all]
+    #[arg(long, value_name = "NAME|DIR")]
+    pocket: Option<String>,
     /// Folder for the report and the server's data
     #[arg(long, value_name = "DIR", default_value = "promptfed-demo")]
     out: PathBuf,
@@ -98,9 +98,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         seed: args.seed,
         pocket: args.pocket,
         images: budget.images,
-        steps: 8,
-        guidance: Guidance::Fixed(2.5),
-        sampler: Sampler::Euler,
+        sampling: SamplingArgs::default(),
         recipe: RecipeArgs {
             image_size: 32,
             width: budget.width,

@@ -1,6 +1,6 @@
 //! `promptfed serve`: the server.
 
-use super::{data, synth};
+use super::synth;
 use crate::Context;
 use anyhow::Result;
 use clap::Args as ClapArgs;
@@ -24,9 +24,9 @@ pub(crate) struct Args {
     /// Folder for everything the server keeps
     #[arg(long, value_name = "DIR", default_value = "promptfed-server")]
     data_dir: PathBuf,
-    /// Weights of the pocket engine [default: the bundled ones]
-    #[arg(long, value_name = "DIR")]
-    pocket: Option<PathBuf>,
+    /// Weights of the pocket engine: all, photo, draw, or a folder [default: all]
+    #[arg(long, value_name = "NAME|DIR")]
+    pocket: Option<String>,
     /// Stable Diffusion for the rounds that ask for the engine sd: a folder in diffusers' layout, or OWNER/NAME[@REVISION] on
     /// the hub
     #[arg(long, value_name = "DIR|ID")]
@@ -46,10 +46,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    let pocket = match args.pocket {
-        Some(dir) => dir,
-        None => data::assets()?.join("pocket/demo"),
-    };
+    let pocket = synth::pocket_folder(args.pocket.as_deref())?;
     let mut engines = Engines::new().with_pocket(pocket);
     if let Some(model) = &args.sd {
         let (folder, origin) = synth::model_folder(model, Precision::chosen(), context)?;

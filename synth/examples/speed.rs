@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments
         .next()
-        .unwrap_or_else(|| "assets/pocket/demo".into());
+        .unwrap_or_else(|| "assets/pocket/all".into());
     let images: u64 = arguments.next().map_or(Ok(64), |n| n.parse())?;
     let mut engine = Pocket::load(folder.as_ref())?;
     let config = engine.config().clone();
@@ -32,7 +32,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "sampler", "steps", "calls", "images/s", "GFLOP/s"
     );
     let pass = pass_flops(&config);
-    for (sampler, steps) in [(Sampler::Euler, 8), (Sampler::Heun, 8), (Sampler::Heun, 20)] {
+    for (sampler, steps) in [
+        (Sampler::Ab2, 8),
+        (Sampler::Euler, 8),
+        (Sampler::Heun, 8),
+        (Sampler::Heun, 20),
+    ] {
         let requests: Vec<_> = (0..images)
             .map(|i| ImageRequest {
                 steps,
@@ -59,7 +64,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Passes of one image through the network: two per guided call.
 fn guided_passes(config: &Config, sampler: Sampler, steps: u32) -> f64 {
-    let guided = |t: f64| {
+    let shift = f64::from(config.sampler.shift);
+    let guided = |u: f64| {
+        let t = u / (u + shift * (1.0 - u));
         if (config.sampler.interval[0]..=config.sampler.interval[1]).contains(&t) {
             2.0
         } else {

@@ -18,7 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "pocket"))
 from pocket import Pocket, sample  # noqa: E402
 
-WEIGHTS = HERE.parents[1] / "assets" / "pocket" / "demo"
+WEIGHTS = HERE.parents[1] / "assets" / "pocket" / "all"
 OUT = HERE.parent / "tests" / "golden"
 
 TEXTS = [

@@ -32,14 +32,14 @@ def table(report):
 def write(model, recipe, folder, run, settings, report, choice, texts):
     """Writes `folder`/README.md.
 
-    run: the lines of log.jsonl; settings: text of how it was trained; report: of measure.py; choice: (name, sampler, mean
-    accuracy) of the samplings compared; texts: the prompts of samples.png from top to bottom."""
+    run: the lines of log.jsonl; settings: text of how it was trained; report: of measure.py; choice: of make.choose; texts: the
+    prompts of samples.png from top to bottom."""
     folder = pathlib.Path(folder)
     config = json.loads((folder / "config.json").read_text())
     size = (folder / "model.safetensors").stat().st_size
     known = sorted({r["corpus"] for r in report["results"]} & set(recipe.mix))
     worst = min(report["results"], key=lambda r: r["ratio"] or 0, default=None)
-    last = run[-1] if run else dict(step=config["train_steps"], seen=0, seconds=0, loss=float("nan"))
+    last = run[-1] if run else dict(seen=0, seconds=0, cpu_seconds=0)
     copies = max((r["near_copies"] for r in report["results"]), default=0.0)
     lines = [
         f"# pocket-{model}", "",
@@ -49,7 +49,7 @@ def write(model, recipe, folder, run, settings, report, choice, texts):
         f"| shape | {config['size']} px, patches of {config['patch']} px, width {config['d']}, {config['depth']} blocks, {config['heads']} heads; text encoder of width {config['text_width']}, {config['text_depth']} blocks, {config['text_len']} tokens |",
         f"| parameters | {size // 2 / 1e6:.1f} million, stored as f16 ({size / 1e6:.1f} MB) |",
         f"| trained on | the public splits of {', '.join(known)}, with captions of domain, class and colours |",
-        f"| training | {config['train_steps']:,} steps, {last['seen']:,} images drawn, {last['seconds']:,.0f} s; {settings} |",
+        f"| training | {config['train_steps']:,} steps, {last['seen']:,} images drawn, {last['seconds']:,.0f} s by the clock, {last['cpu_seconds']:,.0f} s of processor time; {settings} |",
         f"| sampling | {sampler_words(config['sampler'])} |",
         "| licence of the weights | free to use, change and redistribute: Apache-2.0 OR MIT, as the rest of this repository |", "",
         "## Data", ""]
@@ -59,10 +59,12 @@ def write(model, recipe, folder, run, settings, report, choice, texts):
               f"generator was shown ({report['per']} images per domain and class, four times as many where there is one domain; epochs {report['epochs']}; seeds {report['seeds']}, lowest to highest in brackets):", "",
               table(report), "",
               "Near copies are synthetic images closer to a public image or its mirror image (at 16 x 16 px) than 98 % of the test images are: 2 % is what images that copy nothing would show.", ""]
+    lines += [goal(report), ""]
     if choice:
-        lines += ["Ways of sampling compared by the same classifier on the public images (which the generator has seen, so only the differences count):", "",
-                  "| sampling | network calls | mean accuracy, % |", "|---|---|---|"]
-        lines += [f"| {name}: {sampler_words(s)} | {calls(s)} | {100*score:.1f} |" for name, s, score in choice] + [""]
+        lines += ["## Choice of the sampling", "",
+                  "The same classifier, tested on the private split, which the generator was not trained on; mean over the sets:", "",
+                  "| sampling | network calls | images per domain and class | epochs | seeds | mean accuracy, % |", "|---|---|---|---|---|---|"]
+        lines += [score_row(s) for s in choice["tuned"] + choice["compared"]] + [""]
     lines += ["![training loss](curve.png)", "", "![samples](samples.png)", "", "Rows: " + "; ".join(f"`{t}`" for t in texts) + ".", "",
               "## Known failures", ""]
     if worst and worst["ratio"] is not None and worst["ratio"] < 1:
@@ -72,6 +74,20 @@ def write(model, recipe, folder, run, settings, report, choice, texts):
     lines += ["- Words outside its captions have no meaning to it: it knows the classes, the domains, eleven colour names, `dark` and `bright`.",
               f"- Fine structure, faces and letters are lost at {config['size']} pixels; counts and positions are not followed.", ""]
     (folder / "README.md").write_text("\n".join(lines))
+
+
+def goal(report):
+    """Whether the images teach 85 % of what the real images teach."""
+    reached = [r["corpus"] for r in report["results"] if r["ratio"] and r["ratio"] >= 0.85]
+    missed = [f"{r['corpus']} ({100*r['ratio']:.0f} %)" for r in report["results"] if r["ratio"] and r["ratio"] < 0.85]
+    parts = [f"{verb} on {', '.join(sets)}" for verb, sets in (("reached", reached), ("**not reached**", missed)) if sets]
+    return "The goal of 85 % of the real images' accuracy is " + " and ".join(parts) + "."
+
+
+def score_row(s):
+    mean = f"{100*s['mean']:.1f}" + (f" ({100*s['low']:.1f} to {100*s['high']:.1f})" if s["seeds"] > 1 else "")
+    name = "distilled: " if s.get("weights") == "student" else ""
+    return f"| {name}{sampler_words(s['sampler'])} | {calls(s['sampler'])} | {s['per']} | {s['epochs']} | {s['seeds']} | {mean} |"
 
 
 def calls(s):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 class ResNet(nn.Module):
     """A small residual network for 32 to 64 px. x [B,3,S,S] -> logits [B,classes]."""
 
-    def __init__(self, classes, width=48):
+    def __init__(self, classes, width=32):
         super().__init__()
         def block(i, o, stride):
             return nn.ModuleDict({
@@ -29,7 +29,8 @@ def fit(x, y, classes, epochs, seed, batch=128):
     """x [n,3,S,S] in [-1,1], y [n] -> trained ResNet: SGD, one cycle, label smoothing, flips and shifted crops."""
     torch.manual_seed(seed)
     dev = x.device.type
-    net = ResNet(classes).to(dev)
+    # Convolutions on a CPU take half the time in this layout.
+    net, x = ResNet(classes).to(dev, memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
     n, size = len(x), x.shape[-1]
     steps, pad = max(1, n // batch) * epochs, size // 8
     opt = torch.optim.SGD(net.parameters(), 0.05, 0.9, nesterov=True, weight_decay=5e-4)

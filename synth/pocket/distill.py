@@ -64,6 +64,8 @@ def prompts(data, recipe, tok):
 def distill(a, dev):
     teacher, tok, config = weights.load(a.teacher, dev)
     teacher.requires_grad_(False)
+    if a.guidance is not None:
+        config["sampler"]["guidance"] = a.guidance
     student, sampler = copy.deepcopy(teacher).requires_grad_(True), config["sampler"]
     ema = copy.deepcopy(student).requires_grad_(False)
     opt = torch.optim.AdamW(student.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
@@ -111,6 +113,7 @@ def main(args=None):
     p.add_argument("--out", required=True)
     p.add_argument("--calls", type=int, default=8)
     p.add_argument("--shift", type=float, default=2.5)
+    p.add_argument("--guidance", type=float, help="of the teacher; its config.json's where not given")
     p.add_argument("--substeps", type=int, default=2)
     p.add_argument("--steps", type=int, default=10**9, help="optimiser steps, --calls of them per batch of noise")
     p.add_argument("--minutes", type=float, default=10**9)

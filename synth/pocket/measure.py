@@ -6,6 +6,7 @@ For each corpus that MODEL (all, photo, draw) knows: accuracy on the real test s
 prompts of class and domain and (b) the public real images, the ceiling of what the generator was shown; their ratio is the
 measure. Beside it the share of near-copies: synthetic images closer to a public image (or its mirror image, both at
 16 x 16 px) than 98 % of the test images are. Prints a table and writes --json. Sampling follows config.json unless told otherwise.
+The ceilings do not depend on the weights; --ceilings keeps them in a file that several models may share.
 """
 import argparse
 import json
@@ -41,6 +42,18 @@ def near_copies(made, public, test):
     return float((nearest(made) < nearest(test).quantile(0.02)).float().mean())
 
 
+def ceilings(file, names, train):
+    """-> train(), a list of accuracies, remembered in the JSON file `file` under what it depends on, `names`."""
+    file = file and pathlib.Path(file)
+    known = json.loads(file.read_text()) if file and file.exists() else {}
+    key = ", ".join(f"{k} {v}" for k, v in names.items())
+    if key not in known:
+        known[key] = train()
+        if file:
+            file.write_text(json.dumps(known, indent=1) + "\n")
+    return known[key]
+
+
 def summary(values):
     return dict(mean=sum(values) / len(values), low=min(values), high=max(values))
 
@@ -68,7 +81,10 @@ def measure(a, dev):
         seconds = time.monotonic() - began
         classes = torch.tensor([names.index(c) for _, c in pairs], device=dev).repeat_interleave(per)
         score = lambda x, y: [accuracy(fit(x, y, len(names), a.epochs, seed), test, label(asked)) for seed in range(a.seeds)]
-        synthetic, real = score(made, classes), None if a.no_ceiling else score(public, label(known))
+        synthetic, real = score(made, classes), None
+        if not a.no_ceiling:
+            depends = dict(set=corpus, domains=" ".join(sorted({d for d, _ in pairs})), images=len(public), size=net.cfg["size"], against=a.against, epochs=a.epochs, seeds=a.seeds)
+            real = ceilings(a.ceilings, depends, lambda: score(public, label(known)))
         results.append(dict(corpus=corpus, chance=1 / len(names), synthetic=summary(synthetic), real=real and summary(real), ratio=real and sum(synthetic) / sum(real),
                             images=len(made), near_copies=near_copies(made, public, test), seconds=round(seconds, 1)))
         print(row(results[-1]), flush=True)
@@ -101,6 +117,7 @@ def main(args=None):
     p.add_argument("--guidance", type=float)
     p.add_argument("--shift", type=float)
     p.add_argument("--no-ceiling", action="store_true", help="leave out the training on real images")
+    p.add_argument("--ceilings", metavar="FILE", help="JSON file of ceilings that are known")
     p.add_argument("--threads", type=int, default=0)
     p.add_argument("--json")
     a = p.parse_args(args)

@@ -24,7 +24,7 @@ def main(args=None):
     p.add_argument("--data", required=True)
     p.add_argument("--out", required=True)
     a = p.parse_args(args)
-    root, splits = pathlib.Path(a.data), ("public", "test")
+    root, splits = pathlib.Path(a.data), ("public", "private", "test")
     with tarfile.open(a.out, "w") as tar:
         def add(name, content):
             entry = tarfile.TarInfo(str(name))

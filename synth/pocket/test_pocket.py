@@ -32,7 +32,7 @@ TINY = json.dumps(dict(size=16, patch=8, d=32, depth=1, heads=2))
 def pictures(root):
     """A data folder of plain pictures, one colour per class."""
     rng = np.random.default_rng(0)
-    for split, count in (("public", 4), ("test", 2)):
+    for split, count in (("public", 4), ("private", 2), ("test", 2)):
         for wnid, colour in (("n01440764", (200, 30, 30)), ("n03028079", (30, 30, 200))):
             folder = pathlib.Path(root) / "imagenette" / split / wnid
             folder.mkdir(parents=True)
@@ -51,12 +51,15 @@ def test_everything_runs_once(tmp_path):
     root, out = pictures(tmp_path / "data"), tmp_path / "run"
     training = json.dumps(dict(shape=TINY, batch=8, log=1))
     command = ["photo", "--data", root, "--out", str(out), "--steps", "2", "--distill-steps", "8", "--training", training,
-               "--per", "1", "--epochs", "1", "--seeds", "1", "--choose-per", "1", "--choose-epochs", "1"]
+               "--per", "1", "--epochs", "1", "--seeds", "1", "--choose-per", "1", "--choose-epochs", "1", "--choose-seeds", "1", "--scales", "1", "2"]
     make.main(command)
     net, tok, config = weights.load(out / "weights")
     assert config["train_steps"] == 2 and config["sampler"]["kind"] in ("euler", "heun", "ab2")
     report = json.loads((out / "measure.json").read_text())
     assert report["results"][0]["images"] == 8 and 0 <= report["results"][0]["synthetic"]["mean"] <= 1
+    choice = json.loads((out / "choice.json").read_text())
+    assert [s["sampler"]["guidance"] for s in choice["compared"][:2]] == [choice["tuned"][0]["sampler"]["guidance"]] * 2
+    assert config["sampler"] == choice["chosen"]["sampler"]
     text = (out / "weights" / "README.md").read_text()
     assert "pocket-photo" in text and "Known failures" in text
     assert all((out / "weights" / f).stat().st_size for f in ("samples.png", "curve.png", "tokenizer.json"))
@@ -73,6 +76,26 @@ def test_a_run_goes_on_where_it_stopped(tmp_path):
     state = weights.load_checkpoint(pathlib.Path(out) / "pocket.pt")
     assert state["step"] == 3 and state["seen"] == 12
     assert any(v["exp_avg"].abs().sum() > 0 for v in state["opt"]["state"].values())
+
+
+def test_a_run_branches_off_another(tmp_path):
+    root, trunk, branch = pictures(tmp_path / "data"), str(tmp_path / "trunk"), tmp_path / "branch"
+    common = ["photo", "--data", root, "--shape", TINY, "--batch", "4", "--log", "1"]
+    train.main(common + ["--out", trunk, "--steps", "2"])
+    train.main(common + ["--out", str(branch), "--init", trunk, "--steps", "3"])
+    state = weights.load_checkpoint(branch / "pocket.pt")
+    assert state["step"] == 3 and [json.loads(l)["step"] for l in open(branch / "log.jsonl")] == [1, 2, 3]
+    weights.export(state["ema"], state["cfg"], 3, weights.SAMPLER, branch / "tokenizer.json", tmp_path / "exported")
+    train.main(common + ["--out", str(tmp_path / "later"), "--init", str(tmp_path / "exported"), "--steps", "4"])
+    assert weights.load_checkpoint(tmp_path / "later" / "pocket.pt")["step"] == 4
+
+
+def test_ceilings_are_computed_once(tmp_path):
+    file, times_run = tmp_path / "ceilings.json", []
+    train_once = lambda: times_run.append(1) or [0.5]
+    for seeds in (3, 3, 2):
+        assert measure.ceilings(file, dict(set="emoji", seeds=seeds), train_once) == [0.5]
+    assert len(times_run) == 2
 
 
 def test_packed_data_reads_as_the_folder_does(tmp_path):

@@ -3,7 +3,8 @@
   python train.py MODEL --data DATA --out RUN --minutes 6      MODEL is all, photo or draw
 
 Stops at --steps or after --minutes of training, whichever comes first. A run continues from RUN/pocket.pt; a new one may begin from
-an exported folder (--init). While the file --pause exists, it sleeps. Writes RUN/log.jsonl and RUN/tokenizer.json.
+an exported folder or branch off another run's folder (--init), and counts on from there. While the file --pause exists, it sleeps. Writes
+RUN/log.jsonl and RUN/tokenizer.json.
 """
 import argparse
 import copy
@@ -11,6 +12,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import time
 
 import torch
@@ -34,15 +36,24 @@ def flow_loss(net, x, ids, t):
     return (((net(z, t, ids) - x) / (1 - at).clamp_min(0.05)) ** 2).mean()
 
 
+COUNTERS = ("step", "seen", "seconds", "cpu_seconds")
+"""Steps and images since the first random weights; seconds by the clock and by the processor since the run, or the one it branched off, began."""
+
+
 def begin(a, meta, dev):
     """-> (network, its running average, optimiser, tokenizer, counters) of a new or continued run."""
-    out = pathlib.Path(a.out)
-    state = weights.load_checkpoint(out / "pocket.pt") if (out / "pocket.pt").exists() else None
+    out, at = pathlib.Path(a.out), dict.fromkeys(COUNTERS, 0)
+    run = next((pathlib.Path(d) for d in (out, a.init) if d and (pathlib.Path(d) / "pocket.pt").exists()), None)
+    state = weights.load_checkpoint(run / "pocket.pt") if run else None
     if state:
-        tok, net = Tokenizer.from_file(str(out / "tokenizer.json")), Pocket(**state["cfg"])
+        tok, net = Tokenizer.from_file(str(run / "tokenizer.json")), Pocket(**state["cfg"])
         net.load_state_dict(state["net"])
+        at = {k: state[k] for k in COUNTERS}
+        if run != out:
+            shutil.copy(run / "log.jsonl", out / "log.jsonl")
     elif a.init:
-        net, tok, _ = weights.load(a.init)
+        net, tok, config = weights.load(a.init)
+        at.update(step=config["train_steps"], seen=config["train_steps"] * a.batch)
     else:
         torch.manual_seed(a.seed)
         tok = build_tokenizer(meta)
@@ -54,7 +65,7 @@ def begin(a, meta, dev):
     if state:
         ema.load_state_dict(state["ema"])
         opt.load_state_dict(state["opt"])
-    return net, ema, opt, tok, {k: state[k] if state else 0 for k in ("step", "seen", "seconds")}
+    return net, ema, opt, tok, at
 
 
 def train(a, dev):
@@ -68,19 +79,21 @@ def train(a, dev):
     forward = torch.compile(net) if a.compile else net
     random.seed(a.seed + at["step"])
     torch.manual_seed(a.seed + at["step"])
+    # A fresh optimiser warms up, also on weights that are not.
+    cold = 0 if opt.state else at["step"]
     total, since, size, log, saved = 0.0, 0, net.cfg["size"], open(out / "log.jsonl", "a"), time.monotonic()
     progress = lambda: max(at["step"] / a.steps, at["seconds"] / 60 / a.minutes)
     while (done := progress()) < 1:
         while a.pause and os.path.exists(a.pause):
             time.sleep(1)
-        begun = time.monotonic()
+        begun, used = time.monotonic(), time.process_time()
         index = torch.multinomial(chance, a.batch, replacement=True)
         x, ids = augment(images[index], size, a.crop), bank[index, torch.randint(0, bank.shape[1], (a.batch,), device=dev)]
         t = torch.sigmoid(torch.randn(a.batch, device=dev) * a.t_std + a.t_mean)
         with torch.autocast(dev, dtype=torch.bfloat16, enabled=dev == "cuda"):
             loss = flow_loss(forward, x, ids, t)
         for group in opt.param_groups:
-            group["lr"] = learning_rate(done, at["step"], a.lr)
+            group["lr"] = learning_rate(done, at["step"] - cold, a.lr)
         opt.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -91,8 +104,9 @@ def train(a, dev):
             torch._foreach_lerp_(list(ema.parameters()), list(net.parameters()), 1 - min(a.ema, (1 + at["step"]) / (10 + at["step"])))
         total, since = total + loss.detach(), since + 1
         at["seconds"] += time.monotonic() - begun
+        at["cpu_seconds"] += time.process_time() - used
         if since == a.log or progress() >= 1:
-            line = dict(step=at["step"], seen=at["seen"], loss=round(float(total) / since, 5), seconds=round(at["seconds"], 1))
+            line = dict(step=at["step"], seen=at["seen"], loss=round(float(total) / since, 5), seconds=round(at["seconds"], 1), cpu_seconds=round(at["cpu_seconds"], 1))
             log.write(json.dumps(line) + "\n")
             log.flush()
             print(line, flush=True)
@@ -108,7 +122,7 @@ def arguments(args=None):
     p.add_argument("model", choices=list(RECIPES))
     p.add_argument("--data", required=True)
     p.add_argument("--out", required=True)
-    p.add_argument("--init", help="exported folder to begin from; its tokenizer and shape are kept")
+    p.add_argument("--init", help="exported folder or another run's folder to begin from; its tokenizer and shape are kept")
     p.add_argument("--shape", default="{}", help="JSON that changes entries of recipes.SHAPES")
     p.add_argument("--steps", type=int, default=10**9)
     p.add_argument("--minutes", type=float, default=10**9)

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from pocket import Pocket
 
 SAMPLER = {"kind": "heun", "steps": 20, "guidance": 2.5, "interval": [0.1, 1.0]}
-"""How weights are sampled that were not distilled."""
+"""How weights are sampled before a way is chosen."""
 APART = ("architecture", "prediction", "sampler", "train_steps")
 """Entries of config.json that are no part of the network's shape."""
 

@@ -10,7 +10,7 @@
 //! use promptfed_synth::{Generator, ImageRequest, ImageSeed, engines::pocket::Pocket};
 //!
 //! # fn main() -> promptfed_synth::Result<()> {
-//! let mut pocket = Pocket::load("assets/pocket/demo".as_ref())?;
+//! let mut pocket = Pocket::load("assets/pocket/all".as_ref())?;
 //! let request = ImageRequest::with_defaults("a photo of a church", ImageSeed::from_u64(7), pocket.describe());
 //! let images = pocket.generate(&[request])?;
 //! images[0].save_png("church.png".as_ref())?;

@@ -11,8 +11,8 @@ use promptfed_data::LabelledImages;
 use promptfed_learn::{Classifier, EpochStats, evaluate};
 use promptfed_prompts::ledger::{Direction, Ledger};
 use promptfed_prompts::protocol::{
-    CurvePoint, RegistrationRequest, RoundId, RoundResults, RoundSpec, RoundState, RoundStatus,
-    SynthesisPlan, TrainingPlan,
+    CurvePoint, GuidancePlan, RegistrationRequest, RoundId, RoundResults, RoundSpec, RoundState,
+    RoundStatus, SynthesisPlan, TrainingPlan,
 };
 use promptfed_prompts::{Level, TemplateSet};
 use promptfed_server::{Engines, RunningServer, Server, ServerConfig};
@@ -225,6 +225,15 @@ fn provenance(results: &RoundResults) -> Vec<(String, String)> {
             format!("{} {}", results.engine.name, results.engine.version),
         ),
         ("engine weights", results.engine.weights_hash.to_string()),
+        (
+            "engine sampling",
+            format!(
+                "{}, {} steps, guidance {}",
+                results.sampling.sampler,
+                results.sampling.steps,
+                guidance(results.sampling.guidance)
+            ),
+        ),
         ("pooled prompts", results.pooled.hash.to_string()),
         ("synthesis seed", results.seeds.synthesis.to_string()),
         ("training seed", results.seeds.training.to_string()),
@@ -238,6 +247,16 @@ fn provenance(results: &RoundResults) -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
+}
+
+fn guidance(plan: GuidancePlan) -> String {
+    // The engine computes in f32; as f64 a 2.2 would read 2.200000047683716.
+    match plan {
+        GuidancePlan::Fixed(scale) => (scale as f32).to_string(),
+        GuidancePlan::Uniform { low, high } => {
+            format!("{} to {}, drawn per image", low as f32, high as f32)
+        }
+    }
 }
 
 /// Shows a round's stages as tasks.

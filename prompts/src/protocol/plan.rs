@@ -50,12 +50,15 @@ pub struct SynthesisPlan {
     pub engine: String,
     /// How many images.
     pub images: ImageBudget,
-    /// Denoising steps for each image, 1 to 1000.
-    pub steps: u32,
-    /// Classifier-free guidance.
-    pub guidance: GuidancePlan,
-    /// The sampler's name, for example `euler`.
-    pub sampler: String,
+    /// Denoising steps for each image, 1 to 1000; without it the engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+    /// Classifier-free guidance; without it the engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<GuidancePlan>,
+    /// The sampler's name, for example `euler`; without it the engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampler: Option<String>,
     /// Seed of the whole job; each image's seed is derived from it.
     pub seed: u64,
 }
@@ -67,8 +70,12 @@ impl SynthesisPlan {
     /// Names the first field that is out of its range.
     pub fn validate(&self) -> Result<(), InvalidMessage> {
         check_name("synthesis.engine", &self.engine)?;
-        check_name("synthesis.sampler", &self.sampler)?;
-        check_integer("synthesis.steps", self.steps.into(), 1..=1000)?;
+        if let Some(sampler) = &self.sampler {
+            check_name("synthesis.sampler", sampler)?;
+        }
+        if let Some(steps) = self.steps {
+            check_integer("synthesis.steps", steps.into(), 1..=1000)?;
+        }
         match self.images {
             ImageBudget::PerPrompt(images) => {
                 check_integer("synthesis.images.per_prompt", images.into(), 1..=10_000)
@@ -78,10 +85,11 @@ impl SynthesisPlan {
             }
         }?;
         match self.guidance {
-            GuidancePlan::Fixed(scale) => {
+            None => Ok(()),
+            Some(GuidancePlan::Fixed(scale)) => {
                 check_number("synthesis.guidance.fixed", scale, 0.0..=50.0)
             }
-            GuidancePlan::Uniform { low, high } => {
+            Some(GuidancePlan::Uniform { low, high }) => {
                 check_number("synthesis.guidance.uniform.low", low, 0.0..=50.0)?;
                 check_number("synthesis.guidance.uniform.high", high, low..=50.0)
             }
@@ -205,12 +213,12 @@ mod tests {
             synthesis: SynthesisPlan {
                 engine: "pocket".into(),
                 images: ImageBudget::PerPrompt(2),
-                steps: 10,
-                guidance: GuidancePlan::Uniform {
+                steps: Some(10),
+                guidance: Some(GuidancePlan::Uniform {
                     low: 1.0,
                     high: 3.0,
-                },
-                sampler: "euler".into(),
+                }),
+                sampler: Some("euler".into()),
                 seed: u64::MAX,
             },
             training: TrainingPlan {
@@ -234,6 +242,20 @@ mod tests {
         let json = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<RoundSpec>(&json).unwrap(), spec);
         spec.validate().unwrap();
+    }
+
+    #[test]
+    fn the_engine_s_own_sampling_needs_no_words() {
+        let mut own = spec();
+        own.synthesis.steps = None;
+        own.synthesis.guidance = None;
+        own.synthesis.sampler = None;
+        own.validate().unwrap();
+        let json = serde_json::to_value(&own).unwrap();
+        for field in ["steps", "guidance", "sampler"] {
+            assert!(json["synthesis"].get(field).is_none(), "{field}");
+        }
+        assert_eq!(serde_json::from_value::<RoundSpec>(json).unwrap(), own);
     }
 
     #[test]
@@ -265,7 +287,7 @@ mod tests {
             ("name", |s| s.name = "a\nb".into()),
             ("expected_clients", |s| s.expected_clients = Some(0)),
             ("synthesis.engine", |s| s.synthesis.engine = "x".repeat(101)),
-            ("synthesis.steps", |s| s.synthesis.steps = 0),
+            ("synthesis.steps", |s| s.synthesis.steps = Some(0)),
             ("synthesis.images.total", |s| {
                 s.synthesis.images = ImageBudget::Total(0)
             }),
@@ -273,13 +295,13 @@ mod tests {
                 s.synthesis.images = ImageBudget::PerPrompt(10_001)
             }),
             ("synthesis.guidance.fixed", |s| {
-                s.synthesis.guidance = GuidancePlan::Fixed(f64::NAN)
+                s.synthesis.guidance = Some(GuidancePlan::Fixed(f64::NAN))
             }),
             ("synthesis.guidance.uniform.high", |s| {
-                s.synthesis.guidance = GuidancePlan::Uniform {
+                s.synthesis.guidance = Some(GuidancePlan::Uniform {
                     low: 3.0,
                     high: 2.0,
-                }
+                })
             }),
             ("training.epochs", |s| s.training.epochs = 0),
             ("training.batch_size", |s| s.training.batch_size = 9000),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RoundId;
+use super::{GuidancePlan, RoundId};
 use crate::ContentHash;
 
 /// Everything needed to judge a finished round and to make it again.
@@ -17,6 +17,8 @@ pub struct RoundResults {
     pub pooled: PooledPrompts,
     /// The engine that made the images.
     pub engine: EngineSummary,
+    /// How it was sampled.
+    pub sampling: SamplingSummary,
     /// Images by quality.
     pub images: ImageCounts,
     /// Images accepted for each class, in the label space's order.
@@ -75,6 +77,18 @@ pub struct EngineSummary {
     pub weights_hash: ContentHash,
     /// Side of its images in pixels.
     pub image_size: u32,
+}
+
+/// How the images were sampled: as the plan says, and by the engine's own settings where the plan leaves them open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SamplingSummary {
+    /// The sampler's name.
+    pub sampler: String,
+    /// Denoising steps for each image.
+    pub steps: u32,
+    /// Classifier-free guidance.
+    pub guidance: GuidancePlan,
 }
 
 /// How many images were planned and what became of them. A faulty image is drawn again from its next seed a few times, so
@@ -163,13 +177,15 @@ pub struct Seeds {
 }
 
 /// What the synthetic set's manifest holds, without the images.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SyntheticSummary {
     /// The round.
     pub round_id: RoundId,
     /// The engine that made the images.
     pub engine: EngineSummary,
+    /// How it was sampled.
+    pub sampling: SamplingSummary,
     /// Images by quality.
     pub images: ImageCounts,
     /// Images accepted for each class, in the label space's order.

@@ -40,6 +40,7 @@ pub(super) async fn synthetic(
     let RoundResults {
         round_id,
         engine,
+        sampling,
         images,
         per_class,
         ..
@@ -47,6 +48,7 @@ pub(super) async fn synthetic(
     Ok(Json(SyntheticSummary {
         round_id,
         engine,
+        sampling,
         images,
         per_class,
     }))

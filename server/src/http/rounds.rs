@@ -27,8 +27,11 @@ pub(super) async fn open(
     state.engines.check(&plan.engine).map_err(|error| {
         Refusal::invalid(error.to_string(), "name an engine that the server has")
     })?;
-    let sampler = plan.sampler.parse::<Sampler>();
-    sampler.map_err(|error| Refusal::invalid(error, "name a sampler that there is"))?;
+    if let Some(sampler) = &plan.sampler {
+        sampler
+            .parse::<Sampler>()
+            .map_err(|error| Refusal::invalid(error, "name a sampler that there is"))?;
+    }
     let status = state.store(move |store| store.open_round(&spec)).await?;
     Ok((StatusCode::CREATED, Json(status)))
 }

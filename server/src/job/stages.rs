@@ -6,9 +6,9 @@ use std::time::Instant;
 use promptfed_data::{LabelledImages, stratified_split};
 use promptfed_learn::{Classifier, ClassifierConfig, EpochStats, TrainConfig, train};
 use promptfed_prompts::protocol::{
-    CurvePoint, EngineSummary, GuidancePlan, ImageBudget as PlannedImages, ImageCounts,
-    ModelSummary, PooledPrompts, RoundId, RoundResults, RoundSpec, RoundState, Seeds, StageSeconds,
-    SubmittedSet, SynthesisPlan, TrainingPlan, Versions,
+    CurvePoint, EngineSummary, ImageBudget as PlannedImages, ImageCounts, ModelSummary,
+    PooledPrompts, RoundId, RoundResults, RoundSpec, RoundState, SamplingSummary, Seeds,
+    StageSeconds, SubmittedSet, SynthesisPlan, TrainingPlan, Versions,
 };
 use promptfed_prompts::{ContentHash, LabelSpace, PromptSet, WIRE_VERSION};
 use promptfed_synth::{
@@ -35,7 +35,7 @@ impl Worker {
         let (prompts, pooled_hash) = (pooled.len() as u64, pooled.hash());
 
         let folder = self.folder.synthetic(round);
-        let (engine, report) = timed(&mut seconds.synthesis, || {
+        let (engine, sampling, report) = timed(&mut seconds.synthesis, || {
             let mut engine = self.engines.load(&spec.synthesis.engine)?;
             let job = synthesis_job(
                 &spec.synthesis,
@@ -51,7 +51,7 @@ impl Worker {
             };
             let report =
                 promptfed_synth::run(&mut *engine, &job, &folder, &mut progress, interrupt)?;
-            Ok((engine.describe().clone(), report))
+            Ok((engine.describe().clone(), sampling_summary(&job), report))
         })?;
         if interrupted() || report.cancelled {
             return Ok(());
@@ -88,6 +88,7 @@ impl Worker {
                 weights_hash: engine.weights_hash,
                 image_size: engine.image_size,
             },
+            sampling,
             images: image_counts(&report),
             per_class,
             model: ModelSummary {
@@ -186,6 +187,8 @@ fn synthesis_job(
         prompts,
         label_space: label_space.clone(),
     };
+    let own = JobSpec::new(source, &engine.defaults);
+    let sampler = plan.sampler.as_deref().map(str::parse).transpose();
     Ok(JobSpec {
         images: match plan.images {
             PlannedImages::PerPrompt(images) => ImageBudget::PerPrompt(images),
@@ -194,19 +197,23 @@ fn synthesis_job(
                 spread: Spread::ClassBalanced,
             },
         },
-        steps: plan.steps,
-        sampler: plan.sampler.parse().map_err(promptfed_synth::Error::Spec)?,
-        guidance: match plan.guidance {
-            GuidancePlan::Fixed(scale) => Guidance::Fixed(scale as f32),
-            GuidancePlan::Uniform { low, high } => Guidance::Uniform {
-                low: low as f32,
-                high: high as f32,
-            },
-        },
+        steps: plan.steps.unwrap_or(own.steps),
+        sampler: sampler
+            .map_err(promptfed_synth::Error::Spec)?
+            .unwrap_or(own.sampler),
+        guidance: plan.guidance.map_or(own.guidance, Guidance::from),
         seed: plan.seed,
         output: OutputFormat::Folder,
-        ..JobSpec::new(source, &engine.defaults)
+        ..own
     })
+}
+
+fn sampling_summary(job: &JobSpec) -> SamplingSummary {
+    SamplingSummary {
+        sampler: job.sampler.to_string(),
+        steps: job.steps,
+        guidance: job.guidance.into(),
+    }
 }
 
 fn train_config(plan: &TrainingPlan) -> TrainConfig {

@@ -131,7 +131,7 @@ fn plans_out_of_range_and_unknown_engines_open_nothing() {
         (422, ProblemCode::Invalid)
     );
     let mut spec = round_spec();
-    spec.synthesis.sampler = "imagined".into();
+    spec.synthesis.sampler = Some("imagined".into());
     assert_eq!(
         refusal(fixture.admin.open_round(&spec)),
         (422, ProblemCode::Invalid)

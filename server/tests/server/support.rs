@@ -156,9 +156,9 @@ pub(crate) fn round_spec() -> RoundSpec {
         synthesis: SynthesisPlan {
             engine: "noise".into(),
             images: ImageBudget::PerPrompt(8),
-            steps: 1,
-            guidance: GuidancePlan::Fixed(1.0),
-            sampler: "euler".into(),
+            steps: Some(1),
+            guidance: Some(GuidancePlan::Fixed(1.0)),
+            sampler: Some("euler".into()),
             seed: 11,
         },
         training: TrainingPlan {

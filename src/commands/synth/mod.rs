@@ -1,19 +1,22 @@
 //! `promptfed synth`: prompts to images.
 
+mod pocket;
+mod sampling;
 mod source;
 mod stable_diffusion;
 
 use self::stable_diffusion::SdArgs;
-use super::data;
 use crate::exit::BadInput;
 use crate::{Context, interrupt};
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_synth::engines::pocket::Pocket;
-use promptfed_synth::{Generator, Guidance, ImageBudget, JobSpec, OutputFormat, Sampler, Spread};
+use promptfed_synth::{Generator, ImageBudget, JobSpec, OutputFormat, Spread};
 use serde_json::json;
 use std::path::PathBuf;
 
+pub(crate) use self::pocket::pocket_folder;
+pub(crate) use self::sampling::SamplingArgs;
 pub(crate) use self::stable_diffusion::model_folder;
 
 /// Turn prompts into a labelled set of training images.
@@ -42,8 +45,9 @@ pub(crate) struct Args {
     /// The text-to-image engine
     #[arg(long, value_enum, default_value = "pocket")]
     engine: Engine,
-    /// The engine's weights: a folder, or for sd also OWNER/NAME[@REVISION] on the hub [default: the bundled ones, of pocket]
-    #[arg(long, value_name = "DIR|ID")]
+    /// The engine's weights. pocket: all, photo, draw (bundled), or a folder [default: all]; sd: a folder, or
+    /// OWNER/NAME[@REVISION] on the hub
+    #[arg(long, value_name = "NAME|DIR|ID")]
     model: Option<String>,
     /// Folder for the images, the manifest and the job's state
     #[arg(long, value_name = "DIR")]
@@ -62,16 +66,8 @@ pub(crate) struct Args {
         requires = "images"
     )]
     spread: SpreadArg,
-    /// Integration steps [default: the engine's]
-    #[arg(long)]
-    steps: Option<u32>,
-    /// Guidance scale: a number, or LOW..HIGH to draw one for each image [default: the engine's]
-    #[arg(long, value_parser = guidance)]
-    guidance: Option<Guidance>,
-    /// Sampler [default: the engine's]. pocket: euler, heun, ab2; sd: ddim, euler, euler-ancestral, dpm++2m,
-    /// dpm++2m-karras, unipc, lcm, pndm
-    #[arg(long)]
-    sampler: Option<Sampler>,
+    #[command(flatten)]
+    sampling: SamplingArgs,
     /// Seed of the job
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -115,22 +111,6 @@ enum Format {
     Parquet,
 }
 
-/// Reads `2.5` or `1.5..3`.
-pub(crate) fn guidance(text: &str) -> Result<Guidance, String> {
-    let number = |part: &str| {
-        part.trim()
-            .parse::<f32>()
-            .map_err(|_| format!("`{part}` is not a number; write 2.5, or 1.5..3 for a range"))
-    };
-    match text.split_once("..") {
-        None => number(text).map(Guidance::Fixed),
-        Some((low, high)) => Ok(Guidance::Uniform {
-            low: number(low)?,
-            high: number(high.trim_start_matches('='))?,
-        }),
-    }
-}
-
 /// A loaded engine, and what the command line says about the job by its flags.
 struct Loaded {
     engine: Box<dyn Generator>,
@@ -150,12 +130,9 @@ fn load(args: &Args, context: &Context) -> Result<Loaded> {
                 );
                 return Err(anyhow::Error::msg(text).context(BadInput));
             }
-            let model = match &args.model {
-                Some(folder) => folder.into(),
-                None => data::assets()?.join("pocket/demo"),
-            };
+            let folder = pocket_folder(args.model.as_deref())?;
             Ok(Loaded {
-                engine: Box::new(Pocket::load(&model)?),
+                engine: Box::new(Pocket::load(&folder)?),
                 images: None,
                 batch: args.batch.unwrap_or(64),
             })
@@ -173,8 +150,7 @@ fn load(args: &Args, context: &Context) -> Result<Loaded> {
 }
 
 fn specify(args: &Args, loaded: &Loaded) -> Result<JobSpec> {
-    let defaults = loaded.engine.describe().defaults;
-    let mut spec = JobSpec::new(source::source(args)?, &defaults);
+    let mut spec = JobSpec::new(source::source(args)?, &loaded.engine.describe().defaults);
     spec.images = match args.images {
         None => ImageBudget::PerPrompt(loaded.images.unwrap_or(args.images_per_prompt)),
         Some(images) => ImageBudget::Total {
@@ -185,9 +161,7 @@ fn specify(args: &Args, loaded: &Loaded) -> Result<JobSpec> {
             },
         },
     };
-    spec.steps = args.steps.unwrap_or(defaults.steps);
-    spec.guidance = args.guidance.unwrap_or(Guidance::Fixed(defaults.guidance));
-    spec.sampler = args.sampler.unwrap_or(defaults.sampler);
+    args.sampling.apply(&mut spec);
     spec.seed = args.seed;
     spec.output = match args.format {
         Format::Folder => OutputFormat::Folder,

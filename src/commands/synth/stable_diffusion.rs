@@ -127,7 +127,7 @@ pub(super) fn load(args: &Args, batch: usize, context: &Context) -> Result<Loade
     let options = LoadOptions {
         precision,
         device: sd.device.unwrap_or_default().open()?,
-        sampler: args.sampler,
+        sampler: args.sampling.sampler,
         batch,
         loras: sd.lora.iter().map(|Lora(f, s)| (f.clone(), *s)).collect(),
         tiny_decoder: sd.tiny_decoder.clone(),

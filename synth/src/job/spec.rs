@@ -1,5 +1,6 @@
 //! What a job is asked to make.
 
+use promptfed_prompts::protocol::GuidancePlan;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +127,30 @@ impl Guidance {
                 ))
             }
             _ => None,
+        }
+    }
+}
+
+impl From<GuidancePlan> for Guidance {
+    fn from(plan: GuidancePlan) -> Self {
+        match plan {
+            GuidancePlan::Fixed(scale) => Self::Fixed(scale as f32),
+            GuidancePlan::Uniform { low, high } => Self::Uniform {
+                low: low as f32,
+                high: high as f32,
+            },
+        }
+    }
+}
+
+impl From<Guidance> for GuidancePlan {
+    fn from(guidance: Guidance) -> Self {
+        match guidance {
+            Guidance::Fixed(scale) => Self::Fixed(scale.into()),
+            Guidance::Uniform { low, high } => Self::Uniform {
+                low: low.into(),
+                high: high.into(),
+            },
         }
     }
 }

@@ -14,7 +14,7 @@ use promptfed_synth::{
 };
 
 pub(crate) fn weights() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "..", "assets", "pocket", "demo"]
+    [env!("CARGO_MANIFEST_DIR"), "..", "assets", "pocket", "all"]
         .iter()
         .collect()
 }

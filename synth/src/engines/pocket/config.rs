@@ -183,7 +183,7 @@ mod tests {
     fn shipped() -> String {
         std::fs::read_to_string(concat!(
             env!("CARGO_MANIFEST_DIR"),
-            "/../assets/pocket/demo/config.json"
+            "/../assets/pocket/all/config.json"
         ))
         .unwrap()
     }
@@ -196,8 +196,9 @@ mod tests {
             (32, 8, 384, 4)
         );
         assert_eq!((config.patches(), config.patch_values()), (16, 192));
-        assert_eq!(config.defaults().sampler, Sampler::Heun);
-        assert_eq!(config.sampler.shift, 1.0);
+        let own = config.defaults();
+        assert_eq!((own.sampler, own.steps), (Sampler::Ab2, 8));
+        assert_eq!(config.sampler.shift, 2.5);
     }
 
     #[test]
@@ -210,18 +211,10 @@ mod tests {
                 "\"prediction\": \"v\"",
                 "unknown variant",
             ),
-            (
-                "\"kind\": \"heun\"",
-                "\"kind\": \"ddpm\"",
-                "unknown variant",
-            ),
+            ("\"kind\": \"ab2\"", "\"kind\": \"ddpm\"", "unknown variant"),
             ("\"pocket\"", "\"unet\"", "unknown variant"),
-            ("\"steps\": 20", "\"steps\": 0", "0 steps"),
-            (
-                "\"kind\": \"heun\"",
-                "\"kind\": \"heun\", \"shift\": 0",
-                "shift 0",
-            ),
+            ("\"steps\": 8", "\"steps\": 0", "0 steps"),
+            ("\"shift\": 2.5", "\"shift\": 0", "shift 0"),
             ("\"depth\": 4,", "", "missing field"),
         ];
         for (from, to, message) in faults {

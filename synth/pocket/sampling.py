@@ -1,0 +1,60 @@
+"""Chooses how weights are sampled, by the measure on the private split: the generator has not seen it, and the test split is for the
+report alone.
+
+  python sampling.py MODEL --weights DIR --data DATA          prints the guidance scales and the samplers compared
+"""
+import argparse
+import json
+
+import measure
+from recipes import RECIPES
+
+FEW = dict(kind="ab2", steps=8, shift=2.5)
+"""8 network calls; a guided one is two passes, counted once."""
+MANY = dict(kind="heun", steps=20, shift=1.0)
+"""39 network calls."""
+WITHIN = 0.01
+"""Few calls are chosen where they lose no more accuracy than this against many."""
+
+
+def score(model, folder, data, per, epochs, seeds, **sampler):
+    """-> accuracy of a classifier trained on the images of `folder`, 0 to 1: mean over the sets of the model, and its lowest and highest seed."""
+    report = measure.main([model, "--against", "private", "--no-ceiling", "--weights", str(folder), "--data", str(data), "--per", str(per), "--epochs", str(epochs),
+                           "--seeds", str(seeds)] + [part for k, v in sampler.items() for part in (f"--{k}", str(v))])
+    mean = lambda what: sum(r["synthetic"][what] for r in report["results"]) / len(report["results"])
+    return dict(sampler=report["sampler"], mean=mean("mean"), low=mean("low"), high=mean("high"), seeds=seeds, per=per, epochs=epochs)
+
+
+def tune(model, folder, data, scales, per, epochs):
+    """-> a score for each guidance scale, the best first; 8 calls, one seed."""
+    scores = [score(model, folder, data, per, epochs, 1, guidance=g, **FEW) for g in scales]
+    return sorted(scores, key=lambda s: -s["mean"])
+
+
+def compare(model, folder, data, guidance, per, epochs, seeds):
+    """-> the scores of many and of few calls."""
+    return [score(model, folder, data, per, epochs, seeds, guidance=guidance, **kind) for kind in (MANY, FEW)]
+
+
+def main(args=None):
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("model", choices=list(RECIPES))
+    p.add_argument("--weights", required=True)
+    p.add_argument("--data", required=True)
+    arguments(p)
+    a = p.parse_args(args)
+    tuned = tune(a.model, a.weights, a.data, a.scales, a.choose_per, a.choose_epochs)
+    compared = compare(a.model, a.weights, a.data, tuned[0]["sampler"]["guidance"], a.choose_per, a.choose_epochs, a.choose_seeds)
+    print(json.dumps(dict(tuned=tuned, compared=compared), indent=1))
+
+
+def arguments(p):
+    """Adds what make.py shares to a parser."""
+    p.add_argument("--scales", type=float, nargs="+", default=[1.0, 1.5, 2.0, 2.5, 3.5], help="guidance scales to choose from")
+    p.add_argument("--choose-per", type=int, default=24, help="images per domain and class while choosing")
+    p.add_argument("--choose-epochs", type=int, default=15)
+    p.add_argument("--choose-seeds", type=int, default=3)
+
+
+if __name__ == "__main__":
+    main()
