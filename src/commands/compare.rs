@@ -1,9 +1,8 @@
 //! `promptfed compare`: methods on the user's own data.
 
 use super::data::{self, ReadArgs};
+use super::engines::{EngineArgs, SynthesisArgs};
 use super::extract::PromptArgs;
-use super::round::guidance_plan;
-use super::synth;
 use super::train::RecipeArgs;
 use crate::Context;
 use anyhow::Result;
@@ -14,8 +13,7 @@ use promptfed_eval::comparison::Comparison;
 use promptfed_eval::methods::{Centralised, Chance, FedAvg, Fgl, FglConfig, Method};
 use promptfed_eval::report::{self, bytes};
 use promptfed_eval::{Experiment, ExperimentData, Setting};
-use promptfed_prompts::protocol::{ImageBudget, SynthesisPlan};
-use promptfed_server::Engines;
+use promptfed_prompts::protocol::ImageBudget;
 use promptfed_synth::Guidance;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -61,21 +59,13 @@ pub(crate) struct SettingArgs {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Weights of the pocket engine [default: the bundled ones]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) pocket: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) engines: EngineArgs,
     /// Synthetic images in all, the same number for every class
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) images: u64,
-    /// Integration steps for each image
-    #[arg(long, default_value_t = 20)]
-    pub(crate) steps: u32,
-    /// Guidance scale: a number, or LOW..HIGH to draw one for each image
-    #[arg(long, value_parser = synth::guidance, default_value = "2.5")]
-    pub(crate) guidance: Guidance,
-    /// Sampler: euler, heun or ab2
-    #[arg(long, default_value = "heun")]
-    pub(crate) sampler: promptfed_synth::Sampler,
+    #[command(flatten)]
+    pub(crate) synthesis: SynthesisArgs,
     #[command(flatten)]
     pub(crate) recipe: RecipeArgs,
     /// Passes over the images of central training
@@ -157,11 +147,16 @@ impl SettingArgs {
         }
     }
 
-    fn methods(&self, prompts: &PromptArgs, server: &Path) -> Result<Vec<Box<dyn Method>>> {
+    fn methods(
+        &self,
+        prompts: &PromptArgs,
+        server: &Path,
+        context: &Context,
+    ) -> Result<Vec<Box<dyn Method>>> {
         let mut methods: Vec<Box<dyn Method>> = Vec::new();
         for name in &self.methods {
             methods.push(match name {
-                MethodName::Fgl => Box::new(self.fgl(prompts, server)?),
+                MethodName::Fgl => Box::new(self.fgl(prompts, server, context)?),
                 MethodName::Fedavg => Box::new(FedAvg {
                     rounds: self.rounds,
                     local_epochs: self.local_epochs,
@@ -175,32 +170,19 @@ impl SettingArgs {
         Ok(methods)
     }
 
-    fn fgl(&self, prompts: &PromptArgs, server: &Path) -> Result<Fgl> {
+    fn fgl(&self, prompts: &PromptArgs, server: &Path, context: &Context) -> Result<Fgl> {
         let config = FglConfig {
             level: prompts.level,
             templates: data::template_set(&prompts.templates)?,
             captioner: prompts.load_captioner()?,
             counts: prompts.counts,
-            synthesis: SynthesisPlan {
-                engine: "pocket".to_owned(),
-                images: ImageBudget::Total(self.images),
-                steps: self.steps,
-                guidance: guidance_plan(self.guidance),
-                sampler: self.sampler.to_string(),
-                seed: 0,
-            },
+            synthesis: self.synthesis.plan(ImageBudget::Total(self.images), 0),
             epochs: self.synthetic_epochs,
             validation_fraction: self.validation_fraction,
         };
-        let pocket = match &self.pocket {
-            Some(dir) => dir.clone(),
-            None => data::assets()?.join("pocket/demo"),
-        };
-        Ok(Fgl::start(
-            config,
-            server,
-            Engines::new().with_pocket(pocket),
-        )?)
+        let engines = self.engines.engines(context)?;
+        self.synthesis.check(&engines)?;
+        Ok(Fgl::start(config, server, engines)?)
     }
 }
 
@@ -218,7 +200,7 @@ pub(crate) fn compare(
         // An unfinished round of an earlier run would be worked on first, on this run's time.
         fs_err::remove_dir_all(&server)?;
     }
-    let methods = setting.methods(prompts, &server)?;
+    let methods = setting.methods(prompts, &server, context)?;
     let mut comparison = experiment.run(&methods, &context.progress)?;
     comparison.settings.extend(described(prompts, setting));
     let page = out.join("report.html");
@@ -250,11 +232,12 @@ fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String
         ("captioner", prompts.captioner().to_owned()),
         ("counts released", prompts.counts.to_string()),
         ("synthetic images", setting.images.to_string()),
-        ("steps", setting.steps.to_string()),
-        ("sampler", setting.sampler.to_string()),
+        ("engine", setting.synthesis.engine.clone()),
+        ("steps", setting.synthesis.steps.to_string()),
+        ("sampler", setting.synthesis.sampler().to_string()),
         (
             "guidance scale",
-            match setting.guidance {
+            match setting.synthesis.guidance {
                 Guidance::Fixed(scale) => scale.to_string(),
                 Guidance::Uniform { low, high } => format!("{low} to {high}, drawn per image"),
             },

@@ -2,6 +2,7 @@
 
 use super::compare::{MethodName, SettingArgs, compare};
 use super::data;
+use super::engines::{EngineArgs, SynthesisArgs};
 use super::extract::PromptArgs;
 use super::train::RecipeArgs;
 use crate::Context;
@@ -96,11 +97,14 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         ],
         seeds: args.seeds,
         seed: args.seed,
-        pocket: args.pocket,
+        engines: EngineArgs::of_pocket(args.pocket),
         images: budget.images,
-        steps: 8,
-        guidance: Guidance::Fixed(2.5),
-        sampler: Sampler::Euler,
+        synthesis: SynthesisArgs {
+            engine: "pocket".to_owned(),
+            steps: 8,
+            guidance: Guidance::Fixed(2.5),
+            sampler: Some(Sampler::Euler),
+        },
         recipe: RecipeArgs {
             image_size: 32,
             width: budget.width,

@@ -1,19 +1,17 @@
 //! `promptfed round`: a server's rounds.
 
 use super::data;
+use super::engines::SynthesisArgs;
 use super::register::AdminArgs;
 use super::submit::ServerArgs;
-use super::synth;
 use super::train::RecipeArgs;
 use crate::Context;
 use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use promptfed_client::{AdminClient, FederationClient};
 use promptfed_prompts::protocol::{
-    GuidancePlan, ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus, SynthesisPlan,
-    TrainingPlan,
+    ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus, TrainingPlan,
 };
-use promptfed_synth::{Guidance, Sampler};
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -58,24 +56,14 @@ struct OpenArgs {
     /// Close by itself once so many clients have submitted
     #[arg(long, value_name = "N")]
     expected_clients: Option<u32>,
-    /// The text-to-image engine: pocket, or sd where the server has it
-    #[arg(long, default_value = "pocket")]
-    engine: String,
+    #[command(flatten)]
+    synthesis: SynthesisArgs,
     /// Images for each distinct prompt
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "images")]
     images_per_prompt: u32,
     /// Images in all, the same number for every class
     #[arg(long, value_name = "N")]
     images: Option<u64>,
-    /// Integration steps
-    #[arg(long, default_value_t = 20)]
-    steps: u32,
-    /// Guidance scale: a number, or LOW..HIGH to draw one for each image
-    #[arg(long, value_parser = synth::guidance, default_value = "2.5")]
-    guidance: Guidance,
-    /// Sampler [default: heun, or dpm++2m for sd]; `promptfed synth --help` lists them
-    #[arg(long)]
-    sampler: Option<Sampler>,
     #[command(flatten)]
     recipe: RecipeArgs,
     /// Passes over the synthetic images
@@ -94,24 +82,13 @@ impl OpenArgs {
         Ok(RoundSpec {
             name: self.name.clone(),
             label_space: data::label_space(&self.label_space)?,
-            synthesis: SynthesisPlan {
-                engine: self.engine.clone(),
-                images: self.images.map_or(
+            synthesis: self.synthesis.plan(
+                self.images.map_or(
                     ImageBudget::PerPrompt(self.images_per_prompt),
                     ImageBudget::Total,
                 ),
-                steps: self.steps,
-                guidance: guidance_plan(self.guidance),
-                sampler: self
-                    .sampler
-                    .unwrap_or(if self.engine == "sd" {
-                        Sampler::DpmPlusPlus2m
-                    } else {
-                        Sampler::Heun
-                    })
-                    .to_string(),
-                seed: self.seed,
-            },
+                self.seed,
+            ),
             training: TrainingPlan {
                 epochs: self.epochs,
                 batch_size: self.recipe.batch_size as u32,
@@ -125,17 +102,6 @@ impl OpenArgs {
             },
             expected_clients: self.expected_clients,
         })
-    }
-}
-
-/// Guidance as a round states it.
-pub(crate) fn guidance_plan(guidance: Guidance) -> GuidancePlan {
-    match guidance {
-        Guidance::Fixed(scale) => GuidancePlan::Fixed(scale.into()),
-        Guidance::Uniform { low, high } => GuidancePlan::Uniform {
-            low: low.into(),
-            high: high.into(),
-        },
     }
 }
 

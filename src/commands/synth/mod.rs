@@ -10,7 +10,9 @@ use crate::{Context, interrupt};
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_synth::engines::pocket::Pocket;
-use promptfed_synth::{ClipFilter, Generator, Guidance, ImageBudget, JobSpec, OutputFormat, Sampler, Spread};
+use promptfed_synth::{
+    ClipFilter, Generator, Guidance, ImageBudget, JobSpec, OutputFormat, Sampler, Spread,
+};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
