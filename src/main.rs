@@ -1,4 +1,5 @@
 //! The `promptfed` program.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod commands;
 mod config;

@@ -2,8 +2,8 @@
 
 use super::compare::{MethodName, SettingArgs, compare};
 use super::data;
+use super::engines::{EngineArgs, SynthesisArgs};
 use super::extract::PromptArgs;
-use super::synth::SamplingArgs;
 use super::train::RecipeArgs;
 use crate::Context;
 use anyhow::Result;
@@ -96,9 +96,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         ],
         seeds: args.seeds,
         seed: args.seed,
-        pocket: args.pocket,
+        engines: EngineArgs::of_pocket(args.pocket),
         images: budget.images,
-        sampling: SamplingArgs::default(),
+        synthesis: SynthesisArgs::of_pocket(),
         recipe: RecipeArgs {
             image_size: 32,
             width: budget.width,
