@@ -43,12 +43,14 @@ pub(crate) fn assert_close(found: &[f32], expected: &[f64], tolerance: f64, what
     }
 }
 
-/// Few cases: each runs under every set and precision.
+/// Few cases: each runs under every set and precision. The environment variable `PROPTEST_CASES` asks for more or
+/// fewer.
 pub(crate) fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
     ProptestConfig {
-        cases: 24,
+        cases: std::env::var("PROPTEST_CASES").map_or(24, |_| default.cases),
         failure_persistence: None,
-        ..ProptestConfig::default()
+        ..default
     }
 }
 
