@@ -71,7 +71,7 @@ pub struct Attention<'a> {
     pub heads: Heads,
     /// What queries see.
     pub mask: Mask,
-    /// Products are made in it where the processor multiplies bf16, otherwise in f32.
+    /// What factors of products are rounded to; sums and powers are f32.
     pub precision: Precision,
 }
 

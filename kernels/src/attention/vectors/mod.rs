@@ -9,8 +9,9 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{Attention, Mask};
-use crate::Kernels;
 use crate::aligned::Aligned;
+use crate::product::Round;
+use crate::{Kernels, Precision, bf16};
 
 use memory::{KEYS, Memory};
 use softmax::weigh;
@@ -33,7 +34,14 @@ pub(super) fn run(kernels: Kernels, attention: &Attention<'_>, output: &mut [f32
     sequences.for_each(|(sequence, output)| {
         let heads = (0..attention.heads.count).into_par_iter();
         let memory: Vec<Memory> = heads
-            .map(|head| Memory::new(tiling, attention, sequence, head))
+            .map(|head| {
+                let mut memory = Memory::new(tiling, attention, sequence, head);
+                if attention.precision == Precision::Bf16 {
+                    set.run(Round(&mut memory.keys));
+                    set.run(Round(&mut memory.values));
+                }
+                memory
+            })
             .collect();
         let tasks = output.par_chunks_mut(rows * d).enumerate();
         tasks.for_each_init(Buffers::default, |buffers, (task, output)| {
@@ -148,12 +156,18 @@ impl Task<'_> {
         let query = self.attention.query;
         let width = self.attention.heads.width;
         let scale = self.attention.scale();
+        let rounds = self.attention.precision == Precision::Bf16;
         self.buffers.queries.fill(0.0);
         for i in 0..count {
             let row = self.sequence * query.tokens + self.first + i;
             let from = &query.values[query.row(row) + head * width..][..width];
             let to = &mut self.buffers.queries[i / lanes * width * lanes + i % lanes..];
             for (to, value) in to.iter_mut().step_by(lanes).zip(from) {
+                let value = if rounds {
+                    bf16::to_f32(bf16::from_f32(*value))
+                } else {
+                    *value
+                };
                 *to = value * scale;
             }
         }
@@ -191,10 +205,13 @@ impl Task<'_> {
                 row[..hidden].fill(f32::NEG_INFINITY);
             }
         }
-        let scores = vectors_mut::<S, V>(scores);
         let maxima = &mut vectors_mut::<S, V>(&mut maxima[panel * lanes..][..lanes])[0];
         let totals = &mut vectors_mut::<S, V>(&mut totals[panel * lanes..][..lanes])[0];
-        let shrink = weigh(simd, scores, maxima, totals);
+        let shrink = weigh(simd, vectors_mut::<S, V>(scores), maxima, totals);
+        if self.attention.precision == Precision::Bf16 {
+            Round(scores).with_simd(simd);
+        }
+        let scores = vectors::<S, V>(scores);
         let padded = width.next_multiple_of(C);
         let sums = vectors_mut::<S, V>(&mut sums[panel * padded * lanes..][..padded * lanes]);
         let tiles = block.values.chunks_exact(block.count * C);
