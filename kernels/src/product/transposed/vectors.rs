@@ -43,7 +43,7 @@ impl WithSimd for TransposedProduct<'_> {
             match vectors {
                 1 => self.run::<S, 1, 8>(simd),
                 2 => self.run::<S, 2, 6>(simd),
-                _ => self.run::<S, 3, 4>(simd),
+                _ => self.run::<S, 3, 3>(simd),
             }
         }
     }
