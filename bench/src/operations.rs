@@ -1,7 +1,7 @@
 //! Single operations on random values.
 
 use anyhow::Result;
-use promptfed_kernels::attention::{Heads, Mask, Sequences};
+use promptfed_kernels::attention::{Attention, Heads, Mask, Sequences};
 use promptfed_kernels::convolution::{Convolution, ConvolutionShape, PackedWeight};
 use promptfed_kernels::{Epilogue, Kernels, MatrixView, PackedMatrix};
 use promptfed_nn::noise::standard_normal;
@@ -63,9 +63,15 @@ pub(crate) fn attention(
     Ok(Box::new(move || {
         let [query, key, value] =
             [&query, &key, &value].map(|v| Sequences::dense(v, tokens, count * width));
-        let precision = kernels.preferred_precision();
-        let heads = Heads { count, width };
-        kernels.attention(query, key, value, heads, Mask::None, precision, &mut output);
+        let attention = Attention {
+            query,
+            key,
+            value,
+            heads: Heads { count, width },
+            mask: Mask::None,
+            precision: kernels.preferred_precision(),
+        };
+        kernels.attention(attention, &mut output);
         Ok(())
     }))
 }

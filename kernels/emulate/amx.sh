@@ -4,7 +4,8 @@
 #   -f   copy this into the emulated machine too, at the same absolute path (files that the tests read)
 # Prints what the binary prints and ends with its exit status, or with 125 if the emulation failed.
 # Settings by environment (defaults): BOCHS (bochs), KERNEL (newest /boot/vmlinuz-*), CPU (sapphire_rapids),
-#   MEGABYTES (1024), SECONDS_LIMIT (1800), KERNEL_ARGUMENTS (quiet), RUST_BACKTRACE, RUST_TEST_THREADS (1)
+#   MEGABYTES (1024), SECONDS_LIMIT (1800), KERNEL_ARGUMENTS (quiet), RUST_BACKTRACE, RUST_TEST_THREADS (1),
+#   PROPTEST_CASES, PROMPTFED_INSTRUCTION_SET
 set -euo pipefail
 
 fail() { echo "amx.sh: $*" >&2; exit 125; }
@@ -52,6 +53,8 @@ done
 cat >"$root/run/command" <<COMMAND
 cd /tmp
 export HOME=/tmp RUST_BACKTRACE=${RUST_BACKTRACE:-0} RUST_TEST_THREADS=${RUST_TEST_THREADS:-1}
+${PROPTEST_CASES:+export PROPTEST_CASES=$PROPTEST_CASES}
+${PROMPTFED_INSTRUCTION_SET:+export PROMPTFED_INSTRUCTION_SET=$PROMPTFED_INSTRUCTION_SET}
 exec /run/test ${*@Q}
 COMMAND
 (cd "$root" && find . -print0 | cpio --quiet --null -o -H newc) >"$work/files/initrd"

@@ -14,11 +14,14 @@ mod amx;
 pub mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16;
+pub mod batch_norm;
 mod bf16;
 pub mod convolution;
+mod gated_residual;
 pub mod group_norm;
 mod instruction_set;
 pub mod layer_norm;
+mod pool;
 mod product;
 mod vector;
 

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor};
 pub use promptfed_kernels::attention::Mask;
-use promptfed_kernels::attention::{Heads, Sequences};
+use promptfed_kernels::attention::{Attention, Heads, Sequences};
 
 use crate::cpu::{self, slice};
 use crate::fused::gradients;
@@ -42,15 +42,15 @@ pub fn attention(
     Ok(cpu::read(&key.contiguous()?, |key| {
         cpu::read(&value.contiguous()?, |value| {
             cpu::map(query, query.shape(), |query, output| {
-                kernels.attention(
-                    Sequences::dense(query, m, d),
-                    Sequences::dense(key, n, d),
-                    Sequences::dense(value, n, d),
+                let attention = Attention {
+                    query: Sequences::dense(query, m, d),
+                    key: Sequences::dense(key, n, d),
+                    value: Sequences::dense(value, n, d),
                     heads,
                     mask,
-                    cpu::packed(precision),
-                    output,
-                );
+                    precision: cpu::packed(precision),
+                };
+                kernels.attention(attention, output);
             })
         })
     })???)
@@ -148,20 +148,18 @@ impl CustomOp1 for SelfAttention {
             step: width,
             start: i * d,
         };
-        let heads = Heads {
-            count: self.heads,
-            width: d / self.heads,
+        let attention = Attention {
+            query: part(0),
+            key: part(1),
+            value: part(2),
+            heads: Heads {
+                count: self.heads,
+                width: d / self.heads,
+            },
+            mask: Mask::None,
+            precision: cpu::packed(self.precision),
         };
-        let precision = cpu::packed(self.precision);
-        cpu::kernels()?.attention(
-            part(0),
-            part(1),
-            part(2),
-            heads,
-            Mask::None,
-            precision,
-            &mut out,
-        );
+        cpu::kernels()?.attention(attention, &mut out);
         Ok((CpuStorage::F32(out), (batch, tokens, d).into()))
     }
 

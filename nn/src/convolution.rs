@@ -95,8 +95,13 @@ impl Convolution {
     /// # Panics
     /// If a slice has another length than the shapes of [`Convolution::forward`].
     pub fn weight_gradient(&self, images: &[f32], output_gradient: &[f32], gradient: &mut [f32]) {
-        self.geometry
-            .weight_gradient(self.kernels, images, output_gradient, gradient);
+        self.geometry.weight_gradient(
+            self.kernels,
+            images,
+            output_gradient,
+            gradient,
+            self.precision,
+        );
     }
 }
 

@@ -1,9 +1,8 @@
 //! The residual addition that ends the halves of transformer blocks with adaptive layer norm.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
 
-use crate::cpu::slice;
+use crate::cpu::{kernels, slice};
 use crate::fused::gradients;
 
 /// Gated residual addition x + gate y, the end of both halves of a block with adaptive layer norm
@@ -48,29 +47,13 @@ impl CustomOp3 for GatedResidual {
         gate: &CpuStorage,
         gate_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (_, tokens, d) = x_layout.shape().dims3()?;
-        let sample = (tokens * d).max(1);
+        let (_, _, d) = x_layout.shape().dims3()?;
         let (x, y) = (slice(x, x_layout)?, slice(y, y_layout)?);
         let gate = slice(gate, gate_layout)?;
         let mut out = vec![0f32; x.len()];
-        let arch = pulp::Arch::new();
-        out.par_chunks_mut(sample)
-            .zip(x.par_chunks(sample).zip(y.par_chunks(sample)))
-            .zip(gate.par_chunks(d.max(1)))
-            .for_each(|((out, (x, y)), gate)| {
-                arch.dispatch(
-                    #[inline(always)]
-                    || {
-                        let rows = x.chunks_exact(d).zip(y.chunks_exact(d));
-                        for (out, (x, y)) in out.chunks_exact_mut(d).zip(rows) {
-                            for (o, ((x, y), gate)) in out.iter_mut().zip(x.iter().zip(y).zip(gate))
-                            {
-                                *o = x + gate * y;
-                            }
-                        }
-                    },
-                )
-            });
+        if !out.is_empty() {
+            kernels()?.gated_residual(x, y, gate, d, &mut out);
+        }
         Ok((CpuStorage::F32(out), x_layout.shape().clone()))
     }
 

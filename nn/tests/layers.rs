@@ -3,11 +3,11 @@
 
 use candle_core::{Device, Tensor, Var};
 use promptfed_nn::Precision;
-use promptfed_nn::batch_norm::{self, BatchStatistics, ScaleShift};
+use promptfed_nn::batch_norm::{self, BatchNorm};
 use promptfed_nn::convolution::{Convolution, ConvolutionShape, Write};
 use promptfed_nn::cross_entropy;
 use promptfed_nn::noise::{standard_normal, uniform};
-use promptfed_nn::pool::{global_average, global_average_gradient};
+use promptfed_nn::pool::GlobalAverage;
 use proptest::prelude::*;
 
 fn values(tensor: &Tensor) -> Vec<f32> {
@@ -34,15 +34,21 @@ proptest! {
         let probe = Tensor::from_vec(gradient.clone(), (pixels, channels), &Device::Cpu).unwrap();
         let expected = normalised.mul(&probe).unwrap().sum_all().unwrap().backward().unwrap();
 
-        let statistics = BatchStatistics::of(&x, channels);
+        let norm = BatchNorm::new().unwrap();
+        let statistics = norm.statistics(&x, channels);
         prop_assert!(largest_difference(&statistics.mean, &values(&mean)) < 1e-5);
         prop_assert!(largest_difference(&statistics.variance, &values(&variance)) < 1e-4);
         // Two nearly equal pixels divide by nearly nothing: both sides are noise there.
         prop_assume!(statistics.variance.iter().all(|v| *v > 0.05));
         let mut output = vec![0.0; x.len()];
-        ScaleShift::new(&statistics.mean, &statistics.variance, &gamma, &beta).apply(&x, None, false, &mut output);
+        let factors = batch_norm::factors(&statistics.mean, &statistics.variance, &gamma, &beta);
+        norm.apply(&x, &factors, None, false, &mut output);
         prop_assert!(largest_difference(&output, &values(&normalised)) < 1e-4);
-        let affine = batch_norm::input_gradient(&mut x, &gradient, &statistics, &gamma);
+        // A ReLU whose result is positive everywhere does nothing.
+        let positive = vec![1.0; x.len()];
+        let mut through = gradient.clone();
+        let affine = norm.relu_gradient(&mut x, &positive, &mut through, &statistics, &gamma);
+        prop_assert_eq!(through, gradient);
         prop_assert!(largest_difference(&x, &values(expected.get(&tx).unwrap())) < 1e-3);
         prop_assert!(largest_difference(&affine.gamma, &values(expected.get(&tg).unwrap())) < 1e-3);
         prop_assert!(largest_difference(&affine.beta, &values(expected.get(&tb).unwrap())) < 1e-3);
@@ -67,8 +73,9 @@ proptest! {
     fn pooling_and_its_gradient_are_transposed(n in 1usize..4, pixels in 1usize..10, channels in 1usize..9, seed: u64) {
         let (x, g) = (standard_normal(seed, n * pixels * channels), standard_normal(seed ^ 1, n * channels));
         let (mut y, mut dx) = (vec![0.0; g.len()], vec![0.0; x.len()]);
-        global_average(&x, pixels, channels, &mut y);
-        global_average_gradient(&g, pixels, channels, &mut dx);
+        let pool = GlobalAverage::new(pixels, channels).unwrap();
+        pool.forward(&x, &mut y);
+        pool.gradient(&g, &mut dx);
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
         prop_assert!((dot(&y, &g) - dot(&x, &dx)).abs() < 1e-4);
     }
@@ -105,7 +112,7 @@ fn statistics_do_not_suffer_from_a_large_mean() {
         .iter()
         .map(|v| v + 1000.0)
         .collect();
-    let statistics = BatchStatistics::of(&x, 1);
+    let statistics = BatchNorm::new().unwrap().statistics(&x, 1);
     assert!((statistics.mean[0] - 1000.0).abs() < 0.02);
     assert!(
         (statistics.variance[0] - 1.0).abs() < 0.02,

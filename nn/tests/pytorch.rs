@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor, Var};
-use promptfed_nn::batch_norm::{BatchStatistics, ScaleShift, input_gradient, relu_gradient};
+use promptfed_nn::batch_norm::{BatchNorm, factors, update_running};
 use promptfed_nn::convolution::{ConvolutionShape, convolution, weight_from_oihw, weight_to_oihw};
 use promptfed_nn::cross_entropy::cross_entropy;
 use promptfed_nn::load::Loader;
@@ -78,34 +78,26 @@ fn batch_normalisation_agrees() {
     let golden = golden(include_bytes!("golden/batch_norm.safetensors"));
     let of = |name: &str| values(&golden[name]);
     let (mut x, gamma, beta) = (of("x"), of("gamma"), of("beta"));
-    let statistics = BatchStatistics::of(&x, gamma.len());
+    let norm = BatchNorm::new().unwrap();
+    let statistics = norm.statistics(&x, gamma.len());
     let mut output = vec![0.0; x.len()];
     let residual = of("residual");
-    ScaleShift::new(&statistics.mean, &statistics.variance, &gamma, &beta).apply(
-        &x,
-        Some(&residual),
-        true,
-        &mut output,
-    );
+    let of_batch = factors(&statistics.mean, &statistics.variance, &gamma, &beta);
+    norm.apply(&x, &of_batch, Some(&residual), true, &mut output);
     close(&output, &golden["y"], 2e-4);
 
     let (mut mean, mut variance) = (of("mean"), of("var"));
-    statistics.update_running(&mut mean, &mut variance);
+    update_running(&statistics, &mut mean, &mut variance);
     close(&mean, &golden["mean_after"], 1e-6);
     close(&variance, &golden["var_after"], 1e-5);
     let mut evaluated = vec![0.0; x.len()];
-    ScaleShift::new(&mean, &variance, &gamma, &beta).apply(
-        &x,
-        Some(&residual),
-        true,
-        &mut evaluated,
-    );
+    let running = factors(&mean, &variance, &gamma, &beta);
+    norm.apply(&x, &running, Some(&residual), true, &mut evaluated);
     close(&evaluated, &golden["y_eval"], 2e-4);
 
     let mut gradient = of("g");
-    relu_gradient(&output, &mut gradient);
+    let affine = norm.relu_gradient(&mut x, &output, &mut gradient, &statistics, &gamma);
     close(&gradient, &golden["dresidual"], 0.0);
-    let affine = input_gradient(&mut x, &gradient, &statistics, &gamma);
     close(&x, &golden["dx"], 1e-5);
     close(&affine.gamma, &golden["dgamma"], 5e-5);
     close(&affine.beta, &golden["dbeta"], 1e-5);

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::geometry::Geometry;
-use super::part::{Sweep, View, Window, parts, split};
+use super::part::{Window, parts, split};
 use crate::product::{PackedMatrix, Scratch, Target, product};
 use crate::{Epilogue, Kernels};
 
@@ -15,14 +15,12 @@ pub(super) fn run(
     epilogue: Epilogue<'_>,
     output: &mut [f32],
 ) {
-    let (kernel, stride) = (g.shape.kernel, g.shape.stride);
-    let before = g.shape.padding.before;
     assert_eq!(
         weight.set,
         kernels.instruction_set(),
         "instruction set of the weight"
     );
-    if kernel == 1 && stride == 1 && g.shape.padding.is_none() {
+    if g.is_product() {
         return kernels.multiply(images, weight, epilogue, output);
     }
     let count = images.len() / g.input_len();
@@ -34,21 +32,8 @@ pub(super) fn run(
         <(Window, Scratch)>::default,
         |(window, scratch), (part, output)| {
             let images = &images[part.first_image * g.input_len()..][..part.images * g.input_len()];
-            let view = View {
-                first_line: (part.first_line * stride) as isize - before as isize,
-                lines: (part.lines - 1) * stride + kernel,
-                first_pixel: -(before as isize),
-                pixels: (g.width_out - 1) * stride + kernel,
-            };
-            let values = window.show(images, [g.height, g.width, g.channels_in], view);
-            let sweep = Sweep {
-                stride,
-                kernel: [kernel; 2],
-                channels: g.channels_in,
-                results: [part.images, part.lines, g.width_out],
-                window: [view.lines, view.pixels],
-                start: [0, 0],
-            };
+            let size = [g.height, g.width, g.channels_in];
+            let values = window.show(images, size, g.view(&part));
             let start = (part.first_image * g.height_out + part.first_line) * line;
             let target = Target {
                 start: 0,
@@ -57,7 +42,7 @@ pub(super) fn run(
                 pixel_step: g.channels_out,
             };
             product(
-                &sweep.rows(values),
+                &g.sweep(&part).rows(values),
                 weight,
                 output,
                 target,

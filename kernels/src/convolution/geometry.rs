@@ -17,10 +17,6 @@ impl Padding {
             after: size,
         }
     }
-
-    pub(super) fn is_none(self) -> bool {
-        self.before == 0 && self.after == 0
-    }
 }
 
 /// A square kernel's extent, stride and zero padding, in pixels; the same in both directions.
@@ -71,6 +67,11 @@ impl Geometry {
 
     pub(super) fn output_len(&self) -> usize {
         self.height_out * self.width_out * self.channels_out
+    }
+
+    /// Whether every pixel of a result is a product of the same pixel of the image alone.
+    pub(super) fn is_product(&self) -> bool {
+        self.shape == ConvolutionShape::same(1, 1)
     }
 
     /// Rows of the weight matrix: `kernel * kernel * channels_in`.

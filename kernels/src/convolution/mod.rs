@@ -235,8 +235,8 @@ impl Convolution {
         );
     }
 
-    /// The gradient of the weight, `[kernel * kernel * ci, co]`, replacing what `gradient` holds. Products are
-    /// f32.
+    /// The gradient of the weight, `[kernel * kernel * ci, co]`, replacing what `gradient` holds. Images
+    /// and gradients are multiplied in `precision` and summed in f32.
     ///
     /// # Panics
     /// If a slice has another length than the shapes of [`Convolution::forward`].
@@ -246,10 +246,12 @@ impl Convolution {
         images: &[f32],
         output_gradient: &[f32],
         gradient: &mut [f32],
+        precision: Precision,
     ) {
         self.check(images, output_gradient);
         assert_eq!(gradient.len(), self.weight_len(), "weight");
-        weight_gradient::run(kernels, &self.geometry, images, output_gradient, gradient);
+        let g = &self.geometry;
+        weight_gradient::run(kernels, g, images, output_gradient, gradient, precision);
     }
 
     fn check(&self, images: &[f32], output: &[f32]) {

@@ -1,5 +1,8 @@
 //! Bands of lines: what one task of a convolution works on.
 
+use std::ops::Range;
+
+use super::geometry::Geometry;
 use crate::product::{Rows, rows_per_task};
 
 /// Consecutive images, or consecutive lines of one image.
@@ -14,14 +17,20 @@ pub(super) struct Part {
 /// Cuts `images` x `lines` of `pixels` rows each into parts of about the right number of rows for a weight.
 pub(super) fn parts(images: usize, lines: usize, pixels: usize, weight_bytes: usize) -> Vec<Part> {
     let wanted = rows_per_task(images * lines * pixels, weight_bytes);
+    cut(0..images, lines, pixels, wanted)
+}
+
+/// Cuts images of `lines` x `pixels` rows into parts of about `wanted` rows.
+pub(super) fn cut(images: Range<usize>, lines: usize, pixels: usize, wanted: usize) -> Vec<Part> {
     let per_image = lines * pixels;
     if per_image <= wanted {
-        let per_part = (wanted / per_image).max(1);
-        return (0..images)
+        let per_part = wanted / per_image;
+        let end = images.end;
+        return images
             .step_by(per_part)
             .map(|first_image| Part {
                 first_image,
-                images: per_part.min(images - first_image),
+                images: per_part.min(end - first_image),
                 first_line: 0,
                 lines,
             })
@@ -30,7 +39,7 @@ pub(super) fn parts(images: usize, lines: usize, pixels: usize, weight_bytes: us
     let per_part = (wanted / pixels).clamp(1, lines);
     // Equal shares: a last part of one line would leave the threads waiting for it.
     let per_part = lines.div_ceil(lines.div_ceil(per_part));
-    (0..images)
+    images
         .flat_map(|first_image| {
             (0..lines).step_by(per_part).map(move |first_line| Part {
                 first_image,
@@ -107,6 +116,33 @@ impl Window {
             }
         }
         &self.values
+    }
+}
+
+impl Geometry {
+    /// What a part of the results is made of.
+    pub(super) fn view(&self, part: &Part) -> View {
+        let (kernel, stride) = (self.shape.kernel, self.shape.stride);
+        let before = self.shape.padding.before as isize;
+        View {
+            first_line: (part.first_line * stride) as isize - before,
+            lines: (part.lines - 1) * stride + kernel,
+            first_pixel: -before,
+            pixels: (self.width_out - 1) * stride + kernel,
+        }
+    }
+
+    /// The rows of a part's results in its [view](Self::view).
+    pub(super) fn sweep(&self, part: &Part) -> Sweep {
+        let view = self.view(part);
+        Sweep {
+            stride: self.shape.stride,
+            kernel: [self.shape.kernel; 2],
+            channels: self.channels_in,
+            results: [part.images, part.lines, self.width_out],
+            window: [view.lines, view.pixels],
+            start: [0, 0],
+        }
     }
 }
 

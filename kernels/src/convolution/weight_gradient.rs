@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use super::geometry::Geometry;
-use super::part::{Part, Sweep, View, Window};
-use crate::Kernels;
-use crate::product::{Columns, TransposedScratch, transposed_product};
+use super::part::{Window, cut};
+use crate::product::{Columns, Segments, TransposedSums};
+use crate::{Kernels, Precision};
 
 /// Values in all partial gradients together: what a second-level cache holds.
 const PARTIAL_SUMS: usize = 1 << 18;
@@ -26,13 +26,14 @@ pub(super) fn run(
     images: &[f32],
     output_gradient: &[f32],
     gradient: &mut [f32],
+    precision: Precision,
 ) {
     let len = gradient.len();
     let count = images.len() / g.input_len();
     // The shares depend on the shapes alone, so that the order of summation, and with it the result,
     // does not depend on the number of threads.
     if len * 4 <= PARTIAL_SUMS && count > 1 {
-        let shares = (PARTIAL_SUMS / len).clamp(4, SHARES);
+        let shares = (PARTIAL_SUMS / len).min(SHARES);
         let per_share = count.div_ceil(shares);
         let firsts: Vec<usize> = (0..count).step_by(per_share).collect();
         let partial: Vec<Vec<f32>> = firsts
@@ -46,6 +47,7 @@ pub(super) fn run(
                     output_gradient,
                     share,
                     0..g.channels_out,
+                    precision,
                 )
             })
             .collect();
@@ -65,7 +67,15 @@ pub(super) fn run(
             let columns = first..(first + per_share).min(g.channels_out);
             (
                 first,
-                sums(kernels, g, images, output_gradient, 0..count, columns),
+                sums(
+                    kernels,
+                    g,
+                    images,
+                    output_gradient,
+                    0..count,
+                    columns,
+                    precision,
+                ),
             )
         })
         .collect();
@@ -86,33 +96,21 @@ fn sums(
     output_gradient: &[f32],
     share: std::ops::Range<usize>,
     columns: std::ops::Range<usize>,
+    precision: Precision,
 ) -> Vec<f32> {
-    let mut sums = vec![0.0; g.depth() * columns.len()];
+    let segments = Segments {
+        count: g.shape.kernel,
+        len: g.shape.kernel * g.channels_in,
+    };
+    let set = kernels.instruction_set();
+    let mut sums = TransposedSums::new(set, segments, columns.len(), precision);
     let mut window = Window::default();
-    let mut scratch = TransposedScratch::default();
-    let (kernel, stride) = (g.shape.kernel, g.shape.stride);
-    let before = g.shape.padding.before;
-    for part in passes(share, g.height_out, g.width_out) {
+    for part in cut(share, g.height_out, g.width_out, ROWS_PER_PASS) {
         let inputs = &images[part.first_image * g.input_len()..][..part.images * g.input_len()];
-        let view = View {
-            first_line: (part.first_line * stride) as isize - before as isize,
-            lines: (part.lines - 1) * stride + kernel,
-            first_pixel: -(before as isize),
-            pixels: (g.width_out - 1) * stride + kernel,
-        };
-        let plain = kernel == 1 && stride == 1 && g.shape.padding.is_none();
-        let values = if plain && part.lines == g.height {
+        let values = if g.is_product() && part.lines == g.height {
             inputs
         } else {
-            window.show(inputs, [g.height, g.width, g.channels_in], view)
-        };
-        let sweep = Sweep {
-            stride,
-            kernel: [kernel; 2],
-            channels: g.channels_in,
-            results: [part.images, part.lines, g.width_out],
-            window: [view.lines, view.pixels],
-            start: [0, 0],
+            window.show(inputs, [g.height, g.width, g.channels_in], g.view(&part))
         };
         let line = g.width_out * g.channels_out;
         let start = (part.first_image * g.height_out + part.first_line) * line;
@@ -122,37 +120,7 @@ fn sums(
             first: columns.start,
             count: columns.len(),
         };
-        let set = kernels.instruction_set();
-        transposed_product(set, &sweep.rows(values), right, &mut sums, &mut scratch);
+        sums.add(&g.sweep(&part).rows(values), right);
     }
-    sums
-}
-
-/// Consecutive images or lines of about [`ROWS_PER_PASS`] rows.
-fn passes(share: std::ops::Range<usize>, lines: usize, pixels: usize) -> Vec<Part> {
-    let per_image = lines * pixels;
-    if per_image <= ROWS_PER_PASS {
-        let per_pass = ROWS_PER_PASS / per_image;
-        let end = share.end;
-        return share
-            .step_by(per_pass)
-            .map(|first_image| Part {
-                first_image,
-                images: per_pass.min(end - first_image),
-                first_line: 0,
-                lines,
-            })
-            .collect();
-    }
-    let per_pass = (ROWS_PER_PASS / pixels).max(1);
-    share
-        .flat_map(|first_image| {
-            (0..lines).step_by(per_pass).map(move |first_line| Part {
-                first_image,
-                images: 1,
-                first_line,
-                lines: per_pass.min(lines - first_line),
-            })
-        })
-        .collect()
+    sums.into_values()
 }

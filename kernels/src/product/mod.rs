@@ -3,6 +3,7 @@
 mod epilogue;
 mod matrix;
 mod packed;
+mod rounded;
 mod rows;
 mod run;
 mod transposed;
@@ -19,6 +20,7 @@ pub(crate) use matrix::rows_per_task;
 pub(crate) use packed::{Segments, Source};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use pairs::{SUMS, TILE};
+pub(crate) use rounded::Round;
 pub(crate) use rows::Rows;
 pub(crate) use run::{Scratch, product};
-pub(crate) use transposed::{Columns, TransposedScratch, transposed_product};
+pub(crate) use transposed::{Columns, TransposedSums};

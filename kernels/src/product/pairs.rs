@@ -42,10 +42,6 @@ pub(crate) struct PairProduct<'a> {
 /// # Panics
 /// If the processor lacks bf16 products.
 pub(crate) fn product(mut product: PairProduct<'_>, scratch: &mut PairScratch) {
-    assert!(
-        product.set.multiplies_bf16() && product.set.is_available(),
-        "the weights were packed for bf16 instructions that this processor lacks"
-    );
     let rows = product.rows;
     let tiles_deep = rows.segments * rows.segment_len.div_ceil(PAIR_ROWS);
     let tiles_down = product.offsets.len().div_ceil(TILE_ROWS);
@@ -83,23 +79,28 @@ pub(crate) fn product(mut product: PairProduct<'_>, scratch: &mut PairScratch) {
 }
 
 /// What multiplies two row tiles by two panels into `sums [2 panels, 2 row tiles, 16, 16]`.
-enum Multiplier {
+pub(super) enum Multiplier {
     #[cfg(target_os = "linux")]
     Tiles(crate::amx::Tiles),
     Vectors,
 }
 
 impl Multiplier {
-    fn of(set: InstructionSet) -> Self {
+    /// # Panics
+    /// If the processor lacks bf16 products.
+    pub(super) fn of(set: InstructionSet) -> Self {
+        assert!(
+            set.multiplies_bf16() && set.is_available(),
+            "bf16 instructions that this processor lacks"
+        );
         #[cfg(target_os = "linux")]
         if set == InstructionSet::Amx {
             return Self::Tiles(crate::amx::Tiles::configure());
         }
-        debug_assert!(set >= InstructionSet::Avx512);
         Self::Vectors
     }
 
-    fn multiply(&self, left: [&[u16]; 2], right: [&[u16]; 2], sums: &mut [f32]) {
+    pub(super) fn multiply(&self, left: [&[u16]; 2], right: [&[u16]; 2], sums: &mut [f32]) {
         match self {
             #[cfg(target_os = "linux")]
             Self::Tiles(tiles) => tiles.multiply(left, right, sums),
@@ -135,16 +136,10 @@ impl WithSimd for Convert<'_> {
                     for (t, run) in run.chunks(PAIR_ROWS).enumerate() {
                         let place = (segment * tiles + t) * TILE + i * PAIR_ROWS;
                         let to = &mut group[place..place + PAIR_ROWS];
-                        if let Ok(run) = <&[f32; PAIR_ROWS]>::try_from(run) {
-                            for (to, value) in to.iter_mut().zip(run) {
-                                *to = bf16::from_f32(*value);
-                            }
-                        } else {
-                            to.fill(0);
-                            for (to, value) in to.iter_mut().zip(run) {
-                                *to = bf16::from_f32(*value);
-                            }
+                        for (to, value) in to.iter_mut().zip(run) {
+                            *to = bf16::from_f32(*value);
                         }
+                        to[run.len()..].fill(0);
                     }
                 }
             }

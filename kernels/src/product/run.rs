@@ -2,6 +2,7 @@
 
 use super::epilogue::{Epilogue, Target};
 use super::packed::{PackedMatrix, Panels};
+use super::rounded::Rounded;
 use super::rows::Rows;
 use super::vectors::{VectorProduct, VectorScratch};
 
@@ -11,6 +12,7 @@ pub(crate) struct Scratch {
     offsets: Vec<usize>,
     targets: Vec<usize>,
     vectors: VectorScratch,
+    rounded: Rounded,
     #[cfg(target_arch = "x86_64")]
     pairs: super::pairs::PairScratch,
 }
@@ -36,16 +38,22 @@ pub(crate) fn product(
         return;
     }
     match &weights.panels {
-        Panels::F32 { .. } | Panels::Bf16 { .. } => weights.set.run(VectorProduct {
-            rows,
-            offsets: &scratch.offsets,
-            panels: &weights.panels,
-            columns: weights.columns,
-            targets: &scratch.targets,
-            epilogue,
-            output,
-            scratch: &mut scratch.vectors,
-        }),
+        Panels::F32 { .. } | Panels::Bf16 { .. } => {
+            let mut rows = *rows;
+            if let Panels::Bf16 { .. } = weights.panels {
+                rows.values = scratch.rounded.of(weights.set, rows.values);
+            }
+            weights.set.run(VectorProduct {
+                rows: &rows,
+                offsets: &scratch.offsets,
+                panels: &weights.panels,
+                columns: weights.columns,
+                targets: &scratch.targets,
+                epilogue,
+                output,
+                scratch: &mut scratch.vectors,
+            });
+        }
         #[cfg(target_arch = "x86_64")]
         Panels::Bf16Pairs { values } => super::pairs::product(
             super::pairs::PairProduct {

@@ -51,7 +51,7 @@ impl WithSimd for VectorProduct<'_> {
             match vectors {
                 1 => self.run::<S, 1, 8>(simd),
                 2 => self.run::<S, 2, 6>(simd),
-                3 => self.run::<S, 3, 4>(simd),
+                3 => self.run::<S, 3, 3>(simd),
                 _ => self.run::<S, 5, 2>(simd),
             }
         }

@@ -1,5 +1,5 @@
 use promptfed_kernels::Precision;
-use promptfed_kernels::attention::{Heads, Mask, Sequences};
+use promptfed_kernels::attention::{Attention, Heads, Mask, Sequences};
 use proptest::prelude::*;
 
 use crate::support::{PRECISIONS, all, assert_close, config, values};
@@ -70,10 +70,15 @@ proptest! {
         for kernels in all() {
             for (precision, tolerance) in PRECISIONS {
                 let mut output = vec![f32::NAN; query.len()];
-                kernels.attention(
-                    Sequences::dense(&query, m, d), Sequences::dense(&key, n, d), Sequences::dense(&value, n, d),
-                    heads, mask, precision, &mut output,
-                );
+                let attention = Attention {
+                    query: Sequences::dense(&query, m, d),
+                    key: Sequences::dense(&key, n, d),
+                    value: Sequences::dense(&value, n, d),
+                    heads,
+                    mask,
+                    precision,
+                };
+                kernels.attention(attention, &mut output);
                 // bf16 scores of sharp distributions err by more than their rounding: by e to its power.
                 let tolerance = if sharp && precision == Precision::Bf16 { 5e-2 } else { tolerance };
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {batch} {m} {n} {heads:?} {mask:?}"));
@@ -94,9 +99,17 @@ fn one_projection_holds_queries_keys_and_values() {
     };
     let [q, k, v] = [part(0), part(1), part(2)];
     for kernels in all() {
-        let run = |[q, k, v]: [Sequences<'_>; 3]| {
+        let run = |[query, key, value]: [Sequences<'_>; 3]| {
             let mut output = vec![0.0; batch * tokens * d];
-            kernels.attention(q, k, v, heads, Mask::None, Precision::F32, &mut output);
+            let attention = Attention {
+                query,
+                key,
+                value,
+                heads,
+                mask: Mask::None,
+                precision: Precision::F32,
+            };
+            kernels.attention(attention, &mut output);
             output
         };
         let joined = [0, 1, 2].map(|i| Sequences {
@@ -121,15 +134,15 @@ fn large_scores_do_not_overflow_and_nan_is_not_hidden() {
         let run = |query: &[f32]| {
             let mut output = vec![0.0; query.len()];
             let keys = Sequences::dense(&key, 900, 16);
-            kernels.attention(
-                Sequences::dense(query, 9, 16),
-                keys,
-                keys,
+            let attention = Attention {
+                query: Sequences::dense(query, 9, 16),
+                key: keys,
+                value: keys,
                 heads,
-                Mask::None,
-                Precision::F32,
-                &mut output,
-            );
+                mask: Mask::None,
+                precision: Precision::F32,
+            };
+            kernels.attention(attention, &mut output);
             output
         };
         let mut query: Vec<f32> = values(1, 9 * 16).iter().map(|v| v * 1e6).collect();

@@ -4,7 +4,7 @@ use promptfed_kernels::convolution::{
 use promptfed_kernels::{Activation, Epilogue, MatrixView, Precision, Write};
 use proptest::prelude::*;
 
-use crate::support::{PRECISIONS, all, assert_close, config, values};
+use crate::support::{PRECISIONS, all, assert_close, config, rounded, values};
 
 /// Visits every (image value, weight value, result value) triple of a convolution.
 fn visit(
@@ -110,9 +110,35 @@ proptest! {
                 let mut output = before.clone();
                 convolution.input_gradient(kernels, &weight, &gradient, &mut output, write, precision);
                 assert_close(&output, &for_images, tolerance, &format!("images {precision:?} {what}"));
+                let mut output = vec![f32::NAN; weight.len()];
+                convolution.weight_gradient(kernels, &images, &gradient, &mut output, precision);
+                assert_close(&output, &for_weight, tolerance, &format!("weight {precision:?} {what}"));
             }
+        }
+    }
+
+    #[test]
+    fn bf16_gradients_are_the_same_under_every_set((shape, input, co, count) in cases(), seed: u64) {
+        let convolution = Convolution::new(shape, input, co).unwrap();
+        let images = values(seed, count * input.iter().product::<usize>());
+        let weight = values(seed ^ 1, convolution.weight_len());
+        let gradient = values(seed ^ 2, count * convolution.output().iter().product::<usize>());
+        let (exact_images, exact_weight, exact_gradient) = (rounded(&images), rounded(&weight), rounded(&gradient));
+        let mut for_images = vec![0f64; images.len()];
+        let mut for_weight = vec![0f64; weight.len()];
+        visit(shape, &convolution, count, |i, w, o| {
+            let g = f64::from(exact_gradient[o]);
+            for_images[i] += g * f64::from(exact_weight[w]);
+            for_weight[w] += g * f64::from(exact_images[i]);
+        });
+        for kernels in all() {
+            let what = format!("{kernels:?} {shape:?} {input:?} {co} {count}");
+            let precision = Precision::Bf16;
+            let mut output = vec![f32::NAN; images.len()];
+            convolution.input_gradient(kernels, &weight, &gradient, &mut output, Write::Replace, precision);
+            assert_close(&output, &for_images, 1e-5, &format!("images {what}"));
             let mut output = vec![f32::NAN; weight.len()];
-            convolution.weight_gradient(kernels, &images, &gradient, &mut output);
+            convolution.weight_gradient(kernels, &images, &gradient, &mut output, precision);
             assert_close(&output, &for_weight, 1e-5, &format!("weight {what}"));
         }
     }
@@ -177,7 +203,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let weight = values(2, convolution.weight_len());
     let gradient = values(3, 33 * 9 * 10 * 30);
     for kernels in all() {
-        let run = |threads: usize| {
+        let run = |threads: usize, precision: Precision| {
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build()
@@ -187,7 +213,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
                     kernels,
                     shape,
                     MatrixView::row_major(&weight, 30),
-                    Precision::F32,
+                    precision,
                 );
                 let mut output = vec![0.0; gradient.len()];
                 convolution.forward(kernels, &images, &packed, Epilogue::default(), &mut output);
@@ -198,14 +224,25 @@ fn results_do_not_depend_on_the_number_of_threads() {
                     &gradient,
                     &mut for_images,
                     Write::Replace,
-                    Precision::F32,
+                    precision,
                 );
                 let mut for_weight = vec![0.0; weight.len()];
-                convolution.weight_gradient(kernels, &images, &gradient, &mut for_weight);
+                convolution.weight_gradient(
+                    kernels,
+                    &images,
+                    &gradient,
+                    &mut for_weight,
+                    precision,
+                );
                 (output, for_images, for_weight)
             })
         };
-        assert!(run(1) == run(3), "{kernels:?}");
+        for (precision, _) in PRECISIONS {
+            assert!(
+                run(1, precision) == run(3, precision),
+                "{kernels:?} {precision:?}"
+            );
+        }
     }
 }
 

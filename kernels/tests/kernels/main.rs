@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attention;
+mod batch_norm;
 mod convolution;
 mod instruction_set;
 mod norms;

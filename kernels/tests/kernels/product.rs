@@ -1,7 +1,7 @@
-use promptfed_kernels::{Activation, Epilogue, MatrixView, PackedMatrix, Write};
+use promptfed_kernels::{Activation, Epilogue, MatrixView, PackedMatrix, Precision, Write};
 use proptest::prelude::*;
 
-use crate::support::{PRECISIONS, all, assert_close, config, silu, values};
+use crate::support::{PRECISIONS, all, assert_close, config, rounded, silu, values};
 
 fn reference(left: &[f32], right: &[f32], depth: usize, columns: usize) -> Vec<f64> {
     let rows = left.chunks_exact(depth);
@@ -30,6 +30,19 @@ proptest! {
                 let what = format!("{kernels:?} {precision:?} {rows} x {depth} x {columns}");
                 assert_close(&output, &expected, tolerance, &what);
             }
+        }
+    }
+
+    #[test]
+    fn bf16_is_the_same_under_every_set(rows in 1usize..90, depth in 1usize..500, columns in 1usize..80, seed: u64) {
+        let left = values(seed, rows * depth);
+        let right = values(seed ^ 1, depth * columns);
+        let expected = reference(&rounded(&left), &rounded(&right), depth, columns);
+        for kernels in all() {
+            let weights = PackedMatrix::new(kernels, MatrixView::row_major(&right, columns), Precision::Bf16);
+            let mut output = vec![f32::NAN; rows * columns];
+            kernels.multiply(&left, &weights, Epilogue::default(), &mut output);
+            assert_close(&output, &expected, 1e-5, &format!("{kernels:?} {rows} x {depth} x {columns}"));
         }
     }
 

@@ -30,6 +30,15 @@ pub(crate) fn values(seed: u64, n: usize) -> Vec<f32> {
     std::iter::repeat_with(next).take(n).collect()
 }
 
+/// The nearest bfloat16 of every value, ties to even.
+pub(crate) fn rounded(values: &[f32]) -> Vec<f32> {
+    let nearest = |v: &f32| {
+        let bits = v.to_bits();
+        f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+    };
+    values.iter().map(nearest).collect()
+}
+
 /// Fails if any value is off by more than `tolerance` of the largest expected one.
 pub(crate) fn assert_close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
@@ -43,12 +52,14 @@ pub(crate) fn assert_close(found: &[f32], expected: &[f64], tolerance: f64, what
     }
 }
 
-/// Few cases: each runs under every set and precision.
+/// Few cases: each runs under every set and precision. The environment variable `PROPTEST_CASES` asks for more or
+/// fewer.
 pub(crate) fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
     ProptestConfig {
-        cases: 24,
+        cases: std::env::var("PROPTEST_CASES").map_or(24, |_| default.cases),
         failure_persistence: None,
-        ..ProptestConfig::default()
+        ..default
     }
 }
 

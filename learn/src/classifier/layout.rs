@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use promptfed_nn::Precision;
+use promptfed_nn::batch_norm::BatchNorm;
 use promptfed_nn::convolution::{Convolution, ConvolutionShape};
+use promptfed_nn::pool::GlobalAverage;
 
 use super::ClassifierConfig;
 use crate::Result;
@@ -12,6 +14,7 @@ use crate::Result;
 #[derive(Debug, Clone)]
 pub(super) struct NormalisedConvolution {
     pub(super) convolution: Convolution,
+    pub(super) norm: BatchNorm,
     pub(super) weight: Range<usize>,
     pub(super) gamma: Range<usize>,
     pub(super) beta: Range<usize>,
@@ -31,7 +34,7 @@ pub(super) struct Block {
 /// The mean over all pixels and a linear map.
 #[derive(Debug, Clone)]
 pub(super) struct Head {
-    pub(super) pixels: usize,
+    pub(super) pool: GlobalAverage,
     pub(super) channels: usize,
     pub(super) weight: Range<usize>,
     pub(super) bias: Range<usize>,
@@ -92,7 +95,7 @@ impl Layout {
         }
         let [height, width, channels] = shape;
         let head = Head {
-            pixels: height * width,
+            pool: GlobalAverage::new(height * width, channels)?,
             channels,
             weight: builder.add(
                 "head.weight".into(),
@@ -158,6 +161,7 @@ impl Builder {
         let mut vector = |part: &str, store| self.plain(&format!("{norm}.{part}"), channels, store);
         Ok(NormalisedConvolution {
             convolution,
+            norm: BatchNorm::new()?,
             weight,
             gamma: vector("weight", Store::Trained),
             beta: vector("bias", Store::Trained),

@@ -1,12 +1,9 @@
 //! One training step on the CPU: forward by the batch's statistics, loss, backward.
 
 use promptfed_nn::Precision;
-use promptfed_nn::batch_norm::{
-    AffineGradient, BatchStatistics, ScaleShift, input_gradient, relu_gradient,
-};
+use promptfed_nn::batch_norm::{AffineGradient, BatchStatistics, factors, update_running};
 use promptfed_nn::convolution::{Convolution, ConvolutionShape, Write};
 use promptfed_nn::cross_entropy::{CrossEntropy, cross_entropy};
-use promptfed_nn::pool::{global_average, global_average_gradient};
 
 use super::buffers::{Buffers, Maps};
 use super::layout::{Head, Layout, NormalisedConvolution};
@@ -139,7 +136,7 @@ impl<'a> Network<'a> {
             input = &maps.second.output;
         }
         let head = &self.layout.head;
-        global_average(input, head.pixels, head.channels, pooled);
+        head.pool.forward(input, pooled);
         self.head
             .forward(pooled, &trained[head.weight.clone()], logits);
         let bias = &trained[head.bias.clone()];
@@ -181,7 +178,7 @@ impl<'a> Network<'a> {
             .input_gradient(weight, logits_gradient, pooled_gradient, replace);
         if let Some(last) = blocks.last_mut() {
             let to = &mut last.second.gradient;
-            global_average_gradient(pooled_gradient, head.pixels, head.channels, to);
+            head.pool.gradient(pooled_gradient, to);
         }
 
         for i in (0..blocks.len()).rev() {
@@ -253,19 +250,18 @@ fn forward_layer(
         .convolution
         .forward(input, weight, &mut maps.convolved);
     if let Some(running) = running {
-        maps.statistics = BatchStatistics::of(&maps.convolved, layer.gamma.len());
+        maps.statistics = layer.norm.statistics(&maps.convolved, layer.gamma.len());
         let (mean, variance) =
             running[layer.mean.start..layer.variance.end].split_at_mut(layer.mean.len());
-        maps.statistics.update_running(mean, variance);
+        update_running(&maps.statistics, mean, variance);
     }
     let BatchStatistics { mean, variance, .. } = &maps.statistics;
     let (gamma, beta) = (&trained[layer.gamma.clone()], &trained[layer.beta.clone()]);
-    ScaleShift::new(mean, variance, gamma, beta).apply(
-        &maps.convolved,
-        residual,
-        true,
-        &mut maps.output,
-    );
+    let factors = factors(mean, variance, gamma, beta);
+    let output = &mut maps.output;
+    layer
+        .norm
+        .apply(&maps.convolved, &factors, residual, true, output);
 }
 
 /// Through ReLU and normalisation: `maps.gradient` becomes the gradient before the ReLU, which is
@@ -276,10 +272,13 @@ fn backward_norm(
     trained: &[f32],
     gradient: &mut [f32],
 ) {
-    relu_gradient(&maps.output, &mut maps.gradient);
-    let gamma = &trained[layer.gamma.clone()];
-    let AffineGradient { gamma, beta } =
-        input_gradient(&mut maps.convolved, &maps.gradient, &maps.statistics, gamma);
+    let AffineGradient { gamma, beta } = layer.norm.relu_gradient(
+        &mut maps.convolved,
+        &maps.output,
+        &mut maps.gradient,
+        &maps.statistics,
+        &trained[layer.gamma.clone()],
+    );
     gradient[layer.gamma.clone()].copy_from_slice(&gamma);
     gradient[layer.beta.clone()].copy_from_slice(&beta);
 }

@@ -1,68 +1,23 @@
-//! Products summed over rows: the gradient of a right operand.
+//! By vectors of whatever length, a tile of sums in registers.
 
 use pulp::{Simd, WithSimd};
 
-use super::rows::Rows;
-use crate::InstructionSet;
+use super::super::rows::Rows;
+use super::Columns;
 use crate::aligned::Aligned;
 
 /// Rows over which a tile of sums stays in registers: their panel fits into a first-level cache.
 const BLOCK: usize = 256;
 
-/// Memory that one thread keeps from product to product.
-#[derive(Default)]
-pub(crate) struct TransposedScratch {
-    offsets: Vec<usize>,
-    panels: Aligned<f32>,
-}
-
-/// Some columns of a row-major matrix.
-#[derive(Clone, Copy)]
-pub(crate) struct Columns<'a> {
-    pub(crate) values: &'a [f32],
-    /// Columns of the whole matrix.
-    pub(crate) stride: usize,
-    pub(crate) first: usize,
-    pub(crate) count: usize,
-}
-
-/// `sums[k, column] += sum over rows of rows(row)[k] * right[row, column]`, where `right` has a row for each of
-/// `rows` and `sums` is `[segments * segment_len, right.count]`.
-///
-/// # Panics
-/// If a slice has another length than these shapes, or the rows reach beyond their image.
-pub(crate) fn transposed_product(
-    set: InstructionSet,
-    rows: &Rows<'_>,
-    right: Columns<'_>,
-    sums: &mut [f32],
-    scratch: &mut TransposedScratch,
-) {
-    let columns = right.count;
-    assert!(right.first + right.count <= right.stride, "columns");
-    assert_eq!(
-        right.values.len(),
-        rows.len() * right.stride,
-        "values on the right"
-    );
-    let depth = rows.segments * rows.segment_len;
-    assert_eq!(sums.len(), depth * columns, "values of the result");
-    rows.offsets(&mut scratch.offsets);
-    set.run(TransposedProduct {
-        rows,
-        offsets: &scratch.offsets,
-        right,
-        sums,
-        panels: &mut scratch.panels,
-    });
-}
-
-struct TransposedProduct<'a> {
-    rows: &'a Rows<'a>,
-    offsets: &'a [usize],
-    right: Columns<'a>,
-    sums: &'a mut [f32],
-    panels: &'a mut Aligned<f32>,
+/// `sums[k, column] += sum over rows of rows(row)[k] * right[row, column]`.
+pub(super) struct TransposedProduct<'a> {
+    pub(super) rows: &'a Rows<'a>,
+    /// From [`Rows::offsets`] of `rows`.
+    pub(super) offsets: &'a [usize],
+    pub(super) right: Columns<'a>,
+    /// `[segments * segment_len, right.count]`
+    pub(super) sums: &'a mut [f32],
+    pub(super) panels: &'a mut Aligned<f32>,
 }
 
 impl WithSimd for TransposedProduct<'_> {
@@ -88,7 +43,7 @@ impl WithSimd for TransposedProduct<'_> {
             match vectors {
                 1 => self.run::<S, 1, 8>(simd),
                 2 => self.run::<S, 2, 6>(simd),
-                _ => self.run::<S, 3, 4>(simd),
+                _ => self.run::<S, 3, 3>(simd),
             }
         }
     }

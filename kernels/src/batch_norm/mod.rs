@@ -1,0 +1,122 @@
+//! Batch normalisation over the last dimension (Ioffe and Szegedy 2015), with what usually follows it in the same pass:
+//! the addition of a residual and a ReLU.
+//!
+//! Values are `[pixels, channels]`, all pixels of all images counted together. Sums are formed over chunks whose size
+//! depends on the shape alone, so results do not depend on the number of threads.
+
+mod blocks;
+mod gradient;
+mod statistics;
+
+use rayon::prelude::*;
+
+use crate::Kernels;
+use blocks::{EachBlock, PerChannel, load};
+
+pub use gradient::AffineGradient;
+pub use statistics::BatchStatistics;
+
+/// Values of one task: what a second-level cache holds of each operand.
+const TASK: usize = 1 << 14;
+
+/// Values in a task of whole pixels.
+fn task_len(channels: usize) -> usize {
+    (TASK / channels).max(1) * channels
+}
+
+/// A normalisation folded into one multiplication and one addition per channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScaleShift {
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+impl ScaleShift {
+    /// `(x - mean) / sqrt(variance + eps) * gamma + beta`, all `[channels]`.
+    pub fn new(mean: &[f32], variance: &[f32], gamma: &[f32], beta: &[f32], eps: f32) -> Self {
+        let scale: Vec<f32> = gamma
+            .iter()
+            .zip(variance)
+            .map(|(gamma, variance)| gamma / (variance + eps).sqrt())
+            .collect();
+        let shift = scale
+            .iter()
+            .zip(mean)
+            .zip(beta)
+            .map(|((scale, mean), beta)| beta - mean * scale)
+            .collect();
+        Self { scale, shift }
+    }
+}
+
+impl Kernels {
+    /// `output = values * scale + shift (+ residual)`, then negative values to zero if `relu`.
+    ///
+    /// # Panics
+    /// If the slices differ in length or are not whole pixels.
+    pub fn scale_shift(
+        self,
+        values: &[f32],
+        factors: &ScaleShift,
+        residual: Option<&[f32]>,
+        relu: bool,
+        output: &mut [f32],
+    ) {
+        let channels = factors.scale.len();
+        assert!(values.len().is_multiple_of(channels), "pixels");
+        assert_eq!(values.len(), output.len(), "values of the result");
+        assert!(residual.is_none_or(|r| r.len() == values.len()), "residual");
+        let len = task_len(channels);
+        let tasks = output.par_chunks_mut(len).zip(values.par_chunks(len));
+        tasks.enumerate().for_each(|(number, (output, values))| {
+            let pixels = values.len() / channels;
+            let task = &mut Apply {
+                values,
+                residual: residual.map(|all| &all[number * len..][..values.len()]),
+                factors,
+                floor: if relu { 0.0 } else { f32::NEG_INFINITY },
+                output,
+            };
+            self.set.run(EachBlock {
+                task,
+                channels,
+                pixels,
+            });
+        });
+    }
+}
+
+struct Apply<'a> {
+    values: &'a [f32],
+    residual: Option<&'a [f32]>,
+    factors: &'a ScaleShift,
+    floor: f32,
+    output: &'a mut [f32],
+}
+
+impl PerChannel for Apply<'_> {
+    #[inline(always)]
+    fn block<const W: usize>(&mut self, first: usize, from: usize, to: usize) {
+        let channels = self.factors.scale.len();
+        let scale: [f32; W] = load(&self.factors.scale, first);
+        let shift: [f32; W] = load(&self.factors.shift, first);
+        for pixel in from..to {
+            let place = pixel * channels + first;
+            let x: [f32; W] = load(self.values, place);
+            let mut y = [0.0; W];
+            for c in 0..W {
+                y[c] = x[c] * scale[c] + shift[c];
+            }
+            if let Some(residual) = self.residual {
+                let r: [f32; W] = load(residual, place);
+                for c in 0..W {
+                    y[c] += r[c];
+                }
+            }
+            for y in &mut y {
+                *y = y.max(self.floor);
+            }
+            self.output[place..place + W].copy_from_slice(&y);
+        }
+    }
+}
