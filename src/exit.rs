@@ -92,6 +92,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::PromptLine { .. }
             | Synth::Model { .. }
             | Synth::Weights(_)
+            | Synth::Clip(_)
             | Synth::Request { .. }
             | Synth::DifferentJob { .. },
         ) => Some(3),

@@ -65,6 +65,9 @@ pub enum Error {
         /// What is wrong with it and what would be right.
         reason: String,
     },
+    /// The CLIP model of a filter could not be loaded or used.
+    #[error(transparent)]
+    Clip(#[from] promptfed_vision::Error),
     /// A prompt of a prompt set that its label space or templates cannot render.
     #[error(transparent)]
     Prompts(#[from] promptfed_prompts::Error),

@@ -32,7 +32,7 @@ pub use error::{Error, Result};
 pub use generator::{EngineInfo, Generator, ImageRequest, Origin, Sampler, SamplingDefaults};
 pub use image::Image;
 pub use job::{
-    Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource, Spread, run,
+    ClipFilter, Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource, Spread, run,
 };
 pub use load::{load_images, open_images};
 pub use seed::ImageSeed;

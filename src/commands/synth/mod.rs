@@ -11,9 +11,10 @@ use crate::{Context, interrupt};
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_synth::engines::pocket::Pocket;
-use promptfed_synth::{Generator, ImageBudget, JobSpec, OutputFormat, Spread};
+use promptfed_synth::{ClipFilter, Generator, ImageBudget, JobSpec, OutputFormat, Spread};
 use serde_json::json;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub(crate) use self::pocket::pocket_folder;
 pub(crate) use self::sampling::SamplingArgs;
@@ -77,9 +78,20 @@ pub(crate) struct Args {
     /// Images between two writes to disk, and for sd made together [default: 64, or 1 for sd]
     #[arg(long)]
     batch: Option<usize>,
-    /// Draws per image before it is given up as faulty (NaN, one colour, duplicate)
+    /// Draws per image before it is given up as faulty (NaN, one colour, duplicate, not passed by --filter-clip)
     #[arg(long, default_value_t = 4)]
     attempts: u32,
+    /// Draw images again in which this CLIP model does not see their class: a folder in the layout of the transformers library
+    #[arg(long, value_name = "DIR")]
+    filter_clip: Option<PathBuf>,
+    /// Least probability of an image's class among all classes of the label space, as CLIP sees them
+    #[arg(
+        long,
+        value_name = "P",
+        default_value_t = 0.5,
+        requires = "filter_clip"
+    )]
+    min_score: f32,
     /// Stop after this many images of the plan; a later run goes on
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
@@ -174,6 +186,9 @@ fn specify(args: &Args, loaded: &Loaded) -> Result<JobSpec> {
     } else {
         args.attempts
     };
+    if let Some(folder) = &args.filter_clip {
+        spec.filter = Some(Arc::new(ClipFilter::load(folder, args.min_score)?));
+    }
     spec.limit = args.limit;
     Ok(spec)
 }

@@ -1,5 +1,6 @@
 //! Drawing the images of a batch, again where a draw is unfit.
 
+use super::clip_filter::Judge;
 use super::manifest::ManifestRow;
 use super::output::Output;
 use super::pixel_index::PixelIndex;
@@ -13,6 +14,7 @@ pub(super) struct Artist<'a> {
     pub(super) generator: &'a mut dyn Generator,
     pub(super) engine: EngineInfo,
     pub(super) spec: &'a JobSpec,
+    pub(super) judge: Option<Judge<'a>>,
 }
 
 impl Artist<'_> {
@@ -43,11 +45,18 @@ impl Artist<'_> {
         index: &mut PixelIndex,
         output: &Output,
     ) -> Result<ManifestRow> {
-        let mut flags = Vec::new();
+        let (mut flags, mut scores) = (Vec::new(), Vec::new());
         loop {
             let pixels = image.to_rgb8();
             let hash = pixel_hash(image.width(), &pixels);
             let mut fault = screen::fault(&image, &pixels);
+            if let (None, Some(judge)) = (fault, &self.judge) {
+                let class = planned.prompt.class;
+                let score = judge.score(class, image.height(), image.width(), &pixels)?;
+                fault = (!judge.passes(score)).then_some(Fault::OffClass);
+                scores.push(score);
+            }
+            // Last, so that only accepted images are claimed.
             if fault.is_none() && !index.claim(&hash, planned.index)? {
                 fault = Some(Fault::Duplicate);
             }
@@ -74,6 +83,7 @@ impl Artist<'_> {
                 row.rejected = fault;
             }
             row.flags = flags;
+            row.clip_scores = scores;
             return Ok(row);
         }
     }
@@ -121,6 +131,8 @@ impl Artist<'_> {
             file: None,
             pixel_hash: None,
             attempts,
+            clip_scores: Vec::new(),
+            clip_hash: self.spec.filter.as_ref().map(|f| f.rule().clip_hash),
             flags: Vec::new(),
             rejected: None,
         }

@@ -48,6 +48,12 @@ pub struct ManifestRow {
     pub pixel_hash: Option<ContentHash>,
     /// Draws it took.
     pub attempts: u32,
+    /// The probability of its class that CLIP gave each draw that it looked at, in order; without a filter empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clip_scores: Vec<f32>,
+    /// Hash of the filter's CLIP model, where there is a filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_hash: Option<ContentHash>,
     /// What was wrong with the draws thrown away, in order.
     pub flags: Vec<Fault>,
     /// Why the image was given up after the last draw.

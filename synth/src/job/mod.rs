@@ -1,4 +1,4 @@
-//! A synthesis job: plan, draw, screen, write.
+//! A synthesis job: plan, draw, screen, filter, write.
 //!
 //! The output folder holds
 //!
@@ -12,6 +12,7 @@
 //! An image is written before its row, under another name and moved into place; rows are appended in order. What a kill
 //! interrupts has no row yet and is made again, bit for bit the same.
 
+mod clip_filter;
 mod draw;
 mod manifest;
 mod output;
@@ -25,6 +26,7 @@ mod screen;
 mod shard;
 mod spec;
 
+pub use clip_filter::{ClipFilter, FilterRule};
 pub use manifest::{MANIFEST_FILE, ManifestRow, read_manifest};
 pub use prompts::PromptSource;
 pub use record::{JOB_FILE, JobRecord};

@@ -5,6 +5,7 @@ use std::path::Path;
 use promptfed_prompts::ContentHash;
 use serde::{Deserialize, Serialize};
 
+use super::clip_filter::FilterRule;
 use super::plan::Survey;
 use super::spec::{Guidance, ImageBudget, JobSpec, OutputFormat};
 use crate::{EngineInfo, Error, Result, Sampler};
@@ -47,6 +48,9 @@ pub struct JobRecord {
     pub seed: u64,
     /// Draws per image before it is rejected.
     pub attempts: u32,
+    /// Which images pass, where there is a filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<FilterRule>,
     /// Form of the output.
     pub output: OutputFormat,
 }
@@ -69,6 +73,7 @@ impl JobRecord {
             guidance: spec.guidance,
             seed: spec.seed,
             attempts: spec.attempts,
+            filter: spec.filter.as_ref().map(|filter| filter.rule().clone()),
             output: spec.output,
         })
     }
@@ -123,14 +128,15 @@ fn difference(there: &JobRecord, here: &JobRecord) -> Option<(String, String, St
     };
     let (there, here) = (fields(there), fields(here));
     let short = |value: Option<&serde_json::Value>| {
-        let text = value.map_or_else(String::new, ToString::to_string);
+        let text = value.map_or_else(|| "none".into(), ToString::to_string);
         if text.chars().count() > 120 {
             format!("{}..", text.chars().take(120).collect::<String>())
         } else {
             text
         }
     };
-    let field = there.keys().find(|key| there.get(*key) != here.get(*key))?;
+    let mut keys = there.keys().chain(here.keys());
+    let field = keys.find(|key| there.get(*key) != here.get(*key))?;
     Some((
         field.clone(),
         short(there.get(field)),

@@ -32,6 +32,8 @@ pub struct JobReport {
     pub non_finite: u64,
     /// Draws thrown away because every pixel was the same.
     pub constant: u64,
+    /// Draws thrown away because CLIP did not see their class in them.
+    pub off_class: u64,
     /// Draws thrown away because an earlier image has the same pixels.
     pub duplicate: u64,
     /// Images that earlier runs had done.

@@ -34,6 +34,10 @@ pub fn run(
 ) -> Result<JobReport> {
     let start = Instant::now();
     spec.validate()?;
+    let filter = spec.filter.as_deref();
+    let judge = filter
+        .map(|filter| filter.for_classes(spec.prompts.label_space()))
+        .transpose()?;
     let survey = Survey::of(&spec.prompts)?;
     let engine = generator.describe().clone();
     let record = JobRecord::new(spec, &engine, &survey)?;
@@ -68,6 +72,7 @@ pub fn run(
         generator,
         engine,
         spec,
+        judge,
     };
     let begun = Instant::now();
     progress(&report.progress(target, Duration::ZERO));
@@ -131,6 +136,7 @@ impl JobReport {
             redrawn: 0,
             non_finite: 0,
             constant: 0,
+            off_class: 0,
             duplicate: 0,
             resumed: 0,
             cancelled: false,
@@ -147,6 +153,7 @@ impl JobReport {
             match flag {
                 Fault::NonFinite => self.non_finite += 1,
                 Fault::Constant => self.constant += 1,
+                Fault::OffClass => self.off_class += 1,
                 Fault::Duplicate => self.duplicate += 1,
             }
         }

@@ -15,6 +15,8 @@ pub enum Fault {
     NonFinite,
     /// Every channel is constant up to two levels of 255, as in an image all black.
     Constant,
+    /// CLIP does not see the image's class in it; see [`ClipFilter`](super::ClipFilter).
+    OffClass,
     /// An earlier image of the job has the same pixels.
     Duplicate,
 }

@@ -1,10 +1,12 @@
 //! What a job is asked to make.
 
+use std::sync::Arc;
+
 use promptfed_prompts::protocol::GuidancePlan;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::PromptSource;
+use super::{ClipFilter, PromptSource};
 use crate::{Error, ImageSeed, Result, Sampler};
 
 /// A whole synthesis job.
@@ -28,12 +30,15 @@ pub struct JobSpec {
     pub batch: usize,
     /// Draws per image before it is rejected as faulty, 1 or more.
     pub attempts: u32,
+    /// Which images pass; a draw that does not is made again like a faulty one.
+    pub filter: Option<Arc<ClipFilter>>,
     /// Stops after this many images of the plan; the next run may go further.
     pub limit: Option<u64>,
 }
 
 impl JobSpec {
-    /// A job with an engine's own settings: 1 image per prompt, seed 0, image folder, batches of 16 per core, up to 4 draws.
+    /// A job with an engine's own settings: 1 image per prompt, seed 0, image folder, batches of 16 per core, up to 4 draws,
+    /// no filter.
     pub fn new(prompts: PromptSource, defaults: &crate::SamplingDefaults) -> Self {
         Self {
             prompts,
@@ -45,6 +50,7 @@ impl JobSpec {
             output: OutputFormat::Folder,
             batch: 16 * std::thread::available_parallelism().map_or(4, usize::from),
             attempts: 4,
+            filter: None,
             limit: None,
         }
     }

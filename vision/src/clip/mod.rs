@@ -171,6 +171,9 @@ impl Clip {
             .map(|c| ((c - most) * self.scale).exp())
             .collect();
         let sum: f32 = shares.iter().sum();
+        if !sum.is_finite() {
+            return Err(Error::Input("CLIP gives no numbers for an image".into()));
+        }
         Ok(shares.into_iter().map(|share| share / sum).collect())
     }
 }
