@@ -90,8 +90,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::Data(_)
             | Synth::Spec(_)
             | Synth::PromptLine { .. }
-            | Synth::Model { .. }
-            | Synth::Weights(_)
+            | Synth::Model(_)
             | Synth::Clip(_)
             | Synth::Request { .. }
             | Synth::DifferentJob { .. },

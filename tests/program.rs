@@ -1,11 +1,14 @@
 //! The program as people run it: the real binary, the bundled drawings, real files and sockets.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use assert_cmd::Command;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use support::{failure, json};
 
 fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
@@ -18,26 +21,6 @@ fn promptfed(folder: &Path) -> Command {
         .env("PROMPTFED_ASSETS", assets())
         .arg("--quiet");
     command
-}
-
-fn json(command: &mut Command) -> Value {
-    let output = command
-        .arg("--json")
-        .assert()
-        .success()
-        .get_output()
-        .stdout
-        .clone();
-    serde_json::from_slice(&output).unwrap()
-}
-
-/// Runs a command that must fail; returns its exit code and what it said.
-fn failure(command: &mut Command) -> (i32, String) {
-    let assert = command.assert().failure();
-    let output = assert.get_output();
-    let told = String::from_utf8(output.stderr.clone()).unwrap();
-    assert!(!told.contains("panicked"), "{told}");
-    (output.status.code().unwrap(), told)
 }
 
 #[test]

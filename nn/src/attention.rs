@@ -1,6 +1,6 @@
 //! Multi-head attention.
 
-use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor};
 pub use promptfed_kernels::attention::Mask;
 use promptfed_kernels::attention::{Heads, Sequences};
 
@@ -12,7 +12,7 @@ use crate::{Error, Precision};
 /// softmax(q k^T / sqrt(width)) v per head (Vaswani et al. 2017, eq. 1). The result has the shape of the queries.
 ///
 /// On the CPU the scores are never whole in memory, and `precision` says how products are made where the processor
-/// multiplies bf16.
+/// multiplies bf16. Scores and their softmax are f32 everywhere.
 ///
 /// # Errors
 /// If the shapes do not fit, or a causal mask meets queries and keys of different number.
@@ -89,7 +89,12 @@ fn composite(
             .transpose(1, 2)?
             .contiguous()
     };
-    let (q, k, v) = (split(query)?, split(key)?, split(value)?);
+    // Scores overflow in f16, of Stable Diffusion 2.1 without fail (`upcast_attention`).
+    let (q, k, v) = (
+        split(query)?.to_dtype(DType::F32)?,
+        split(key)?.to_dtype(DType::F32)?,
+        split(value)?,
+    );
     let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
     let mut scores = (q.matmul(&k.transpose(2, 3)?)? * scale)?;
     if mask == Mask::Causal {
@@ -104,13 +109,14 @@ fn composite(
             })
             .collect();
         let hidden = Tensor::from_vec(hidden, (n, n), query.device())?;
-        scores = scores.broadcast_add(&hidden.to_dtype(query.dtype())?)?;
+        scores = scores.broadcast_add(&hidden)?;
     }
     let shifted = scores
         .broadcast_sub(&scores.max_keepdim(D::Minus1)?)?
         .exp()?;
     let weights = shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?;
-    weights.matmul(&v)?.transpose(1, 2)?.flatten_from(2)
+    let mixed = weights.to_dtype(v.dtype())?.matmul(&v)?;
+    mixed.transpose(1, 2)?.flatten_from(2)
 }
 
 fn composite_self_attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
@@ -204,6 +210,19 @@ mod tests {
         assert!(attention(&q, &more, &more, 3, Mask::Causal, Precision::F32).is_err());
         assert!(attention(&q, &k, &more, 3, Mask::None, Precision::F32).is_err());
         assert!(attention(&q, &k, &v, 5, Mask::None, Precision::F32).is_err());
+    }
+
+    #[test]
+    fn scores_beyond_half_precision_do_not_overflow() {
+        let x = Tensor::full(300f32, (1, 4, 64), &candle_core::Device::Cpu).unwrap();
+        let x = x.to_dtype(DType::F16).unwrap();
+        let mixed = composite(&x, &x, &x, 1, Mask::Causal).unwrap();
+        assert_eq!(mixed.dtype(), DType::F16);
+        let values: Vec<f32> = mixed
+            .to_dtype(DType::F32)
+            .and_then(|mixed| mixed.flatten_all()?.to_vec1())
+            .unwrap();
+        assert!(values.iter().all(|v| (v - 300.0).abs() < 1.0), "{values:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use promptfed_kernels::convolution::{Convolution, PackedWeight, UpsampledWeight}
 use promptfed_kernels::{Epilogue, Kernels};
 
 use crate::activation::Activation;
-use crate::convolution::{ConvolutionShape, composite, misfit, weight_from_oihw};
+use crate::convolution::{ConvolutionShape, Padding, composite, misfit, weight_from_oihw};
 use crate::cpu;
 use crate::load::Loader;
 use crate::{Error, Result};
@@ -71,6 +71,24 @@ impl Conv2d {
         let shape = ConvolutionShape::same(3, 1);
         let channels = [channels_out, channels_in];
         Self::take(loader, name, shape, channels, Upsampling::Possible)
+    }
+
+    /// A 3x3 layer of stride 2.
+    ///
+    /// # Errors
+    /// As [`Conv2d::load`].
+    pub fn load_halving(
+        loader: &mut Loader,
+        name: &str,
+        padding: Padding,
+        channels: usize,
+    ) -> Result<Self> {
+        let shape = ConvolutionShape {
+            kernel: 3,
+            stride: 2,
+            padding,
+        };
+        Self::load(loader, name, shape, channels, channels)
     }
 
     fn take(
@@ -162,11 +180,7 @@ impl Conv2d {
                 weight.forward(*kernels, x, [h, w], epilogue, output);
             })?);
         }
-        let large = x
-            .reshape((n, h, 1, w, 1, c))?
-            .broadcast_as((n, h, 2, w, 2, c))?
-            .reshape((n, 2 * h, 2 * w, c))?;
-        self.forward(&large)
+        self.forward(&doubled(x)?)
     }
 
     fn run(&self, x: &Tensor, activation: Activation, residual: Option<&Tensor>) -> Result<Tensor> {
@@ -217,4 +231,15 @@ impl Conv2d {
             }
         }
     }
+}
+
+/// Every pixel four times: [n, h, w, c] -> [n, 2 h, 2 w, c].
+///
+/// # Errors
+/// If `x` has another number of axes.
+pub fn doubled(x: &Tensor) -> Result<Tensor> {
+    let (n, h, w, c) = x.dims4()?;
+    Ok(x.reshape((n, h, 1, w, 1, c))?
+        .broadcast_as((n, h, 2, w, 2, c))?
+        .reshape((n, 2 * h, 2 * w, c))?)
 }

@@ -1,6 +1,7 @@
 //! What can go wrong in this crate.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -19,6 +20,15 @@ pub enum Error {
         /// Where the bytes came from.
         origin: String,
         /// What the parser said.
+        reason: String,
+    },
+
+    /// A file or a folder of a model that cannot be used.
+    #[error("{}: {reason}", file.display())]
+    Model {
+        /// The file at fault.
+        file: PathBuf,
+        /// What is wrong with it and what would be right.
         reason: String,
     },
 

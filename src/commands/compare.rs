@@ -1,8 +1,9 @@
 //! `promptfed compare`: methods on the user's own data.
 
 use super::data::{self, ReadArgs};
+use super::engines::EngineArgs;
 use super::extract::PromptArgs;
-use super::synth::{self, SamplingArgs};
+use super::synth::{Engine, SamplingArgs};
 use super::train::RecipeArgs;
 use crate::Context;
 use anyhow::Result;
@@ -14,7 +15,6 @@ use promptfed_eval::methods::{Centralised, Chance, FedAvg, Fgl, FglConfig, Metho
 use promptfed_eval::report::{self, bytes};
 use promptfed_eval::{Experiment, ExperimentData, Setting};
 use promptfed_prompts::protocol::ImageBudget;
-use promptfed_server::Engines;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -59,9 +59,11 @@ pub(crate) struct SettingArgs {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Weights of the pocket engine: all, photo, draw, or a folder [default: all]
-    #[arg(long, value_name = "NAME|DIR")]
-    pub(crate) pocket: Option<String>,
+    /// The text-to-image engine
+    #[arg(long, value_enum, default_value = "pocket")]
+    pub(crate) engine: Engine,
+    #[command(flatten)]
+    pub(crate) engines: EngineArgs,
     /// Synthetic images in all, the same number for every class
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) images: u64,
@@ -148,11 +150,16 @@ impl SettingArgs {
         }
     }
 
-    fn methods(&self, prompts: &PromptArgs, server: &Path) -> Result<Vec<Box<dyn Method>>> {
+    fn methods(
+        &self,
+        prompts: &PromptArgs,
+        server: &Path,
+        context: &Context,
+    ) -> Result<Vec<Box<dyn Method>>> {
         let mut methods: Vec<Box<dyn Method>> = Vec::new();
         for name in &self.methods {
             methods.push(match name {
-                MethodName::Fgl => Box::new(self.fgl(prompts, server)?),
+                MethodName::Fgl => Box::new(self.fgl(prompts, server, context)?),
                 MethodName::Fedavg => Box::new(FedAvg {
                     rounds: self.rounds,
                     local_epochs: self.local_epochs,
@@ -166,24 +173,23 @@ impl SettingArgs {
         Ok(methods)
     }
 
-    fn fgl(&self, prompts: &PromptArgs, server: &Path) -> Result<Fgl> {
+    fn fgl(&self, prompts: &PromptArgs, server: &Path, context: &Context) -> Result<Fgl> {
         let config = FglConfig {
             level: prompts.level,
             templates: data::template_set(&prompts.templates)?,
             captioner: prompts.load_captioner()?,
             counts: prompts.counts,
-            synthesis: self
-                .sampling
-                .plan("pocket", ImageBudget::Total(self.images), 0),
+            synthesis: self.sampling.plan(
+                self.engine.name(),
+                ImageBudget::Total(self.images),
+                0,
+            ),
             epochs: self.synthetic_epochs,
             validation_fraction: self.validation_fraction,
         };
-        let pocket = synth::pocket_folder(self.pocket.as_deref())?;
-        Ok(Fgl::start(
-            config,
-            server,
-            Engines::new().with_pocket(pocket),
-        )?)
+        let engines = self.engines.engines(context)?;
+        self.engine.check(&engines)?;
+        Ok(Fgl::start(config, server, engines)?)
     }
 }
 
@@ -201,7 +207,7 @@ pub(crate) fn compare(
         // An unfinished round of an earlier run would be worked on first, on this run's time.
         fs_err::remove_dir_all(&server)?;
     }
-    let methods = setting.methods(prompts, &server)?;
+    let methods = setting.methods(prompts, &server, context)?;
     let mut comparison = experiment.run(&methods, &context.progress)?;
     comparison.settings.extend(described(prompts, setting));
     let page = out.join("report.html");

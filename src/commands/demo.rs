@@ -2,8 +2,9 @@
 
 use super::compare::{MethodName, SettingArgs, compare};
 use super::data;
+use super::engines::EngineArgs;
 use super::extract::PromptArgs;
-use super::synth::SamplingArgs;
+use super::synth::{Engine, SamplingArgs};
 use super::train::RecipeArgs;
 use crate::Context;
 use anyhow::Result;
@@ -96,7 +97,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         ],
         seeds: args.seeds,
         seed: args.seed,
-        pocket: args.pocket,
+        engine: Engine::Pocket,
+        engines: EngineArgs::of_pocket(args.pocket),
         images: budget.images,
         sampling: SamplingArgs::default(),
         recipe: RecipeArgs {

@@ -3,6 +3,7 @@
 mod compare;
 mod data;
 mod demo;
+mod engines;
 mod evaluate;
 mod extract;
 mod partition;

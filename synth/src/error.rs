@@ -1,6 +1,6 @@
 //! What can go wrong in this crate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -12,17 +12,9 @@ pub enum Error {
     /// A file could not be read or written; the message names it.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A weights folder holds something this engine cannot use.
-    #[error("{}: {reason}", file.display())]
-    Model {
-        /// The file at fault.
-        file: PathBuf,
-        /// What is wrong with it and what would be right.
-        reason: String,
-    },
-    /// The weights of an engine do not fit; every tensor at fault is listed.
+    /// The files of a model cannot be used; every tensor at fault is listed.
     #[error(transparent)]
-    Weights(#[from] promptfed_nn::Error),
+    Model(promptfed_nn::Error),
     /// A request asks for something outside the engine's range.
     #[error("image request {index}: {reason}")]
     Request {
@@ -106,4 +98,18 @@ pub enum Error {
     /// The images of a finished job could not be read.
     #[error(transparent)]
     Data(#[from] promptfed_data::DataError),
+}
+
+impl From<promptfed_nn::Error> for Error {
+    fn from(error: promptfed_nn::Error) -> Self {
+        match error {
+            promptfed_nn::Error::Io(error) => Error::Io(error),
+            other => Error::Model(other),
+        }
+    }
+}
+
+/// What makes a file of a model unusable.
+pub(crate) fn model_fault(file: &Path, reason: String) -> Error {
+    promptfed_nn::load::folder::model_fault(file, reason).into()
 }

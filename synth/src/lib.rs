@@ -23,6 +23,7 @@
 pub mod engines;
 mod error;
 mod generator;
+mod hash;
 mod image;
 pub mod job;
 mod load;
@@ -32,7 +33,8 @@ pub use error::{Error, Result};
 pub use generator::{EngineInfo, Generator, ImageRequest, Origin, Sampler, SamplingDefaults};
 pub use image::Image;
 pub use job::{
-    ClipFilter, Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource, Spread, run,
+    ClipFilter, Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource,
+    Spread, run,
 };
 pub use load::{load_images, open_images};
 pub use seed::ImageSeed;

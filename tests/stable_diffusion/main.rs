@@ -4,11 +4,13 @@
 mod hub;
 mod job;
 mod round;
+#[path = "../support/mod.rs"]
+mod support;
 mod words;
 
 use assert_cmd::Command;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
+use support::{failure, json};
 
 /// The folder of the tiny checkpoints.
 fn golden() -> PathBuf {
@@ -23,23 +25,8 @@ fn synth(folder: &Path) -> Command {
         .env_remove("HF_TOKEN")
         .env_remove("HF_HUB_CACHE")
         .env_remove("HF_HUB_OFFLINE")
-        .args(["--quiet", "--json", "synth", "--engine", "sd"]);
+        .args(["--quiet", "synth", "--engine", "sd"]);
     command
-}
-
-/// What a command that must succeed prints.
-fn json(command: &mut Command) -> Value {
-    let output = command.assert().success().get_output().stdout.clone();
-    serde_json::from_slice(&output).unwrap()
-}
-
-/// Runs a command that must fail; returns its exit code and what it said.
-fn failure(command: &mut Command) -> (i32, String) {
-    let assert = command.assert().failure();
-    let output = assert.get_output();
-    let told = String::from_utf8(output.stderr.clone()).unwrap();
-    assert!(!told.contains("panicked"), "{told}");
-    (output.status.code().unwrap(), told)
 }
 
 /// The files below `folder/images`, with their contents, in order.

@@ -1,6 +1,6 @@
-//! A round over HTTP whose images Stable Diffusion makes.
+//! Rounds over HTTP whose images Stable Diffusion makes.
 
-use super::{golden, json};
+use super::{failure, golden, json};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -48,7 +48,7 @@ fn a_round_with_the_engine_sd() {
         command
             .current_dir(here)
             .env("PROMPTFED_ASSETS", &assets)
-            .args(["--quiet", "--json"])
+            .arg("--quiet")
             .args(args);
         command
     };
@@ -77,4 +77,47 @@ fn a_round_with_the_engine_sd() {
     let status = ["round", "status", "1", "--wait", "--token", token];
     let status = json(run(&status).args(there));
     assert_eq!(status["state"], "done", "{status}");
+}
+
+#[test]
+fn a_comparison_with_the_engine_sd() {
+    let folder = tempfile::tempdir().unwrap();
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let emoji = assets.join("emoji");
+    let compare = |more: &[&str]| {
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_promptfed"));
+        command
+            .current_dir(folder.path())
+            .env("PROMPTFED_ASSETS", &assets)
+            .args(["--quiet", "compare", "--methods", "fgl"])
+            .args(["--label-space", "emoji", "--seeds", "1", "--images", "12"])
+            .args([
+                "--steps",
+                "1",
+                "--guidance",
+                "1..3",
+                "--synthetic-epochs",
+                "1",
+            ])
+            .args(["--width", "8", "--image-size", "16", "--engine", "sd"])
+            .arg("--private")
+            .arg(emoji.join("private.parquet"))
+            .arg("--test")
+            .arg(emoji.join("test.parquet"))
+            .args(more);
+        command
+    };
+    let (code, told) = failure(&mut compare(&[]));
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("give --sd FOLDER"), "{told}");
+    let model = golden().join("turbo");
+    let done = json(&mut compare(&[
+        "--sd-size",
+        "16",
+        "--sd",
+        model.to_str().unwrap(),
+    ]));
+    assert_eq!(done["methods"][0]["name"], "fgl");
+    let report = std::fs::read_to_string(done["report"].as_str().unwrap()).unwrap();
+    assert!(report.contains("dpm++2m"), "the engine's own sampler");
 }

@@ -1,6 +1,6 @@
-//! Captions by BLIP and domains by CLIP, with the tiny models that `vision/golden/make.py` makes.
+//! Captions by BLIP, domains and filtered images by CLIP, with the tiny models that `vision/golden/make.py` makes.
 
-use super::{failure, json};
+use super::{failure, golden, json, synth};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ fn extract(folder: &Path, more: &[&str]) -> assert_cmd::Command {
     let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_promptfed"));
     command
         .current_dir(folder)
-        .args(["--quiet", "--json", "extract", "photos"])
+        .args(["--quiet", "extract", "photos"])
         .args(more);
     command
 }
@@ -75,4 +75,56 @@ fn clip_names_the_domain() {
     let (code, told) = failure(extract(here, &["--domains", "photo", "--clip"]).arg(&clip));
     assert_eq!(code, 3, "{told}");
     assert!(told.contains("at least two domains"), "{told}");
+}
+
+#[test]
+fn clip_filters_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let rows = ["dog", "ghost"].map(|class| {
+        format!("{{\"class\": \"{class}\", \"prompt\": \"a photo of a {class}\", \"count\": 1}}\n")
+    });
+    std::fs::write(here.join("prompts.jsonl"), rows.concat()).unwrap();
+    std::fs::write(
+        here.join("pets.toml"),
+        "name = \"pets\"\n[[classes]]\nname = \"dog\"\n[[classes]]\nname = \"ghost\"\n",
+    )
+    .unwrap();
+    let filter = |out: &str, more: &[&str]| {
+        let mut command = synth(here);
+        command
+            .arg("--model")
+            .arg(golden().join("turbo"))
+            .args(["--height", "16", "--width", "16", "--out", out])
+            .args(["--prompts", "prompts.jsonl", "--label-space", "pets.toml"])
+            .args([
+                "--images-per-prompt",
+                "3",
+                "--attempts",
+                "2",
+                "--filter-clip",
+            ])
+            .arg(model("clip"))
+            .args(more);
+        command
+    };
+    let report = &json(&mut filter("out", &["--min-score", "0.5"]))["report"];
+    assert_eq!(report["planned"], 6);
+    let counts = ["accepted", "rejected"].map(|key| report[key].as_u64().unwrap());
+    assert_eq!(counts[0] + counts[1], 6, "{report}");
+    let manifest = std::fs::read_to_string(here.join("out/manifest.jsonl")).unwrap();
+    for line in manifest.lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let scores = row["clip_scores"].as_array().unwrap();
+        let passes = scores.last().unwrap().as_f64().unwrap() >= 0.5;
+        assert_eq!(row["file"].is_string(), passes, "{row}");
+        assert_eq!(row["rejected"] == "off_class", !passes, "{row}");
+        assert!(row["clip_hash"].is_string());
+    }
+    let (code, told) = failure(&mut filter("out", &["--min-score", "0.4"]));
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("different filter"), "{told}");
+    let (code, told) = failure(&mut filter("other", &["--min-score", "7"]));
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("above 0 and at most 1"), "{told}");
 }

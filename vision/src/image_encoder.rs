@@ -49,13 +49,15 @@ impl VisionConfig {
         ];
         let zero = sizes.iter().find(|(_, size)| !(1..1 << 20).contains(size));
         if let Some((key, size)) = zero {
-            return Some(format!("vision_config has {key} {size}"));
+            return Some(format!(
+                "vision_config has {key} {size}; restore the file of this model"
+            ));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads)
             || !self.image_size.is_multiple_of(self.patch_size)
         {
             return Some(
-                "vision_config: the heads must divide hidden_size, and patch_size image_size"
+                "vision_config: the heads must divide hidden_size, and patch_size image_size; restore the file of this model"
                     .into(),
             );
         }

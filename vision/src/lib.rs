@@ -17,9 +17,10 @@
 mod blip;
 mod clip;
 mod error;
-mod folder;
 mod image_encoder;
 mod pixels;
+pub mod text_encoder;
+mod tokenizer;
 mod transformer;
 
 pub use blip::Blip;

@@ -6,9 +6,9 @@ use candle_core::{Device, Tensor};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use promptfed_data::DecodedImage;
+use promptfed_nn::load::folder::{model_fault, read_json};
 use serde::Deserialize;
 
-use crate::folder::{fault, read_json};
 use crate::{Error, Result};
 
 /// Resizes with Pillow's bicubic filter, cuts out the centre where asked, and standardises.
@@ -74,10 +74,11 @@ impl Preprocessing {
         let resize = match file.size {
             Some(Size::Both { height, width }) if height == width => Resize::Square(height),
             Some(Size::Both { height, width }) => {
-                return Err(fault(
+                return Err(model_fault(
                     &path,
                     format!("size {height} x {width}; only squares can be used"),
-                ));
+                )
+                .into());
             }
             Some(Size::Shortest { shortest_edge } | Size::Side(shortest_edge)) => {
                 Resize::Shortest(shortest_edge)
@@ -97,21 +98,23 @@ impl Preprocessing {
         let arrives = if crop { cut } else { shorter };
         let is_square = crop || resize == Resize::Square(own);
         if arrives != own || shorter < own || !is_square {
-            return Err(fault(
+            return Err(model_fault(
                 &path,
                 format!(
                     "it makes images of side {arrives} and the model takes squares of {own}; restore the file of this model"
                 ),
-            ));
+            )
+            .into());
         }
         if file.resample != BICUBIC {
-            return Err(fault(
+            return Err(model_fault(
                 &path,
                 format!(
                     "resample {}; only {BICUBIC}, the bicubic filter, can be used",
                     file.resample
                 ),
-            ));
+            )
+            .into());
         }
         Ok(Self {
             resize,

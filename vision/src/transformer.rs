@@ -1,5 +1,7 @@
 //! The transformer block of CLIP's and BLIP's encoders: normalisation first (Radford et al. 2021, section 2.4).
 
+use std::ops::Range;
+
 use candle_core::{D, Tensor};
 use promptfed_nn::attention::{Mask, attention};
 use promptfed_nn::layer_norm::AffineLayerNorm;
@@ -22,8 +24,10 @@ pub(crate) struct Shape {
 /// The activation inside a block, as configurations name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum HiddenAct {
+pub enum HiddenAct {
+    /// x sigmoid(1.702 x), of OpenAI's models.
     QuickGelu,
+    /// x Phi(x), of OpenCLIP's.
     Gelu,
 }
 
@@ -110,8 +114,13 @@ impl Blocks {
 
     /// [batch, tokens, d] -> [batch, tokens, d]
     pub(crate) fn forward(&self, x: &Tensor, mask: Mask) -> Result<Tensor> {
+        self.run(0..self.blocks.len(), x, mask)
+    }
+
+    /// [`Blocks::forward`] through some of them.
+    pub(crate) fn run(&self, which: Range<usize>, x: &Tensor, mask: Mask) -> Result<Tensor> {
         let mut x = x.clone();
-        for block in &self.blocks {
+        for block in &self.blocks[which] {
             x = block.forward(&x, &self.shape, mask)?;
         }
         Ok(x)

@@ -1,5 +1,6 @@
 //! Weights from safetensors files, checked against what a model needs.
 
+pub mod folder;
 mod low_rank;
 mod source;
 

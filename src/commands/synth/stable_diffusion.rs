@@ -34,7 +34,7 @@ pub(crate) struct SdArgs {
     #[arg(long, value_name = "A..B", value_parser = interval)]
     guidance_interval: Option<Interval>,
     /// Start from this image instead of noise
-    #[arg(long, value_name = "FILE", conflicts_with = "latents")]
+    #[arg(long, value_name = "FILE")]
     init_image: Option<PathBuf>,
     /// How much of the way is gone from --init-image, to 1 [default: 0.8]
     #[arg(long, value_name = "S", requires = "init_image")]
@@ -45,7 +45,7 @@ pub(crate) struct SdArgs {
     /// Folder of a TAESD, which decodes fast in place of the model's autoencoder
     #[arg(long, value_name = "DIR")]
     tiny_decoder: Option<PathBuf>,
-    /// Noise to start from: the tensor `latents` [N,4,H/8,W/8], one for each of N images of --prompt; no image is drawn again
+    /// Noise in place of the seed's: the tensor `latents` [N,4,H/8,W/8], one for each of N images of --prompt; no image is drawn again
     #[arg(
         long,
         value_name = "FILE",

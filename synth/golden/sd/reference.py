@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 import diffusers
 import torch
-from diffusers import AutoencoderTiny, LatentConsistencyModelPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import (AutoencoderTiny, LatentConsistencyModelPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionPipeline,
+                       StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline)
 from diffusers.schedulers import scheduling_lcm as scheduling
 from safetensors.torch import save_file
 
@@ -51,6 +53,23 @@ def autoencoder(vae, size):
 def images(pipe, latents, **settings):
     """[n, h, w, 3] in 0 to 1."""
     return torch.from_numpy(pipe(latents=latents.clone(), output_type="np", **settings).images)
+
+
+def changed(kind, folder: Path, size, strength, steps):
+    """An image changed by diffusers' image-to-image pipeline, with the image and the noise that it began with."""
+    pipe = kind.from_pretrained(folder, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    h, w = (s * pipe.vae_scale_factor for s in size)
+    start, drawn = noise(8, 1, 3, h, w).clamp(-1, 1), noise(9, 1, 4, *size)
+    module = sys.modules[kind.__module__]
+    original = module.randn_tensor
+    module.randn_tensor = lambda shape, **kwargs: drawn
+    # Given as latents: from pixels the pipeline would draw a sample of the latents' distribution and not its mean.
+    latents = pipe.vae.encode(start).latent_dist.mean * pipe.vae.config.scaling_factor
+    image = pipe(image=latents, prompt=PROMPT, negative_prompt=NEGATIVE, strength=strength, num_inference_steps=steps,
+                 guidance_scale=5.0, output_type="np").images
+    module.randn_tensor = original
+    return {"changed.start": start, "changed.noise": drawn, "changed.image": torch.from_numpy(image)}
 
 
 def with_scheduler(pipe, folder: Path, file):
@@ -97,6 +116,7 @@ def sd(out: Path, name, size, steps, base, odd=False):
     if base:
         pipe = with_scheduler(pipe, out / name, base)
         tensors["image.base"] = images(pipe, z, guidance_scale=5.0, negative_prompt=NEGATIVE, **settings)
+    tensors |= changed(StableDiffusionImg2ImgPipeline, out / name, size, strength=0.6, steps=5)
     write(out, name, tensors)
 
 
@@ -144,6 +164,7 @@ def xl(out: Path, name, size, steps, turbo):
     tensors["image.empty_negative"] = images(pipe, z, **guided)
     pipe = with_scheduler(pipe, out / name, turbo)
     tensors["image.turbo"] = images(pipe, z, num_inference_steps=1, guidance_scale=0.0, **settings)
+    tensors |= changed(StableDiffusionXLImg2ImgPipeline, out / name, size, strength=0.6, steps=5)
     write(out, name, tensors)
 
 

@@ -10,6 +10,7 @@ use promptfed_prompts::{ClassIndex, ContentHash, LabelSpace};
 use promptfed_vision::Clip;
 use serde::{Deserialize, Serialize};
 
+use crate::hash::hash_files;
 use crate::{Error, Result};
 
 /// A CLIP model and how sure it must be of an image's class.
@@ -47,7 +48,7 @@ impl ClipFilter {
         }
         let clip = Clip::load(folder)?;
         let rule = FilterRule {
-            clip_hash: hash(&clip)?,
+            clip_hash: hash_files(clip.files())?,
             template: TEMPLATE.into(),
             min_score,
         };
@@ -115,14 +116,4 @@ impl Judge<'_> {
     pub(super) fn passes(&self, score: f32) -> bool {
         score >= self.filter.rule.min_score
     }
-}
-
-fn hash(clip: &Clip) -> Result<ContentHash> {
-    let mut all = Vec::new();
-    for file in clip.files() {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(fs_err::File::open(file)?)?;
-        all.extend(hasher.finalize().as_bytes());
-    }
-    Ok(ContentHash::of(&all))
 }

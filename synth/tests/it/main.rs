@@ -1,6 +1,7 @@
 //! The crate as its users see it.
 #![allow(clippy::unwrap_used)]
 
+mod clip_filter;
 mod faults;
 mod fixtures;
 mod job;
@@ -13,4 +14,5 @@ mod resume;
 mod sd_fixtures;
 mod sd_loading;
 mod sd_parity;
+mod sd_requests;
 mod sd_samplers;

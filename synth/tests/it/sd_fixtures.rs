@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use promptfed_synth::engines::sd::{Request, StableDiffusion};
+use promptfed_synth::engines::sd::{LoadOptions, Request, StableDiffusion};
+use promptfed_synth::{Image, ImageSeed};
 
 /// Largest error of a network, relative to its largest value.
 const NETWORK: f32 = 1e-4;
@@ -48,6 +49,36 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
         } else {
             std::fs::copy(&path, &target).unwrap();
         }
+    }
+}
+
+/// The UNet's weights in a folder.
+pub(crate) const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
+
+pub(crate) fn load(folder: &Path) -> promptfed_synth::Result<StableDiffusion> {
+    StableDiffusion::load(folder, &LoadOptions::default())
+}
+
+/// An image of two steps.
+pub(crate) fn image(model: &mut StableDiffusion) -> Image {
+    let request = model.request("a photo of a church", ImageSeed::from_u64(1));
+    let request = Request {
+        steps: 2,
+        ..request
+    };
+    model.make(&[request]).unwrap().remove(0)
+}
+
+/// Changes the tensors of a safetensors file.
+pub(crate) fn change(file: &Path, change: impl Fn(&mut HashMap<String, Tensor>)) {
+    let mut tensors = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    change(&mut tensors);
+    candle_core::safetensors::save(&tensors, file).unwrap();
+}
+
+pub(crate) fn assert_says(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is not in: {message}");
     }
 }
 

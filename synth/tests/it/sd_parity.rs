@@ -6,8 +6,8 @@ use candle_core::{Device, Tensor};
 use promptfed_synth::engines::sd::lora::Network;
 use promptfed_synth::engines::sd::unet::Conditions;
 use promptfed_synth::engines::sd::vae::TinyDecoder;
-use promptfed_synth::engines::sd::{LoadOptions, Request, StableDiffusion, Start};
-use promptfed_synth::{ImageSeed, Sampler};
+use promptfed_synth::engines::sd::{GivenNoise, LoadOptions, Request, StableDiffusion, Start};
+use promptfed_synth::{Image, ImageSeed, Sampler};
 
 use crate::sd_fixtures::{Golden, folder, with_scheduler};
 
@@ -39,8 +39,30 @@ fn guided(model: &StableDiffusion, golden: &Golden, steps: u32) -> Request {
         width: (w * reduction) as u32,
         steps,
         guidance: 5.0,
-        start: Start::Latents(golden.values("latents")),
+        noise: given(golden.values("latents")),
         ..model.request(&prompts()[0], ImageSeed::from_u64(0))
+    }
+}
+
+fn given(latents: Vec<f32>) -> Option<GivenNoise> {
+    Some(GivenNoise {
+        latents,
+        steps: Vec::new(),
+    })
+}
+
+/// The image of diffusers' image-to-image pipeline.
+fn changed(model: &StableDiffusion, golden: &Golden) -> Request {
+    let request = guided(model, golden, 5);
+    let pixels = golden.nhwc("changed.start").flatten_all().unwrap();
+    let pixels = pixels.to_vec1().unwrap();
+    Request {
+        start: Start::Image {
+            image: Image::rectangle(request.height, request.width, pixels).unwrap(),
+            strength: 0.6,
+        },
+        noise: given(golden.values("changed.noise")),
+        ..request
     }
 }
 
@@ -177,7 +199,10 @@ fn a_consistency_model_agrees_with_diffusers() {
     let mut model = load(&folder("lcm"));
     networks_agree(&model, &golden, false);
     let request = Request {
-        start: Start::LatentsAndSteps(golden.values("latents"), golden.values("step_noise")),
+        noise: Some(GivenNoise {
+            latents: golden.values("latents"),
+            steps: golden.values("step_noise"),
+        }),
         ..guided(&model, &golden, 4)
     };
     assert_eq!(request.sampler, Sampler::Lcm);
@@ -239,5 +264,21 @@ fn lora_files_of_both_kinds_agree_with_diffusers() {
         let encoded = model.text().encode(&prompts()[0]).unwrap();
         golden.assert_row(&format!("{kind}.text"), 0, &encoded.tokens);
         assert_eq!(Network::UNet.component(), "unet");
+    }
+}
+
+#[test]
+fn changed_images_agree_with_diffusers() {
+    for (name, sampler) in [
+        ("sd15", Sampler::Pndm),
+        ("sd21", Sampler::Ddim),
+        ("turbo", Sampler::Euler),
+        ("sdxl", Sampler::Euler),
+    ] {
+        let golden = Golden::read(name);
+        let mut model = load(&folder(name));
+        let request = changed(&model, &golden);
+        assert_eq!(request.sampler, sampler);
+        golden.assert_images(&mut model, &[("changed.image", request)]);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use promptfed_nn::load::folder::read_checked;
 use serde::Deserialize;
 
 use crate::Result;
-use crate::folder::{fault, read_json};
 use crate::image_encoder::VisionConfig;
 use crate::transformer::HiddenAct;
 
@@ -59,30 +59,24 @@ impl Default for TextConfig {
 
 impl BlipConfig {
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let config: Self = read_json(file)?;
-        let text = &config.text_config;
-        let heads = text.num_attention_heads;
-        let reason =
-            if heads == 0 || text.hidden_size == 0 || !text.hidden_size.is_multiple_of(heads) {
-                Some(format!(
-                    "text_config has {heads} heads for hidden_size {}, which they must divide",
-                    text.hidden_size
-                ))
-            } else if text.bos_token_id as usize >= text.vocab_size {
-                Some(format!(
-                    "text_config has bos_token_id {} outside the vocabulary",
-                    text.bos_token_id
-                ))
-            } else {
-                config.vision_config.fault()
-            };
-        match reason {
-            None => Ok(config),
-            Some(reason) => Err(fault(
-                file,
-                format!("{reason}; restore the file of this model"),
-            )),
+        Ok(read_checked(file, Self::fault)?)
+    }
+
+    fn fault(&self) -> Option<String> {
+        let text = &self.text_config;
+        let (heads, d) = (text.num_attention_heads, text.hidden_size);
+        if heads == 0 || d == 0 || !d.is_multiple_of(heads) {
+            return Some(format!(
+                "text_config: its {heads} heads do not divide hidden_size {d}; restore the file of this model"
+            ));
         }
+        if text.bos_token_id as usize >= text.vocab_size {
+            return Some(format!(
+                "text_config has bos_token_id {} outside the vocabulary; restore the file of this model",
+                text.bos_token_id
+            ));
+        }
+        self.vision_config.fault()
     }
 
     pub(super) fn vision_act(&self) -> HiddenAct {

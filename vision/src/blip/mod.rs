@@ -5,15 +5,16 @@ mod decoder;
 
 use std::path::Path;
 
-use candle_core::{IndexOp, Tensor};
+use candle_core::{Device, IndexOp, Tensor};
 use promptfed_data::DecodedImage;
+use promptfed_nn::load::folder::open_weights;
 use tokenizers::Tokenizer;
 
 use self::config::BlipConfig;
 use self::decoder::{Decoder, Sight};
-use crate::folder;
 use crate::image_encoder::ImageEncoder;
 use crate::pixels::Preprocessing;
+use crate::tokenizer;
 use crate::transformer::Layout;
 use crate::{Error, Result};
 
@@ -41,8 +42,8 @@ impl Blip {
         let config = BlipConfig::read(&dir.join("config.json"))?;
         let vision = &config.vision_config;
         let pixels = Preprocessing::read(dir, vision.image_size)?;
-        let tokenizer = folder::tokenizer(dir)?;
-        let mut loader = folder::weights(dir)?;
+        let tokenizer = tokenizer::read(dir)?;
+        let mut loader = open_weights(dir, &Device::Cpu)?;
         let images = ImageEncoder::load(&mut loader, vision, config.vision_act(), Layout::Fused)?;
         let decoder = Decoder::load(&mut loader, &config.text_config, vision.hidden_size)?;
         loader.finish()?;

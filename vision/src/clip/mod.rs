@@ -2,37 +2,30 @@
 
 mod config;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{D, Device, IndexOp, Tensor};
 use promptfed_data::DecodedImage;
-use promptfed_nn::attention::Mask;
-use promptfed_nn::layer_norm::AffineLayerNorm;
 use promptfed_nn::linear::{Bias, Linear};
+use promptfed_nn::load::folder::{model_fault, open_weights, weight_files};
 use tokenizers::{Tokenizer, TruncationParams};
 
 use self::config::ClipConfig;
-use crate::folder;
 use crate::image_encoder::ImageEncoder;
 use crate::pixels::Preprocessing;
-use crate::transformer::{Blocks, Layout};
+use crate::text_encoder::{Features, Projection, TextEncoder};
+use crate::tokenizer;
+use crate::transformer::Layout;
 use crate::{Error, Result};
 
 /// A model with its weights in memory.
 pub struct Clip {
+    files: Vec<PathBuf>,
     pixels: Preprocessing,
     images: ImageEncoder,
     image_projection: Linear,
     tokenizer: Tokenizer,
-    /// [vocabulary, d]
-    tokens: Tensor,
-    /// [positions, d]
-    positions: Tensor,
-    blocks: Blocks,
-    final_norm: AffineLayerNorm,
-    text_projection: Linear,
-    /// The token that ends texts.
-    end: u32,
+    texts: TextEncoder,
     /// By what the cosines are multiplied.
     scale: f32,
 }
@@ -47,55 +40,37 @@ impl Clip {
         let config = ClipConfig::read(&dir.join("config.json"))?;
         let (text, vision) = (&config.text_config, &config.vision_config);
         let pixels = Preprocessing::read(dir, vision.image_size)?;
-        let mut tokenizer = folder::tokenizer(dir)?;
+        let mut tokenizer = tokenizer::read(dir)?;
         tokenizer
             .with_padding(None)
             .with_truncation(Some(TruncationParams {
                 max_length: text.max_position_embeddings,
                 ..TruncationParams::default()
             }))
-            .map_err(|e| folder::fault(&dir.join("tokenizer.json"), e.to_string()))?;
-        let mut loader = folder::weights(dir)?;
-        loader.ignore(|name| name.ends_with("embeddings.position_ids"));
+            .map_err(|e| model_fault(&dir.join("tokenizer.json"), e.to_string()))?;
+        let mut loader = open_weights(dir, &Device::Cpu)?;
+        let scale = loader.tensor("logit_scale", &[])?.to_scalar::<f32>()?;
         let images =
             ImageEncoder::load(&mut loader, vision, config.vision_act(), Layout::Separate)?;
-        let (d, shared) = (text.hidden_size, config.projection_dim);
-        let at = |name: &str| format!("text_model.{name}");
-        let tokens = loader.tensor(
-            &at("embeddings.token_embedding.weight"),
-            &[text.vocab_size, d],
-        )?;
-        let positions = loader.tensor(
-            &at("embeddings.position_embedding.weight"),
-            &[text.max_position_embeddings, d],
-        )?;
-        let blocks = Blocks::load(
-            &mut loader,
-            &at("encoder.layers"),
-            config.text_shape(),
-            Layout::Separate,
-        )?;
-        let final_norm =
-            AffineLayerNorm::load(&mut loader, &at("final_layer_norm"), d, text.layer_norm_eps)?;
-        let mut projection =
-            |name, inputs| Linear::load(&mut loader, name, inputs, shared, Bias::Absent);
-        let image_projection = projection("visual_projection", vision.hidden_size)?;
-        let text_projection = projection("text_projection", d)?;
-        let scale = loader.tensor("logit_scale", &[])?.to_scalar::<f32>()?;
+        let (inputs, shared) = (vision.hidden_size, config.projection_dim);
+        let name = "visual_projection";
+        let image_projection = Linear::load(&mut loader, name, inputs, shared, Bias::Absent)?;
+        let texts = TextEncoder::load(&mut loader, text, Features::Last, Projection::Needed)?;
         loader.finish()?;
         Ok(Self {
+            files: files(dir)?,
             pixels,
             images,
             image_projection,
             tokenizer,
-            tokens,
-            positions,
-            blocks,
-            final_norm,
-            text_projection,
-            end: text.eos_token_id,
+            texts,
             scale: scale.exp(),
         })
+    }
+
+    /// The files that it was loaded from: configuration, preprocessing, tokenizer, weights.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Unit vectors of texts, [texts, d]. A text of more tokens than the model takes is cut.
@@ -109,34 +84,13 @@ impl Clip {
                 .tokenizer
                 .encode(*text, true)
                 .map_err(|e| Error::Input(format!("text {text:?} cannot be tokenised: {e}")))?;
-            let ids = ids.get_ids();
+            let ids = ids.get_ids().to_vec();
             if ids.is_empty() {
                 return Err(Error::Input(format!("text {text:?} has no tokens")));
             }
-            let x = self
-                .tokens
-                .index_select(&Tensor::new(ids, &Device::Cpu)?, 0)?
-                .broadcast_add(&self.positions.i(..ids.len())?)?
-                .unsqueeze(0)?;
-            let x = self.blocks.forward(&x, Mask::Causal)?;
-            let end = x.i((0, self.end_of(ids)))?.unsqueeze(0)?;
-            rows.push(
-                self.text_projection
-                    .forward(&self.final_norm.forward(&end)?)?,
-            );
+            rows.extend(self.texts.encode(&[ids])?.pooled);
         }
         unit(&Tensor::cat(&rows, 0)?)
-    }
-
-    /// Where the features of a text are: at its first end token. Configurations from before transformers 4.31 say 2 there, which
-    /// no text holds: the largest id stands for it, as in transformers.
-    fn end_of(&self, ids: &[u32]) -> usize {
-        let end = match self.end {
-            2 => ids.iter().copied().max().unwrap_or(0),
-            end => end,
-        };
-        let found = ids.iter().position(|id| *id == end);
-        found.unwrap_or(ids.len() - 1)
     }
 
     /// Unit vectors of images, [images, d].
@@ -176,6 +130,13 @@ impl Clip {
         }
         Ok(shares.into_iter().map(|share| share / sum).collect())
     }
+}
+
+fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let small = ["config.json", "preprocessor_config.json", "tokenizer.json"];
+    let mut files: Vec<PathBuf> = small.iter().map(|name| dir.join(name)).collect();
+    files.extend(weight_files(dir)?);
+    Ok(files)
 }
 
 /// x / |x|

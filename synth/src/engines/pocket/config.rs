@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use promptfed_nn::load::folder::read_checked;
 use serde::Deserialize;
 
-use crate::{Error, Result, Sampler, SamplingDefaults};
+use crate::{Result, Sampler, SamplingDefaults};
 
 /// The configuration of a set of `pocket` weights, as its `config.json` says.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -83,16 +84,7 @@ const LARGEST: usize = 1 << 20;
 impl Config {
     /// Reads and checks a `config.json`.
     pub fn read(file: &Path) -> Result<Self> {
-        let fault = |reason: String| Error::Model {
-            file: file.to_owned(),
-            reason,
-        };
-        let config: Config = serde_json::from_str(&fs_err::read_to_string(file)?)
-            .map_err(|e| fault(format!("not a pocket configuration ({e})")))?;
-        match config.fault() {
-            None => Ok(config),
-            Some(reason) => Err(fault(reason)),
-        }
+        Ok(read_checked(file, Self::fault)?)
     }
 
     /// Patches of an image.

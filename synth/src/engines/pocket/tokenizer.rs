@@ -3,17 +3,15 @@
 use std::path::Path;
 
 use super::config::Config;
-use crate::{Error, Result};
+use crate::Result;
+use crate::error::model_fault;
 
 pub(super) struct Tokenizer(tokenizers::Tokenizer);
 
 impl Tokenizer {
     /// Reads a `tokenizer.json` and checks that it gives what the network takes.
     pub(super) fn read(file: &Path, config: &Config) -> Result<Self> {
-        let fault = |reason: String| Error::Model {
-            file: file.to_owned(),
-            reason,
-        };
+        let fault = |reason: String| model_fault(file, reason);
         let bytes = fs_err::read(file)?;
         let tokenizer = tokenizers::Tokenizer::from_bytes(bytes)
             .map_err(|e| fault(format!("not a tokenizer ({e}); export the weights again")))?;

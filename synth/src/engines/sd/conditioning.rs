@@ -1,14 +1,16 @@
 //! Prompts to what the UNet sees of them.
 
 use candle_core::Tensor;
+use promptfed_nn::load::folder::read_checked;
+use promptfed_vision::text_encoder::{Features, Projection, TextConfig, TextEncoder, TextFeatures};
 
-use super::engine::LoadOptions;
-use super::folder::{Folder, model_fault};
+use super::folder::Folder;
+use super::loading::LoadOptions;
 use super::lora::{Adapter, Network};
-use super::text_encoder::{Features, TextConfig, TextEncoder, TextFeatures};
 use super::tokenizer::Tokenizer;
 use super::unet::UNetConfig;
 use crate::Result;
+use crate::error::model_fault;
 
 /// What the UNet sees of one prompt.
 #[derive(Clone, Debug)]
@@ -60,8 +62,7 @@ impl TextStages {
         for (tokenizer, network) in names {
             let encoder = network.component();
             let file = folder.path(encoder, "config.json");
-            let config: TextConfig = folder.config(encoder)?;
-            config.check(&file)?;
+            let config = read_checked(&file, TextConfig::fault)?;
             let tokenizer =
                 Tokenizer::open(&folder.path(tokenizer, ""), config.max_position_embeddings)?;
             if tokenizer.vocabulary() > config.vocab_size {
@@ -80,7 +81,8 @@ impl TextStages {
             for adapter in adapters {
                 adapter.apply(*network, 0, &mut loader)?;
             }
-            let encoder = TextEncoder::load(&mut loader, &config, features)?;
+            let encoder =
+                TextEncoder::load(&mut loader, &config, features, Projection::WherePresent)?;
             loader.finish()?;
             stages.push(Stage { tokenizer, encoder });
         }

@@ -9,8 +9,8 @@ use promptfed_nn::load::Loader;
 use promptfed_prompts::ContentHash;
 
 use super::engine::StableDiffusion;
-use super::folder::model_fault;
-use super::request::{Request, Start};
+use super::request::{GivenNoise, Request, Start};
+use crate::error::model_fault;
 use crate::{EngineInfo, Error, Generator, Image, ImageRequest, ImageSeed, Origin, Result};
 
 /// Settings of a job's images that no job of another engine has.
@@ -24,7 +24,7 @@ pub struct Settings {
     pub guidance_interval: Option<[f64; 2]>,
     /// The image that all images start from, and how much of the way is gone; see [`Start::Image`].
     pub image: Option<(Image, f64)>,
-    /// Noise, as of [`Start::Latents`], in place of that of these seeds.
+    /// Noise, as of [`GivenNoise::latents`], in place of that of these seeds.
     pub noise: HashMap<ImageSeed, Vec<f32>>,
     /// Where the weights are from.
     pub origin: Option<Origin>,
@@ -53,14 +53,18 @@ impl Configured {
     fn request(&self, request: &ImageRequest) -> Request {
         let settings = &self.settings;
         let own = self.model.request(&request.prompt, request.seed);
-        let start = match (settings.noise.get(&request.seed), &settings.image) {
-            (Some(noise), _) => Start::Latents(noise.clone()),
-            (None, Some((image, strength))) => Start::Image {
+        let start = match &settings.image {
+            Some((image, strength)) => Start::Image {
                 image: image.clone(),
                 strength: *strength,
             },
-            (None, None) => Start::Noise,
+            None => Start::Noise,
         };
+        let given = settings.noise.get(&request.seed);
+        let noise = given.map(|latents| GivenNoise {
+            latents: latents.clone(),
+            steps: Vec::new(),
+        });
         Request {
             negative: request.negative.clone(),
             height: settings.height.unwrap_or(own.height),
@@ -70,6 +74,7 @@ impl Configured {
             guidance_interval: settings.guidance_interval.unwrap_or(own.guidance_interval),
             sampler: request.sampler,
             start,
+            noise,
             ..own
         }
     }

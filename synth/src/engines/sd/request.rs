@@ -25,17 +25,24 @@ pub struct Request {
     pub sampler: Sampler,
     /// What the sampler begins with.
     pub start: Start,
+    /// Noise in place of the seed's.
+    pub noise: Option<GivenNoise>,
+}
+
+/// Noise that was made elsewhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GivenNoise {
+    /// Standard normal values, [4, height / 8, width / 8].
+    pub latents: Vec<f32>,
+    /// The noise of the steps of a sampler that draws it, one after the other; the seed's where it ends.
+    pub steps: Vec<f32>,
 }
 
 /// What a sampler begins with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Start {
-    /// Noise from the seed.
+    /// Noise.
     Noise,
-    /// Given noise: standard normal values, [4, height / 8, width / 8].
-    Latents(Vec<f32>),
-    /// Given noise, and the noise of the steps of a sampler that draws it, one after the other.
-    LatentsAndSteps(Vec<f32>, Vec<f32>),
     /// Another image of the same size, changed by the last `strength` (0 excluded, to 1) of the steps (Meng et al. 2021).
     Image {
         /// The image.
@@ -50,7 +57,7 @@ impl Start {
     pub(super) fn strength(&self) -> f64 {
         match self {
             Start::Image { strength, .. } => *strength,
-            _ => 1.0,
+            Start::Noise => 1.0,
         }
     }
 }
@@ -87,17 +94,17 @@ impl Request {
                 "guidance from {from} to {to}; ask for an interval within 0 to 1"
             ));
         }
+        if let Some(given) = &self.noise
+            && given.latents.len() != latents
+        {
+            return Some(format!(
+                "{} values of noise; an image of {} x {} begins with {latents}",
+                given.latents.len(),
+                self.height,
+                self.width
+            ));
+        }
         match &self.start {
-            Start::Latents(values) | Start::LatentsAndSteps(values, _)
-                if values.len() != latents =>
-            {
-                Some(format!(
-                    "{} values of noise; an image of {} x {} begins with {latents}",
-                    values.len(),
-                    self.height,
-                    self.width
-                ))
-            }
             Start::Image { image, .. }
                 if (image.height(), image.width()) != (self.height, self.width) =>
             {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use promptfed_nn::load::folder::read_json;
 use serde::Deserialize;
 use tokenizers::models::bpe::BPE;
 use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers};
@@ -10,8 +11,8 @@ use tokenizers::pre_tokenizers::sequence::Sequence as Splitters;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
-use super::folder::{model_fault, read_json};
-use crate::{Error, Result};
+use crate::Result;
+use crate::error::model_fault;
 
 const START: &str = "<|startoftext|>";
 const END: &str = "<|endoftext|>";
@@ -171,17 +172,17 @@ fn clip(vocab: &Path, merges: &Path) -> Result<tokenizers::Tokenizer> {
     for file in [vocab, merges] {
         fs_err::metadata(file)?;
     }
-    build().map_err(|e| Error::Model {
-        file: vocab.to_owned(),
-        reason: format!(
+    build().map_err(|e| {
+        let reason = format!(
             "with merges.txt it is no tokenizer of CLIP's kind ({e}); restore the files of this model"
-        ),
+        );
+        model_fault(vocab, reason)
     })
 }
 
 fn read_optional<T: Default + serde::de::DeserializeOwned>(file: &Path) -> Result<T> {
     if file.is_file() {
-        read_json(file)
+        Ok(read_json(file)?)
     } else {
         Ok(T::default())
     }

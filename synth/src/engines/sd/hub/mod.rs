@@ -26,7 +26,7 @@ pub use self::id::ModelId;
 use self::cache::Cache;
 use self::files::wanted;
 use self::remote::{Remote, open_part};
-use super::folder::hash_files;
+use crate::hash::hash_files;
 use crate::{Error, Origin, Result};
 
 /// A model folder in the cache.
@@ -122,7 +122,7 @@ fn cached(id: &ModelId, precision: Precision, cache: &Cache) -> Result<Fetched> 
 fn fetched(id: &ModelId, commit: &str, folder: PathBuf, files: &[String]) -> Result<Fetched> {
     let hash = |file: &String| -> Result<(String, ContentHash)> {
         let path = folder.join(file);
-        Ok((file.clone(), hash_files([&path].into_iter())?))
+        Ok((file.clone(), hash_files([&path])?))
     };
     let origin = Origin {
         model: id.name.clone(),

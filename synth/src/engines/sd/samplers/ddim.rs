@@ -16,15 +16,7 @@ struct Ddim {
 pub(super) fn course(config: &SchedulerConfig, steps: usize) -> Result<Course> {
     let cumprod = config.alphas_cumprod(Sampler::Ddim)?;
     let train = cumprod.len();
-    let timesteps = Visits {
-        spacing: config.spacing(Sampler::Ddim),
-        steps,
-        train,
-        last: train,
-        offset: config.offset(),
-        drop_cleanest: false,
-    }
-    .whole()?;
+    let timesteps = Visits::of(config, Sampler::Ddim, steps, train).whole()?;
     let end = if config.set_alpha_to_one.unwrap_or(true) {
         1.0
     } else {

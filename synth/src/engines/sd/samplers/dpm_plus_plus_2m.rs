@@ -55,18 +55,12 @@ pub(super) fn course(config: &SchedulerConfig, steps: usize, is_karras: bool) ->
         let last = (0..train)
             .filter(|t| log_snr(table.at(*t as f64)) >= clipped)
             .count();
-        let timesteps: Vec<f64> = Visits {
-            spacing: config.spacing(sampler),
-            steps,
-            train,
+        let timesteps = Visits {
             last,
-            offset: config.offset(),
             drop_cleanest: true,
+            ..Visits::of(config, sampler, steps, train)
         }
-        .timesteps()?
-        .into_iter()
-        .map(f64::round_ties_even)
-        .collect();
+        .rounded()?;
         let sigmas = timesteps.iter().map(|t| table.at(*t)).collect();
         (timesteps, sigmas)
     };

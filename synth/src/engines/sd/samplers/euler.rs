@@ -53,18 +53,8 @@ pub(super) fn visited(
 ) -> Result<(Vec<f64>, Vec<f64>, SigmaTable)> {
     let table = SigmaTable::new(&config.alphas_cumprod(sampler)?);
     let train = config.train_timesteps();
-    let timesteps: Vec<f64> = Visits {
-        spacing: config.spacing(sampler),
-        steps,
-        train,
-        last: train,
-        offset: config.offset(),
-        drop_cleanest: false,
-    }
-    .timesteps()?
-    .into_iter()
-    .map(single)
-    .collect();
+    let timesteps = Visits::of(config, sampler, steps, train).timesteps()?;
+    let timesteps: Vec<f64> = timesteps.into_iter().map(single).collect();
     let sigmas = timesteps.iter().map(|t| table.at(*t)).collect();
     Ok((timesteps, sigmas, table))
 }

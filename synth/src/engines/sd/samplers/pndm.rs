@@ -39,15 +39,7 @@ pub(super) fn course(config: &SchedulerConfig, steps: usize) -> Result<Course> {
     }
     let cumprod = config.alphas_cumprod(Sampler::Pndm)?;
     let train = cumprod.len();
-    let mut timesteps = Visits {
-        spacing: config.spacing(Sampler::Pndm),
-        steps,
-        train,
-        last: train,
-        offset: config.offset(),
-        drop_cleanest: false,
-    }
-    .whole()?;
+    let mut timesteps = Visits::of(config, Sampler::Pndm, steps, train).whole()?;
     if let Some(second) = timesteps.get(1).copied() {
         timesteps.insert(1, second);
     }

@@ -1,8 +1,7 @@
 //! Which training steps a run visits.
 
-use crate::Result;
-use crate::engines::sd::schedule::Spacing;
-use crate::error::Error;
+use crate::engines::sd::schedule::{SchedulerConfig, Spacing};
+use crate::{Error, Result, Sampler};
 
 /// The steps that a run is to visit.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +19,23 @@ pub(super) struct Visits {
 }
 
 impl Visits {
+    /// Steps over the whole training schedule of `train` steps, spaced as a folder says.
+    pub(super) fn of(
+        config: &SchedulerConfig,
+        sampler: Sampler,
+        steps: usize,
+        train: usize,
+    ) -> Self {
+        Self {
+            spacing: config.spacing(sampler),
+            steps,
+            train,
+            last: train,
+            offset: config.offset(),
+            drop_cleanest: false,
+        }
+    }
+
     /// The steps from noisy to clean; those of linspace spacing may lie between training steps.
     ///
     /// # Errors
@@ -53,13 +69,16 @@ impl Visits {
         })
     }
 
-    /// [`Visits::timesteps`], each rounded to a training step.
+    /// [`Visits::timesteps`], each rounded.
+    pub(super) fn rounded(self) -> Result<Vec<f64>> {
+        let timesteps = self.timesteps()?.into_iter();
+        Ok(timesteps.map(f64::round_ties_even).collect())
+    }
+
+    /// [`Visits::rounded`], all of them training steps.
     pub(super) fn whole(self) -> Result<Vec<usize>> {
-        let timesteps: Vec<usize> = self
-            .timesteps()?
-            .into_iter()
-            .map(|t| t.round_ties_even() as usize)
-            .collect();
+        let timesteps = self.rounded()?.into_iter();
+        let timesteps: Vec<usize> = timesteps.map(|t| t as usize).collect();
         match timesteps.iter().find(|t| **t >= self.train) {
             None => Ok(timesteps),
             Some(t) => Err(Error::Spec(format!(

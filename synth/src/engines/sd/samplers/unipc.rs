@@ -69,18 +69,11 @@ pub(super) fn course(config: &SchedulerConfig, steps: usize) -> Result<Course> {
         let step = |s: &f64| table.step_of(*s).round_ties_even();
         (sigmas.iter().map(step).collect(), sigmas)
     } else {
-        let timesteps: Vec<f64> = Visits {
-            spacing: config.spacing(Sampler::UniPc),
-            steps,
-            train: cumprod.len(),
-            last: cumprod.len(),
-            offset: config.offset(),
+        let timesteps = Visits {
             drop_cleanest: true,
+            ..Visits::of(config, Sampler::UniPc, steps, cumprod.len())
         }
-        .timesteps()?
-        .into_iter()
-        .map(f64::round_ties_even)
-        .collect();
+        .rounded()?;
         let sigmas = timesteps.iter().map(|t| table.at(*t)).collect();
         (timesteps, sigmas)
     };

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 pub use self::betas::BetaSchedule;
 pub use self::prediction::Prediction;
+use crate::error::model_fault;
 use crate::{Error, Result, Sampler};
 
 /// The largest number of training steps that is believed.
@@ -123,10 +124,7 @@ impl SchedulerConfig {
     /// A file that cannot be read, is no scheduler configuration, or asks for what no sampler here can do.
     pub fn read(file: &Path) -> Result<Self> {
         let text = fs_err::read_to_string(file)?;
-        let fault = |reason: String| Error::Model {
-            file: file.to_owned(),
-            reason,
-        };
+        let fault = |reason: String| model_fault(file, reason);
         let config: Self = serde_json::from_str(&without_infinities(&text))
             .map_err(|e| fault(format!("not a scheduler configuration ({e})")))?;
         let sampler = config.default_sampler();

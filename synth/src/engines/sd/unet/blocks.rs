@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 use promptfed_nn::Result;
-use promptfed_nn::conv2d::Conv2d;
-use promptfed_nn::convolution::{ConvolutionShape, Padding};
+use promptfed_nn::conv2d::{Conv2d, doubled};
+use promptfed_nn::convolution::Padding;
 use promptfed_nn::load::Loader;
 
 use super::config::{DownBlockType, UNetConfig, UpBlockType};
@@ -97,18 +97,8 @@ impl DownBlock {
             .collect::<Result<_>>()?;
         let downsample = (level + 1 < config.block_out_channels.len())
             .then(|| {
-                let halving = ConvolutionShape {
-                    kernel: 3,
-                    stride: 2,
-                    padding: Padding::around(1),
-                };
-                Conv2d::load(
-                    loader,
-                    &format!("{name}.downsamplers.0.conv"),
-                    halving,
-                    out,
-                    out,
-                )
+                let name = format!("{name}.downsamplers.0.conv");
+                Conv2d::load_halving(loader, &name, Padding::around(1), out)
             })
             .transpose()?;
         Ok(Self { layers, downsample })
@@ -216,14 +206,4 @@ impl UpBlock {
             _ => upsample.forward_upsampled(&x),
         }
     }
-}
-
-/// Every pixel four times.
-fn doubled(x: &Tensor) -> Result<Tensor> {
-    let (n, h, w, c) = x.dims4()?;
-    Ok(x.reshape((n, h, 1, w, c))?
-        .broadcast_as((n, h, 2, w, c))?
-        .reshape((n, 2 * h, w, 1, c))?
-        .broadcast_as((n, 2 * h, w, 2, c))?
-        .reshape((n, 2 * h, 2 * w, c))?)
 }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use promptfed_nn::load::folder::read_checked;
 use serde::Deserialize;
 
+use super::numbers::{PerLevel, Size};
 use crate::Result;
-use crate::engines::sd::folder::{model_fault, read_json};
 
 /// The keys of a `unet/config.json` that change the network, with diffusers' defaults; the others are ignored.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -131,53 +132,6 @@ pub enum AdditionEmbedType {
     TextTime,
 }
 
-/// One number for all levels or one for each.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum PerLevel {
-    /// The same everywhere.
-    Same(usize),
-    /// From the first level to the last.
-    Each(Vec<usize>),
-}
-
-impl PerLevel {
-    /// The number of a level that [`UNetConfig::read`] has checked to be there.
-    pub fn at(&self, level: usize) -> usize {
-        match self {
-            PerLevel::Same(number) => *number,
-            PerLevel::Each(numbers) => numbers[level],
-        }
-    }
-
-    fn fits(&self, levels: usize) -> bool {
-        match self {
-            PerLevel::Same(number) => *number > 0,
-            PerLevel::Each(numbers) => numbers.len() == levels && numbers.iter().all(|n| *n > 0),
-        }
-    }
-}
-
-/// A size, square or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum Size {
-    /// Height and width.
-    One(usize),
-    /// Height, then width.
-    Two([usize; 2]),
-}
-
-impl Size {
-    /// The larger side.
-    pub fn longest(self) -> usize {
-        match self {
-            Size::One(side) => side,
-            Size::Two([height, width]) => height.max(width),
-        }
-    }
-}
-
 /// Keys that ask for another network than this one unless they have this value or are null.
 const FIXED: [(&str, &str); 18] = [
     ("act_fn", "\"silu\""),
@@ -206,11 +160,7 @@ impl UNetConfig {
     /// # Errors
     /// A key with an impossible value, or one that asks for a network that is not offered; the message names file and key.
     pub fn read(file: &Path) -> Result<Self> {
-        let config: Self = read_json(file)?;
-        match config.fault() {
-            None => Ok(config),
-            Some(reason) => Err(model_fault(file, reason)),
-        }
+        Ok(read_checked(file, Self::fault)?)
     }
 
     /// Width of the timestep's embedding inside the network.

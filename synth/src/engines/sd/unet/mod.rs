@@ -2,6 +2,7 @@
 
 mod blocks;
 mod config;
+mod numbers;
 mod time;
 mod transformer;
 
@@ -12,9 +13,8 @@ use promptfed_nn::group_norm::GroupNorm;
 use promptfed_nn::load::Loader;
 use promptfed_nn::{Activation, Result};
 
-pub use config::{
-    AdditionEmbedType, DownBlockType, MidBlockType, PerLevel, Size, UNetConfig, UpBlockType,
-};
+pub use config::{AdditionEmbedType, DownBlockType, MidBlockType, UNetConfig, UpBlockType};
+pub use numbers::{PerLevel, Size};
 pub use time::{Conditions, guidance_embedding};
 
 use self::blocks::{DownBlock, MidBlock, Pass, UpBlock};

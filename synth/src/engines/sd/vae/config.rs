@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use promptfed_nn::load::folder::read_checked;
 use serde::Deserialize;
 
 use crate::Result;
-use crate::engines::sd::folder::{model_fault, read_json};
 
 /// The keys of a `vae/config.json` that change the network, with diffusers' defaults; the others are ignored.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -93,11 +93,7 @@ impl VaeConfig {
     /// # Errors
     /// A key with an impossible value, or one that asks for a network that is not offered; the message names file and key.
     pub fn read(file: &Path) -> Result<Self> {
-        let config: Self = read_json(file)?;
-        match config.fault() {
-            None => Ok(config),
-            Some(reason) => Err(model_fault(file, reason)),
-        }
+        Ok(read_checked(file, Self::fault)?)
     }
 
     /// How many times smaller latents are than images.

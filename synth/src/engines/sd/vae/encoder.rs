@@ -87,17 +87,13 @@ impl Level {
             .collect::<Result<_>>()?;
         let downsample = (i + 1 < channels.len())
             .then(|| {
-                let halving = ConvolutionShape {
-                    kernel: 3,
-                    stride: 2,
-                    // Below and to the right only.
-                    padding: Padding {
-                        before: 0,
-                        after: 1,
-                    },
+                // Below and to the right only.
+                let padding = Padding {
+                    before: 0,
+                    after: 1,
                 };
                 let name = format!("{name}.downsamplers.0.conv");
-                Conv2d::load(loader, &name, halving, out, out)
+                Conv2d::load_halving(loader, &name, padding, out)
             })
             .transpose()?;
         Ok(Self {

@@ -6,10 +6,9 @@ use candle_core::{DType, Device, Tensor};
 use promptfed_nn::conv2d::Conv2d;
 use promptfed_nn::convolution::ConvolutionShape;
 use promptfed_nn::load::Loader;
+use promptfed_nn::load::folder::{open_weights, read_checked};
 use promptfed_nn::{Activation, Precision, Result};
 use serde::Deserialize;
-
-use crate::engines::sd::folder::{model_fault, read_json, weight_files};
 
 /// The keys of the `config.json` of an `AutoencoderTiny` that the decoder depends on.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -92,15 +91,10 @@ impl TinyDecoder {
     ///
     /// # Errors
     /// If a file is missing or not what it should be; all tensors that do not fit, in one error.
-    pub fn open(folder: &Path, device: &Device, precision: Precision) -> crate::Result<Self> {
+    pub fn open(folder: &Path, device: &Device, precision: Precision) -> Result<Self> {
         let file = folder.join("config.json");
-        let config: TinyConfig = read_json(&file)?;
-        if let Some(reason) = config.fault() {
-            return Err(model_fault(&file, reason));
-        }
-        let files = weight_files(folder)?;
-        let mut loader = Loader::open_parts(&files, &folder.display().to_string(), device)?
-            .with_precision(precision);
+        let config = read_checked(&file, TinyConfig::fault)?;
+        let mut loader = open_weights(folder, device)?.with_precision(precision);
         loader.ignore(|name| name.starts_with("encoder."));
         let decoder = Self::load(&mut loader, config)?;
         loader.finish()?;

@@ -1,5 +1,7 @@
 //! From prompts to images: guidance, sampling, decoding.
 
+mod images;
+
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
@@ -146,20 +148,21 @@ impl Pipeline {
             other => other,
         })?;
         let (h, w) = self.latent_size(request);
-        let drawn = || standard_normal(*request.seed.as_bytes(), CHANNELS * h * w);
-        let scaled = |noise: &[f32]| {
-            let sigma = sampling.initial_sigma();
-            noise.iter().map(|v| v * sigma).collect::<Vec<f32>>()
+        let noise = match &request.noise {
+            Some(given) => given.latents.clone(),
+            None => standard_normal(*request.seed.as_bytes(), CHANNELS * h * w),
         };
         let latents = match &request.start {
-            Start::Noise => scaled(&drawn()),
-            Start::Latents(noise) | Start::LatentsAndSteps(noise, _) => scaled(noise),
-            Start::Image { image, .. } => sampling.add_noise(&self.encode(image)?, &drawn()),
+            Start::Image { image, .. } => sampling.add_noise(&self.encode(image)?, &noise),
+            Start::Noise => {
+                let sigma = sampling.initial_sigma();
+                noise.iter().map(|v| v * sigma).collect()
+            }
         };
-        let given = match &request.start {
-            Start::LatentsAndSteps(_, steps) => steps.clone(),
-            _ => Vec::new(),
-        };
+        let given = request
+            .noise
+            .as_ref()
+            .map_or_else(Vec::new, |n| n.steps.clone());
         let drawn = request.seed.stream("steps");
         Ok(Run {
             sampling,
@@ -227,63 +230,6 @@ impl Pipeline {
                 .to_device(&self.device)?
                 .to_dtype(self.dtype)?,
         )
-    }
-
-    /// The UNet's latents of an image, [4, h, w].
-    fn encode(&self, image: &Image) -> Result<Vec<f32>> {
-        let (height, width) = (image.height() as usize, image.width() as usize);
-        let pixels = Tensor::from_slice(image.values(), (1, height, width, 3), &self.device)?;
-        let mut latents = planes(&self.vae.encode(&pixels)?)?;
-        let (scale, shift) = self.scaling();
-        for value in &mut latents {
-            *value = (*value - shift) * scale;
-        }
-        Ok(latents)
-    }
-
-    fn scaling(&self) -> (f32, f32) {
-        let config = self.vae.config();
-        let shift = config.shift_factor.unwrap_or(0.0);
-        (config.scaling_factor as f32, shift as f32)
-    }
-
-    /// One image at a time, so that memory does not grow with the batch.
-    fn decode(&self, draft: &Draft<'_>, latents: &[f32]) -> Result<Image> {
-        let request = draft.request;
-        let (h, w) = self.latent_size(request);
-        let unscaled = |scale: f32, shift: f32| {
-            let values = latents.iter().map(|v| v / scale + shift).collect();
-            // The autoencoder chooses its own number format.
-            Ok::<_, Error>(
-                Tensor::from_vec(values, (1, CHANNELS, h, w), &Device::Cpu)?
-                    .permute((0, 2, 3, 1))?
-                    .contiguous()?
-                    .to_device(&self.device)?,
-            )
-        };
-        let decoded = match &self.tiny {
-            Some(tiny) => tiny.decode(&unscaled(tiny.scaling_factor() as f32, 0.0)?)?,
-            None => {
-                let (scale, shift) = self.scaling();
-                let latents = unscaled(scale, shift)?;
-                if request.height as usize * request.width as usize > self.tile_above {
-                    self.vae.decode_tiled(&latents)?
-                } else {
-                    self.vae.decode(&latents)?
-                }
-            }
-        };
-        let values = decoded
-            .to_dtype(DType::F32)?
-            .flatten_all()?
-            .to_vec1::<f32>()?;
-        match Image::rectangle(request.height, request.width, values) {
-            Some(image) if image.is_finite() => Ok(image),
-            _ => Err(Error::NotFinite {
-                index: draft.index,
-                place: "the decoded image".into(),
-            }),
-        }
     }
 }
 

@@ -1,0 +1,238 @@
+//! Loading a folder.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use promptfed_nn::Precision;
+use promptfed_nn::load::folder::weight_files;
+use promptfed_prompts::ContentHash;
+
+use super::conditioning::TextStages;
+use super::engine::StableDiffusion;
+use super::folder::Folder;
+use super::lora::{Adapter, Network};
+use super::pipeline::Pipeline;
+use super::schedule::{SchedulerConfig, Spacing};
+use super::unet::{UNet, UNetConfig};
+use super::vae::{TinyDecoder, Vae, VaeConfig};
+use crate::engines::prompt_cache::PromptCache;
+use crate::error::model_fault;
+use crate::hash::hash_files;
+use crate::{EngineInfo, Error, Result, Sampler, SamplingDefaults};
+
+/// Changes when the same request would give another image.
+const VERSION: &str = "1";
+
+/// Encoded prompts that are kept; those of Stable Diffusion XL have 600 kB.
+const PROMPTS_KEPT: usize = 256;
+
+/// How a folder is loaded.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// How weights are kept and products computed. The autoencoder stays in f32 where its configuration forces it.
+    pub precision: Precision,
+    /// Where the networks run.
+    pub device: Device,
+    /// The sampler of requests through [`Generator`]; the folder's own where `None`.
+    pub sampler: Option<Sampler>,
+    /// Side of the images of requests through [`Generator`]; that of the training images where `None`.
+    pub size: Option<u32>,
+    /// Images that are made together and share the UNet's calls. On a GPU the last group is filled up, so that an image does
+    /// not depend on the others; on the CPU no product depends on the rows beside it.
+    pub batch: usize,
+    /// LoRA files and how strongly they count.
+    pub loras: Vec<(PathBuf, f32)>,
+    /// The folder of a TAESD, which decodes in place of the autoencoder.
+    pub tiny_decoder: Option<PathBuf>,
+    /// Images with more pixels than this are decoded in overlapping tiles, which keeps memory low and changes them slightly.
+    pub tile_above: usize,
+}
+
+impl Default for LoadOptions {
+    /// f32 on the CPU, one image at a time, everything else as the folder says, tiles above 1024 x 1024 pixels.
+    fn default() -> Self {
+        Self {
+            precision: Precision::F32,
+            device: Device::Cpu,
+            sampler: None,
+            size: None,
+            batch: 1,
+            loras: Vec::new(),
+            tiny_decoder: None,
+            tile_above: 1024 * 1024,
+        }
+    }
+}
+
+impl StableDiffusion {
+    /// Loads a folder in diffusers' layout: `model_index.json`, `unet`, `vae`, `text_encoder` and `text_encoder_2`, their
+    /// tokenizers, `scheduler`.
+    ///
+    /// # Errors
+    /// A file that is missing or not what it should be; the tensors of a component that are missing, unknown, of another
+    /// shape or not finite, all in one error; a LoRA or a decoder that does not fit.
+    pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self> {
+        let folder = Folder::open(dir)?;
+        let unet_config = UNetConfig::read(&folder.path("unet", "config.json"))?;
+        let vae_config = VaeConfig::read(&folder.path("vae", "config.json"))?;
+        let scheduler = SchedulerConfig::read(&folder.path("scheduler", "scheduler_config.json"))?;
+        let defaults = defaults(&scheduler, &unet_config, options.sampler)?;
+        let adapters = options
+            .loras
+            .iter()
+            .map(|(file, scale)| Adapter::open(file, *scale))
+            .collect::<Result<Vec<_>>>()?;
+        let tiny = tiny_decoder(options, &vae_config)?;
+        // Together, so that the files come from the disk once.
+        let (parts, weights_hash) = rayon::join(
+            || {
+                all_of(
+                    dir,
+                    TextStages::load(&folder, &unet_config, &adapters, options),
+                    load_vae(&folder, &vae_config, options),
+                    load_unet(&folder, &unet_config, &adapters, options),
+                )
+            },
+            || weights_hash(&folder, options),
+        );
+        let (text, vae, unet) = parts?;
+        let side = unet_config.sample_size.longest() * vae_config.reduction();
+        let info = EngineInfo {
+            name: "sd".into(),
+            version: VERSION.into(),
+            weights_hash: weights_hash?,
+            image_size: options.size.unwrap_or(side as u32),
+            defaults,
+            settings: Default::default(),
+            origin: None,
+        };
+        Ok(Self {
+            info,
+            text,
+            pipeline: Pipeline {
+                unet,
+                unet_config,
+                vae,
+                tiny,
+                scheduler,
+                tile_above: options.tile_above,
+                device: options.device.clone(),
+                dtype: promptfed_nn::load::activations(options.precision, &options.device),
+            },
+            prompts: PromptCache::new(PROMPTS_KEPT),
+            negatives: PromptCache::new(PROMPTS_KEPT),
+            batch: options.batch.max(1),
+        })
+    }
+}
+
+/// Steps and guidance that suit the family, which its scheduler tells: Turbo (Sauer et al. 2023) spaces Euler's steps from
+/// the noisy end and takes one without guidance; consistency models (Luo et al. 2023) take four.
+fn defaults(
+    scheduler: &SchedulerConfig,
+    unet: &UNetConfig,
+    sampler: Option<Sampler>,
+) -> Result<SamplingDefaults> {
+    let sampler = match sampler {
+        Some(sampler) => sampler,
+        None => scheduler.default_sampler()?,
+    };
+    let turbo = matches!(sampler, Sampler::Euler | Sampler::EulerAncestral)
+        && scheduler.timestep_spacing == Some(Spacing::Trailing);
+    let (steps, guidance) = match sampler {
+        _ if turbo => (1, 1.0),
+        Sampler::Lcm if unet.time_cond_proj_dim.is_some() => (4, 8.5),
+        Sampler::Lcm => (4, 1.0),
+        _ if unet.addition_embed_type.is_some() => (30, 5.0),
+        _ => (30, 7.5),
+    };
+    Ok(SamplingDefaults {
+        steps,
+        guidance,
+        sampler,
+    })
+}
+
+fn load_vae(folder: &Folder, config: &VaeConfig, options: &LoadOptions) -> Result<Vae> {
+    let precision = match options.precision {
+        Precision::F16 if config.force_upcast => Precision::F32,
+        other => other,
+    };
+    let mut loader = folder
+        .weights("vae", &options.device)?
+        .with_precision(precision);
+    let vae = Vae::load(&mut loader, config)?;
+    loader.finish()?;
+    Ok(vae)
+}
+
+fn load_unet(
+    folder: &Folder,
+    config: &UNetConfig,
+    adapters: &[Adapter],
+    options: &LoadOptions,
+) -> Result<UNet> {
+    let mut loader = folder
+        .weights("unet", &options.device)?
+        .with_precision(options.precision);
+    for adapter in adapters {
+        adapter.apply(Network::UNet, config.layers_per_block.at(0), &mut loader)?;
+    }
+    let unet = UNet::load(&mut loader, config)?;
+    loader.finish()?;
+    Ok(unet)
+}
+
+/// All components of the model, or everything that is wrong with any of them in one error.
+fn all_of<A, B, C>(dir: &Path, a: Result<A>, b: Result<B>, c: Result<C>) -> Result<(A, B, C)> {
+    match (a, b, c) {
+        (Ok(a), Ok(b), Ok(c)) => Ok((a, b, c)),
+        (a, b, c) => {
+            let mut faults: Vec<Error> =
+                [a.err(), b.err(), c.err()].into_iter().flatten().collect();
+            Err(match faults.pop() {
+                Some(only) if faults.is_empty() => only,
+                last => {
+                    faults.extend(last);
+                    let reasons: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                    model_fault(dir, reasons.join("; "))
+                }
+            })
+        }
+    }
+}
+
+fn tiny_decoder(options: &LoadOptions, vae: &VaeConfig) -> Result<Option<TinyDecoder>> {
+    let Some(folder) = &options.tiny_decoder else {
+        return Ok(None);
+    };
+    let tiny = TinyDecoder::open(folder, &options.device, options.precision)?;
+    if tiny.reduction() != vae.reduction() {
+        return Err(model_fault(
+            folder,
+            format!(
+                "it makes images {} times as large as latents and the model {} times; use the decoder of this family",
+                tiny.reduction(),
+                vae.reduction()
+            ),
+        ));
+    }
+    Ok(Some(tiny))
+}
+
+/// A hash over everything that was loaded.
+fn weights_hash(folder: &Folder, options: &LoadOptions) -> Result<ContentHash> {
+    let mut components = vec!["text_encoder", "tokenizer", "unet", "vae", "scheduler"];
+    if folder.has("text_encoder_2") {
+        components.extend(["text_encoder_2", "tokenizer_2"]);
+    }
+    let mut parts = folder.hash(&components)?.to_string();
+    for (file, scale) in &options.loras {
+        parts += &format!(" {} {scale}", hash_files([file])?);
+    }
+    if let Some(tiny) = &options.tiny_decoder {
+        parts += &format!(" {}", hash_files(weight_files(tiny)?)?);
+    }
+    parts += &format!(" {}", options.precision);
+    Ok(ContentHash::of(parts.as_bytes()))
+}

@@ -1,0 +1,180 @@
+//! The names that LoRA files give to the layers of a model.
+
+/// What an adapter changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Network {
+    /// The UNet.
+    UNet,
+    /// The text encoder.
+    TextEncoder,
+    /// The second text encoder of Stable Diffusion XL.
+    TextEncoder2,
+}
+
+impl Network {
+    /// The name of its folder.
+    pub fn component(self) -> &'static str {
+        match self {
+            Network::UNet => "unet",
+            Network::TextEncoder => "text_encoder",
+            Network::TextEncoder2 => "text_encoder_2",
+        }
+    }
+}
+
+/// How names begin.
+pub(super) const NETWORKS: [(&str, Network); 7] = [
+    ("unet.", Network::UNet),
+    ("text_encoder_2.", Network::TextEncoder2),
+    ("text_encoder.", Network::TextEncoder),
+    ("lora_unet_", Network::UNet),
+    ("lora_te1_", Network::TextEncoder),
+    ("lora_te2_", Network::TextEncoder2),
+    ("lora_te_", Network::TextEncoder),
+];
+
+/// What a tensor is to its layer.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    /// The first of the two matrices, [rank, inputs, ..].
+    Down,
+    /// The second, [outputs, rank, ..].
+    Up,
+    /// By what the product is multiplied, times the rank.
+    Alpha,
+}
+
+/// How names end.
+const PARTS: [(&str, Part); 11] = [
+    (".lora_A.weight", Part::Down),
+    (".lora_B.weight", Part::Up),
+    (".lora_down.weight", Part::Down),
+    (".lora_up.weight", Part::Up),
+    (".lora_linear_layer.down.weight", Part::Down),
+    (".lora_linear_layer.up.weight", Part::Up),
+    (".lora.down.weight", Part::Down),
+    (".lora.up.weight", Part::Up),
+    ("_lora.down.weight", Part::Down),
+    ("_lora.up.weight", Part::Up),
+    (".alpha", Part::Alpha),
+];
+
+/// Network, layer and part that a tensor's name stands for.
+pub(super) fn read_name(name: &str) -> Option<(Network, String, Part)> {
+    let (network, rest) = NETWORKS
+        .iter()
+        .find_map(|(prefix, network)| Some((*network, name.strip_prefix(prefix)?)))?;
+    let (layer, part) = PARTS
+        .iter()
+        .find_map(|(suffix, part)| Some((rest.strip_suffix(suffix)?, *part)))?;
+    Some((network, flat(layer), part))
+}
+
+/// A layer's name as kohya writes it, of every spelling of the same layer.
+pub(super) fn flat(layer: &str) -> String {
+    let flat = layer.replace(".processor.", ".").replace('.', "_");
+    let flat = flat.strip_prefix("text_model_").unwrap_or(&flat);
+    match flat.strip_suffix("_to_out") {
+        Some(attention) => format!("{attention}_to_out_0"),
+        None => flat.to_owned(),
+    }
+}
+
+/// diffusers' name of a layer in the names of the original UNet (input, middle and output blocks in one row).
+pub(super) fn original_name(layer: &str, layers: usize) -> Option<String> {
+    let mut parts = layer.split('_');
+    let kind = parts.next()?;
+    parts.next()?; // "blocks", or "block" in the middle
+    let first: usize = parts.next()?.parse().ok()?;
+    let (block, inner) = if kind == "middle" {
+        let at = ["resnets_0", "attentions_0", "resnets_1"].get(first)?;
+        ("mid_block".to_owned(), (*at).to_owned())
+    } else {
+        let second: usize = parts.next()?.parse().ok()?;
+        let (name, number) = match kind {
+            "input" => ("down_blocks", first.checked_sub(1)?),
+            "output" => ("up_blocks", first),
+            _ => return None,
+        };
+        let at = number % (layers + 1);
+        let inner = match (kind, second) {
+            ("input", 0) if at == layers => "downsamplers_0".to_owned(),
+            (_, 0) => format!("resnets_{at}"),
+            (_, 1) => format!("attentions_{at}"),
+            _ => "upsamplers_0".to_owned(),
+        };
+        (format!("{name}_{}", number / (layers + 1)), inner)
+    };
+    let rest: Vec<&str> = parts.collect();
+    let rest = match rest.join("_").as_str() {
+        "in_layers_0" => "norm1".to_owned(),
+        "in_layers_2" => "conv1".to_owned(),
+        "emb_layers_1" => "time_emb_proj".to_owned(),
+        "out_layers_0" => "norm2".to_owned(),
+        "out_layers_3" => "conv2".to_owned(),
+        "skip_connection" => "conv_shortcut".to_owned(),
+        "op" => "conv".to_owned(),
+        other => other.to_owned(),
+    };
+    Some(format!("{block}_{inner}_{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_names_the_same_layer() {
+        let want = "down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q";
+        let layer = "down_blocks.0.attentions.0.transformer_blocks.0.attn1";
+        for name in [
+            format!("unet.{layer}.to_q.lora_A.weight"),
+            format!("unet.{layer}.to_q.lora.down.weight"),
+            format!("unet.{layer}.processor.to_q_lora.down.weight"),
+            format!(
+                "lora_unet_{}_to_q.lora_down.weight",
+                layer.replace('.', "_")
+            ),
+        ] {
+            let (network, found, part) = read_name(&name).unwrap();
+            assert_eq!((network, found.as_str()), (Network::UNet, want), "{name}");
+            assert!(matches!(part, Part::Down));
+        }
+        let out = read_name("unet.a.attn1.processor.to_out_lora.up.weight").unwrap();
+        assert_eq!(out.1, "a_attn1_to_out_0");
+        let text = read_name("lora_te2_text_model_encoder_layers_0_mlp_fc1.alpha").unwrap();
+        assert_eq!(
+            (text.0, text.1.as_str()),
+            (Network::TextEncoder2, "encoder_layers_0_mlp_fc1")
+        );
+        assert!(read_name("unet.a.dora_scale").is_none());
+    }
+
+    #[test]
+    fn original_names_are_found() {
+        for (original, name) in [
+            (
+                "input_blocks_4_1_transformer_blocks_0_attn1_to_q",
+                "down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q",
+            ),
+            ("input_blocks_3_0_op", "down_blocks_0_downsamplers_0_conv"),
+            (
+                "input_blocks_5_0_in_layers_2",
+                "down_blocks_1_resnets_1_conv1",
+            ),
+            ("middle_block_1_proj_in", "mid_block_attentions_0_proj_in"),
+            (
+                "middle_block_2_emb_layers_1",
+                "mid_block_resnets_1_time_emb_proj",
+            ),
+            ("output_blocks_5_2_conv", "up_blocks_1_upsamplers_0_conv"),
+            (
+                "output_blocks_2_1_proj_out",
+                "up_blocks_0_attentions_2_proj_out",
+            ),
+        ] {
+            assert_eq!(original_name(original, 2).as_deref(), Some(name));
+        }
+        assert_eq!(original_name("down_blocks_0", 2), None);
+    }
+}

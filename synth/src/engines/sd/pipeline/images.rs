@@ -1,0 +1,65 @@
+//! Images to latents and back.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::{CHANNELS, Draft, Pipeline, planes};
+use crate::{Error, Image, Result};
+
+impl Pipeline {
+    /// The UNet's latents of an image, [4, h, w].
+    pub(super) fn encode(&self, image: &Image) -> Result<Vec<f32>> {
+        let (height, width) = (image.height() as usize, image.width() as usize);
+        let pixels = Tensor::from_slice(image.values(), (1, height, width, 3), &self.device)?;
+        let mut latents = planes(&self.vae.encode(&pixels)?)?;
+        let (scale, shift) = self.scaling();
+        for value in &mut latents {
+            *value = (*value - shift) * scale;
+        }
+        Ok(latents)
+    }
+
+    fn scaling(&self) -> (f32, f32) {
+        let config = self.vae.config();
+        let shift = config.shift_factor.unwrap_or(0.0);
+        (config.scaling_factor as f32, shift as f32)
+    }
+
+    /// One image at a time, so that memory does not grow with the batch.
+    pub(super) fn decode(&self, draft: &Draft<'_>, latents: &[f32]) -> Result<Image> {
+        let request = draft.request;
+        let (h, w) = self.latent_size(request);
+        let unscaled = |scale: f32, shift: f32| {
+            let values = latents.iter().map(|v| v / scale + shift).collect();
+            // The autoencoder chooses its own number format.
+            Ok::<_, Error>(
+                Tensor::from_vec(values, (1, CHANNELS, h, w), &Device::Cpu)?
+                    .permute((0, 2, 3, 1))?
+                    .contiguous()?
+                    .to_device(&self.device)?,
+            )
+        };
+        let decoded = match &self.tiny {
+            Some(tiny) => tiny.decode(&unscaled(tiny.scaling_factor() as f32, 0.0)?)?,
+            None => {
+                let (scale, shift) = self.scaling();
+                let latents = unscaled(scale, shift)?;
+                if request.height as usize * request.width as usize > self.tile_above {
+                    self.vae.decode_tiled(&latents)?
+                } else {
+                    self.vae.decode(&latents)?
+                }
+            }
+        };
+        let values = decoded
+            .to_dtype(DType::F32)?
+            .flatten_all()?
+            .to_vec1::<f32>()?;
+        match Image::rectangle(request.height, request.width, values) {
+            Some(image) if image.is_finite() => Ok(image),
+            _ => Err(Error::NotFinite {
+                index: draft.index,
+                place: "the decoded image".into(),
+            }),
+        }
+    }
+}

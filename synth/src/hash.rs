@@ -1,0 +1,18 @@
+//! Hashes of files.
+
+use std::path::Path;
+
+use promptfed_prompts::ContentHash;
+
+use crate::Result;
+
+/// A hash over the contents of files, in order.
+pub(crate) fn hash_files(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<ContentHash> {
+    let mut all = blake3::Hasher::new();
+    for file in files {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(fs_err::File::open(file.as_ref())?)?;
+        all.update(hasher.finalize().as_bytes());
+    }
+    Ok(ContentHash::from_bytes(*all.finalize().as_bytes()))
+}

@@ -1,0 +1,186 @@
+//! What the sd engine makes of requests: batches, number formats, images to start from, guidance, and what it refuses.
+
+use promptfed_synth::engines::sd::{
+    GivenNoise, LoadOptions, Precision, Request, StableDiffusion, Start,
+};
+use promptfed_synth::{Generator, Image, ImageRequest, ImageSeed};
+
+use crate::sd_fixtures::{Golden, UNET, assert_says, change, copy, folder, image, load};
+
+#[test]
+fn an_image_does_not_depend_on_its_batch() {
+    for name in ["sd15", "sdxl"] {
+        let options = LoadOptions {
+            batch: 3,
+            ..LoadOptions::default()
+        };
+        let mut model = StableDiffusion::load(&folder(name), &options).unwrap();
+        let requests: Vec<ImageRequest> = (0..5)
+            .map(|i| ImageRequest {
+                steps: 2 + i % 2,
+                guidance: 1.0 + i as f32,
+                negative: "blurry".repeat(i as usize % 3),
+                ..ImageRequest::with_defaults(
+                    &format!("a photo of {i} dogs"),
+                    ImageSeed::from_u64(u64::from(i)),
+                    model.describe(),
+                )
+            })
+            .collect();
+        let together = model.generate(&requests).unwrap();
+        let again = model.generate(&requests[3..]).unwrap();
+        assert_eq!(together[3..], again[..]);
+        let mut single = load(&folder(name)).unwrap();
+        for (request, image) in requests.iter().zip(&together) {
+            let alone = single.generate(std::slice::from_ref(request)).unwrap();
+            assert_eq!(&alone[0], image);
+            assert_eq!(image.height(), model.describe().image_size);
+        }
+        assert_ne!(together[0], together[1]);
+    }
+}
+
+#[test]
+fn half_precision_stays_near_f32() {
+    let golden = Golden::read("sdxl");
+    let want = image(&mut load(&folder("sdxl")).unwrap());
+    for precision in [Precision::Bf16, Precision::F16] {
+        let options = LoadOptions {
+            precision,
+            ..LoadOptions::default()
+        };
+        let mut model = StableDiffusion::load(&folder("sdxl"), &options).unwrap();
+        let decoded = model.vae().decode(&golden.nhwc("vae.latents")).unwrap();
+        let off = (decoded - golden.nhwc("vae.decoded"))
+            .unwrap()
+            .abs()
+            .unwrap();
+        let off: f32 = off.max_all().unwrap().to_scalar().unwrap();
+        // The configuration forces the autoencoder into f32 where the rest is f16.
+        let allowed = if precision == Precision::F16 {
+            1e-4
+        } else {
+            0.1
+        };
+        assert!(off < allowed, "{precision}: off by {off}");
+        let image = image(&mut model);
+        let off: f32 = (image.values().iter().zip(want.values()))
+            .map(|(a, b)| (a - b).abs())
+            .sum();
+        let mean = off / want.values().len() as f32;
+        println!("{precision}: off by {mean} in the mean");
+        assert!(mean < 0.05, "{precision}: off by {mean} in the mean");
+    }
+}
+
+#[test]
+fn an_image_can_be_changed_a_little_or_much() {
+    let mut model = load(&folder("sd15")).unwrap();
+    let first = image(&mut model);
+    let distance = |a: &Image, b: &Image| -> f32 {
+        a.values()
+            .iter()
+            .zip(b.values())
+            .map(|(a, b)| (a - b).abs())
+            .sum()
+    };
+    let mut changed = |strength| {
+        let start = Start::Image {
+            image: first.clone(),
+            strength,
+        };
+        let request = Request {
+            steps: 10,
+            guidance: 1.0,
+            sampler: promptfed_synth::Sampler::Ddim,
+            start,
+            ..model.request("a photo of a church", ImageSeed::from_u64(2))
+        };
+        model.make(&[request])
+    };
+    let (little, much) = (
+        changed(0.1).unwrap().remove(0),
+        changed(1.0).unwrap().remove(0),
+    );
+    assert!(little.is_finite() && much.is_finite());
+    assert_ne!(little, much);
+    assert!(distance(&little, &much) > 0.0);
+    assert_says(&changed(0.0).unwrap_err().to_string(), &["strength 0"]);
+    assert_says(&changed(0.01).unwrap_err().to_string(), &["strength 0.01"]);
+}
+
+#[test]
+fn guidance_acts_within_its_interval() {
+    let mut model = load(&folder("sd15")).unwrap();
+    let mut made = |guidance, guidance_interval| {
+        let request = Request {
+            steps: 4,
+            guidance,
+            guidance_interval,
+            ..model.request("a photo of a church", ImageSeed::from_u64(3))
+        };
+        model.make(&[request]).unwrap().remove(0)
+    };
+    let (off, on) = (made(1.0, [0.0, 1.0]), made(6.0, [0.0, 1.0]));
+    let part = made(6.0, [0.3, 0.6]);
+    assert!(off != on && part != on && part != off);
+    // No timestep lies there.
+    assert_eq!(made(6.0, [0.9999, 0.99991]), off);
+}
+
+#[test]
+fn requests_outside_the_model_are_refused() {
+    let golden = Golden::read("sd15");
+    let mut model = load(&folder("sd15")).unwrap();
+    let good = Request {
+        noise: Some(GivenNoise {
+            latents: golden.values("latents"),
+            steps: Vec::new(),
+        }),
+        steps: 1,
+        ..model.request("x", ImageSeed::from_u64(0))
+    };
+    type Spoil = fn(&mut Request);
+    let cases: [(Spoil, &str); 6] = [
+        (|r| r.height = 60, "multiples of 8"),
+        (|r| r.width = 0, "multiples of 8"),
+        (|r| r.height = 128, "begins with 512"),
+        (|r| r.steps = 0, "0 steps"),
+        (|r| r.guidance = f32::NAN, "guidance NaN"),
+        (|r| r.guidance_interval = [0.5, 0.2], "interval"),
+    ];
+    for (spoil, message) in cases {
+        let mut bad = good.clone();
+        spoil(&mut bad);
+        let error = model.make(&[good.clone(), bad]).unwrap_err().to_string();
+        assert_says(&error, &["request 1", message]);
+    }
+}
+
+#[test]
+fn numbers_that_overflow_are_an_error() {
+    let overflow = |file: &str, name: &str, place: &str| {
+        let (_dir, to) = copy("sd15");
+        change(&to.join(file), |tensors| {
+            let tensor = tensors[name].to_dtype(candle_core::DType::F32).unwrap();
+            let huge = (tensor.ones_like().unwrap() * 3e38).unwrap();
+            tensors.insert(name.into(), huge);
+        });
+        let mut model = load(&to).unwrap();
+        let good = model.request("x", ImageSeed::from_u64(0));
+        let request = Request {
+            steps: 3,
+            guidance: 5.0,
+            sampler: promptfed_synth::Sampler::Ddim,
+            ..good
+        };
+        let error = model.make(&[request]).unwrap_err().to_string();
+        assert_says(
+            &error,
+            &["request 0", place, "not numbers", "precision f32"],
+        );
+    };
+    overflow(UNET, "conv_out.bias", "latents after step");
+    let vae = "vae/diffusion_pytorch_model.safetensors";
+    overflow(vae, "decoder.conv_norm_out.weight", "the decoded image");
+}
