@@ -179,11 +179,9 @@ impl SettingArgs {
             templates: data::template_set(&prompts.templates)?,
             captioner: prompts.load_captioner()?,
             counts: prompts.counts,
-            synthesis: self.sampling.plan(
-                self.engine.name(),
-                ImageBudget::Total(self.images),
-                0,
-            ),
+            synthesis: self
+                .sampling
+                .plan(self.engine.name(), ImageBudget::Total(self.images), 0),
             epochs: self.synthetic_epochs,
             validation_fraction: self.validation_fraction,
         };
