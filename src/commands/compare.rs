@@ -1,8 +1,9 @@
 //! `promptfed compare`: methods on the user's own data.
 
 use super::data::{self, ReadArgs};
-use super::engines::{EngineArgs, SynthesisArgs};
+use super::engines::EngineArgs;
 use super::extract::PromptArgs;
+use super::synth::{Engine, SamplingArgs};
 use super::train::RecipeArgs;
 use crate::Context;
 use anyhow::Result;
@@ -58,13 +59,16 @@ pub(crate) struct SettingArgs {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    /// The text-to-image engine
+    #[arg(long, value_enum, default_value = "pocket")]
+    pub(crate) engine: Engine,
     #[command(flatten)]
     pub(crate) engines: EngineArgs,
     /// Synthetic images in all, the same number for every class
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) images: u64,
     #[command(flatten)]
-    pub(crate) synthesis: SynthesisArgs,
+    pub(crate) sampling: SamplingArgs,
     #[command(flatten)]
     pub(crate) recipe: RecipeArgs,
     /// Passes over the images of central training
@@ -175,12 +179,14 @@ impl SettingArgs {
             templates: data::template_set(&prompts.templates)?,
             captioner: prompts.load_captioner()?,
             counts: prompts.counts,
-            synthesis: self.synthesis.plan(ImageBudget::Total(self.images), 0),
+            synthesis: self
+                .sampling
+                .plan(self.engine.name(), ImageBudget::Total(self.images), 0),
             epochs: self.synthetic_epochs,
             validation_fraction: self.validation_fraction,
         };
         let engines = self.engines.engines(context)?;
-        self.synthesis.check(&engines)?;
+        self.engine.check(&engines)?;
         Ok(Fgl::start(config, server, engines)?)
     }
 }
@@ -231,7 +237,6 @@ fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String
         ("captioner", prompts.captioner().to_owned()),
         ("counts released", prompts.counts.to_string()),
         ("synthetic images", setting.images.to_string()),
-        ("engine", setting.synthesis.engine.clone()),
         ("epochs, central", setting.epochs.to_string()),
         ("epochs, synthetic", setting.synthetic_epochs.to_string()),
         ("federated rounds", setting.rounds.to_string()),

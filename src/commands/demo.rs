@@ -2,8 +2,9 @@
 
 use super::compare::{MethodName, SettingArgs, compare};
 use super::data;
-use super::engines::{EngineArgs, SynthesisArgs};
+use super::engines::EngineArgs;
 use super::extract::PromptArgs;
+use super::synth::{Engine, SamplingArgs};
 use super::train::RecipeArgs;
 use crate::Context;
 use anyhow::Result;
@@ -96,9 +97,10 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         ],
         seeds: args.seeds,
         seed: args.seed,
+        engine: Engine::Pocket,
         engines: EngineArgs::of_pocket(args.pocket),
         images: budget.images,
-        synthesis: SynthesisArgs::of_pocket(),
+        sampling: SamplingArgs::default(),
         recipe: RecipeArgs {
             image_size: 32,
             width: budget.width,

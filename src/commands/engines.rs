@@ -1,19 +1,14 @@
-//! The text-to-image engines of a server, and what a round asks of them.
+//! The text-to-image engines of a server.
 
-use super::synth::{self, SamplingArgs};
+use super::synth::{self, Engine};
 use crate::Context;
 use crate::exit::BadInput;
 use anyhow::Result;
 use clap::Args as ClapArgs;
-use promptfed_prompts::protocol::{ImageBudget, SynthesisPlan};
 use promptfed_server::Engines;
 use promptfed_synth::engines::sd::{
     Configured, DeviceKind, LoadOptions, Precision, Settings, StableDiffusion,
 };
-
-/// The names by which rounds ask for an engine.
-const POCKET: &str = "pocket";
-const SD: &str = "sd";
 
 /// Where the engines' weights are.
 #[derive(ClapArgs, Clone, Default)]
@@ -61,7 +56,7 @@ impl EngineArgs {
             size: self.sd_size,
             ..LoadOptions::default()
         };
-        Ok(engines.with(SD, move || {
+        Ok(engines.with(Engine::Sd.name(), move || {
             let settings = Settings {
                 origin: origin.clone(),
                 ..Settings::default()
@@ -72,53 +67,13 @@ impl EngineArgs {
     }
 }
 
-/// How images are made in a round.
-#[derive(ClapArgs, Clone)]
-pub(crate) struct SynthesisArgs {
-    /// The text-to-image engine: pocket, or sd where the server has it
-    #[arg(long, default_value = POCKET)]
-    pub(crate) engine: String,
-    #[command(flatten)]
-    sampling: SamplingArgs,
-}
-
-impl SynthesisArgs {
-    /// The pocket engine and its own sampling.
-    pub(crate) fn of_pocket() -> Self {
-        Self {
-            engine: POCKET.to_owned(),
-            sampling: SamplingArgs::default(),
-        }
-    }
-
-    /// What a round is told; what is not given is the engine's own.
-    pub(crate) fn plan(&self, images: ImageBudget, seed: u64) -> SynthesisPlan {
-        let SamplingArgs {
-            steps,
-            guidance,
-            sampler,
-        } = self.sampling;
-        SynthesisPlan {
-            engine: self.engine.clone(),
-            images,
-            steps,
-            guidance: guidance.map(Into::into),
-            sampler: sampler.map(|sampler| sampler.to_string()),
-            seed,
-        }
-    }
-
-    /// Fails where the engine is not among those of `engines`.
-    pub(crate) fn check(&self, engines: &Engines) -> Result<()> {
-        if engines.names().any(|name| name == self.engine) {
+impl Engine {
+    /// Fails where a server with `engines` does not have this one.
+    pub(crate) fn check(self, engines: &Engines) -> Result<()> {
+        if engines.names().any(|name| name == self.name()) {
             return Ok(());
         }
-        let text = if self.engine == SD {
-            "the engine sd needs its weights: give --sd FOLDER, or --sd OWNER/NAME to download them"
-                .into()
-        } else {
-            format!("there is no engine {:?}; use pocket or sd", self.engine)
-        };
+        let text = "the engine sd needs its weights: give --sd FOLDER, or --sd OWNER/NAME to download them";
         Err(anyhow::Error::msg(text).context(BadInput))
     }
 }

@@ -1,9 +1,9 @@
 //! `promptfed round`: a server's rounds.
 
 use super::data;
-use super::engines::SynthesisArgs;
 use super::register::AdminArgs;
 use super::submit::ServerArgs;
+use super::synth::SamplingArgs;
 use super::train::RecipeArgs;
 use crate::Context;
 use anyhow::Result;
@@ -56,14 +56,17 @@ struct OpenArgs {
     /// Close by itself once so many clients have submitted
     #[arg(long, value_name = "N")]
     expected_clients: Option<u32>,
-    #[command(flatten)]
-    synthesis: SynthesisArgs,
+    /// The text-to-image engine: pocket, or sd where the server has it
+    #[arg(long, default_value = "pocket")]
+    engine: String,
     /// Images for each distinct prompt
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "images")]
     images_per_prompt: u32,
     /// Images in all, the same number for every class
     #[arg(long, value_name = "N")]
     images: Option<u64>,
+    #[command(flatten)]
+    sampling: SamplingArgs,
     #[command(flatten)]
     recipe: RecipeArgs,
     /// Passes over the synthetic images
@@ -82,7 +85,8 @@ impl OpenArgs {
         Ok(RoundSpec {
             name: self.name.clone(),
             label_space: data::label_space(&self.label_space)?,
-            synthesis: self.synthesis.plan(
+            synthesis: self.sampling.plan(
+                &self.engine,
                 self.images.map_or(
                     ImageBudget::PerPrompt(self.images_per_prompt),
                     ImageBudget::Total,

@@ -152,7 +152,7 @@ fn mistakes_are_told_with_their_remedy() {
             3,
             "text.png",
         ),
-        (&["--model", model, "--latents", model], 3, "sd15"),
+        (&["--model", model, "--latents", model], 1, "sd15"),
         (
             &["--model", model, "--latents", numbers, "--height", "128"],
             3,

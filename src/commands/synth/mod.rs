@@ -100,11 +100,21 @@ pub(crate) struct Args {
 }
 
 #[derive(ValueEnum, Clone, Copy)]
-enum Engine {
+pub(crate) enum Engine {
     /// The bundled small generator
     Pocket,
     /// Stable Diffusion 1, 2, XL, Turbo and LCM from folders in diffusers' layout
     Sd,
+}
+
+impl Engine {
+    /// The name by which rounds ask for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Engine::Pocket => "pocket",
+            Engine::Sd => "sd",
+        }
+    }
 }
 
 #[derive(ValueEnum, Clone, Copy)]

@@ -1,6 +1,7 @@
 //! How images are sampled, on the command line.
 
 use clap::Args as ClapArgs;
+use promptfed_prompts::protocol::{ImageBudget, SynthesisPlan};
 use promptfed_synth::{Guidance, JobSpec, Sampler};
 
 /// Sampling settings; what is not given is the engine's own.
@@ -19,6 +20,18 @@ pub(crate) struct SamplingArgs {
 }
 
 impl SamplingArgs {
+    /// What a round is told.
+    pub(crate) fn plan(&self, engine: &str, images: ImageBudget, seed: u64) -> SynthesisPlan {
+        SynthesisPlan {
+            engine: engine.to_owned(),
+            images,
+            steps: self.steps,
+            guidance: self.guidance.map(Into::into),
+            sampler: self.sampler.map(|sampler| sampler.to_string()),
+            seed,
+        }
+    }
+
     /// Puts what was given in the place of the engine's own.
     pub(super) fn apply(&self, job: &mut JobSpec) {
         job.steps = self.steps.unwrap_or(job.steps);
