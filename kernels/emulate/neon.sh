@@ -3,7 +3,8 @@
 # usage: neon.sh [ARGUMENT OF cargo test]...        (such as: neon.sh --lib -- gemm)
 # Ends with the exit status of 'cargo test', or with 125 if something needed is missing.
 # Settings by environment: NEON_ROOT (a Debian system with the tools, see README.md beside this script; without it those
-#   of this machine are used), QEMU_CPU (max; cortex-a72 is NEON without bf16, dot product and SVE), CARGO_TARGET_DIR
+#   of this machine are used), QEMU_CPU (max; cortex-a72 is NEON without bf16, dot product and SVE), CARGO_TARGET_DIR,
+#   PROPTEST_CASES
 set -euo pipefail
 
 fail() { echo "neon.sh: $*" >&2; exit 125; }
@@ -27,6 +28,7 @@ if [ -n "${NEON_ROOT:-}" ]; then
         exec chroot "$root" env -i HOME=/root TERM=dumb PATH=/usr/sbin:/usr/bin:/sbin:/bin CARGO_HOME=/crates \
             CARGO_TARGET_DIR=/var/tmp/neon QEMU_CPU="${QEMU_CPU:-max}" RUST_BACKTRACE="${RUST_BACKTRACE:-0}" \
             CARGO_BUILD_JOBS="${CARGO_BUILD_JOBS:-1}" CARGO_NET_OFFLINE="${CARGO_NET_OFFLINE:-false}" \
+            ${PROPTEST_CASES:+PROPTEST_CASES=$PROPTEST_CASES} \
             bash /repository/kernels/emulate/neon.sh "$@"
     ' neon "$NEON_ROOT" "$repository" "$crates" "$@"
 fi

@@ -20,6 +20,32 @@ pub(crate) fn composite(activation: Activation, x: &Tensor) -> Result<Tensor> {
     }
 }
 
+/// What follows a layer's sums: the activation, then the residual.
+pub(crate) fn finish(
+    sums: &Tensor,
+    activation: Activation,
+    residual: Option<&Tensor>,
+) -> Result<Tensor> {
+    let result = composite(activation, sums)?;
+    match residual {
+        Some(residual) => result + residual,
+        None => Ok(result),
+    }
+}
+
+/// Whether a residual has the shape of a layer's result.
+///
+/// # Errors
+/// If there is one and it has not.
+pub(crate) fn check_residual(residual: Option<&Tensor>, shape: &[usize]) -> crate::Result<()> {
+    match residual {
+        Some(residual) if residual.dims() != shape => {
+            Err(crate::Error::shapes("a residual", residual.dims(), shape))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// GEGLU: the first half of the last axis times GELU (exact) of the second (Shazeer 2020, eq. 5).
 ///
 /// `x` is [.., 2 d], the result [.., d].

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use promptfed_kernels::convolution::{Convolution, PackedWeight, UpsampledWeight};
 use promptfed_kernels::{Epilogue, Kernels};
 
-use crate::activation::Activation;
+use crate::activation::{Activation, check_residual, finish};
 use crate::convolution::{ConvolutionShape, Padding, composite, misfit, weight_from_oihw};
 use crate::cpu;
 use crate::load::Loader;
@@ -193,41 +193,27 @@ impl Conv2d {
             .map_err(|_| misfit(x.dims(), &weight))?;
         let [height, width, channels] = convolution.output();
         let shape = [n, height, width, channels];
-        if let Some(residual) = residual
-            && residual.dims() != shape
-        {
-            return Err(Error::shapes("a residual", residual.dims(), &shape));
-        }
+        check_residual(residual, &shape)?;
         match &self.weight {
             Weight::Cpu {
                 kernels,
                 plain,
                 bias,
                 ..
-            } => {
-                let run = |residual: Option<&[f32]>| {
-                    cpu::map(x, &shape[..], |x, output| {
-                        let epilogue = Epilogue {
-                            bias: Some(bias),
-                            activation,
-                            residual,
-                            ..Epilogue::default()
-                        };
-                        convolution.forward(*kernels, x, plain, epilogue, output);
-                    })
-                };
-                Ok(match residual {
-                    Some(residual) => cpu::read(&residual.contiguous()?, |r| run(Some(r)))??,
-                    None => run(None)?,
+            } => Ok(cpu::read_if(residual, |residual| {
+                cpu::map(x, &shape[..], |x, output| {
+                    let epilogue = Epilogue {
+                        bias: Some(bias),
+                        activation,
+                        residual,
+                        ..Epilogue::default()
+                    };
+                    convolution.forward(*kernels, x, plain, epilogue, output);
                 })
-            }
+            })??),
             Weight::Device { matrix, bias } => {
                 let sum = composite(x, matrix, self.shape)?.broadcast_add(bias)?;
-                let result = crate::activation::composite(activation, &sum)?;
-                Ok(match residual {
-                    Some(residual) => (result + residual)?,
-                    None => result,
-                })
+                Ok(finish(&sum, activation, residual)?)
             }
         }
     }

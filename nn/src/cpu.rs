@@ -36,6 +36,17 @@ pub(crate) fn read<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R>
     }
 }
 
+/// Runs `f` on the values of an f32 tensor on the CPU, if there is one.
+pub(crate) fn read_if<R>(
+    tensor: Option<&Tensor>,
+    f: impl FnOnce(Option<&[f32]>) -> R,
+) -> Result<R> {
+    match tensor {
+        Some(tensor) => read(&tensor.contiguous()?, |values| f(Some(values))),
+        None => Ok(f(None)),
+    }
+}
+
 /// The values of an f32 tensor on the CPU.
 pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     tensor.flatten_all()?.to_vec1()

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use promptfed_kernels::{Epilogue, Kernels, MatrixView, PackedMatrix};
 
-use crate::activation::Activation;
+use crate::activation::{Activation, check_residual, finish};
 use crate::cpu;
 use crate::load::Loader;
 use crate::{Error, Precision, Result};
@@ -121,44 +121,30 @@ impl Linear {
         if let Some(last) = shape.last_mut() {
             *last = self.outputs;
         }
-        if let Some(residual) = residual
-            && residual.dims() != shape
-        {
-            return Err(Error::shapes("a residual", residual.dims(), &shape));
-        }
+        check_residual(residual, &shape)?;
         match &self.weight {
             Weight::Cpu {
                 kernels,
                 matrix,
                 bias,
-            } => {
-                let run = |residual: Option<&[f32]>| {
-                    cpu::map(x, shape, |x, output| {
-                        let epilogue = Epilogue {
-                            bias: bias.as_deref(),
-                            activation,
-                            residual,
-                            ..Epilogue::default()
-                        };
-                        kernels.multiply(x, matrix, epilogue, output);
-                    })
-                };
-                Ok(match residual {
-                    Some(residual) => cpu::read(&residual.contiguous()?, |r| run(Some(r)))??,
-                    None => run(None)?,
+            } => Ok(cpu::read_if(residual, |residual| {
+                cpu::map(x, shape, |x, output| {
+                    let epilogue = Epilogue {
+                        bias: bias.as_deref(),
+                        activation,
+                        residual,
+                        ..Epilogue::default()
+                    };
+                    kernels.multiply(x, matrix, epilogue, output);
                 })
-            }
+            })??),
             Weight::Device { matrix, bias } => {
                 let product = x.reshape((rows, self.inputs))?.matmul(matrix)?;
                 let mut sum = product.reshape(shape)?;
                 if let Some(bias) = bias {
                     sum = sum.broadcast_add(bias)?;
                 }
-                let result = crate::activation::composite(activation, &sum)?;
-                Ok(match residual {
-                    Some(residual) => (result + residual)?,
-                    None => result,
-                })
+                Ok(finish(&sum, activation, residual)?)
             }
         }
     }

@@ -103,19 +103,9 @@ impl PackedWeight {
         }
     }
 
-    /// Kernel, stride and padding.
-    pub fn shape(&self) -> ConvolutionShape {
-        self.shape
-    }
-
     /// Channels of the images and of the results.
     pub fn channels(&self) -> [usize; 2] {
         [self.channels_in, self.matrix.columns()]
-    }
-
-    /// Bytes of the packed values.
-    pub fn bytes(&self) -> usize {
-        self.matrix.bytes()
     }
 }
 

@@ -39,11 +39,6 @@ impl UpsampledWeight {
         }
     }
 
-    /// Bytes of the packed values.
-    pub fn bytes(&self) -> usize {
-        self.weight.bytes()
-    }
-
     /// `output [n, 2 h, 2 w, co] = epilogue(upsampled(images [n, h, w, ci]) * weight)`.
     ///
     /// # Panics

@@ -184,16 +184,8 @@ impl PackedMatrix {
         self.columns
     }
 
-    /// How the weight is kept.
-    pub fn precision(&self) -> Precision {
-        match self.panels {
-            Panels::F32 { .. } => Precision::F32,
-            Panels::Bf16 { .. } | Panels::Bf16Pairs { .. } => Precision::Bf16,
-        }
-    }
-
     /// Bytes of the packed values.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match &self.panels {
             Panels::F32 { values, .. } => size_of_val(&**values),
             Panels::Bf16 { values, .. } | Panels::Bf16Pairs { values } => size_of_val(&**values),

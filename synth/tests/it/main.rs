@@ -10,6 +10,7 @@ mod parquet;
 mod pocket_batches;
 mod pocket_golden;
 mod pocket_loading;
+mod pocket_precision;
 mod resume;
 mod sd_fixtures;
 mod sd_loading;
