@@ -47,18 +47,14 @@ impl Kernels {
     }
 }
 
-/// Rows for one task: enough to use a weight many times, few enough to occupy every thread. Whole tiles of
-/// every instruction set.
+/// Rows for one task: enough to use a weight many times, few enough for several tasks for each thread, so that a thread
+/// that another program slows down leaves its share to the others. Whole tiles of every instruction set.
 ///
-/// A weight larger than the last-level cache's share of a thread is read from memory once per task, so that it
-/// gets one task for each thread.
+/// A weight larger than the last-level cache's share of a thread is read from memory once per task, so that its tasks
+/// may have more rows.
 pub(crate) fn rows_per_task(rows: usize, weight_bytes: usize) -> usize {
     const LARGE: usize = 4 << 20;
-    let threads = rayon::current_num_threads();
-    let (tasks, most) = if weight_bytes > LARGE {
-        (threads, 768)
-    } else {
-        (4 * threads, 192)
-    };
+    let tasks = 4 * rayon::current_num_threads();
+    let most = if weight_bytes > LARGE { 768 } else { 192 };
     rows.div_ceil(tasks).next_multiple_of(48).clamp(48, most)
 }
