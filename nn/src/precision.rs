@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 use promptfed_kernels::Kernels;
 use serde::{Deserialize, Serialize};
 
-/// The number format of a model's weights and products. Activations on the CPU are f32 in each.
+/// The number format of a model's weights and of the factors of products. Sums, and activations between layers on the
+/// CPU, are f32 in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
