@@ -56,14 +56,14 @@ def write(model, recipe, folder, run, settings, report, choice, texts):
     lines += [f"- {DATA[c]}" for c in known]
     lines += ["", "## Quality", "",
               f"A classifier trained on its images alone, tested on real images of the {report['against']} split, beside the same classifier trained on the public real images the",
-              f"generator was shown ({report['per']} images per domain and class, four times as many where there is one domain; epochs {report['epochs']}; seeds {report['seeds']}, lowest to highest in brackets):", "",
+              f"generator was shown ({report['per']} images per domain and class, four times as many where there is one domain; {report['fit_steps']} steps of 64 images for each classifier; {report['seeds']} seeds, lowest to highest in brackets):", "",
               table(report), "",
               "Near copies are synthetic images closer to a public image or its mirror image (at 16 x 16 px) than 98 % of the test images are: 2 % is what images that copy nothing would show.", ""]
     lines += [goal(report), ""]
     if choice:
         lines += ["## Choice of the sampling", "",
-                  "The same classifier, tested on the private split, which the generator was not trained on; mean over the sets:", "",
-                  "| sampling | network calls | images per domain and class | epochs | seeds | mean accuracy, % |", "|---|---|---|---|---|---|"]
+                  "The same classifier, tested on the private split, which the generator was not trained on; mean over the sets named:", "",
+                  "| sampling | network calls | sets | images per domain and class | steps of the classifier | seeds | mean accuracy, % |", "|---|---|---|---|---|---|---|"]
         lines += [score_row(s) for s in choice["tuned"] + choice["compared"]] + [""]
     lines += ["![training loss](curve.png)", "", "![samples](samples.png)", "", "Rows: " + "; ".join(f"`{t}`" for t in texts) + ".", "",
               "## Known failures", ""]
@@ -81,13 +81,13 @@ def goal(report):
     reached = [r["corpus"] for r in report["results"] if r["ratio"] and r["ratio"] >= 0.85]
     missed = [f"{r['corpus']} ({100*r['ratio']:.0f} %)" for r in report["results"] if r["ratio"] and r["ratio"] < 0.85]
     parts = [f"{verb} on {', '.join(sets)}" for verb, sets in (("reached", reached), ("**not reached**", missed)) if sets]
-    return "The goal of 85 % of the real images' accuracy is " + " and ".join(parts) + "."
+    return "The goal of 85 % of the real images' accuracy is " + " and ".join(parts or ["not decided: there is no ceiling to compare with"]) + "."
 
 
 def score_row(s):
     mean = f"{100*s['mean']:.1f}" + (f" ({100*s['low']:.1f} to {100*s['high']:.1f})" if s["seeds"] > 1 else "")
     name = "distilled: " if s.get("weights") == "student" else ""
-    return f"| {name}{sampler_words(s['sampler'])} | {calls(s['sampler'])} | {s['per']} | {s['epochs']} | {s['seeds']} | {mean} |"
+    return f"| {name}{sampler_words(s['sampler'])} | {calls(s['sampler'])} | {', '.join(s['sets'])} | {s['per']} | {s['fit_steps']} | {s['seeds']} | {mean} |"
 
 
 def calls(s):

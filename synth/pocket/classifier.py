@@ -25,16 +25,16 @@ class ResNet(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
-def fit(x, y, classes, epochs, seed, batch=128):
+def fit(x, y, classes, steps, seed, batch=64):
     """x [n,3,S,S] in [-1,1], y [n] -> trained ResNet: SGD, one cycle, label smoothing, flips and shifted crops."""
     torch.manual_seed(seed)
     dev = x.device.type
     # Convolutions on a CPU take half the time in this layout.
     net, x = ResNet(classes).to(dev, memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
     n, size = len(x), x.shape[-1]
-    steps, pad = max(1, n // batch) * epochs, size // 8
+    pad = size // 8
     opt = torch.optim.SGD(net.parameters(), 0.05, 0.9, nesterov=True, weight_decay=5e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(opt, 0.1, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(opt, 0.05, total_steps=steps)
     for _ in range(steps):
         index = torch.randint(0, n, (min(batch, n),), device=dev)
         b = F.pad(x[index], (pad,) * 4, mode="reflect")

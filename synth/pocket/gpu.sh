@@ -10,8 +10,8 @@ set -euo pipefail
 data=$(realpath "$1"); out=$(realpath "$2"); minutes=${3:-9}; models=${4:-all photo draw}
 cd "$(dirname "$0")"; export PYTHONUNBUFFERED=1
 if [ -f "$data" ]; then mkdir -p runs/data; tar xf "$data" -C runs/data; data=$PWD/runs/data; fi
-# Per model, reading, compiling and measuring take about a minute and a quarter beside the training.
-each=$(python3 -c "print(max(0.3, $minutes / $(wc -w <<<"$models") - 1.25))")
+# Per model, two minutes are left for reading, compiling, choosing the sampling and measuring.
+each=$(python3 -c "print(max(0.3, $minutes / $(wc -w <<<"$models") - 2))")
 for m in $models; do
   mkdir -p "runs/$m"
   init=(); if [ -d "init/$m" ]; then init=(--init "init/$m"); fi

@@ -34,14 +34,15 @@ def flags(**settings):
 def choose(a, out, distil):
     """-> dict(tuned, compared, chosen): the scores of the guidance scales and of the samplings compared, and the chosen one of these;
     `weights` names the folder of each. The student is made only where few calls of the teacher lose too much."""
-    common = (a.model, out / "teacher", a.data)
-    tuned = sampling.tune(*common, a.scales, a.choose_per, a.choose_epochs)
-    guidance = tuned[0]["sampler"]["guidance"]
-    compared = [dict(s, weights="teacher") for s in sampling.compare(*common, guidance, a.choose_per, a.choose_epochs, a.choose_seeds)]
+    sets = a.choose_sets or list(RECIPES[a.model].mix)
+    common = (a.model, out / "teacher", a.data, sets)
+    tuned = sampling.tune(*common, a.scales, a.choose_per, a.choose_fit_steps)
+    guidance = sampling.best(tuned, a.scales)
+    compared = [dict(s, weights="teacher") for s in sampling.compare(*common, guidance, a.choose_per, a.choose_fit_steps, a.choose_seeds)]
     fits = lambda s: s["mean"] >= compared[0]["mean"] - sampling.WITHIN
     if not fits(compared[-1]):
         distil(guidance)
-        compared.append(dict(sampling.score(a.model, out / "student", a.data, a.choose_per, a.choose_epochs, a.choose_seeds), weights="student"))
+        compared.append(dict(sampling.score(a.model, out / "student", a.data, sets, a.choose_per, a.choose_fit_steps, a.choose_seeds), weights="student"))
     return dict(tuned=tuned, compared=compared, chosen=next(s for s in reversed(compared) if fits(s)))
 
 
@@ -69,7 +70,7 @@ def make(a):
         chosen = choice["chosen"]
         net, tok, config = weights.load(out / chosen["weights"], dev)
         weights.export(net.state_dict(), net.cfg, config["train_steps"], chosen["sampler"], out / "tokenizer.json", ship)
-        report = measure.main([a.model] + flags(weights=ship, data=a.data, per=a.per, epochs=a.epochs, seeds=a.seeds, ceilings=out.parent / "ceilings.json", json=out / "measure.json"))
+        report = measure.main([a.model] + flags(weights=ship, data=a.data, per=a.per, fit_steps=a.fit_steps, seeds=a.seeds, ceilings=out.parent / "ceilings.json", json=out / "measure.json"))
         texts = pictures.grid(net, tok, recipe, chosen["sampler"], ship / "samples.png", dev)
         pictures.curve(out / "log.jsonl", ship / "curve.png")
         log = [json.loads(line) for line in open(out / "log.jsonl")]
@@ -89,7 +90,7 @@ def main(args=None):
     p.add_argument("--init", help="exported folder or another run's folder to begin from")
     p.add_argument("--training", default="{}", help="JSON of further settings of train.py, as {\"batch\": 64, \"crop\": 0.7}")
     p.add_argument("--per", type=int, default=60)
-    p.add_argument("--epochs", type=int, default=30)
+    p.add_argument("--fit-steps", type=int, default=600)
     p.add_argument("--seeds", type=int, default=3)
     sampling.arguments(p)
     p.add_argument("--no-compile", action="store_true")

@@ -1,6 +1,6 @@
 """What a generator is worth: train a classifier on its images, test it on real ones.
 
-  python measure.py MODEL --weights DIR --data DATA [--per 60] [--epochs 30] [--seeds 3]
+  python measure.py MODEL --weights DIR --data DATA [--per 60] [--fit-steps 600] [--seeds 3]
 
 For each corpus that MODEL (all, photo, draw) knows: accuracy on the real test split after training on (a) synthetic images from
 prompts of class and domain and (b) the public real images, the ceiling of what the generator was shown; their ratio is the
@@ -63,7 +63,7 @@ def measure(a, dev):
     net, tok, config = weights.load(a.weights, dev)
     sampler = {**config["sampler"], **{k: v for k, v in (("steps", a.steps), ("guidance", a.guidance), ("kind", a.kind), ("shift", a.shift)) if v is not None}}
     sets, results = {split: load(a.data, split, recipe) for split in ("public", a.against)}, []
-    for corpus in recipe.mix:
+    for corpus in a.sets or recipe.mix:
         part = {}
         for split, (images, meta) in sets.items():
             keep = [i for i, m in enumerate(meta) if m.corpus == corpus]
@@ -80,15 +80,15 @@ def measure(a, dev):
         made = synthesise(net, tok, pairs, per, sampler, dev)
         seconds = time.monotonic() - began
         classes = torch.tensor([names.index(c) for _, c in pairs], device=dev).repeat_interleave(per)
-        score = lambda x, y: [accuracy(fit(x, y, len(names), a.epochs, seed), test, label(asked)) for seed in range(a.seeds)]
+        score = lambda x, y: [accuracy(fit(x, y, len(names), a.fit_steps, seed), test, label(asked)) for seed in range(a.seeds)]
         synthetic, real = score(made, classes), None
         if not a.no_ceiling:
-            depends = dict(set=corpus, domains=" ".join(sorted({d for d, _ in pairs})), images=len(public), size=net.cfg["size"], against=a.against, epochs=a.epochs, seeds=a.seeds)
+            depends = dict(set=corpus, domains=" ".join(sorted({d for d, _ in pairs})), images=len(public), size=net.cfg["size"], against=a.against, fit_steps=a.fit_steps, seeds=a.seeds)
             real = ceilings(a.ceilings, depends, lambda: score(public, label(known)))
         results.append(dict(corpus=corpus, chance=1 / len(names), synthetic=summary(synthetic), real=real and summary(real), ratio=real and sum(synthetic) / sum(real),
                             images=len(made), near_copies=near_copies(made, public, test), seconds=round(seconds, 1)))
         print(row(results[-1]), flush=True)
-    report = dict(against=a.against, sampler=sampler, per=a.per, epochs=a.epochs, seeds=a.seeds, results=results)
+    report = dict(against=a.against, sampler=sampler, per=a.per, fit_steps=a.fit_steps, seeds=a.seeds, results=results)
     if a.json:
         pathlib.Path(a.json).write_text(json.dumps(report, indent=1) + "\n")
     return report
@@ -109,9 +109,10 @@ def main(args=None):
     p.add_argument("--weights", required=True)
     p.add_argument("--data", required=True)
     p.add_argument("--per", type=int, default=60, help="images per domain and class; four times as many where there is one domain")
-    p.add_argument("--epochs", type=int, default=30)
+    p.add_argument("--fit-steps", type=int, default=600, help="steps of the classifier, 64 images each, on synthetic and on real images alike")
     p.add_argument("--seeds", type=int, default=3)
     p.add_argument("--against", choices=["test", "private", "public"], default="test", help="split to test on; choose settings on another one than test")
+    p.add_argument("--sets", nargs="+", choices=["imagenette", "pacs", "emoji"], help="measure on these alone")
     p.add_argument("--kind", choices=["euler", "heun", "ab2"])
     p.add_argument("--steps", type=int)
     p.add_argument("--guidance", type=float)

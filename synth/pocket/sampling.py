@@ -17,23 +17,29 @@ WITHIN = 0.01
 """Few calls are chosen where they lose no more accuracy than this against many."""
 
 
-def score(model, folder, data, per, epochs, seeds, **sampler):
-    """-> accuracy of a classifier trained on the images of `folder`, 0 to 1: mean over the sets of the model, and its lowest and highest seed."""
-    report = measure.main([model, "--against", "private", "--no-ceiling", "--weights", str(folder), "--data", str(data), "--per", str(per), "--epochs", str(epochs),
-                           "--seeds", str(seeds)] + [part for k, v in sampler.items() for part in (f"--{k}", str(v))])
+def score(model, folder, data, sets, per, fit_steps, seeds, **sampler):
+    """-> accuracy of a classifier trained on the images of `folder`, 0 to 1: mean over the sets, and its lowest and highest seed."""
+    report = measure.main([model, "--against", "private", "--no-ceiling", "--weights", str(folder), "--data", str(data), "--per", str(per), "--fit-steps", str(fit_steps),
+                           "--seeds", str(seeds), "--sets", *sets] + [part for k, v in sampler.items() for part in (f"--{k}", str(v))])
     mean = lambda what: sum(r["synthetic"][what] for r in report["results"]) / len(report["results"])
-    return dict(sampler=report["sampler"], mean=mean("mean"), low=mean("low"), high=mean("high"), seeds=seeds, per=per, epochs=epochs)
+    return dict(sampler=report["sampler"], mean=mean("mean"), low=mean("low"), high=mean("high"), sets=sets, seeds=seeds, per=per, fit_steps=fit_steps)
 
 
-def tune(model, folder, data, scales, per, epochs):
-    """-> a score for each guidance scale, the best first; 8 calls, one seed."""
-    scores = [score(model, folder, data, per, epochs, 1, guidance=g, **FEW) for g in scales]
+def tune(model, folder, data, sets, scales, per, fit_steps):
+    """-> a score for each guidance scale, the best first; 8 calls, one seed. Nothing where there is no choice."""
+    if len(scales) == 1:
+        return []
+    scores = [score(model, folder, data, sets, per, fit_steps, 1, guidance=g, **FEW) for g in scales]
     return sorted(scores, key=lambda s: -s["mean"])
 
 
-def compare(model, folder, data, guidance, per, epochs, seeds):
+def best(tuned, scales):
+    return tuned[0]["sampler"]["guidance"] if tuned else scales[0]
+
+
+def compare(model, folder, data, sets, guidance, per, fit_steps, seeds):
     """-> the scores of many and of few calls."""
-    return [score(model, folder, data, per, epochs, seeds, guidance=guidance, **kind) for kind in (MANY, FEW)]
+    return [score(model, folder, data, sets, per, fit_steps, seeds, guidance=guidance, **kind) for kind in (MANY, FEW)]
 
 
 def main(args=None):
@@ -43,16 +49,18 @@ def main(args=None):
     p.add_argument("--data", required=True)
     arguments(p)
     a = p.parse_args(args)
-    tuned = tune(a.model, a.weights, a.data, a.scales, a.choose_per, a.choose_epochs)
-    compared = compare(a.model, a.weights, a.data, tuned[0]["sampler"]["guidance"], a.choose_per, a.choose_epochs, a.choose_seeds)
+    common = (a.model, a.weights, a.data, a.choose_sets or list(RECIPES[a.model].mix))
+    tuned = tune(*common, a.scales, a.choose_per, a.choose_fit_steps)
+    compared = compare(*common, best(tuned, a.scales), a.choose_per, a.choose_fit_steps, a.choose_seeds)
     print(json.dumps(dict(tuned=tuned, compared=compared), indent=1))
 
 
 def arguments(p):
     """Adds what make.py shares to a parser."""
     p.add_argument("--scales", type=float, nargs="+", default=[1.0, 1.5, 2.0, 2.5, 3.5], help="guidance scales to choose from")
+    p.add_argument("--choose-sets", nargs="+", help="sets to choose on; all of the model where not given")
     p.add_argument("--choose-per", type=int, default=24, help="images per domain and class while choosing")
-    p.add_argument("--choose-epochs", type=int, default=15)
+    p.add_argument("--choose-fit-steps", type=int, default=300, help="steps of the classifier while choosing")
     p.add_argument("--choose-seeds", type=int, default=3)
 
 

@@ -51,7 +51,7 @@ def test_everything_runs_once(tmp_path):
     root, out = pictures(tmp_path / "data"), tmp_path / "run"
     training = json.dumps(dict(shape=TINY, batch=8, log=1))
     command = ["photo", "--data", root, "--out", str(out), "--steps", "2", "--distill-steps", "8", "--training", training,
-               "--per", "1", "--epochs", "1", "--seeds", "1", "--choose-per", "1", "--choose-epochs", "1", "--choose-seeds", "1", "--scales", "1", "2"]
+               "--per", "1", "--fit-steps", "1", "--seeds", "1", "--choose-per", "1", "--choose-fit-steps", "1", "--choose-seeds", "1", "--scales", "1", "2"]
     make.main(command)
     net, tok, config = weights.load(out / "weights")
     assert config["train_steps"] == 2 and config["sampler"]["kind"] in ("euler", "heun", "ab2")

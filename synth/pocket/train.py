@@ -24,9 +24,9 @@ from pocket import Pocket
 from recipes import RECIPES, SHAPES
 
 
-def learning_rate(progress, step, peak, warmup=200, cool=0.4):
-    """Linear over the first `warmup` steps, then constant, then linear to 2 % over the last share `cool` of the budget."""
-    return peak * min(1.0, (step + 1) / warmup) * min(1.0, max(0.02, (1 - progress) / cool))
+def learning_rate(progress, step, peak, cool, warmup=200):
+    """Linear over the first `warmup` steps, then constant, then linear to 2 % over the last share `cool` of the budget; 0 is never."""
+    return peak * min(1.0, (step + 1) / warmup) * (min(1.0, max(0.02, (1 - progress) / cool)) if cool else 1.0)
 
 
 def flow_loss(net, x, ids, t):
@@ -93,7 +93,7 @@ def train(a, dev):
         with torch.autocast(dev, dtype=torch.bfloat16, enabled=dev == "cuda"):
             loss = flow_loss(forward, x, ids, t)
         for group in opt.param_groups:
-            group["lr"] = learning_rate(done, at["step"] - cold, a.lr)
+            group["lr"] = learning_rate(done, at["step"] - cold, a.lr, a.cool)
         opt.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -128,6 +128,7 @@ def arguments(args=None):
     p.add_argument("--minutes", type=float, default=10**9)
     p.add_argument("--batch", type=int, default=1024 if torch.cuda.is_available() else 128)
     p.add_argument("--lr", type=float, default=1e-3 if torch.cuda.is_available() else 6e-4)
+    p.add_argument("--cool", type=float, default=0.4, help="share of the budget over which the learning rate falls at the end; 0 for a run to branch off")
     p.add_argument("--ema", type=float, default=0.9995 if torch.cuda.is_available() else 0.998)
     p.add_argument("--drop", type=float, default=0.1, help="share of empty captions")
     p.add_argument("--crop", type=float, default=0.75, help="smallest side of a training window, as a share")
