@@ -180,7 +180,6 @@ fn as_flags(arg: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn root() -> Command {
