@@ -5,9 +5,10 @@
 
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
+use std::mem::offset_of;
 use std::sync::OnceLock;
 
-use crate::product::{SUMS, TILE};
+use crate::product::Block;
 
 /// Whether the processor has bf16 tiles and the operating system lets this process use them.
 pub(crate) fn permitted() -> bool {
@@ -76,55 +77,76 @@ impl Tiles {
         }
     }
 
-    /// `sums [2 panels, 2 row tiles, 16, 16]` of two row tiles and two panels of as many tiles.
+    /// The sums of a block.
     ///
-    /// # Panics
-    /// If a slice has another length.
-    pub(crate) fn multiply(&self, left: [&[u16]; 2], right: [&[u16]; 2], sums: &mut [f32]) {
-        let len = left[0].len();
-        assert!(
-            len > 0 && len.is_multiple_of(TILE) && sums.len() == 4 * SUMS,
-            "tiles"
-        );
-        assert!(left[1].len() == len && right[0].len() == len && right[1].len() == len);
-        // SAFETY: the tiles of this thread are configured while `self` lives. Each of the four operands
-        // holds `len / TILE` tiles of 1024 bytes, which the loop reads in steps of 1024 bytes, 16 rows
-        // of 64 bytes each; the sums hold four tiles of 1024 bytes. All tile registers are named as changed.
+    /// # Safety
+    /// The addresses of the block must be those of [`Block::new`], their slices alive, and its sums not shared.
+    pub(crate) unsafe fn multiply(&self, block: &Block) {
+        // SAFETY: the tiles of this thread are configured while `self` lives, 16 rows of 64 bytes each. The loops read
+        // `segments` x `tiles` tiles of each operand at the distances that `Block::new` has checked, and
+        // write 16 rows of 128 bytes at both places of the sums. All tile registers are named as changed.
         unsafe {
             asm!(
+                "mov {t}, [{block} + {start}]",
+                "test {t}, {t}",
+                "jz 3f",
+                "mov {u}, [{block} + {start_row}]",
+                "tileloadd tmm0, [{t} + {u}]",
+                "tileloadd tmm2, [{t} + {u} + 64]",
+                "mov {t}, [{block} + {start} + 8]",
+                "tileloadd tmm1, [{t} + {u}]",
+                "tileloadd tmm3, [{t} + {u} + 64]",
+                "jmp 4f",
+                "3:",
                 "tilezero tmm0",
                 "tilezero tmm1",
                 "tilezero tmm2",
                 "tilezero tmm3",
+                "4:",
+                "mov {t}, [{block} + {tiles}]",
                 "2:",
-                "tileloadd tmm4, [{left0} + {row}]",
-                "tileloadd tmm6, [{right0} + {row}]",
+                "tileloadd tmm4, [{left0} + {left_row}]",
+                "tileloadd tmm6, [{right0} + {right_row}]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm5, [{left1} + {row}]",
+                "tileloadd tmm5, [{left1} + {left_row}]",
                 "tdpbf16ps tmm1, tmm5, tmm6",
-                "tileloadd tmm7, [{right1} + {row}]",
+                "tileloadd tmm7, [{right1} + {right_row}]",
                 "tdpbf16ps tmm2, tmm4, tmm7",
                 "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {left0}, 1024",
-                "add {left1}, 1024",
+                "add {left0}, {left_tile}",
+                "add {left1}, {left_tile}",
                 "add {right0}, 1024",
                 "add {right1}, 1024",
-                "dec {tiles}",
+                "dec {t}",
                 "jnz 2b",
-                "tilestored [{sums} + {row}], tmm0",
-                "add {sums}, 1024",
-                "tilestored [{sums} + {row}], tmm1",
-                "add {sums}, 1024",
-                "tilestored [{sums} + {row}], tmm2",
-                "add {sums}, 1024",
-                "tilestored [{sums} + {row}], tmm3",
-                left0 = inout(reg) left[0].as_ptr() => _,
-                left1 = inout(reg) left[1].as_ptr() => _,
-                right0 = inout(reg) right[0].as_ptr() => _,
-                right1 = inout(reg) right[1].as_ptr() => _,
-                sums = inout(reg) sums.as_mut_ptr() => _,
-                tiles = inout(reg) len / TILE => _,
-                row = in(reg) 64usize,
+                "add {left0}, [{block} + {left_jump}]",
+                "add {left1}, [{block} + {left_jump}]",
+                "dec {segments}",
+                "jnz 4b",
+                "mov {u}, [{block} + {sums_row}]",
+                "mov {t}, [{block} + {sums}]",
+                "tilestored [{t} + {u}], tmm0",
+                "tilestored [{t} + {u} + 64], tmm2",
+                "mov {t}, [{block} + {sums} + 8]",
+                "tilestored [{t} + {u}], tmm1",
+                "tilestored [{t} + {u} + 64], tmm3",
+                block = in(reg) block,
+                t = out(reg) _,
+                u = out(reg) _,
+                left0 = inout(reg) block.left[0] => _,
+                left1 = inout(reg) block.left[1] => _,
+                right0 = inout(reg) block.right[0] => _,
+                right1 = inout(reg) block.right[1] => _,
+                left_row = in(reg) block.left_row,
+                left_tile = in(reg) block.left_tile,
+                right_row = in(reg) 64usize,
+                segments = inout(reg) block.segments => _,
+                start = const offset_of!(Block, start),
+                start_row = const offset_of!(Block, start_row),
+                tiles = const offset_of!(Block, tiles),
+                left_jump = const offset_of!(Block, left_jump),
+                sums = const offset_of!(Block, sums),
+                sums_row = const offset_of!(Block, sums_row),
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack),

@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 
 use super::geometry::Geometry;
-use super::part::{Window, parts, split};
-use crate::product::{PackedMatrix, Scratch, Target, product};
+use super::part::cut;
+use super::worker::Worker;
+use crate::product::{Grid, PackedMatrix, Product, Shared, Target};
 use crate::{Epilogue, Kernels};
 
 pub(super) fn run(
@@ -24,31 +25,39 @@ pub(super) fn run(
         return kernels.multiply(images, weight, epilogue, output);
     }
     let count = images.len() / g.input_len();
-    let parts = parts(count, g.height_out, g.width_out, weight.bytes());
+    let rows = count * g.height_out * g.width_out;
+    let row_bytes = g.shape.stride * g.shape.stride * g.channels_in * size_of::<u16>();
+    let grid = Grid::new(rows, row_bytes, weight);
+    let parts = cut(0..count, g.height_out, g.width_out, grid.rows);
+    let tasks: Vec<_> = parts
+        .iter()
+        .enumerate()
+        .flat_map(|(number, part)| grid.bands.iter().map(move |band| (number, part, band)))
+        .collect();
     let line = g.width_out * g.channels_out;
-    let outputs = split(output, &parts, line);
-    let tasks: Vec<_> = parts.into_iter().zip(outputs).collect();
-    tasks.into_par_iter().for_each_init(
-        <(Window, Scratch)>::default,
-        |(window, scratch), (part, output)| {
+    let output = Shared::new(output);
+    tasks
+        .into_par_iter()
+        .for_each_init(Worker::default, |worker, (number, part, band)| {
             let images = &images[part.first_image * g.input_len()..][..part.images * g.input_len()];
             let size = [g.height, g.width, g.channels_in];
-            let values = window.show(images, size, g.view(&part));
+            let same_rows = worker.show(number, images, size, g.view(part), weight);
             let start = (part.first_image * g.height_out + part.first_line) * line;
-            let target = Target {
-                start: 0,
-                image_step: part.lines * line,
-                line_step: line,
-                pixel_step: g.channels_out,
+            let len = part.images * part.lines * line;
+            let product = Product {
+                weights: weight,
+                panels: band.clone(),
+                same_rows,
+                output: output.range(start..start + len),
+                target: Target {
+                    start: 0,
+                    image_step: part.lines * line,
+                    line_step: line,
+                    pixel_step: g.channels_out,
+                },
+                epilogue: epilogue.part(start, len),
             };
-            product(
-                &g.sweep(&part).rows(values),
-                weight,
-                output,
-                target,
-                epilogue.part(start, output.len()),
-                scratch,
-            );
-        },
-    );
+            // SAFETY: each task has lines or panels that no other has.
+            unsafe { worker.multiply(g.sweep(part), &product) };
+        });
 }

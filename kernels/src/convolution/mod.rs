@@ -10,6 +10,7 @@ mod part;
 mod phased;
 mod upsampled;
 mod weight_gradient;
+mod worker;
 
 pub use geometry::{ConvolutionShape, Padding};
 pub use upsampled::UpsampledWeight;

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::geometry::Geometry;
-use crate::product::{Rows, rows_per_task};
+use crate::aligned::{Aligned, Number};
+use crate::product::Rows;
 
 /// Consecutive images, or consecutive lines of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,12 +13,6 @@ pub(super) struct Part {
     pub(super) images: usize,
     pub(super) first_line: usize,
     pub(super) lines: usize,
-}
-
-/// Cuts `images` x `lines` of `pixels` rows each into parts of about the right number of rows for a weight.
-pub(super) fn parts(images: usize, lines: usize, pixels: usize, weight_bytes: usize) -> Vec<Part> {
-    let wanted = rows_per_task(images * lines * pixels, weight_bytes);
-    cut(0..images, lines, pixels, wanted)
 }
 
 /// Cuts images of `lines` x `pixels` rows into parts of about `wanted` rows.
@@ -51,27 +46,17 @@ pub(super) fn cut(images: Range<usize>, lines: usize, pixels: usize, wanted: usi
         .collect()
 }
 
-/// Splits `values [images, lines, line]` at the borders of the parts.
-pub(super) fn split<'a>(
-    mut values: &'a mut [f32],
-    parts: &[Part],
-    line: usize,
-) -> Vec<&'a mut [f32]> {
-    parts
-        .iter()
-        .map(|part| {
-            let (head, tail) =
-                std::mem::take(&mut values).split_at_mut(part.images * part.lines * line);
-            values = tail;
-            head
-        })
-        .collect()
+/// A window of lines of some images, copied between zeros.
+pub(super) struct Window<T> {
+    values: Aligned<T>,
 }
 
-/// A window of lines of some images, copied between zeros.
-#[derive(Default)]
-pub(super) struct Window {
-    values: Vec<f32>,
+impl<T> Default for Window<T> {
+    fn default() -> Self {
+        Self {
+            values: Aligned::default(),
+        }
+    }
 }
 
 /// What a window shows: lines `first_line..first_line + lines` of every image, pixels from `first_pixel`
@@ -84,17 +69,24 @@ pub(super) struct View {
     pub(super) pixels: usize,
 }
 
-impl Window {
-    /// Shows `view` of `images [n, height, width, channels]`: `[n, view.lines, view.pixels, channels]`.
+impl<T: Number> Window<T> {
+    /// `[n, view.lines, view.pixels, channels]` of what was shown last.
+    pub(super) fn values(&self) -> &[T] {
+        &self.values
+    }
+
+    /// Shows `view` of `images [n, height, width, channels]` between zeros, the values as `copy` makes them.
     pub(super) fn show(
         &mut self,
         images: &[f32],
         [height, width, channels]: [usize; 3],
         view: View,
-    ) -> &[f32] {
+        zero: T,
+        copy: impl Fn(&[f32], &mut [T]),
+    ) {
         let line = view.pixels * channels;
         let count = images.len() / (height * width * channels);
-        self.values.resize(count * view.lines * line, 0.0);
+        self.values.resize(count * view.lines * line);
         let before = usize::try_from(-view.first_pixel)
             .unwrap_or(0)
             .min(view.pixels);
@@ -108,14 +100,13 @@ impl Window {
                     let start = ((image * height + source) * width + from) * channels;
                     let (left, rest) = to.split_at_mut(before * channels);
                     let (middle, right) = rest.split_at_mut(shown * channels);
-                    left.fill(0.0);
-                    middle.copy_from_slice(&images[start..start + shown * channels]);
-                    right.fill(0.0);
+                    left.fill(zero);
+                    copy(&images[start..start + shown * channels], middle);
+                    right.fill(zero);
                 }
-                _ => to.fill(0.0),
+                _ => to.fill(zero),
             }
         }
-        &self.values
     }
 }
 
@@ -161,7 +152,7 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    pub(super) fn rows(self, values: &[f32]) -> Rows<'_> {
+    pub(super) fn rows<T>(self, values: &[T]) -> Rows<'_, T> {
         let line = self.window[1] * self.channels;
         let [images, lines, pixels] = self.results;
         Rows {

@@ -4,8 +4,9 @@
 use rayon::prelude::*;
 
 use super::geometry::Phase;
-use super::part::{Sweep, View, Window, parts, split};
-use crate::product::{PackedMatrix, Scratch, Segments, Source, Target, product};
+use super::part::{Sweep, View, cut};
+use super::worker::Worker;
+use crate::product::{Grid, PackedMatrix, Product, Segments, Shared, Source, Target};
 use crate::{Epilogue, InstructionSet, Kernels, Precision, Write};
 
 /// A kernel inside a slice: where its value for (line, tap, channel in, channel out) lies.
@@ -81,10 +82,6 @@ impl PhasedWeight {
         [self.channels_in, self.channels_out]
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.packed.iter().flatten().map(PackedMatrix::bytes).sum()
-    }
-
     /// `output [n, height, width, channels_out]` from `images [n, h, w, channels_in]`.
     pub(super) fn run(
         &self,
@@ -99,7 +96,12 @@ impl PhasedWeight {
         let count = images.len() / image_len;
         // Lines in groups of one for every phase.
         let groups = height.div_ceil(stride);
-        let parts: Vec<_> = parts(count, groups, stride * width, self.bytes())
+        let Some(any) = self.packed.iter().flatten().next() else {
+            return;
+        };
+        let row_bytes = self.channels_in * size_of::<u16>();
+        let grid = Grid::new(count * groups * stride * width, row_bytes, any);
+        let parts: Vec<_> = cut(0..count, groups, stride * width, grid.rows)
             .into_iter()
             .map(|mut part| {
                 let end = ((part.first_line + part.lines) * stride).min(height);
@@ -108,16 +110,24 @@ impl PhasedWeight {
                 part
             })
             .collect();
+        let tasks: Vec<_> = parts
+            .iter()
+            .enumerate()
+            .flat_map(|(number, part)| grid.bands.iter().map(move |band| (number, part, band)))
+            .collect();
         let line = width * self.channels_out;
-        let outputs = split(output, &parts, line);
         let used = || self.phases.iter().filter(|phase| !phase.taps.is_empty());
         let first = used().map(|phase| phase.first).min().unwrap_or(0);
         let reach = used().map(|phase| phase.first + phase.taps.len() as isize);
         let reach = (reach.max().unwrap_or(0) - first) as usize;
-        let tasks: Vec<_> = parts.into_iter().zip(outputs).collect();
+        if self.packed.iter().any(Option::is_none) && epilogue.write == Write::Replace {
+            // Pixels that no tap meets.
+            output.fill(0.0);
+        }
+        let output = Shared::new(output);
         tasks.into_par_iter().for_each_init(
-            <(Window, Scratch)>::default,
-            |(window, scratch), (part, output)| {
+            Worker::default,
+            |worker, (number, part, band)| {
                 let images = &images[part.first_image * image_len..][..part.images * image_len];
                 let view = View {
                     first_line: (part.first_line / stride) as isize + first,
@@ -126,16 +136,12 @@ impl PhasedWeight {
                     pixels: width.div_ceil(stride) - 1 + reach,
                 };
                 let start = (part.first_image * height + part.first_line) * line;
-                let epilogue = epilogue.part(start, output.len());
-                if self.packed.iter().any(Option::is_none) && epilogue.write == Write::Replace {
-                    // Pixels that no tap meets.
-                    output.fill(0.0);
-                }
-                let values = window.show(images, [h, w, self.channels_in], view);
+                let len = part.images * part.lines * line;
+                worker.show(number, images, [h, w, self.channels_in], view, any);
                 for (number, weight) in self.packed.iter().enumerate() {
                     let down = &self.phases[number / stride];
                     let across = &self.phases[number % stride];
-                    let Some(weight) = weight else { continue };
+                    let Some(weights) = weight else { continue };
                     if down.residue >= part.lines || across.residue >= width {
                         continue;
                     }
@@ -152,14 +158,21 @@ impl PhasedWeight {
                             (across.first - first) as usize,
                         ],
                     };
-                    let target = Target {
-                        start: (down.residue * width + across.residue) * self.channels_out,
-                        image_step: part.lines * line,
-                        line_step: stride * line,
-                        pixel_step: stride * self.channels_out,
+                    let product = Product {
+                        weights,
+                        panels: band.clone(),
+                        same_rows: false,
+                        output: output.range(start..start + len),
+                        target: Target {
+                            start: (down.residue * width + across.residue) * self.channels_out,
+                            image_step: part.lines * line,
+                            line_step: stride * line,
+                            pixel_step: stride * self.channels_out,
+                        },
+                        epilogue: epilogue.part(start, len),
                     };
-                    let rows = sweep.rows(values);
-                    product(&rows, weight, output, target, epilogue, scratch);
+                    // SAFETY: each task has lines or panels that no other has.
+                    unsafe { worker.multiply(sweep, &product) };
                 }
             },
         );

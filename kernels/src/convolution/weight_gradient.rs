@@ -104,13 +104,16 @@ fn sums(
     };
     let set = kernels.instruction_set();
     let mut sums = TransposedSums::new(set, segments, columns.len(), precision);
-    let mut window = Window::default();
+    let mut window = Window::<f32>::default();
     for part in cut(share, g.height_out, g.width_out, ROWS_PER_PASS) {
         let inputs = &images[part.first_image * g.input_len()..][..part.images * g.input_len()];
         let values = if g.is_product() && part.lines == g.height {
             inputs
         } else {
-            window.show(inputs, [g.height, g.width, g.channels_in], g.view(&part))
+            let size = [g.height, g.width, g.channels_in];
+            let copy = |from: &[f32], to: &mut [f32]| to.copy_from_slice(from);
+            window.show(inputs, size, g.view(&part), 0.0, copy);
+            window.values()
         };
         let line = g.width_out * g.channels_out;
         let start = (part.first_image * g.height_out + part.first_line) * line;

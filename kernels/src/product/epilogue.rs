@@ -74,6 +74,11 @@ impl Target {
         }
     }
 
+    /// From image to image, line to line, pixel to pixel.
+    pub(crate) fn steps(&self) -> [usize; 3] {
+        [self.image_step, self.line_step, self.pixel_step]
+    }
+
     /// Writes where the rows of `images` x `lines` x `pixels` begin.
     pub(crate) fn offsets(&self, shape: [usize; 3], offsets: &mut Vec<usize>) {
         let [images, lines, pixels] = shape;
@@ -98,43 +103,51 @@ pub(crate) struct Tile<'a> {
     pub(crate) columns: usize,
 }
 
-/// Finishes the rows of a tile and puts them where `targets` says, one for each row.
+impl Tile<'_> {
+    /// Finishes the sums but for the residual.
+    #[inline(always)]
+    pub(crate) fn activate(&mut self, epilogue: &Epilogue<'_>) {
+        if let Some(bias) = epilogue.bias {
+            let bias = &bias[self.column..self.column + self.columns];
+            for row in self.sums.chunks_mut(self.stride) {
+                add(&mut row[..self.columns], bias);
+            }
+        }
+        // Columns that are padding take part: whole vectors cost less than their ends.
+        epilogue.activation.apply(self.sums);
+    }
+
+    /// Where a row goes whose target is `target`.
+    pub(crate) fn range(&self, target: usize) -> std::ops::Range<usize> {
+        let first = target + self.column;
+        first..first + self.columns
+    }
+}
+
+/// Puts a row of [activated](Tile::activate) sums into its place in the output.
 #[inline(always)]
-pub(crate) fn finish(
-    tile: Tile<'_>,
-    targets: &[usize],
-    epilogue: &Epilogue<'_>,
-    output: &mut [f32],
-) {
-    let Tile {
-        sums,
-        stride,
-        column,
-        columns,
-    } = tile;
-    let bias = epilogue.bias.map(|bias| &bias[column..column + columns]);
-    for (row, target) in sums.chunks_mut(stride).zip(targets) {
-        let row = &mut row[..columns];
-        if let Some(bias) = bias {
-            for (sum, bias) in row.iter_mut().zip(bias) {
-                *sum += bias;
-            }
+pub(crate) fn put(sums: &mut [f32], residual: Option<&[f32]>, write: Write, to: &mut [f32]) {
+    if let Some(residual) = residual {
+        add(sums, residual);
+    }
+    match write {
+        Write::Replace => to.copy_from_slice(sums),
+        Write::Add => add(to, sums),
+    }
+}
+
+/// Adds each value of `from`, which is as long.
+#[inline(always)]
+fn add(to: &mut [f32], from: &[f32]) {
+    // Arrays: a loop over a slice of unknown length decides anew for every short row how to go about it.
+    let (to, to_rest) = to.as_chunks_mut::<16>();
+    let (from, from_rest) = from.as_chunks::<16>();
+    for (to, from) in to.iter_mut().zip(from) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to += *from;
         }
-        epilogue.activation.apply(row);
-        let range = target + column..target + column + columns;
-        if let Some(residual) = epilogue.residual {
-            for (sum, residual) in row.iter_mut().zip(&residual[range.clone()]) {
-                *sum += residual;
-            }
-        }
-        let to = &mut output[range];
-        match epilogue.write {
-            Write::Replace => to.copy_from_slice(row),
-            Write::Add => {
-                for (to, sum) in to.iter_mut().zip(row) {
-                    *to += *sum;
-                }
-            }
-        }
+    }
+    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+        *to += *from;
     }
 }

@@ -3,9 +3,11 @@
 use rayon::prelude::*;
 
 use super::epilogue::{Epilogue, Target};
+use super::grid::Grid;
 use super::packed::PackedMatrix;
 use super::rows::Rows;
-use super::run::{Scratch, product};
+use super::run::{Operand, Product, Scratch};
+use super::shared::Shared;
 use crate::Kernels;
 
 impl Kernels {
@@ -27,34 +29,28 @@ impl Kernels {
         let count = left.len() / depth;
         assert_eq!(output.len(), count * columns, "values of the result");
         epilogue.check(columns, output.len());
-        let per_task = rows_per_task(count, weights.bytes());
-        output
-            .par_chunks_mut(per_task * columns)
-            .zip(left.par_chunks(per_task * depth))
-            .enumerate()
-            .for_each_init(Scratch::default, |scratch, (task, (output, left))| {
-                let epilogue = epilogue.part(task * per_task * columns, output.len());
-                let rows = Rows::of_matrix(left, depth);
-                product(
-                    &rows,
+        let grid = Grid::new(count, depth * size_of::<u16>(), weights);
+        let tasks: Vec<_> = (0..count)
+            .step_by(grid.rows)
+            .flat_map(|row| grid.bands.iter().map(move |band| (row, band.clone())))
+            .collect();
+        let output = Shared::new(output);
+        tasks.into_par_iter().for_each_init(
+            <(Scratch, Option<usize>)>::default,
+            |(scratch, last), (row, panels)| {
+                let end = (row + grid.rows).min(count);
+                let rows = Rows::of_matrix(&left[row * depth..end * depth], depth);
+                let product = Product {
                     weights,
-                    output,
-                    Target::of_matrix(columns),
-                    epilogue,
-                    scratch,
-                );
-            });
+                    panels,
+                    same_rows: last.replace(row) == Some(row),
+                    output: output.range(row * columns..end * columns),
+                    target: Target::of_matrix(columns),
+                    epilogue: epilogue.part(row * columns, (end - row) * columns),
+                };
+                // SAFETY: each task has rows or panels that no other has.
+                unsafe { product.run(Operand::Plain(&rows), scratch) };
+            },
+        );
     }
-}
-
-/// Rows for one task: enough to use a weight many times, few enough for several tasks for each thread, so that a thread
-/// that another program slows down leaves its share to the others. Whole tiles of every instruction set.
-///
-/// A weight larger than the last-level cache's share of a thread is read from memory once per task, so that its tasks
-/// may have more rows.
-pub(crate) fn rows_per_task(rows: usize, weight_bytes: usize) -> usize {
-    const LARGE: usize = 4 << 20;
-    let tasks = 4 * rayon::current_num_threads();
-    let most = if weight_bytes > LARGE { 768 } else { 192 };
-    rows.div_ceil(tasks).next_multiple_of(48).clamp(48, most)
 }

@@ -1,11 +1,14 @@
 //! Products of gathered rows and packed columns: what matrix products and convolutions are made of.
 
 mod epilogue;
+mod grid;
 mod matrix;
 mod packed;
 mod rounded;
 mod rows;
 mod run;
+mod shared;
+mod strides;
 mod transposed;
 mod vectors;
 
@@ -16,11 +19,12 @@ pub use epilogue::{Epilogue, Write};
 pub use packed::{MatrixView, PackedMatrix};
 
 pub(crate) use epilogue::Target;
-pub(crate) use matrix::rows_per_task;
+pub(crate) use grid::Grid;
 pub(crate) use packed::{Segments, Source};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use pairs::{SUMS, TILE};
+pub(crate) use pairs::{BLOCK_ROWS, Block, TILE, TILE_DEPTH};
 pub(crate) use rounded::Round;
 pub(crate) use rows::Rows;
-pub(crate) use run::{Scratch, product};
+pub(crate) use run::{Operand, Product, Scratch, product};
+pub(crate) use shared::Shared;
 pub(crate) use transposed::{Columns, TransposedSums};

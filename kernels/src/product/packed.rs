@@ -184,6 +184,19 @@ impl PackedMatrix {
         self.columns
     }
 
+    /// Whether its products read left operands in bf16.
+    pub(crate) fn reads_halves(&self) -> bool {
+        matches!(self.panels, Panels::Bf16Pairs { .. })
+    }
+
+    /// Groups of columns that tasks may share: those of pairs, otherwise all columns together.
+    pub(crate) fn panels(&self) -> usize {
+        match self.panels {
+            Panels::F32 { .. } | Panels::Bf16 { .. } => 1,
+            Panels::Bf16Pairs { .. } => self.columns.div_ceil(PAIR_COLUMNS),
+        }
+    }
+
     /// Bytes of the packed values.
     pub(crate) fn bytes(&self) -> usize {
         match &self.panels {

@@ -1,11 +1,13 @@
 //! Where the rows of a left operand lie.
 
+use super::packed::Segments;
+
 /// Rows gathered from images: row (image, line, pixel) is `segments` runs of `segment_len` values,
 /// the first of which begins at `start + image * image_step + line * line_step + pixel * pixel_step`, the
 /// next ones `segment_step` further each.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub(crate) values: &'a [f32],
+pub(crate) struct Rows<'a, T = f32> {
+    pub(crate) values: &'a [T],
     pub(crate) start: usize,
     pub(crate) images: usize,
     pub(crate) image_step: usize,
@@ -18,9 +20,9 @@ pub(crate) struct Rows<'a> {
     pub(crate) segment_len: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a, T> Rows<'a, T> {
     /// The rows of a row-major matrix of `depth` columns.
-    pub(crate) fn of_matrix(values: &'a [f32], depth: usize) -> Self {
+    pub(crate) fn of_matrix(values: &'a [T], depth: usize) -> Self {
         Self {
             values,
             start: 0,
@@ -39,6 +41,18 @@ impl<'a> Rows<'a> {
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.images * self.lines * self.pixels
+    }
+
+    /// Writes where every row begins to `offsets`; returns images, lines and pixels.
+    ///
+    /// # Panics
+    /// If the rows do not fall into these segments, or reach beyond the values: who gets the offsets may read every run
+    /// without a check.
+    pub(crate) fn prepare(&self, segments: Segments, offsets: &mut Vec<usize>) -> [usize; 3] {
+        assert_eq!(self.segments, segments.count, "segments");
+        assert_eq!(self.segment_len, segments.len, "segment length");
+        self.offsets(offsets);
+        [self.images, self.lines, self.pixels]
     }
 
     /// Writes where every row begins to `offsets`.

@@ -1,9 +1,12 @@
 //! One product on one thread, by the instructions its right operand was packed for.
 
+use std::ops::Range;
+
 use super::epilogue::{Epilogue, Target};
 use super::packed::{PackedMatrix, Panels};
 use super::rounded::Rounded;
 use super::rows::Rows;
+use super::shared::Shared;
 use super::vectors::{VectorProduct, VectorScratch};
 
 /// Memory that one thread keeps from product to product.
@@ -15,6 +18,27 @@ pub(crate) struct Scratch {
     rounded: Rounded,
     #[cfg(target_arch = "x86_64")]
     pairs: super::pairs::PairScratch,
+}
+
+/// A left operand.
+#[derive(Clone, Copy)]
+pub(crate) enum Operand<'a> {
+    Plain(&'a Rows<'a>),
+    /// Rounded to bf16 already, for weights that [read](PackedMatrix::reads_halves) that.
+    #[cfg(target_arch = "x86_64")]
+    Halves(&'a Rows<'a, u16>),
+}
+
+/// What a left operand is multiplied by, and where to.
+pub(crate) struct Product<'a> {
+    pub(crate) weights: &'a PackedMatrix,
+    /// Of [`PackedMatrix::panels`].
+    pub(crate) panels: Range<usize>,
+    /// The rows are those that the scratch's last product had.
+    pub(crate) same_rows: bool,
+    pub(crate) output: Shared<'a>,
+    pub(crate) target: Target,
+    pub(crate) epilogue: Epilogue<'a>,
 }
 
 /// `output[target(row)] = epilogue(rows(row) * weights)`.
@@ -29,46 +53,83 @@ pub(crate) fn product(
     epilogue: Epilogue<'_>,
     scratch: &mut Scratch,
 ) {
-    assert_eq!(rows.segments, weights.segments.count, "segments");
-    assert_eq!(rows.segment_len, weights.segments.len, "segment length");
-    rows.offsets(&mut scratch.offsets);
-    let shape = [rows.images, rows.lines, rows.pixels];
-    target.offsets(shape, &mut scratch.targets);
-    if scratch.offsets.is_empty() {
-        return;
-    }
-    match &weights.panels {
-        Panels::F32 { .. } | Panels::Bf16 { .. } => {
-            let mut rows = *rows;
-            if let Panels::Bf16 { .. } = weights.panels {
-                rows.values = scratch.rounded.of(weights.set, rows.values);
-            }
-            weights.set.run(VectorProduct {
-                rows: &rows,
-                offsets: &scratch.offsets,
-                panels: &weights.panels,
-                columns: weights.columns,
-                targets: &scratch.targets,
-                epilogue,
-                output,
-                scratch: &mut scratch.vectors,
-            });
+    let product = Product {
+        weights,
+        panels: 0..weights.panels(),
+        same_rows: false,
+        output: Shared::new(output),
+        target,
+        epilogue,
+    };
+    // SAFETY: the output is borrowed for this product alone.
+    unsafe { product.run(Operand::Plain(rows), scratch) };
+}
+
+impl Product<'_> {
+    /// `output[target(row)] = epilogue(rows(row) * weights)`.
+    ///
+    /// # Panics
+    /// If the rows do not fit the weights, or reach beyond their image or the output.
+    ///
+    /// # Safety
+    /// Nothing else may read or write the columns of the panels in the target rows meanwhile; nor any of the output, if
+    /// the weights do not [read halves](PackedMatrix::reads_halves).
+    pub(crate) unsafe fn run(&self, rows: Operand<'_>, scratch: &mut Scratch) {
+        let weights = self.weights;
+        let shape = match rows {
+            Operand::Plain(rows) => rows.prepare(weights.segments, &mut scratch.offsets),
+            #[cfg(target_arch = "x86_64")]
+            Operand::Halves(rows) => rows.prepare(weights.segments, &mut scratch.offsets),
+        };
+        self.target.offsets(shape, &mut scratch.targets);
+        if scratch.offsets.is_empty() {
+            return;
         }
-        #[cfg(target_arch = "x86_64")]
-        Panels::Bf16Pairs { values } => super::pairs::product(
-            super::pairs::PairProduct {
-                set: weights.set,
-                rows,
-                offsets: &scratch.offsets,
-                values,
-                columns: weights.columns,
-                targets: &scratch.targets,
-                epilogue,
-                output,
-            },
-            &mut scratch.pairs,
-        ),
-        #[cfg(not(target_arch = "x86_64"))]
-        Panels::Bf16Pairs { .. } => unreachable!("pairs are packed on x86-64 only"),
+        match (&weights.panels, rows) {
+            (Panels::F32 { .. } | Panels::Bf16 { .. }, Operand::Plain(rows)) => {
+                assert_eq!(self.panels, 0..weights.panels(), "all columns");
+                let mut rows = *rows;
+                if let Panels::Bf16 { .. } = weights.panels {
+                    rows.values = scratch.rounded.of(weights.set, rows.values);
+                }
+                weights.set.run(VectorProduct {
+                    rows: &rows,
+                    offsets: &scratch.offsets,
+                    panels: &weights.panels,
+                    columns: weights.columns,
+                    targets: &scratch.targets,
+                    epilogue: self.epilogue,
+                    // SAFETY: as the caller promises: a product of all columns has its output alone.
+                    output: unsafe { self.output.slice() },
+                    scratch: &mut scratch.vectors,
+                });
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Panels::Bf16Pairs { values }, rows) => {
+                let product = super::pairs::PairProduct {
+                    set: weights.set,
+                    offsets: &scratch.offsets,
+                    values,
+                    columns: weights.columns,
+                    panels: self.panels.clone(),
+                    same_rows: self.same_rows,
+                    target: self.target,
+                    targets: &scratch.targets,
+                    epilogue: self.epilogue,
+                    output: self.output,
+                };
+                // SAFETY: as the caller promises.
+                unsafe {
+                    match rows {
+                        Operand::Plain(rows) => product.run(rows, &mut scratch.pairs),
+                        Operand::Halves(rows) => product.run_halves(rows, &mut scratch.pairs),
+                    }
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            (_, Operand::Halves(_)) => unreachable!("rows are rounded for pairs alone"),
+            #[cfg(not(target_arch = "x86_64"))]
+            (Panels::Bf16Pairs { .. }, _) => unreachable!("pairs are packed on x86-64 only"),
+        }
     }
 }

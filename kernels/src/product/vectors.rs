@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::epilogue::{Epilogue, Tile, Write, finish};
+use super::epilogue::{Epilogue, Tile, Write, put};
 use super::packed::{Panels, Segments};
 use super::rows::Rows;
 use crate::aligned::Aligned;
@@ -166,13 +166,19 @@ impl VectorProduct<'_> {
                         }
                     } else {
                         vectors.copy_from_slice(&registers);
-                        let tile = Tile {
-                            sums,
+                        let mut tile = Tile {
+                            sums: &mut sums[..targets.len() * width],
                             stride: width,
                             column,
                             columns,
                         };
-                        finish(tile, targets, &self.epilogue, self.output);
+                        tile.activate(&self.epilogue);
+                        for (i, target) in targets.iter().enumerate() {
+                            let range = tile.range(*target);
+                            let residual = self.epilogue.residual.map(|all| &all[range.clone()]);
+                            let row = &mut tile.sums[i * width..][..columns];
+                            put(row, residual, self.epilogue.write, &mut self.output[range]);
+                        }
                     }
                 }
             }

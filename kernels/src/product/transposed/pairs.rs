@@ -3,23 +3,27 @@
 //! The columns on the right become the rows of left tiles, which takes a transposition, and the rows on the left become
 //! pairs, which takes none: they are the larger operand, as the same pixels come again for every tap of a kernel.
 
-use pulp::{Simd, WithSimd};
-
-use super::super::packed::{PAIR_COLUMNS, PAIR_ROWS, Segments};
-use super::super::pairs::{Multiplier, SUMS, TILE};
+use super::super::packed::Segments;
+use super::super::pairs::{
+    BLOCK_COLUMNS, BLOCK_ROWS, Left, Multiplier, Start, Sums, TILE, TILE_COLUMNS, TILE_DEPTH,
+    TILE_ROWS,
+};
 use super::super::rows::Rows;
+use super::super::shared::Shared;
 use super::Columns;
+use crate::InstructionSet;
 use crate::aligned::Aligned;
-use crate::{InstructionSet, bf16};
+use crate::avx512_bf16::Vectors;
 
-/// Sums of 16 columns on the right times 16 values of the left rows, in tiles.
+/// Values in the sums of a block.
+const BLOCK: usize = BLOCK_ROWS * BLOCK_COLUMNS;
+
+/// Sums of the columns on the right times the values of the left rows, in blocks.
 pub(super) struct PairSums {
     segments: Segments,
     columns: usize,
-    /// `[pairs of panels, pairs of column tiles, 2, 2, 16 columns, 16 values]`
-    tiles: Aligned<f32>,
-    /// Of one pair of panels and one pair of column tiles.
-    product: Aligned<f32>,
+    /// `[pairs of panels, blocks of columns, 32 columns, 2 panels of 16 values]`
+    sums: Aligned<f32>,
     /// `[column tiles, tiles of 32 rows, 16, 32]`
     right: Aligned<u16>,
     /// `[2 panels, tiles of 32 rows, 16 pairs, 16, 2]`
@@ -28,31 +32,29 @@ pub(super) struct PairSums {
 
 impl PairSums {
     pub(super) fn new(segments: Segments, columns: usize) -> Self {
-        let mut sums = Self {
+        let mut new = Self {
             segments,
             columns,
-            tiles: Aligned::default(),
-            product: Aligned::zeros(4 * SUMS),
+            sums: Aligned::default(),
             right: Aligned::default(),
             left: Aligned::default(),
         };
-        let blocks = sums.panels().div_ceil(2) * sums.column_pairs();
-        sums.tiles.resize(blocks * 4 * SUMS);
-        sums
+        let blocks = new.panels().div_ceil(2) * new.column_blocks();
+        new.sums.resize(blocks * BLOCK);
+        new
     }
 
     /// Panels of 16 values in a segment.
     fn panels_per_segment(&self) -> usize {
-        self.segments.len.div_ceil(PAIR_COLUMNS)
+        self.segments.len.div_ceil(TILE_COLUMNS)
     }
 
     fn panels(&self) -> usize {
         self.segments.count * self.panels_per_segment()
     }
 
-    /// Pairs of tiles of 16 columns.
-    fn column_pairs(&self) -> usize {
-        self.columns.div_ceil(2 * PAIR_COLUMNS)
+    fn column_blocks(&self) -> usize {
+        self.columns.div_ceil(BLOCK_ROWS)
     }
 
     /// Adds the products of `rows`, which begin at `offsets`, and the rows of `right`.
@@ -66,38 +68,47 @@ impl PairSums {
         offsets: &[usize],
         right: Columns<'_>,
     ) {
-        let depth = offsets.len().div_ceil(PAIR_ROWS);
+        let depth = offsets.len().div_ceil(TILE_DEPTH);
+        if depth == 0 {
+            return;
+        }
         let panel = depth * TILE;
         let (panels, per_segment) = (self.panels(), self.panels_per_segment());
-        let column_pairs = self.column_pairs();
-        self.right.resize(2 * column_pairs * panel);
+        let column_blocks = self.column_blocks();
+        self.right.resize(2 * column_blocks * panel);
         self.left.resize(2 * panel);
-        set.run(Transpose {
-            from: right,
-            depth,
-            to: &mut self.right,
-        });
+        let vectors = Vectors::detect();
+        transpose(vectors, right, depth, &mut self.right);
         let multiplier = Multiplier::of(set);
-        let blocks = self.tiles.chunks_exact_mut(column_pairs * 4 * SUMS);
+        let blocks = self.sums.chunks_exact_mut(column_blocks * BLOCK);
         for (pair, blocks) in blocks.enumerate() {
             for (i, to) in self.left.chunks_exact_mut(panel).enumerate() {
                 // The last panel of an odd number is multiplied twice and read once.
                 let number = (2 * pair + i).min(panels - 1);
-                set.run(Pair {
-                    rows,
-                    offsets,
-                    segment: number / per_segment,
-                    first: number % per_segment * PAIR_COLUMNS,
-                    to,
-                });
+                let first = number % per_segment * TILE_COLUMNS;
+                let start = number / per_segment * rows.segment_step + first;
+                let count = (rows.segment_len - first).min(TILE_COLUMNS);
+                let row = |row: usize| match offsets.get(row) {
+                    Some(offset) => &rows.values[offset + start..][..count],
+                    None => &[],
+                };
+                let (tiles, _) = to.as_chunks_mut::<TILE>();
+                for (number, tile) in tiles.iter_mut().enumerate() {
+                    vectors.interleave(|i| row(number * TILE_DEPTH + i), tile);
+                }
             }
             let (first, second) = self.left.split_at(panel);
-            let columns = self.right.chunks_exact(2 * panel);
-            for (columns, sums) in columns.zip(blocks.chunks_exact_mut(4 * SUMS)) {
-                let (upper, lower) = columns.split_at(panel);
-                multiplier.multiply([upper, lower], [first, second], &mut self.product);
-                for (sum, value) in sums.iter_mut().zip(&*self.product) {
-                    *sum += value;
+            let columns = Left::of_tiles(&self.right, depth);
+            for (number, sums) in blocks.chunks_exact_mut(BLOCK).enumerate() {
+                let sums = Sums {
+                    values: Shared::new(sums),
+                    places: [0, TILE_ROWS * BLOCK_COLUMNS],
+                    row: BLOCK_COLUMNS,
+                };
+                let places = [2 * number * panel, (2 * number + 1) * panel];
+                // SAFETY: the sums are borrowed for this block alone.
+                unsafe {
+                    multiplier.multiply(&columns, places, [first, second], Start::Held, sums);
                 }
             }
         }
@@ -106,87 +117,37 @@ impl PairSums {
     /// `[segments * len, columns]`
     pub(super) fn into_values(self) -> Vec<f32> {
         let Segments { count, len } = self.segments;
-        let (per_segment, column_pairs) = (self.panels_per_segment(), self.column_pairs());
+        let (per_segment, column_blocks) = (self.panels_per_segment(), self.column_blocks());
         let mut values = vec![0.0; count * len * self.columns];
         for (row, to) in values.chunks_exact_mut(self.columns).enumerate() {
             let (segment, k) = (row / len, row % len);
-            let panel = segment * per_segment + k / PAIR_COLUMNS;
+            let panel = segment * per_segment + k / TILE_COLUMNS;
+            let line = panel % 2 * TILE_COLUMNS + k % TILE_COLUMNS;
+            let blocks = &self.sums[panel / 2 * column_blocks * BLOCK..];
             for (column, to) in to.iter_mut().enumerate() {
-                let tile = column / PAIR_COLUMNS;
-                let block = panel / 2 * column_pairs + tile / 2;
-                let place = (block * 2 + panel % 2) * 2 + tile % 2;
-                let line = place * PAIR_COLUMNS + column % PAIR_COLUMNS;
-                *to = self.tiles[line * PAIR_COLUMNS + k % PAIR_COLUMNS];
+                *to = blocks[column * BLOCK_COLUMNS + line];
             }
         }
         values
     }
 }
 
-/// Columns to the rows of left tiles.
-struct Transpose<'a> {
-    from: Columns<'a>,
-    /// Tiles of 32 rows.
-    depth: usize,
-    to: &'a mut [u16],
-}
-
-impl WithSimd for Transpose<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let from = self.from;
-        self.to.fill(0);
-        for (number, row) in from.values.chunks_exact(from.stride).enumerate() {
-            let place = number / PAIR_ROWS * TILE + number % PAIR_ROWS;
-            let row = &row[from.first..from.first + from.count];
-            let tiles = self.to.chunks_exact_mut(self.depth * TILE);
-            for (row, to) in row.chunks(PAIR_COLUMNS).zip(tiles) {
-                let to = to[place..].iter_mut().step_by(PAIR_ROWS);
-                for (value, to) in row.iter().zip(to) {
-                    *to = bf16::from_f32(*value);
-                }
+/// Columns to the rows of left tiles, `[column tiles, depth, 16, 32]`.
+fn transpose(vectors: Vectors, from: Columns<'_>, depth: usize, to: &mut [u16]) {
+    let rows = from.values.len() / from.stride;
+    for (tile, to) in to.chunks_exact_mut(depth * TILE).enumerate() {
+        let first = tile * TILE_COLUMNS;
+        let count = from.count.saturating_sub(first).min(TILE_COLUMNS);
+        let row = |row: usize| {
+            if row < rows && count > 0 {
+                &from.values[row * from.stride + from.first + first..][..count]
+            } else {
+                &[]
             }
-        }
-    }
-}
-
-/// A panel of 16 values of each row, two rows side by side.
-struct Pair<'a> {
-    rows: &'a Rows<'a>,
-    offsets: &'a [usize],
-    segment: usize,
-    /// The first value in the segment.
-    first: usize,
-    to: &'a mut [u16],
-}
-
-impl WithSimd for Pair<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let start = self.segment * self.rows.segment_step + self.first;
-        let valid = (self.rows.segment_len - self.first).min(PAIR_COLUMNS);
-        let zeros = [0.0; PAIR_COLUMNS];
-        let run = |offset: Option<&usize>| match offset {
-            Some(offset) => &self.rows.values[offset + start..][..valid],
-            None => &zeros[..valid],
         };
-        let lines = self.to.chunks_exact_mut(2 * PAIR_COLUMNS).enumerate();
-        for (number, to) in lines {
-            let even = run(self.offsets.get(2 * number));
-            let odd = run(self.offsets.get(2 * number + 1));
-            for (to, (even, odd)) in to
-                .as_chunks_mut::<2>()
-                .0
-                .iter_mut()
-                .zip(even.iter().zip(odd))
-            {
-                *to = [bf16::from_f32(*even), bf16::from_f32(*odd)];
-            }
-            to[2 * valid..].fill(0);
+        let (tiles, _) = to.as_chunks_mut::<TILE>();
+        for (number, tile) in tiles.iter_mut().enumerate() {
+            vectors.transpose(|i| row(number * TILE_DEPTH + i), tile);
         }
     }
 }

@@ -1,0 +1,61 @@
+//! What one thread keeps from task to task.
+
+use super::part::{Sweep, View, Window};
+use crate::product::{Operand, PackedMatrix, Product, Scratch};
+
+/// A window of images, in f32 or bf16 as a weight's products read it, and the memory for products.
+#[derive(Default)]
+pub(super) struct Worker {
+    plain: Window<f32>,
+    #[cfg(target_arch = "x86_64")]
+    halves: Window<u16>,
+    /// The task whose images the window shows.
+    shown: Option<usize>,
+    scratch: Scratch,
+}
+
+impl Worker {
+    /// Makes the window show `view` of `images [n, height, width, channels]`, unless it does already; `task` is a number for
+    /// images and view. Returns whether it did.
+    pub(super) fn show(
+        &mut self,
+        task: usize,
+        images: &[f32],
+        size: [usize; 3],
+        view: View,
+        weight: &PackedMatrix,
+    ) -> bool {
+        if self.shown.replace(task) == Some(task) {
+            return true;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if weight.reads_halves() {
+            let vectors = crate::avx512_bf16::Vectors::detect();
+            let narrow = |from: &[f32], to: &mut [u16]| vectors.narrow(from, to);
+            self.halves.show(images, size, view, 0, narrow);
+            return false;
+        }
+        self.plain
+            .show(images, size, view, 0.0, |from, to| to.copy_from_slice(from));
+        false
+    }
+
+    /// The product of a sweep over what the window shows.
+    ///
+    /// # Panics
+    /// If the sweep reaches beyond the window or does not fit the weight.
+    ///
+    /// # Safety
+    /// As [`Product::run`].
+    pub(super) unsafe fn multiply(&mut self, sweep: Sweep, product: &Product<'_>) {
+        #[cfg(target_arch = "x86_64")]
+        if product.weights.reads_halves() {
+            let rows = sweep.rows(self.halves.values());
+            // SAFETY: as the caller promises.
+            return unsafe { product.run(Operand::Halves(&rows), &mut self.scratch) };
+        }
+        let rows = sweep.rows(self.plain.values());
+        // SAFETY: as the caller promises.
+        unsafe { product.run(Operand::Plain(&rows), &mut self.scratch) };
+    }
+}
