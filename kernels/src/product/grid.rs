@@ -11,7 +11,7 @@ const TASKS_PER_THREAD: usize = 4;
 const LEAST_ROWS: usize = 48;
 
 /// Bytes of a left operand that stay in a second-level cache beside a part of the weight.
-const LEFT_BYTES: usize = 1 << 20;
+const LEFT_BYTES: usize = 576 << 10;
 
 /// A weight of more bytes is read from beyond the second-level cache once for every task that uses all of it.
 const LARGE: usize = 1 << 20;
@@ -27,7 +27,8 @@ pub(crate) struct Grid {
 impl Grid {
     /// For `rows` of `row_bytes` bytes and a weight.
     pub(crate) fn new(rows: usize, row_bytes: usize, weight: &PackedMatrix) -> Self {
-        let tasks = TASKS_PER_THREAD * rayon::current_num_threads();
+        let tpt: usize = std::env::var("TPT").ok().and_then(|v| v.parse().ok()).unwrap_or(TASKS_PER_THREAD);
+        let tasks = tpt * rayon::current_num_threads();
         let share = rows.div_ceil(tasks).next_multiple_of(LEAST_ROWS);
         if !weight.reads_halves() {
             let most = if weight.bytes() > 4 * LARGE { 768 } else { 192 };
@@ -36,7 +37,8 @@ impl Grid {
                 bands: vec![0..weight.panels()],
             };
         }
-        let most = (LEFT_BYTES / row_bytes / LEAST_ROWS).max(1) * LEAST_ROWS;
+        let lb: usize = std::env::var("LB").ok().and_then(|v| v.parse().ok()).unwrap_or(LEFT_BYTES);
+        let most = (lb / row_bytes / LEAST_ROWS).max(1) * LEAST_ROWS;
         if weight.bytes() <= LARGE || share >= most {
             return Self {
                 rows: share.min(most),

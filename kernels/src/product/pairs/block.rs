@@ -1,5 +1,7 @@
 //! Two row tiles times two panels: what the bf16 instructions multiply at once.
 
+use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+
 use crate::product::Shared;
 
 /// Rows of the left operand in one tile.
@@ -66,6 +68,22 @@ pub(crate) struct Sums<'a> {
     pub(crate) values: Shared<'a>,
     pub(crate) places: [usize; 2],
     pub(crate) row: usize,
+}
+
+impl Sums<'_> {
+    /// Asks for the lines that will be written: on their way while the products are summed, they do not hold up the
+    /// stores.
+    pub(crate) fn prefetch(&self) {
+        for place in self.places {
+            for row in 0..TILE_ROWS {
+                let line = self.values.start().wrapping_add(place + row * self.row);
+                for line in [line, line.wrapping_add(TILE_COLUMNS)] {
+                    // SAFETY: a prefetch reads no memory, whatever the address.
+                    unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.cast()) };
+                }
+            }
+        }
+    }
 }
 
 /// The operands as the instructions take them: addresses, and distances in bytes.

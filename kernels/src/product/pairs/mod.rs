@@ -124,6 +124,7 @@ impl PairProduct<'_> {
                         (Write::Replace, Some(bias)) => Start::Columns(bias),
                         (Write::Replace, None) => Start::Zeros,
                     };
+                    sums.prefetch();
                     // SAFETY: the block's sums are columns of these panels in target rows.
                     unsafe { multiplier.multiply(left, places, right, start, sums) };
                     continue;
