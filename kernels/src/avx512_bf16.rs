@@ -5,9 +5,8 @@ use std::arch::x86_64::{
     _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512,
     _mm512_mask_storeu_epi16, _mm512_maskz_loadu_epi16, _mm512_maskz_loadu_ps,
     _mm512_permutexvar_epi16, _mm512_set_epi16, _mm512_set1_epi32, _mm512_setzero_ps,
-    _mm512_setzero_si512,
-    _mm512_shuffle_i32x4, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_unpackhi_epi32,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use crate::product::{BLOCK_ROWS, Block, TILE, TILE_DEPTH};
@@ -182,7 +181,10 @@ unsafe fn gather<T: Half>(
 ) {
     let reach = (len.div_ceil(TILE_DEPTH) - 1) * TILE + TILE_DEPTH;
     for (start, place) in runs {
-        assert!(start + len <= from.len() && place + reach <= to.len(), "a run");
+        assert!(
+            start + len <= from.len() && place + reach <= to.len(),
+            "a run"
+        );
         for (tile, done) in (0..len).step_by(TILE_DEPTH).enumerate() {
             let count = (len - done).min(TILE_DEPTH);
             // SAFETY: the caller's features; the run and its tiles were checked.
@@ -211,23 +213,27 @@ impl Vectors {
     /// A tile of pairs: 32 rows x 16 columns of f32 values, the values of rows 2p and 2p + 1 side by side in line p.
     ///
     /// `row` gives the columns of a row, at most 16 values; what it lacks is zero.
-    pub(crate) fn interleave<'a>(
+    pub(crate) fn interleave<'a>(self, row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) {
+        // SAFETY: `detect` has seen the features.
+        unsafe { interleave(row, to) };
+    }
+
+    /// A tile of pairs: 16 columns of 32 f32 values, the values 2p and 2p + 1 of each column side by side in line p.
+    ///
+    /// `column` gives a column, at most 32 values; what it lacks is zero.
+    pub(crate) fn interleave_columns<'a>(
         self,
-        row: impl Fn(usize) -> &'a [f32],
+        column: impl Fn(usize) -> &'a [f32],
         to: &mut [u16; TILE],
     ) {
         // SAFETY: `detect` has seen the features.
-        unsafe { interleave(row, to) };
+        unsafe { interleave_columns(column, to) };
     }
 
     /// The transpose of 32 rows x 16 columns of f32 values: a tile of 16 lines.
     ///
     /// `row` is as for [`Vectors::interleave`].
-    pub(crate) fn transpose<'a>(
-        self,
-        row: impl Fn(usize) -> &'a [f32],
-        to: &mut [u16; TILE],
-    ) {
+    pub(crate) fn transpose<'a>(self, row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) {
         // SAFETY: `detect` has seen the features.
         unsafe { transpose(row, to) };
     }
@@ -250,6 +256,34 @@ unsafe fn interleave<'a>(row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE])
 /// # Safety
 /// The processor must have AVX512F, AVX512BW and AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn interleave_columns<'a>(column: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) {
+    let mut columns = [_mm512_setzero_si512(); 16];
+    for (i, to) in columns.iter_mut().enumerate() {
+        let values = column(i);
+        if !values.is_empty() {
+            // SAFETY: the caller's features; as many values as the slice has.
+            *to = unsafe { f32::load(values.as_ptr(), values.len()) };
+        }
+    }
+    // SAFETY: the caller's features.
+    let lines = unsafe { transposed(columns) };
+    store(&lines, to);
+}
+
+/// Writes the lines of a tile.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(lines: &[__m512i; 16], to: &mut [u16; TILE]) {
+    let (to, _) = to.as_chunks_mut::<32>();
+    for (line, to) in lines.iter().zip(to) {
+        // SAFETY: a line has 64 bytes.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), *line) };
+    }
+}
+
+/// # Safety
+/// The processor must have AVX512F, AVX512BW and AVX512_BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn transpose<'a>(row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) {
     let mut pairs = [_mm512_setzero_si512(); 16];
     for (p, pair) in pairs.iter_mut().enumerate() {
@@ -258,11 +292,7 @@ unsafe fn transpose<'a>(row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) 
     }
     // SAFETY: the caller's features.
     let lines = unsafe { transposed(pairs) };
-    let (to, _) = to.as_chunks_mut::<32>();
-    for (line, to) in lines.iter().zip(to) {
-        // SAFETY: a line has 64 bytes.
-        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), *line) };
-    }
+    store(&lines, to);
 }
 
 /// The values of two rows side by side, of at most 16 columns each.
@@ -293,7 +323,7 @@ unsafe fn pair_of(even: &[f32], odd: &[f32]) -> __m512i {
 /// The processor must have AVX512F.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn transposed(rows: [__m512i; 16]) -> [__m512i; 16] {
+pub(crate) unsafe fn transposed(rows: [__m512i; 16]) -> [__m512i; 16] {
     let mut twos = rows;
     for i in (0..16).step_by(2) {
         twos[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);

@@ -125,9 +125,9 @@ impl PhasedWeight {
             output.fill(0.0);
         }
         let output = Shared::new(output);
-        tasks.into_par_iter().for_each_init(
-            Worker::default,
-            |worker, (number, part, band)| {
+        tasks
+            .into_par_iter()
+            .for_each_init(Worker::default, |worker, (number, part, band)| {
                 let images = &images[part.first_image * image_len..][..part.images * image_len];
                 let view = View {
                     first_line: (part.first_line / stride) as isize + first,
@@ -174,7 +174,6 @@ impl PhasedWeight {
                     // SAFETY: each task has lines or panels that no other has.
                     unsafe { worker.multiply(sweep, &product) };
                 }
-            },
-        );
+            });
     }
 }

@@ -27,8 +27,7 @@ pub(crate) struct Grid {
 impl Grid {
     /// For `rows` of `row_bytes` bytes and a weight.
     pub(crate) fn new(rows: usize, row_bytes: usize, weight: &PackedMatrix) -> Self {
-        let tpt: usize = std::env::var("TPT").ok().and_then(|v| v.parse().ok()).unwrap_or(TASKS_PER_THREAD);
-        let tasks = tpt * rayon::current_num_threads();
+        let tasks = TASKS_PER_THREAD * rayon::current_num_threads();
         let share = rows.div_ceil(tasks).next_multiple_of(LEAST_ROWS);
         if !weight.reads_halves() {
             let most = if weight.bytes() > 4 * LARGE { 768 } else { 192 };
@@ -37,8 +36,7 @@ impl Grid {
                 bands: vec![0..weight.panels()],
             };
         }
-        let lb: usize = std::env::var("LB").ok().and_then(|v| v.parse().ok()).unwrap_or(LEFT_BYTES);
-        let most = (lb / row_bytes / LEAST_ROWS).max(1) * LEAST_ROWS;
+        let most = (LEFT_BYTES / row_bytes / LEAST_ROWS).max(1) * LEAST_ROWS;
         if weight.bytes() <= LARGE || share >= most {
             return Self {
                 rows: share.min(most),

@@ -22,9 +22,12 @@ pub(crate) use epilogue::Target;
 pub(crate) use grid::Grid;
 pub(crate) use packed::{Segments, Source};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use pairs::{BLOCK_ROWS, Block, TILE, TILE_DEPTH};
+pub(crate) use pairs::{
+    BLOCK_COLUMNS, BLOCK_ROWS, Block, Left, Multiplier, Start, Sums, TILE, TILE_COLUMNS,
+    TILE_DEPTH, TILE_ROWS,
+};
 pub(crate) use rounded::Round;
 pub(crate) use rows::Rows;
-pub(crate) use run::{Operand, Product, Scratch, product};
+pub(crate) use run::{Operand, Product, Scratch};
 pub(crate) use shared::Shared;
 pub(crate) use transposed::{Columns, TransposedSums};

@@ -41,30 +41,6 @@ pub(crate) struct Product<'a> {
     pub(crate) epilogue: Epilogue<'a>,
 }
 
-/// `output[target(row)] = epilogue(rows(row) * weights)`.
-///
-/// # Panics
-/// If the rows do not fit the weights, or reach beyond their image or the output.
-pub(crate) fn product(
-    rows: &Rows<'_>,
-    weights: &PackedMatrix,
-    output: &mut [f32],
-    target: Target,
-    epilogue: Epilogue<'_>,
-    scratch: &mut Scratch,
-) {
-    let product = Product {
-        weights,
-        panels: 0..weights.panels(),
-        same_rows: false,
-        output: Shared::new(output),
-        target,
-        epilogue,
-    };
-    // SAFETY: the output is borrowed for this product alone.
-    unsafe { product.run(Operand::Plain(rows), scratch) };
-}
-
 impl Product<'_> {
     /// `output[target(row)] = epilogue(rows(row) * weights)`.
     ///

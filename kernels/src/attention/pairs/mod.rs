@@ -1,199 +1,177 @@
 //! Attention by products of bf16 pairs, one block of scores after the other.
 
+mod memory;
 mod softmax;
 
 use rayon::prelude::*;
 
-use super::{Attention, Mask, Sequences};
-use crate::product::{Rows, Scratch, Segments, Source, Target, product};
-use crate::{Epilogue, Kernels, PackedMatrix, Precision, Write};
+use super::{Attention, Mask};
+use crate::Kernels;
+use crate::aligned::Aligned;
+use crate::avx512_bf16::Vectors;
+use crate::product::{
+    BLOCK_COLUMNS, BLOCK_ROWS, Left, Multiplier, Shared, Start, Sums, TILE, TILE_COLUMNS,
+    TILE_DEPTH, TILE_ROWS,
+};
 
-use softmax::Weights;
+use memory::Memory;
+use softmax::{Running, Weights};
 
-/// Queries of one task: whole tiles of every instruction set.
-const QUERIES: usize = 96;
+/// Queries of one task: whole blocks.
+const QUERIES: usize = 8 * BLOCK_ROWS;
 
-/// Keys of one block: scores of [`QUERIES`] queries fill less than half of a second-level cache.
-const KEYS: usize = 768;
+/// Keys of one block of scores, in tiles: scores, weights, keys and values share a second-level cache.
+const KEY_TILES: usize = 8;
 
 /// `output` of `attention`, whose slices have been checked.
 pub(super) fn run(kernels: Kernels, attention: &Attention<'_>, output: &mut [f32]) {
-    let Attention {
-        query, heads, mask, ..
-    } = *attention;
-    let d = attention.row_len();
-    let sequences = output.par_chunks_mut(query.tokens * d).enumerate();
-    sequences.for_each(|(sequence, output)| {
-        let memory: Vec<Memory> = (0..heads.count)
-            .into_par_iter()
-            .map(|head| Memory::new(kernels, attention, sequence, head * heads.width))
-            .collect();
-        let tasks = output.par_chunks_mut(QUERIES * d).enumerate();
-        tasks.for_each_init(Buffers::default, |buffers, (task, output)| {
-            let block = Queries {
-                kernels,
-                query,
-                first: sequence * query.tokens + task * QUERIES,
-                position: task * QUERIES,
-                count: output.len() / d,
-                width: heads.width,
-                scale: attention.scale(),
-                mask,
-            };
-            for (head, memory) in memory.iter().enumerate() {
-                block.attend(memory, head * heads.width, buffers);
-                let rows = output.chunks_exact_mut(d);
-                for (row, sums) in rows.zip(buffers.sums.chunks_exact(heads.width)) {
-                    row[head * heads.width..][..heads.width].copy_from_slice(sums);
-                }
+    let Attention { query, heads, .. } = *attention;
+    let sequences = output.len() / (query.tokens * attention.row_len());
+    let output = Shared::new(output);
+    let pairs = (0..sequences * heads.count).into_par_iter();
+    pairs.for_each_init(Memory::default, |memory, number| {
+        let (sequence, head) = (number / heads.count, number % heads.count);
+        memory.pack(attention, sequence, head);
+        let memory = &*memory;
+        let tasks = (0..query.tokens).into_par_iter().step_by(QUERIES);
+        tasks.for_each_init(Buffers::default, |buffers, first| {
+            let multiplier = Multiplier::of(kernels.set);
+            let end = (first + QUERIES).min(query.tokens);
+            for first in (first..end).step_by(BLOCK_ROWS) {
+                let block = Queries {
+                    attention,
+                    multiplier: &multiplier,
+                    sequence,
+                    head,
+                    first,
+                    count: (end - first).min(BLOCK_ROWS),
+                };
+                // SAFETY: these rows and this head are of this task alone.
+                unsafe { block.attend(memory, buffers, output) };
             }
         });
     });
 }
 
-/// Keys and values of one head, packed.
-struct Memory {
-    /// Keys as columns, and values as rows, of each block.
-    blocks: Vec<(PackedMatrix, PackedMatrix)>,
-}
-
-impl Memory {
-    fn new(kernels: Kernels, attention: &Attention<'_>, sequence: usize, column: usize) -> Self {
-        let Attention { key, value, .. } = *attention;
-        let (tokens, width) = (key.tokens, attention.heads.width);
-        let blocks = (0..tokens).step_by(KEYS).map(|first| {
-            let count = KEYS.min(tokens - first);
-            let start = |s: Sequences<'_>| s.row(sequence * tokens + first) + column;
-            let channels: Vec<usize> = (0..width).map(|i| start(key) + i).collect();
-            let keys = Source {
-                values: key.values,
-                rows: &channels,
-                columns: count,
-                column_step: key.step,
-            };
-            let rows: Vec<usize> = (0..count).map(|i| start(value) + i * value.step).collect();
-            let values = Source {
-                values: value.values,
-                rows: &rows,
-                columns: width,
-                column_step: 1,
-            };
-            let pack = |source: Source<'_>| {
-                let segments = Segments {
-                    count: 1,
-                    len: source.rows.len(),
-                };
-                PackedMatrix::with_segments(kernels, segments, source, Precision::Bf16)
-            };
-            (pack(keys), pack(values))
-        });
-        Self {
-            blocks: blocks.collect(),
-        }
-    }
-}
-
 /// What one thread keeps from task to task.
 #[derive(Default)]
 struct Buffers {
-    scratch: Scratch,
-    /// `[queries, keys]`
-    scores: Vec<f32>,
-    /// `[queries, width]`
-    sums: Vec<f32>,
-    maxima: Vec<f32>,
-    totals: Vec<f32>,
+    /// `[2 row tiles, width tiles, 16, 32]`
+    queries: Aligned<u16>,
+    /// `[32 queries, keys of a block]`
+    scores: Aligned<f32>,
+    /// `[2 row tiles, key tiles, 16, 32]`
+    weights: Aligned<u16>,
+    /// `[32 queries, width in whole blocks of columns]`
+    sums: Aligned<f32>,
 }
 
-/// Consecutive queries of one sequence.
+/// Consecutive queries of one head of one sequence.
 struct Queries<'a> {
-    kernels: Kernels,
-    query: Sequences<'a>,
-    /// Their first row in all sequences, and in their own.
+    attention: &'a Attention<'a>,
+    multiplier: &'a Multiplier,
+    sequence: usize,
+    head: usize,
+    /// The first one's position in its sequence.
     first: usize,
-    position: usize,
     count: usize,
-    width: usize,
-    /// Of scores.
-    scale: f32,
-    mask: Mask,
 }
 
 impl Queries<'_> {
-    /// Leaves the result of one head in `buffers.sums`.
-    fn attend(&self, memory: &Memory, column: usize, buffers: &mut Buffers) {
+    /// # Safety
+    /// Nothing else may read or write the columns of the head in the queries' rows of the output meanwhile.
+    unsafe fn attend(&self, memory: &Memory, buffers: &mut Buffers, output: Shared<'_>) {
+        let Attention {
+            query, heads, mask, ..
+        } = *self.attention;
+        let width = heads.width;
         let Buffers {
-            scratch,
+            queries,
             scores,
+            weights,
             sums,
-            maxima,
-            totals,
         } = buffers;
-        sums.clear();
-        sums.resize(self.count * self.width, 0.0);
-        maxima.clear();
-        maxima.resize(self.count, f32::NEG_INFINITY);
-        totals.clear();
-        totals.resize(self.count, 0.0);
-        let rows = Rows {
-            values: self.query.values,
-            start: self.query.row(self.first) + column,
-            images: 1,
-            image_step: 0,
-            lines: 1,
-            line_step: 0,
-            pixels: self.count,
-            pixel_step: self.query.step,
-            segments: 1,
-            segment_step: 0,
-            segment_len: self.width,
-        };
-        for (number, (keys, values)) in memory.blocks.iter().enumerate() {
-            let first_key = number * KEYS;
-            if self.mask == Mask::Causal && first_key >= self.position + self.count {
+        let vectors = Vectors::detect();
+        let width_tiles = width.div_ceil(TILE_DEPTH);
+        queries.resize(2 * width_tiles * TILE);
+        let token = self.sequence * query.tokens + self.first;
+        let runs = (0..self.count).map(|i| {
+            let place = i / TILE_ROWS * width_tiles * TILE + i % TILE_ROWS * TILE_DEPTH;
+            (query.row(token + i) + self.head * width, place)
+        });
+        vectors.gather(query.values, runs, width, queries);
+        let queries = Left::of_tiles(queries, width_tiles);
+
+        let padded = width.next_multiple_of(BLOCK_COLUMNS);
+        sums.resize(BLOCK_ROWS * padded);
+        sums.fill(0.0);
+        let mut running = Running::new();
+        for first_tile in (0..memory.count.div_ceil(TILE_DEPTH)).step_by(KEY_TILES) {
+            let first_key = first_tile * TILE_DEPTH;
+            if mask == Mask::Causal && first_key >= self.first + self.count {
                 break;
             }
-            let count = keys.columns();
-            scores.resize(self.count * count, 0.0);
-            let plain = Epilogue::default();
-            product(
-                &rows,
+            let count = (memory.count - first_key).min(KEY_TILES * TILE_DEPTH);
+            let tiles = count.div_ceil(TILE_DEPTH);
+            let keys = tiles * TILE_DEPTH;
+            scores.resize(BLOCK_ROWS * keys);
+            weights.resize(BLOCK_ROWS * keys);
+            for tile in 0..tiles {
+                let place = tile * TILE_DEPTH;
+                let sums = Sums {
+                    values: Shared::new(scores),
+                    places: [place, TILE_ROWS * keys + place],
+                    row: keys,
+                };
+                let right = memory.keys(first_tile + tile);
+                let places = [0, width_tiles * TILE];
+                // SAFETY: the scores are this thread's own.
+                unsafe {
+                    self.multiplier
+                        .multiply(&queries, places, right, Start::Zeros, sums)
+                };
+            }
+            let block = Weights {
+                scores: &scores[..self.count * keys],
                 keys,
-                scores,
-                Target::of_matrix(count),
-                plain,
-                scratch,
-            );
-            self.kernels.set.run(Weights {
-                scores: &mut *scores,
-                keys: count,
-                scale: self.scale,
-                visible: match self.mask {
-                    Mask::None => None,
-                    Mask::Causal => Some(self.position as isize + 1 - first_key as isize),
-                },
-                maxima: &mut *maxima,
-                totals: &mut *totals,
+                scale: self.attention.scale(),
+                tiles: &mut *weights,
+                running: &mut running,
                 sums: &mut *sums,
-                width: self.width,
-            });
-            let weights = Rows::of_matrix(scores, count);
-            let add = Epilogue {
-                write: Write::Add,
-                ..plain
+                width: padded,
             };
-            product(
-                &weights,
-                values,
-                sums,
-                Target::of_matrix(self.width),
-                add,
-                scratch,
-            );
+            block.run(vectors, |i| match mask {
+                Mask::None => count,
+                Mask::Causal => (self.first + i + 1).saturating_sub(first_key).min(count),
+            });
+            let weights = Left::of_tiles(weights, tiles);
+            let panels = width.div_ceil(TILE_COLUMNS);
+            for panel in (0..panels).step_by(2) {
+                // The last panel of an odd number is multiplied twice and read once.
+                let right = [panel, (panel + 1).min(panels - 1)]
+                    .map(|panel| memory.values(panel, first_tile, tiles));
+                let place = panel * TILE_COLUMNS;
+                let sums = Sums {
+                    values: Shared::new(sums),
+                    places: [place, TILE_ROWS * padded + place],
+                    row: padded,
+                };
+                let places = [0, tiles * TILE];
+                // SAFETY: the sums are this thread's own.
+                unsafe {
+                    self.multiplier
+                        .multiply(&weights, places, right, Start::Held, sums)
+                };
+            }
         }
-        for (row, total) in sums.chunks_exact_mut(self.width).zip(totals) {
-            for sum in row {
-                *sum /= *total;
+        let d = self.attention.row_len();
+        for (i, sums) in sums.chunks_exact(padded).take(self.count).enumerate() {
+            let start = (token + i) * d + self.head * width;
+            // SAFETY: as the caller promises.
+            let to = unsafe { output.range(start..start + width).slice() };
+            let factor = 1.0 / running.total(i);
+            for (to, sum) in to.iter_mut().zip(sums) {
+                *to = sum * factor;
             }
         }
     }

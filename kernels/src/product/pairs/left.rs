@@ -41,7 +41,10 @@ pub(super) fn gathered<'a, T: Half>(
     let runs = offsets.iter().enumerate().flat_map(|(row, offset)| {
         let place = row / TILE_ROWS * depth * TILE + row % TILE_ROWS * TILE_DEPTH;
         (0..rows.segments).map(move |segment| {
-            (offset + segment * rows.segment_step, place + segment * tiles * TILE)
+            (
+                offset + segment * rows.segment_step,
+                place + segment * tiles * TILE,
+            )
         })
     });
     Vectors::detect().gather(rows.values, runs, rows.segment_len, to);
