@@ -17,6 +17,10 @@ use anyhow::{Context, Result, bail};
 use promptfed_kernels::Kernels;
 use serde_json::{Value, json};
 
+/// As the program has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What is timed.
 type Workload = Box<dyn FnMut() -> Result<()>>;
 
