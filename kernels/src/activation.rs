@@ -18,7 +18,7 @@ pub enum Activation {
     Silu,
     /// x Phi(x) in its tanh form, x / (1 + e^(-2 sqrt(2/pi) (x + 0.044715 x^3))) (Hendrycks and Gimpel 2016, section 2)
     Gelu,
-    /// x Phi(x) with the error function (Hendrycks and Gimpel 2016, section 2), to 4e-7 of its result
+    /// x Phi(x) with the error function (Hendrycks and Gimpel 2016, section 2), with an error below 1e-6
     GeluErf,
     /// x / (1 + e^(-1.702 x)) (Hendrycks and Gimpel 2016, section 2)
     QuickGelu,

@@ -23,11 +23,13 @@ mod instruction_set;
 pub mod layer_norm;
 mod pool;
 mod product;
+mod unspecified;
 mod vector;
 
 pub use activation::Activation;
 pub use instruction_set::{ENVIRONMENT, InstructionSet, Unavailable};
-pub use product::{Epilogue, MatrixView, PackedMatrix, Write};
+pub use product::{Epilogue, Gate, MatrixView, PackedMatrix, Write};
+pub use unspecified::unspecified;
 
 /// How a weight is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

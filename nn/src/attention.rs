@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor};
 pub use promptfed_kernels::attention::Mask;
 use promptfed_kernels::attention::{Attention, Heads, Sequences};
+use promptfed_kernels::unspecified;
 
 use crate::cpu::{self, slice};
 use crate::fused::gradients;
@@ -138,7 +139,7 @@ impl CustomOp1 for SelfAttention {
         let (batch, tokens, width) = layout.shape().dims3()?;
         let qkv = slice(qkv, layout)?;
         let d = width / 3;
-        let mut out = vec![0f32; batch * tokens * d];
+        let mut out = unspecified(batch * tokens * d);
         if out.is_empty() {
             return Ok((CpuStorage::F32(out), (batch, tokens, d).into()));
         }

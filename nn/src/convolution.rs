@@ -9,7 +9,7 @@ pub use promptfed_kernels::convolution::{ConvolutionShape, Padding};
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
 use promptfed_kernels::convolution::{Convolution as Geometry, PackedWeight};
-use promptfed_kernels::{Epilogue, Kernels, MatrixView, Precision};
+use promptfed_kernels::{Epilogue, Kernels, MatrixView, Precision, unspecified};
 
 use crate::cpu::{self, read, slice};
 use crate::{Error, Result};
@@ -207,7 +207,7 @@ impl CustomOp2 for TensorConvolution {
         let weight = slice(weight, weight_layout)?;
         let [height, width, channels] = self.convolution.output();
         let batch = images_layout.dims()[0];
-        let mut output = vec![0.0; batch * height * width * channels];
+        let mut output = unspecified(batch * height * width * channels);
         self.convolution.forward(images, weight, &mut output);
         let shape = (batch, height, width, channels);
         Ok((CpuStorage::F32(output), shape.into()))

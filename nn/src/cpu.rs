@@ -1,7 +1,7 @@
 //! The way from tensors on the CPU to the kernels.
 
 use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor};
-use promptfed_kernels::{self as kernels, Kernels};
+use promptfed_kernels::{self as kernels, Kernels, unspecified};
 
 use crate::Precision;
 
@@ -52,14 +52,14 @@ pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     tensor.flatten_all()?.to_vec1()
 }
 
-/// A new tensor of `shape` that `f` fills from the values of `x`. It has no gradient.
+/// A new tensor of `shape` that `f` writes whole from the values of `x`. It has no gradient.
 pub(crate) fn map(
     x: &Tensor,
     shape: impl Into<Shape>,
     f: impl FnOnce(&[f32], &mut [f32]),
 ) -> Result<Tensor> {
     let shape = shape.into();
-    let mut output = vec![0.0; shape.elem_count()];
+    let mut output = unspecified(shape.elem_count());
     read(&x.contiguous()?, |x| f(x, &mut output))?;
     Tensor::from_vec(output, shape, x.device())
 }

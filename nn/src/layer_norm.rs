@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 use promptfed_kernels::layer_norm::Modulation;
+use promptfed_kernels::unspecified;
 
 use crate::cpu::{self, slice};
 use crate::fused::gradients;
@@ -119,7 +120,7 @@ impl CustomOp1 for LayerNorm {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = slice(storage, layout)?;
         let d = layout.shape().dims().last().copied().unwrap_or(1).max(1);
-        let mut out = vec![0f32; x.len()];
+        let mut out = unspecified(x.len());
         cpu::kernels()?.layer_norm(x, d, self.eps, Modulation::None, &mut out);
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
@@ -151,7 +152,7 @@ impl CustomOp3 for ModulatedLayerNorm {
         let (_, _, d) = x_layout.shape().dims3()?;
         let x = slice(x, x_layout)?;
         let (scale, shift) = (slice(scale, scale_layout)?, slice(shift, shift_layout)?);
-        let mut out = vec![0f32; x.len()];
+        let mut out = unspecified(x.len());
         let modulation = Modulation::PerSample { scale, shift };
         cpu::kernels()?.layer_norm(x, d, self.eps, modulation, &mut out);
         Ok((CpuStorage::F32(out), x_layout.shape().clone()))

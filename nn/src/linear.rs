@@ -1,11 +1,12 @@
 //! Affine maps.
 
 use candle_core::Tensor;
-use promptfed_kernels::{Epilogue, Kernels, MatrixView, PackedMatrix};
+use promptfed_kernels::{Epilogue, Gate, Kernels, MatrixView, PackedMatrix};
 
 use crate::activation::{Activation, check_residual, finish};
 use crate::cpu;
 use crate::load::Loader;
+use crate::modulation::gated_residual;
 use crate::{Error, Precision, Result};
 
 /// Whether a layer adds a learned vector to its result.
@@ -111,7 +112,43 @@ impl Linear {
         self.run(x, Activation::None, Some(residual))
     }
 
+    /// [`Linear::forward`] of `x` [batch, tokens, inputs] times `gate` [batch, outputs], plus `residual`, which has the
+    /// shape of the result: the end of both halves of a block with adaptive layer norm (Peebles and Xie 2023, section
+    /// 3.2).
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn forward_gated(&self, x: &Tensor, gate: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        let (batch, tokens, _) = x.dims3()?;
+        if gate.dims() != [batch, self.outputs] {
+            return Err(Error::shapes("a gate", gate.dims(), &[batch, self.outputs]));
+        }
+        if tokens > 0 && matches!(self.weight, Weight::Cpu { .. }) {
+            return cpu::read(&gate.contiguous()?, |gate| {
+                self.finish(
+                    x,
+                    Activation::None,
+                    Some(Gate::new(gate, tokens)),
+                    Some(residual),
+                )
+            })?;
+        }
+        let added = self.run(x, Activation::None, None)?;
+        Ok(gated_residual(residual, &added, gate)?)
+    }
+
     fn run(&self, x: &Tensor, activation: Activation, residual: Option<&Tensor>) -> Result<Tensor> {
+        self.finish(x, activation, None, residual)
+    }
+
+    /// `gate` is for the CPU alone.
+    fn finish(
+        &self,
+        x: &Tensor,
+        activation: Activation,
+        gate: Option<Gate<'_>>,
+        residual: Option<&Tensor>,
+    ) -> Result<Tensor> {
         if x.dims().last() != Some(&self.inputs) {
             let map = [self.inputs, self.outputs];
             return Err(Error::shapes("a linear map", x.dims(), &map));
@@ -132,6 +169,7 @@ impl Linear {
                     let epilogue = Epilogue {
                         bias: bias.as_deref(),
                         activation,
+                        gate,
                         residual,
                         ..Epilogue::default()
                     };

@@ -1,6 +1,7 @@
 //! The residual addition that ends the halves of transformer blocks with adaptive layer norm.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use promptfed_kernels::unspecified;
 
 use crate::cpu::{kernels, slice};
 use crate::fused::gradients;
@@ -50,7 +51,7 @@ impl CustomOp3 for GatedResidual {
         let (_, _, d) = x_layout.shape().dims3()?;
         let (x, y) = (slice(x, x_layout)?, slice(y, y_layout)?);
         let gate = slice(gate, gate_layout)?;
-        let mut out = vec![0f32; x.len()];
+        let mut out = unspecified(x.len());
         if !out.is_empty() {
             kernels()?.gated_residual(x, y, gate, d, &mut out);
         }

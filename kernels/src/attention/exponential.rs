@@ -4,9 +4,9 @@ use pulp::Simd;
 
 /// The polynomial of degree 5 that is 1 at 0 and whose largest relative error from 2^x on [-1/2, 1/2] is smallest: the
 /// coefficient of x^5, then those below.
-const LEADING: f32 = 1.326_472_7e-3;
+pub(crate) const LEADING: f32 = 1.326_472_7e-3;
 #[expect(clippy::approx_constant, reason = "near ln 2, but not it")]
-const COEFFICIENTS: [f32; 5] = [
+pub(crate) const COEFFICIENTS: [f32; 5] = [
     9.671_513e-3,
     5.550_733_6e-2,
     2.402_224_2e-1,

@@ -4,6 +4,7 @@
 //! 2018, algorithm 3; Dao et al. 2022, algorithm 1).
 
 mod exponential;
+pub(crate) use exponential::{COEFFICIENTS, LEADING};
 #[cfg(target_arch = "x86_64")]
 mod pairs;
 mod vectors;

@@ -55,7 +55,7 @@ pub(super) fn run(
                     line_step: line,
                     pixel_step: g.channels_out,
                 },
-                epilogue: epilogue.part(start, len),
+                epilogue: epilogue.part(g.channels_out, start, len),
             };
             // SAFETY: each task has lines or panels that no other has.
             unsafe { worker.multiply(g.sweep(part), &product) };

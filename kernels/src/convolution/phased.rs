@@ -169,7 +169,7 @@ impl PhasedWeight {
                             line_step: stride * line,
                             pixel_step: stride * self.channels_out,
                         },
-                        epilogue: epilogue.part(start, len),
+                        epilogue: epilogue.part(self.channels_out, start, len),
                     };
                     // SAFETY: each task has lines or panels that no other has.
                     unsafe { worker.multiply(sweep, &product) };

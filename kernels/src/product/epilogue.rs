@@ -1,5 +1,7 @@
 //! What happens to a product's sums on their way into the result.
 
+use pulp::Simd;
+
 use crate::Activation;
 
 /// Whether results replace what a buffer holds or are added to it.
@@ -12,14 +14,47 @@ pub enum Write {
     Add,
 }
 
+/// Factors of a product's rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate<'a> {
+    values: &'a [f32],
+    rows: usize,
+    /// The row that the first one of the output is.
+    first_row: usize,
+}
+
+impl<'a> Gate<'a> {
+    /// Row r is multiplied by line `r / rows` of `values [lines, columns]`.
+    ///
+    /// # Panics
+    /// If `rows` is zero.
+    pub fn new(values: &'a [f32], rows: usize) -> Self {
+        assert!(rows > 0, "rows of the gate");
+        Self {
+            values,
+            rows,
+            first_row: 0,
+        }
+    }
+
+    /// The factors of the row that begins at `target` in an output of `columns`.
+    #[inline(always)]
+    pub(crate) fn line(&self, target: usize, columns: usize) -> &'a [f32] {
+        let row = self.first_row + target / columns;
+        &self.values[row / self.rows * columns..][..columns]
+    }
+}
+
 /// What is done with a product's sums while they are still in the cache:
-/// `activation(sum + bias) + residual`, written or added to the result.
+/// `gate * activation(sum + bias) + residual`, written or added to the result.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
     /// One value per column.
     pub bias: Option<&'a [f32]>,
     /// Applied to the sum and its bias.
     pub activation: Activation,
+    /// Applied to the activation's result.
+    pub gate: Option<Gate<'a>>,
     /// As long as the result and added after the activation.
     pub residual: Option<&'a [f32]>,
     /// Whether the result replaces what the buffer holds.
@@ -36,17 +71,25 @@ impl<'a> Epilogue<'a> {
         if let Some(residual) = self.residual {
             assert_eq!(residual.len(), output, "values of the residual");
         }
+        if let Some(gate) = self.gate {
+            let lines = (output / columns).div_ceil(gate.rows);
+            assert_eq!(gate.values.len(), lines * columns, "values of the gate");
+        }
     }
 
     /// Whether the activation comes last, so that results need no memory but the output.
     pub(crate) fn keeps_no_sums(&self) -> bool {
-        self.activation == Activation::None
-            || (self.residual.is_none() && self.write == Write::Replace)
+        let ends_with_activation = self.residual.is_none() && self.write == Write::Replace;
+        self.gate.is_none() && (self.activation == Activation::None || ends_with_activation)
     }
 
-    /// For the part of the output that begins at `start` and has `len` values.
-    pub(crate) fn part(&self, start: usize, len: usize) -> Self {
+    /// For the part of an output of `columns` that begins at `start` and has `len` values.
+    pub(crate) fn part(&self, columns: usize, start: usize, len: usize) -> Self {
         Self {
+            gate: self.gate.map(|gate| Gate {
+                first_row: gate.first_row + start / columns,
+                ..gate
+            }),
             residual: self.residual.map(|all| &all[start..start + len]),
             ..*self
         }
@@ -106,11 +149,11 @@ pub(crate) struct Tile<'a> {
 impl Tile<'_> {
     /// Finishes the sums but for the residual.
     #[inline(always)]
-    pub(crate) fn activate(&mut self, epilogue: &Epilogue<'_>) {
+    pub(crate) fn activate<S: Simd>(&mut self, simd: S, epilogue: &Epilogue<'_>) {
         if let Some(bias) = epilogue.bias {
             let bias = &bias[self.column..self.column + self.columns];
             for row in self.sums.chunks_mut(self.stride) {
-                add(&mut row[..self.columns], bias);
+                add(simd, &mut row[..self.columns], bias);
             }
         }
         // Columns that are padding take part: whole vectors cost less than their ends.
@@ -126,28 +169,55 @@ impl Tile<'_> {
 
 /// Puts a row of [activated](Tile::activate) sums into its place in the output.
 #[inline(always)]
-pub(crate) fn put(sums: &mut [f32], residual: Option<&[f32]>, write: Write, to: &mut [f32]) {
+pub(crate) fn put<S: Simd>(
+    simd: S,
+    sums: &mut [f32],
+    gate: Option<&[f32]>,
+    residual: Option<&[f32]>,
+    write: Write,
+    to: &mut [f32],
+) {
+    if let Some(gate) = gate {
+        multiply(simd, sums, gate);
+    }
     if let Some(residual) = residual {
-        add(sums, residual);
+        add(simd, sums, residual);
     }
     match write {
-        Write::Replace => to.copy_from_slice(sums),
-        Write::Add => add(to, sums),
+        Write::Replace => each(simd, to, sums, |_, sum| sum),
+        Write::Add => add(simd, to, sums),
     }
 }
 
 /// Adds each value of `from`, which is as long.
 #[inline(always)]
-fn add(to: &mut [f32], from: &[f32]) {
-    // Arrays: a loop over a slice of unknown length decides anew for every short row how to go about it.
-    let (to, to_rest) = to.as_chunks_mut::<16>();
-    let (from, from_rest) = from.as_chunks::<16>();
+fn add<S: Simd>(simd: S, to: &mut [f32], from: &[f32]) {
+    each(simd, to, from, |a, b| simd.add_f32s(a, b));
+}
+
+/// Multiplies by each value of `from`, which is as long.
+#[inline(always)]
+fn multiply<S: Simd>(simd: S, to: &mut [f32], from: &[f32]) {
+    each(simd, to, from, |a, b| simd.mul_f32s(a, b));
+}
+
+#[inline(always)]
+fn each<S: Simd>(
+    simd: S,
+    to: &mut [f32],
+    from: &[f32],
+    apply: impl Fn(S::f32s, S::f32s) -> S::f32s,
+) {
+    let (to, to_rest) = S::as_mut_simd_f32s(to);
+    let (from, from_rest) = S::as_simd_f32s(from);
     for (to, from) in to.iter_mut().zip(from) {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to += *from;
-        }
+        *to = apply(*to, *from);
     }
-    for (to, from) in to_rest.iter_mut().zip(from_rest) {
-        *to += *from;
+    if !to_rest.is_empty() {
+        let value = apply(
+            simd.partial_load_f32s(to_rest),
+            simd.partial_load_f32s(from_rest),
+        );
+        simd.partial_store_f32s(to_rest, value);
     }
 }

@@ -46,7 +46,7 @@ impl Kernels {
                     same_rows: last.replace(row) == Some(row),
                     output: output.range(row * columns..end * columns),
                     target: Target::of_matrix(columns),
-                    epilogue: epilogue.part(row * columns, (end - row) * columns),
+                    epilogue: epilogue.part(columns, row * columns, (end - row) * columns),
                 };
                 // SAFETY: each task has rows or panels that no other has.
                 unsafe { product.run(Operand::Plain(&rows), scratch) };

@@ -15,7 +15,7 @@ mod vectors;
 #[cfg(target_arch = "x86_64")]
 mod pairs;
 
-pub use epilogue::{Epilogue, Write};
+pub use epilogue::{Epilogue, Gate, Write};
 pub use packed::{MatrixView, PackedMatrix};
 
 pub(crate) use epilogue::Target;

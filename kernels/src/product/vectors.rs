@@ -172,12 +172,22 @@ impl VectorProduct<'_> {
                             column,
                             columns,
                         };
-                        tile.activate(&self.epilogue);
+                        tile.activate(simd, &self.epilogue);
                         for (i, target) in targets.iter().enumerate() {
                             let range = tile.range(*target);
                             let residual = self.epilogue.residual.map(|all| &all[range.clone()]);
+                            let gate = self.epilogue.gate.map(|gate| {
+                                &gate.line(*target, self.columns)[column..column + columns]
+                            });
                             let row = &mut tile.sums[i * width..][..columns];
-                            put(row, residual, self.epilogue.write, &mut self.output[range]);
+                            put(
+                                simd,
+                                row,
+                                gate,
+                                residual,
+                                self.epilogue.write,
+                                &mut self.output[range],
+                            );
                         }
                     }
                 }

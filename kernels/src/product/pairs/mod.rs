@@ -99,6 +99,7 @@ impl PairProduct<'_> {
         let shape = [rows.images, rows.lines, rows.pixels];
         let even_targets = equal_steps(shape, self.target.steps(), TILE_ROWS);
         let plain = self.epilogue.activation == Activation::None
+            && self.epilogue.gate.is_none()
             && self.epilogue.residual.is_none()
             && !(self.epilogue.write == Write::Add && self.epilogue.bias.is_some());
         for first in self.panels.clone().step_by(2) {
@@ -145,6 +146,7 @@ impl PairProduct<'_> {
                     },
                     targets: &self.targets[row..row + count],
                     epilogue: &self.epilogue,
+                    width: self.columns,
                     output: self.output,
                 });
             }
@@ -163,6 +165,8 @@ struct Finish<'a, 'b> {
     tile: Tile<'a>,
     targets: &'a [usize],
     epilogue: &'a Epilogue<'b>,
+    /// Columns of the output.
+    width: usize,
     /// The targets' columns of the tile are this task's own: [`PairProduct::run`].
     output: Shared<'b>,
 }
@@ -171,21 +175,25 @@ impl WithSimd for Finish<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self {
             mut tile,
             targets,
             epilogue,
+            width,
             output,
         } = self;
-        tile.activate(epilogue);
+        tile.activate(simd, epilogue);
         for (i, target) in targets.iter().enumerate() {
             let range = tile.range(*target);
+            let columns = tile.column..tile.column + tile.columns;
+            let line = epilogue.gate.map(|gate| gate.line(*target, width));
+            let gate = line.map(|line| &line[columns]);
             let residual = epilogue.residual.map(|all| &all[range.clone()]);
             let row = &mut tile.sums[i * tile.stride..][..tile.columns];
             // SAFETY: nothing else reads or writes this task's columns.
             let to = unsafe { output.range(range).slice() };
-            put(row, residual, epilogue.write, to);
+            put(simd, row, gate, residual, epilogue.write, to);
         }
     }
 }

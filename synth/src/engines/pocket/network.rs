@@ -6,7 +6,6 @@ use promptfed_nn::attention::self_attention;
 use promptfed_nn::layer_norm::modulated_layer_norm;
 use promptfed_nn::linear::{Bias, Linear};
 use promptfed_nn::load::Loader;
-use promptfed_nn::modulation::gated_residual;
 
 use super::config::Config;
 use super::text::{EPS, TextFeatures};
@@ -133,11 +132,11 @@ impl Network {
         let normed = modulated_layer_norm(x, &part(0)?, &part(1)?, EPS)?;
         let qkv = block.qkv.forward(&normed)?;
         let attended = self_attention(&qkv, self.heads, block.qkv.precision())?;
-        let added = block.proj.forward(&kept(&attended)?)?;
-        let x = gated_residual(&kept(x)?, &added, &part(2)?)?;
+        let gate = part(2)?;
+        let x = (block.proj).forward_gated(&kept(&attended)?, &gate, &kept(x)?)?;
         let normed = modulated_layer_norm(&x, &part(3)?, &part(4)?, EPS)?;
         let hidden = block.fc1.forward_activated(&normed, Activation::Gelu)?;
-        Ok(gated_residual(&x, &block.fc2.forward(&hidden)?, &part(5)?)?)
+        block.fc2.forward_gated(&hidden, &part(5)?, &x)
     }
 
     /// Embedding of the time: cosines and sines of 1000 t at 128 geometric frequencies, through two layers, [1, d].
