@@ -21,6 +21,7 @@ mod gated_residual;
 pub mod group_norm;
 mod instruction_set;
 pub mod layer_norm;
+mod peak;
 mod pool;
 mod product;
 mod unspecified;

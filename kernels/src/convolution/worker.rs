@@ -28,15 +28,18 @@ impl Worker {
         if self.shown.replace(task) == Some(task) {
             return true;
         }
-        #[cfg(target_arch = "x86_64")]
-        if weight.reads_halves() {
-            let vectors = crate::avx512_bf16::Vectors::detect();
-            let narrow = |from: &[f32], to: &mut [u16]| vectors.narrow(from, to);
-            self.halves.show(images, size, view, 0, narrow);
-            return false;
+        match weight.reads_halves() {
+            #[cfg(target_arch = "x86_64")]
+            true => {
+                let vectors = crate::avx512_bf16::Vectors::detect();
+                let narrow = |from: &[f32], to: &mut [u16]| vectors.narrow(from, to);
+                self.halves.show(images, size, view, 0, narrow);
+            }
+            _ => {
+                let copy = |from: &[f32], to: &mut [f32]| to.copy_from_slice(from);
+                self.plain.show(images, size, view, 0.0, copy);
+            }
         }
-        self.plain
-            .show(images, size, view, 0.0, |from, to| to.copy_from_slice(from));
         false
     }
 

@@ -28,19 +28,22 @@ impl Grid {
     /// For `rows` of `row_bytes` bytes and a weight.
     pub(crate) fn new(rows: usize, row_bytes: usize, weight: &PackedMatrix) -> Self {
         let tasks = TASKS_PER_THREAD * rayon::current_num_threads();
-        let share = rows.div_ceil(tasks).next_multiple_of(LEAST_ROWS);
+        let share = rows
+            .div_ceil(tasks)
+            .next_multiple_of(LEAST_ROWS)
+            .max(LEAST_ROWS);
         if !weight.reads_halves() {
             let most = if weight.bytes() > 4 * LARGE { 768 } else { 192 };
             return Self {
-                rows: share.clamp(LEAST_ROWS, most),
-                bands: vec![0..weight.panels()],
+                rows: share.min(most),
+                bands: bands(weight.panels(), 1),
             };
         }
         let most = (LEFT_BYTES / row_bytes / LEAST_ROWS).max(1) * LEAST_ROWS;
         if weight.bytes() <= LARGE || share >= most {
             return Self {
                 rows: share.min(most),
-                bands: vec![0..weight.panels()],
+                bands: bands(weight.panels(), 1),
             };
         }
         // Few rows: every task has many of them and a share of the columns, so that the weight is read fewer times.

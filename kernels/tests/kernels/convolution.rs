@@ -52,13 +52,11 @@ fn cases() -> impl Strategy<Value = (ConvolutionShape, [usize; 3], usize, usize)
             padding: Padding { before, after },
         },
     );
-    let extents = (3usize..20, 3usize..20, prop_oneof![1usize..8, 8usize..40]);
-    (
-        shapes,
-        extents,
-        prop_oneof![1usize..8, 8usize..40],
-        1usize..4,
-    )
+    // Widths and channels of whole tiles are read where they lie.
+    let widths = prop_oneof![3usize..20, Just(16), Just(32)];
+    let channels = || prop_oneof![1usize..8, 8usize..40, Just(32), Just(64)];
+    let extents = (3usize..20, widths, channels());
+    (shapes, extents, channels(), 1usize..4)
         .prop_map(|(shape, (height, width, ci), co, count)| (shape, [height, width, ci], co, count))
 }
 
@@ -66,7 +64,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn results_agree_with_f64((shape, input, co, count) in cases(), seed: u64) {
+    fn results_agree_with_f64((shape, input, co, count) in cases(), plain: bool, seed: u64) {
         let convolution = Convolution::new(shape, input, co).unwrap();
         let images = values(seed, count * input.iter().product::<usize>());
         let weight = values(seed ^ 1, convolution.weight_len());
@@ -76,13 +74,17 @@ proptest! {
         let mut expected: Vec<f64> = vec![0.0; len];
         visit(shape, &convolution, count, |i, w, o| expected[o] += f64::from(images[i]) * f64::from(weight[w]));
         for (i, value) in expected.iter_mut().enumerate() {
-            *value = (*value + f64::from(bias[i % co])).max(0.0) + f64::from(residual[i]);
+            *value += f64::from(bias[i % co]);
+            if !plain {
+                *value = value.max(0.0) + f64::from(residual[i]);
+            }
         }
         for kernels in all() {
             for (precision, tolerance) in PRECISIONS {
                 let packed = PackedWeight::new(kernels, shape, MatrixView::row_major(&weight, co), precision);
                 let mut output = vec![f32::NAN; len];
-                let epilogue = Epilogue { bias: Some(&bias), activation: Activation::Relu, residual: Some(&residual), ..Epilogue::default() };
+                let biased = Epilogue { bias: Some(&bias), ..Epilogue::default() };
+                let epilogue = if plain { biased } else { Epilogue { activation: Activation::Relu, residual: Some(&residual), ..biased } };
                 convolution.forward(kernels, &images, &packed, epilogue, &mut output);
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {shape:?} {input:?} {co} {count}"));
             }

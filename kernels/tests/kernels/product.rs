@@ -1,4 +1,4 @@
-use promptfed_kernels::{Activation, Epilogue, MatrixView, PackedMatrix, Precision, Write};
+use promptfed_kernels::{Activation, Epilogue, Gate, MatrixView, PackedMatrix, Precision, Write};
 use proptest::prelude::*;
 
 use crate::support::{PRECISIONS, all, assert_close, config, rounded, silu, values};
@@ -47,29 +47,41 @@ proptest! {
     }
 
     #[test]
-    fn epilogues_agree_with_f64(rows in 1usize..60, depth in 1usize..70, columns in 1usize..70, add: bool, seed: u64) {
+    fn epilogues_agree_with_f64(
+        rows in 1usize..80, depth in 1usize..70, columns in 1usize..100, biased: bool, activated: bool, gated: bool,
+        with_residual: bool, add: bool, per_gate in 1usize..40, seed: u64
+    ) {
         let left = values(seed, rows * depth);
         let right = values(seed ^ 1, depth * columns);
         let bias = values(seed ^ 2, columns);
         let residual = values(seed ^ 3, rows * columns);
         let before = values(seed ^ 4, rows * columns);
+        let gate = values(seed ^ 5, rows.div_ceil(per_gate) * columns);
         let sums = reference(&left, &right, depth, columns);
         let expected: Vec<f64> = sums.iter().enumerate().map(|(i, sum)| {
-            let value = silu(sum + f64::from(bias[i % columns])) + f64::from(residual[i]);
-            value + if add { f64::from(before[i]) } else { 0.0 }
+            let (row, column) = (i / columns, i % columns);
+            let mut value = sum + if biased { f64::from(bias[column]) } else { 0.0 };
+            if activated {
+                value = silu(value);
+            }
+            if gated {
+                value *= f64::from(gate[row / per_gate * columns + column]);
+            }
+            value + if with_residual { f64::from(residual[i]) } else { 0.0 } + if add { f64::from(before[i]) } else { 0.0 }
         }).collect();
         for kernels in all() {
             for (precision, tolerance) in PRECISIONS {
                 let weights = PackedMatrix::new(kernels, MatrixView::row_major(&right, columns), precision);
                 let mut output = before.clone();
                 let epilogue = Epilogue {
-                    bias: Some(&bias),
-                    activation: Activation::Silu,
-                    residual: Some(&residual),
+                    bias: biased.then_some(&bias),
+                    activation: if activated { Activation::Silu } else { Activation::None },
+                    gate: gated.then(|| Gate::new(&gate, per_gate)),
+                    residual: with_residual.then_some(&residual),
                     write: if add { Write::Add } else { Write::Replace },
                 };
                 kernels.multiply(&left, &weights, epilogue, &mut output);
-                assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?}"));
+                assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {epilogue:?}"));
             }
         }
     }
@@ -112,6 +124,33 @@ proptest! {
                     prop_assert_eq!(&alone, &together[row * columns..(row + 1) * columns]);
                 }
             }
+        }
+    }
+}
+
+/// Few rows and a weight larger than a second-level cache: tasks share the weight's columns.
+#[test]
+fn few_rows_of_a_large_weight_agree_with_f64() {
+    let (rows, depth, columns) = (37, 1111, 1003);
+    let left = values(1, rows * depth);
+    let right = values(2, depth * columns);
+    let residual = values(3, rows * columns);
+    let mut expected = reference(&left, &right, depth, columns);
+    for (sum, residual) in expected.iter_mut().zip(&residual) {
+        *sum += f64::from(*residual);
+    }
+    for kernels in all() {
+        for (precision, tolerance) in PRECISIONS {
+            let view = MatrixView::row_major(&right, columns);
+            let weights = PackedMatrix::new(kernels, view, precision);
+            let mut output = vec![f32::NAN; rows * columns];
+            let epilogue = Epilogue {
+                residual: Some(&residual),
+                ..Epilogue::default()
+            };
+            kernels.multiply(&left, &weights, epilogue, &mut output);
+            let what = format!("{kernels:?} {precision:?}");
+            assert_close(&output, &expected, tolerance, &what);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! From scores to weights.
 
 use std::arch::x86_64::{
-    __m512, __m512bh, _CMP_EQ_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT,
-    _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
-    _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_loadu_ps,
-    _mm512_mask_mov_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_roundscale_ps,
-    _mm512_scalef_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_storeu_si512,
-    _mm512_sub_ps,
+    __m512, __m512bh, __m512i, _CMP_EQ_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC,
+    _MM_FROUND_TO_NEAREST_INT, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
+    _mm512_cmp_ps_mask, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_loadu_ps, _mm512_mask_mov_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_mul_ps,
+    _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_sub_ps,
 };
 
 use crate::avx512_bf16::{Vectors, transposed};
@@ -217,8 +217,9 @@ unsafe fn powers(
                 _mm512_add_ps(totals[0], low),
                 _mm512_add_ps(totals[1], high),
             ];
-            let line: __m512bh = _mm512_cvtne2ps_pbh(high, low);
-            _mm512_storeu_si512(to.add(tile * TILE).cast(), std::mem::transmute(line));
+            let line = _mm512_cvtne2ps_pbh(high, low);
+            let line = std::mem::transmute::<__m512bh, __m512i>(line);
+            _mm512_storeu_si512(to.add(tile * TILE).cast(), line);
         }
     }
     _mm512_add_ps(totals[0], totals[1])

@@ -13,7 +13,7 @@ pub(super) fn in_place<'a>(rows: &Rows<'a, u16>) -> Option<Left<'a>> {
     let whole = rows.segment_len.is_multiple_of(TILE_DEPTH)
         && rows.len().is_multiple_of(TILE_ROWS)
         && equal_steps(shape, steps, TILE_ROWS);
-    whole.then(|| Left {
+    whole.then_some(Left {
         values: rows.values,
         row: rows.pixel_step,
         tile: TILE_DEPTH,
