@@ -23,16 +23,6 @@ pub enum Error {
         /// What is wrong with it and what would be right.
         reason: String,
     },
-    /// A computation gave values that are not numbers, as when f16 overflows.
-    #[error(
-        "image request {index}: {place} held values that are not numbers; load the model with precision f32 or bf16, or lower the guidance"
-    )]
-    NotFinite {
-        /// The position of the request in the slice that was handed over.
-        index: usize,
-        /// Where they were found.
-        place: String,
-    },
     /// A model that the hub or its cache does not give.
     #[error("model {id}: {reason}")]
     Hub {

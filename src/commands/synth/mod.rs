@@ -222,6 +222,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         &cancel,
     )?;
     bar.finish_and_clear();
+    if report.non_finite > 0 {
+        eprintln!(
+            "warning: {} draws were thrown away because they held values that are not numbers; use --precision f32 or bf16, or lower --guidance",
+            report.non_finite
+        );
+    }
     let info = engine.describe();
     if context.json {
         println!(

@@ -7,6 +7,7 @@ use promptfed_nn::Precision;
 use promptfed_nn::load::folder::weight_files;
 use promptfed_prompts::ContentHash;
 
+use super::autoencoder::Autoencoder;
 use super::conditioning::TextStages;
 use super::engine::StableDiffusion;
 use super::folder::Folder;
@@ -14,7 +15,7 @@ use super::lora::{Adapter, Network};
 use super::pipeline::Pipeline;
 use super::schedule::{SchedulerConfig, Spacing};
 use super::unet::{UNet, UNetConfig};
-use super::vae::{TinyDecoder, Vae, VaeConfig};
+use super::vae::{TinyDecoder, VaeConfig};
 use crate::engines::prompt_cache::PromptCache;
 use crate::error::model_fault;
 use crate::hash::hash_files;
@@ -89,7 +90,12 @@ impl StableDiffusion {
                 all_of(
                     dir,
                     TextStages::load(&folder, &unet_config, &adapters, options),
-                    load_vae(&folder, &vae_config, options),
+                    Autoencoder::load(
+                        folder.path("vae", ""),
+                        &vae_config,
+                        options.precision,
+                        &options.device,
+                    ),
                     load_unet(&folder, &unet_config, &adapters, options),
                 )
             },
@@ -151,19 +157,6 @@ fn defaults(
         guidance,
         sampler,
     })
-}
-
-fn load_vae(folder: &Folder, config: &VaeConfig, options: &LoadOptions) -> Result<Vae> {
-    let precision = match options.precision {
-        Precision::F16 if config.force_upcast => Precision::F32,
-        other => other,
-    };
-    let mut loader = folder
-        .weights("vae", &options.device)?
-        .with_precision(precision);
-    let vae = Vae::load(&mut loader, config)?;
-    loader.finish()?;
-    Ok(vae)
 }
 
 fn load_unet(
