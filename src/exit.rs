@@ -91,6 +91,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::Spec(_)
             | Synth::PromptLine { .. }
             | Synth::Model(_)
+            | Synth::Components { .. }
             | Synth::Clip(_)
             | Synth::Request { .. }
             | Synth::DifferentJob { .. },

@@ -15,6 +15,14 @@ pub enum Error {
     /// The files of a model cannot be used; every tensor at fault is listed.
     #[error(transparent)]
     Model(promptfed_nn::Error),
+    /// Several components of a model cannot be used; the tensors at fault of each are listed.
+    #[error("{}: {}", folder.display(), list(faults))]
+    Components {
+        /// The model's folder.
+        folder: PathBuf,
+        /// What is wrong with each of them.
+        faults: Vec<Error>,
+    },
     /// A request asks for something outside the engine's range.
     #[error("image request {index}: {reason}")]
     Request {
@@ -97,6 +105,11 @@ impl From<promptfed_nn::Error> for Error {
             other => Error::Model(other),
         }
     }
+}
+
+fn list(faults: &[Error]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("; ")
 }
 
 /// What makes a file of a model unusable.

@@ -10,8 +10,10 @@ use promptfed_synth::engines::sd::{
 use promptfed_synth::job::{Fault, ManifestRow, read_manifest};
 use promptfed_synth::{Image, ImageBudget, ImageSeed, JobReport, JobSpec, PromptSource, Sampler};
 
+use tempfile::TempDir;
+
 use crate::fixtures::run_quietly;
-use crate::sd_fixtures::{UNET, change, copy};
+use crate::sd_fixtures::{UNET, assert_says, change, copy};
 
 const VAE: &str = "vae/diffusion_pytorch_model.safetensors";
 
@@ -21,15 +23,23 @@ const TOO_MUCH_FOR_BF16: f32 = 3.4e38;
 type Spoil = fn(&Tensor) -> Tensor;
 
 /// `sd15` with some tensors of a file changed.
-fn spoilt(file: &str, tensors: &[(&str, Spoil)], precision: Precision) -> StableDiffusion {
-    let (_dir, to) = copy("sd15");
-    change(&to.join(file), |all| {
+fn spoilt(
+    file: &str,
+    tensors: &[(&str, Spoil)],
+    precision: Precision,
+) -> (TempDir, StableDiffusion) {
+    let (dir, to) = copy("sd15");
+    spoil(&to.join(file), tensors);
+    (dir, load(&to, precision))
+}
+
+fn spoil(file: &Path, tensors: &[(&str, Spoil)]) {
+    change(file, |all| {
         for (name, spoil) in tensors {
             let tensor = all[*name].to_dtype(DType::F32).unwrap();
             all.insert((*name).into(), spoil(&tensor));
         }
     });
-    load(&to, precision)
 }
 
 fn load(folder: &Path, precision: Precision) -> StableDiffusion {
@@ -109,14 +119,14 @@ fn an_image_that_overflows_leaves_the_others_of_its_batch_alone() {
 
 #[test]
 fn a_decoder_that_overflows_decodes_again_in_f32() {
-    let mut narrow = spoilt(VAE, LAST_LAYER, Precision::Bf16);
+    let (_narrow, mut narrow) = spoilt(VAE, LAST_LAYER, Precision::Bf16);
     let wanted = request(&narrow, 1);
     let decoded = narrow
         .make(std::slice::from_ref(&wanted))
         .unwrap()
         .remove(0);
     assert!(decoded.is_finite() && decoded.is_upcast());
-    let mut wide = spoilt(VAE, LAST_LAYER, Precision::F32);
+    let (_wide, mut wide) = spoilt(VAE, LAST_LAYER, Precision::F32);
     let plain = wide.make(&[wanted]).unwrap().remove(0);
     assert!(plain.is_finite() && !plain.is_upcast());
 
@@ -136,8 +146,21 @@ fn a_decoder_that_overflows_decodes_again_in_f32() {
 }
 
 #[test]
+fn weights_that_changed_behind_the_job_s_back_are_not_mixed_in() {
+    let (_dir, to) = copy("sd15");
+    spoil(&to.join(VAE), LAST_LAYER);
+    let mut model = load(&to, Precision::Bf16);
+    spoil(
+        &to.join(VAE),
+        &[("decoder.conv_in.bias", |x| times(2.0, x))],
+    );
+    let error = model.make(&[request(&model, 1)]).unwrap_err().to_string();
+    assert_says(&error, &["vae", "changed since they were loaded"]);
+}
+
+#[test]
 fn an_encoder_that_overflows_encodes_again_in_f32() {
-    let mut model = spoilt(VAE, FIRST_LAYER, Precision::Bf16);
+    let (_dir, mut model) = spoilt(VAE, FIRST_LAYER, Precision::Bf16);
     let own = request(&model, 1);
     let pixels = vec![0.0; (own.height * own.width * 3) as usize];
     let image = Image::rectangle(own.height, own.width, pixels).unwrap();
@@ -160,7 +183,7 @@ fn a_job_whose_numbers_overflow_draws_again_and_goes_on() {
         (VAE, &[("decoder.conv_norm_out.weight", |x| times(3e38, x))]),
     ];
     for (file, tensors) in huge {
-        let mut model = spoilt(file, tensors, Precision::F32);
+        let (_dir, mut model) = spoilt(file, tensors, Precision::F32);
         let (report, rows) = job(&mut model);
         assert_eq!(
             (report.done, report.rejected, report.non_finite),

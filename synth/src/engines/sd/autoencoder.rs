@@ -9,11 +9,13 @@ use promptfed_nn::load::folder::open_weights;
 
 use super::vae::{Vae, VaeConfig};
 use crate::Result;
+use crate::error::model_fault;
 
 /// An autoencoder that computes again in f32 what is not a number in its own format, as diffusers' `upcast_vae` has it
 /// for Stable Diffusion XL in f16.
 pub(super) struct Autoencoder {
     vae: Vae,
+    weights: blake3::Hash,
     precision: Precision,
     folder: PathBuf,
     device: Device,
@@ -54,13 +56,20 @@ impl Autoencoder {
             Precision::F16 if config.force_upcast => Precision::F32,
             other => other,
         };
+        let (vae, weights) = load(&folder, config, precision, device)?;
         Ok(Self {
-            vae: load(&folder, config, precision, device)?,
+            vae,
+            weights,
             precision,
             folder,
             device: device.clone(),
             wide: OnceLock::new(),
         })
+    }
+
+    /// A hash over its weights.
+    pub(super) fn weights_hash(&self) -> blake3::Hash {
+        self.weights
     }
 
     /// The autoencoder in its own number format.
@@ -71,7 +80,7 @@ impl Autoencoder {
     /// What `call` gives, from the weights in f32 where those in the own format give values that are not numbers.
     ///
     /// # Errors
-    /// If `call` fails, or the weights can no longer be read.
+    /// If `call` fails, or the weights can no longer be read or are others.
     pub(super) fn finite(
         &self,
         call: impl Fn(&Vae) -> promptfed_nn::Result<Tensor>,
@@ -91,14 +100,22 @@ impl Autoencoder {
             return Ok(vae);
         }
         let config = self.vae.config();
-        let vae = load(&self.folder, config, Precision::F32, &self.device)?;
+        let (vae, weights) = load(&self.folder, config, Precision::F32, &self.device)?;
+        if weights != self.weights {
+            let reason = "its weights changed since they were loaded; start again".into();
+            return Err(model_fault(&self.folder, reason));
+        }
         Ok(self.wide.get_or_init(|| vae))
     }
 }
 
-fn load(folder: &Path, config: &VaeConfig, precision: Precision, device: &Device) -> Result<Vae> {
+fn load(
+    folder: &Path,
+    config: &VaeConfig,
+    precision: Precision,
+    device: &Device,
+) -> Result<(Vae, blake3::Hash)> {
     let mut loader = open_weights(folder, device)?.with_precision(precision);
     let vae = Vae::load(&mut loader, config)?;
-    loader.finish()?;
-    Ok(vae)
+    Ok((vae, loader.finish()?))
 }

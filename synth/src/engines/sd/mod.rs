@@ -9,6 +9,7 @@ pub mod conditioning;
 mod configured;
 mod device;
 mod engine;
+mod faults;
 pub mod folder;
 pub mod hub;
 mod loading;
