@@ -39,6 +39,16 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// A program without support for NVIDIA cards was asked to use one.
+    #[error(
+        "this program was built without CUDA; build it with --features cuda, or use the device cpu"
+    )]
+    WithoutCuda,
+    /// No NVIDIA card can be used.
+    #[error(
+        "no NVIDIA card can be used ({0}); see that nvidia-smi lists one, or use the device cpu"
+    )]
+    NoCard(String),
     /// A computation failed inside the engine.
     #[error("the engine failed: {0}")]
     Engine(#[from] candle_core::Error),
