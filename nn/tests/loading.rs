@@ -147,9 +147,9 @@ fn the_hash_depends_on_what_was_handed_out_alone() {
         std::fs::write(&part, bytes(std::slice::from_ref(tensor))).unwrap();
         part
     });
-    let mut loader = Loader::open_parts(&parts, "parts", &CPU).unwrap();
-    take(&mut loader, &[("a", &[2]), ("b", &[3])]);
-    assert_eq!(loader.finish().unwrap(), both);
+    let mut in_parts = Loader::open_parts(&parts, "parts", &CPU).unwrap();
+    take(&mut in_parts, &[("a", &[2]), ("b", &[3])]);
+    assert_eq!(in_parts.finish().unwrap(), both);
 
     for other in [
         [("a", tensor(&[2], 0.5)), b.clone()],

@@ -18,3 +18,4 @@ mod sd_overflow;
 mod sd_parity;
 mod sd_requests;
 mod sd_samplers;
+mod sd_upstream;
