@@ -6,11 +6,17 @@
     python bench/compare_diffusers.py FOLDER [--size 512] [--steps 5] [--repeats 3]
 
 FOLDER holds a model in diffusers' layout; its weights may be random, since no time depends on them. Each competitor is a process
-of its own. The time of a step is the time of an image with --steps steps less that of one with a single step, divided by the steps between.
+of its own: promptfed in the precision that it chooses on this processor, diffusers in f32 and in bf16, UNet and autoencoder in
+channels last. An image is made from its prompt to its pixels, with guidance; the first of each competitor is not counted. A step is a
+call of the UNet for prompt and negative prompt: its time is that of an image with --steps steps less that of one with a single
+step, divided by the calls between, one more than steps with PNDM. Memory is the largest resident size since a process began,
+loading included.
 """
 import argparse
+import importlib.metadata
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -18,11 +24,13 @@ from pathlib import Path
 
 from program import BINARY, Promptfed, duration, resident_peak
 
+SHORT = {"float32": "f32", "bfloat16": "bf16"}
+
 DIFFUSERS = """
 import json, sys, time, torch
 from diffusers import DiffusionPipeline
 folder, dtype, size = sys.argv[1], getattr(torch, sys.argv[2]), int(sys.argv[3])
-pipe = DiffusionPipeline.from_pretrained(folder, torch_dtype=dtype)
+pipe = DiffusionPipeline.from_pretrained(folder, dtype=dtype)
 pipe.set_progress_bar_config(disable=True)
 pipe.unet.to(memory_format=torch.channels_last)
 pipe.vae.to(memory_format=torch.channels_last)
@@ -34,10 +42,9 @@ for line in sys.stdin:
 
 
 class Ours:
-    name = "promptfed"
-
     def __init__(self, options):
         self.program = Promptfed(options.binary, options.threads)
+        self.name = f"promptfed {self.program.precision} ({self.program.instruction_set})"
         self.line = f"stable-diffusion {options.folder} {options.size}"
 
     def seconds(self, steps):
@@ -48,11 +55,15 @@ class Ours:
     def peak_memory(self):
         return self.program.peak_memory()
 
+    def close(self):
+        self.program.close()
+
 
 class Diffusers:
     def __init__(self, options, dtype):
-        self.name = f"diffusers {dtype}"
-        environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+        self.name = f"diffusers {SHORT[dtype]}"
+        quiet = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        environment = {**os.environ, **quiet, "OMP_NUM_THREADS": str(options.threads)}
         command = [sys.executable, "-c", DIFFUSERS, options.folder, dtype, str(options.size)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
@@ -67,6 +78,22 @@ class Diffusers:
     def peak_memory(self):
         return resident_peak(self.process.pid)
 
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def calls(folder, steps):
+    """Calls of the UNet for an image."""
+    scheduler = json.loads((Path(folder) / "scheduler" / "scheduler_config.json").read_text())
+    return steps + (scheduler["_class_name"] == "PNDMScheduler" and steps > 1)
+
+
+def processor():
+    """The processor's name, where the system tells it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -75,7 +102,7 @@ def main():
     arguments.add_argument("--steps", type=int, default=5)
     arguments.add_argument("--repeats", type=int, default=3)
     arguments.add_argument("--threads", type=int, default=os.cpu_count())
-    arguments.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"], help="what diffusers computes in; none: promptfed alone")
+    arguments.add_argument("--dtypes", nargs="*", choices=SHORT, default=list(SHORT), help="what diffusers computes in; none: promptfed alone")
     arguments.add_argument("--binary", default=str(BINARY))
     arguments.add_argument("--out", default="diffusers.json")
     options = arguments.parse_args()
@@ -83,6 +110,9 @@ def main():
         arguments.error("--steps must be 2 or more: a step is timed by the difference to one step")
     competitors = [Ours(options)] + [Diffusers(options, dtype) for dtype in options.dtypes]
     images = {c.name: {1: [], options.steps: []} for c in competitors}
+    for competitor in competitors:
+        competitor.seconds(1)
+    between = calls(options.folder, options.steps) - calls(options.folder, 1)
     for repeat in range(options.repeats):
         for steps in (1, options.steps):
             for competitor in competitors:
@@ -95,14 +125,24 @@ def main():
             {
                 "name": competitor.name,
                 "image_s": statistics.median(all_steps),
-                "step_s": statistics.median((b - a) / (options.steps - 1) for a, b in zip(one, all_steps)),
+                "step_s": statistics.median((b - a) / between for a, b in zip(one, all_steps)),
                 "peak_memory_mb": competitor.peak_memory(),
+                "images_of_one_step_s": one,
+                "images_of_all_steps_s": all_steps,
             }
         )
-    Path(options.out).write_text(json.dumps({"size": options.size, "steps": options.steps, "repeats": options.repeats, "rows": rows}, indent=1) + "\n")
+        competitor.close()
+    ours, others = rows[0], rows[1:]
+    best = {key: min(row[key] for row in others) / ours[key] for key in ("image_s", "step_s")} if others else {}
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers")} if others else {}
+    settings = {name: getattr(options, name) for name in ("size", "steps", "repeats", "threads")}
+    record = {**settings, "processor": processor(), "versions": versions, "rows": rows, "diffusers_best_over_promptfed": best}
+    Path(options.out).write_text(json.dumps(record, indent=1) + "\n")
     print(f"| {options.size} px, {options.steps} steps | one image | one step | peak memory |\n|---|---|---|---|")
     for row in rows:
         print(f"| {row['name']} | {duration(row['image_s'])} | {duration(row['step_s'])} | {row['peak_memory_mb'] / 1000:.1f} GB |")
+    if best:
+        print(f"diffusers' best over promptfed: {best['step_s']:.2f} per step, {best['image_s']:.2f} per image")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ class Promptfed:
     def __init__(self, binary, threads):
         environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
         self.process = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-        self.instruction_set = json.loads(self.process.stdout.readline())["instruction_set"]
+        ready = json.loads(self.process.stdout.readline())
+        self.instruction_set, self.precision = ready["instruction_set"], ready["precision"]
 
     def ask(self, line):
         self.process.stdin.write(line + "\n")

@@ -89,8 +89,11 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             Synth::Prompts(_)
             | Synth::Data(_)
             | Synth::Spec(_)
+            | Synth::WithoutCuda
+            | Synth::NoCard(_)
             | Synth::PromptLine { .. }
             | Synth::Model(_)
+            | Synth::Components { .. }
             | Synth::Clip(_)
             | Synth::Request { .. }
             | Synth::DifferentJob { .. },

@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 // Training and sampling allocate and free large buffers all the time; the system allocator gives each back to the kernel.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: promptfed_allocator::MiMalloc = promptfed_allocator::MiMalloc;
 
 /// Federated generative learning: clients share text prompts instead of images or weights, a server turns the prompts
 /// into training images and trains one model on them.
@@ -58,6 +58,7 @@ pub(crate) struct Context {
 }
 
 fn main() -> ExitCode {
+    promptfed_allocator::keep_freed_memory();
     tracing_subscriber::fmt()
         .with_env_filter(
             EnvFilter::try_from_env("PROMPTFED_LOG").unwrap_or_else(|_| EnvFilter::new("warn")),

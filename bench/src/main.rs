@@ -1,6 +1,6 @@
 //! Runs a workload once for every line on standard input, a name and its arguments, and answers with a
-//! line of JSON: the seconds it took and, for `peak`, its floating-point operations. `compare_torch.py` asks in turn with
-//! PyTorch.
+//! line of JSON: the seconds it took and, for `peak`, its floating-point operations. `compare_torch.py` and
+//! `compare_diffusers.py` ask in turn with PyTorch and diffusers.
 //!
 //! The first run of a workload prepares it and is timed too: leave it out.
 
@@ -15,11 +15,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use promptfed_kernels::Kernels;
+use promptfed_nn::Precision;
 use serde_json::{Value, json};
 
-/// As the program has.
+// The allocator of the promptfed program.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: promptfed_allocator::MiMalloc = promptfed_allocator::MiMalloc;
 
 /// What is timed.
 type Workload = Box<dyn FnMut() -> Result<()>>;
@@ -73,6 +74,7 @@ impl Workloads {
 }
 
 fn main() -> Result<()> {
+    promptfed_allocator::keep_freed_memory();
     let kernels = Kernels::chosen()?;
     let mut workloads = Workloads {
         kernels,
@@ -80,7 +82,10 @@ fn main() -> Result<()> {
     };
     println!(
         "{}",
-        json!({ "instruction_set": kernels.instruction_set().to_string() })
+        json!({
+            "instruction_set": kernels.instruction_set().to_string(),
+            "precision": Precision::chosen().to_string(),
+        })
     );
     for line in std::io::stdin().lock().lines() {
         println!("{}", workloads.answer(line?.trim())?);

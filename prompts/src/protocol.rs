@@ -17,8 +17,8 @@ pub use ids::{ClientId, RoundId};
 pub use plan::{GuidancePlan, ImageBudget, RoundSpec, SynthesisPlan, TrainingPlan};
 pub use problem::{InvalidMessage, Problem, ProblemCode};
 pub use results::{
-    CurvePoint, EngineSummary, ImageCounts, ModelSummary, PooledPrompts, RoundResults,
-    SamplingSummary, Seeds, StageSeconds, SubmittedSet, SyntheticSummary, Versions,
+    CurvePoint, EngineSummary, FilterSummary, ImageCounts, ModelSummary, PooledPrompts,
+    RoundResults, SamplingSummary, Seeds, StageSeconds, SubmittedSet, SyntheticSummary, Versions,
 };
 pub use round::{Health, RoundState, RoundStatus};
 

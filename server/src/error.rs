@@ -64,6 +64,9 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+    /// A round asks for a CLIP filter and the server has no CLIP model.
+    #[error("the round's images are to be judged by CLIP and this server has no CLIP model")]
+    NoClip,
     /// The engine made images that training cannot use.
     #[error("no image was accepted of {planned} planned; check the engine's weights and the plan")]
     NoImages {

@@ -3,6 +3,7 @@
 use super::data::{self, ReadArgs};
 use super::engines::EngineArgs;
 use super::extract::PromptArgs;
+use super::filter::FilterArgs;
 use super::synth::{Engine, SamplingArgs};
 use super::train::RecipeArgs;
 use crate::Context;
@@ -64,6 +65,8 @@ pub(crate) struct SettingArgs {
     pub(crate) engine: Engine,
     #[command(flatten)]
     pub(crate) engines: EngineArgs,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
     /// Synthetic images in all, the same number for every class
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) images: u64,
@@ -179,13 +182,16 @@ impl SettingArgs {
             templates: data::template_set(&prompts.templates)?,
             captioner: prompts.load_captioner()?,
             counts: prompts.counts,
-            synthesis: self
-                .sampling
-                .plan(self.engine.name(), ImageBudget::Total(self.images), 0),
+            synthesis: self.sampling.plan(
+                self.engine.name(),
+                ImageBudget::Total(self.images),
+                self.filter.min_score(),
+                0,
+            ),
             epochs: self.synthetic_epochs,
             validation_fraction: self.validation_fraction,
         };
-        let engines = self.engines.engines(context)?;
+        let engines = self.filter.clip.add_to(self.engines.engines(context)?);
         self.engine.check(&engines)?;
         Ok(Fgl::start(config, server, engines)?)
     }
@@ -231,12 +237,15 @@ pub(crate) fn compare(
 }
 
 fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String)> {
+    let score = setting.filter.min_score();
+    let score = score.map_or("no filter".to_owned(), |score| score.to_string());
     [
         ("prompt level", prompts.level.to_string()),
         ("templates", prompts.templates.clone()),
         ("captioner", prompts.captioner().to_owned()),
         ("counts released", prompts.counts.to_string()),
         ("synthetic images", setting.images.to_string()),
+        ("least CLIP score", score),
         ("epochs, central", setting.epochs.to_string()),
         ("epochs, synthetic", setting.synthetic_epochs.to_string()),
         ("federated rounds", setting.rounds.to_string()),

@@ -4,6 +4,7 @@ use super::compare::{MethodName, SettingArgs, compare};
 use super::data;
 use super::engines::EngineArgs;
 use super::extract::PromptArgs;
+use super::filter::FilterArgs;
 use super::synth::{Engine, SamplingArgs};
 use super::train::RecipeArgs;
 use crate::Context;
@@ -99,6 +100,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         seed: args.seed,
         engine: Engine::Pocket,
         engines: EngineArgs::of_pocket(args.pocket),
+        filter: FilterArgs::default(),
         images: budget.images,
         sampling: SamplingArgs::default(),
         recipe: RecipeArgs {

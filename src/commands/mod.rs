@@ -6,6 +6,7 @@ mod demo;
 mod engines;
 mod evaluate;
 mod extract;
+mod filter;
 mod partition;
 mod register;
 mod round;

@@ -1,6 +1,7 @@
 //! `promptfed round`: a server's rounds.
 
 use super::data;
+use super::filter::probability;
 use super::register::AdminArgs;
 use super::submit::ServerArgs;
 use super::synth::SamplingArgs;
@@ -67,6 +68,10 @@ struct OpenArgs {
     images: Option<u64>,
     #[command(flatten)]
     sampling: SamplingArgs,
+    /// Draw images again whose class has a lower probability among all classes of the label space, as the CLIP model of a server
+    /// with --filter-clip sees them [default: no image is judged]
+    #[arg(long, value_name = "P", value_parser = probability)]
+    min_score: Option<f32>,
     #[command(flatten)]
     recipe: RecipeArgs,
     /// Passes over the synthetic images
@@ -91,6 +96,7 @@ impl OpenArgs {
                     ImageBudget::PerPrompt(self.images_per_prompt),
                     ImageBudget::Total,
                 ),
+                self.min_score,
                 self.seed,
             ),
             training: TrainingPlan {

@@ -1,6 +1,7 @@
 //! `promptfed serve`: the server.
 
 use super::engines::EngineArgs;
+use super::filter::ClipArgs;
 use crate::Context;
 use anyhow::Result;
 use clap::Args as ClapArgs;
@@ -23,6 +24,8 @@ pub(crate) struct Args {
     data_dir: PathBuf,
     #[command(flatten)]
     engines: EngineArgs,
+    #[command(flatten)]
+    clip: ClipArgs,
     /// The administrator's token [default: made at the first start, kept in DATA_DIR/admin.token]
     #[arg(long, env = "PROMPTFED_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
@@ -34,7 +37,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let config = ServerConfig {
         addr: args.addr,
         data_dir: args.data_dir,
-        engines: args.engines.engines(context)?,
+        engines: args.clip.add_to(args.engines.engines(context)?),
         admin_token: args.admin_token,
     };
     run_blocking(config, |server| {

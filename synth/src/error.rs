@@ -15,6 +15,14 @@ pub enum Error {
     /// The files of a model cannot be used; every tensor at fault is listed.
     #[error(transparent)]
     Model(promptfed_nn::Error),
+    /// Several components of a model cannot be used; the tensors at fault of each are listed.
+    #[error("{}: {}", folder.display(), list(faults))]
+    Components {
+        /// The model's folder.
+        folder: PathBuf,
+        /// What is wrong with each of them.
+        faults: Vec<Error>,
+    },
     /// A request asks for something outside the engine's range.
     #[error("image request {index}: {reason}")]
     Request {
@@ -22,16 +30,6 @@ pub enum Error {
         index: usize,
         /// What is wrong with it and what would be right.
         reason: String,
-    },
-    /// A computation gave values that are not numbers, as when f16 overflows.
-    #[error(
-        "image request {index}: {place} held values that are not numbers; load the model with precision f32 or bf16, or lower the guidance"
-    )]
-    NotFinite {
-        /// The position of the request in the slice that was handed over.
-        index: usize,
-        /// Where they were found.
-        place: String,
     },
     /// A model that the hub or its cache does not give.
     #[error("model {id}: {reason}")]
@@ -41,6 +39,16 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// A program without support for NVIDIA cards was asked to use one.
+    #[error(
+        "this program was built without CUDA; build it with --features cuda, or use the device cpu"
+    )]
+    WithoutCuda,
+    /// No NVIDIA card can be used.
+    #[error(
+        "no NVIDIA card can be used ({0}); see that nvidia-smi lists one, or use the device cpu"
+    )]
+    NoCard(String),
     /// A computation failed inside the engine.
     #[error("the engine failed: {0}")]
     Engine(#[from] candle_core::Error),
@@ -107,6 +115,11 @@ impl From<promptfed_nn::Error> for Error {
             other => Error::Model(other),
         }
     }
+}
+
+fn list(faults: &[Error]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("; ")
 }
 
 /// What makes a file of a model unusable.

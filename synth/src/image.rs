@@ -12,6 +12,7 @@ pub struct Image {
     height: u32,
     width: u32,
     values: Vec<f32>,
+    upcast: bool,
 }
 
 impl Image {
@@ -27,7 +28,28 @@ impl Image {
             height,
             width,
             values,
+            upcast: false,
         })
+    }
+
+    /// An image that overflow left without numbers.
+    pub(crate) fn lost(height: u32, width: u32) -> Self {
+        Self {
+            height,
+            width,
+            values: vec![f32::NAN; height as usize * width as usize * 3],
+            upcast: false,
+        }
+    }
+
+    /// Notes that the engine had to compute in f32.
+    pub(crate) fn with_upcast(self, upcast: bool) -> Self {
+        Self { upcast, ..self }
+    }
+
+    /// Whether the engine had to compute the image's last part again in f32, because its own number format overflowed.
+    pub fn is_upcast(&self) -> bool {
+        self.upcast
     }
 
     /// Height in pixels.

@@ -177,7 +177,11 @@ fn mistakes_are_told_with_their_remedy() {
         (
             &["--model", model, "--device", "cuda"],
             3,
-            "--features cuda",
+            if cfg!(feature = "cuda") {
+                "nvidia-smi"
+            } else {
+                "--features cuda"
+            },
         ),
         (&["--model", model, "--steps", "1001"], 3, "1 to 1000"),
     ];

@@ -3,8 +3,13 @@
 use super::{failure, golden, json};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+
+/// The folder of the tiny CLIP model.
+fn clip() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("vision/tests/golden/clip")
+}
 
 struct Server(Child);
 
@@ -31,6 +36,8 @@ fn a_round_with_the_engine_sd() {
             "--sd",
         ])
         .arg(golden().join("turbo"))
+        .arg("--filter-clip")
+        .arg(clip())
         .env("PROMPTFED_ASSETS", &assets)
         .current_dir(here)
         .stdout(Stdio::piped())
@@ -70,6 +77,8 @@ fn a_round_with_the_engine_sd() {
         "8",
         "--expected-clients",
         "1",
+        "--min-score",
+        "0.01",
     ];
     assert_eq!(json(run(&open).args(there))["state"], "open");
     json(run(&["extract", "--label-space", "emoji"]).arg(assets.join("emoji/private.parquet")));
@@ -77,6 +86,15 @@ fn a_round_with_the_engine_sd() {
     let status = ["round", "status", "1", "--wait", "--token", token];
     let status = json(run(&status).args(there));
     assert_eq!(status["state"], "done", "{status}");
+    let results = json(run(&["round", "results", "1", "--token", token]).args(there));
+    let filter = &results["sampling"]["filter"];
+    assert!((filter["min_score"].as_f64().unwrap() - 0.01).abs() < 1e-6);
+    let rows = here.join("promptfed-server/rounds/1/synthetic/manifest.jsonl");
+    for line in std::fs::read_to_string(rows).unwrap().lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(row["clip_hash"], filter["clip_hash"]);
+        assert!(!row["clip_scores"].as_array().unwrap().is_empty());
+    }
 }
 
 #[test]
@@ -120,4 +138,27 @@ fn a_comparison_with_the_engine_sd() {
     assert_eq!(done["methods"][0]["name"], "fgl");
     let report = std::fs::read_to_string(done["report"].as_str().unwrap()).unwrap();
     assert!(report.contains("sd 1"), "the engine and its version");
+    assert!(report.contains("no filter"));
+
+    let clip = clip();
+    let filtering = [
+        "--sd-size",
+        "16",
+        "--filter-clip",
+        clip.to_str().unwrap(),
+        "--sd",
+        model.to_str().unwrap(),
+    ];
+    let report = |more: &[&str]| {
+        let done = json(compare(&filtering).args(more));
+        std::fs::read_to_string(done["report"].as_str().unwrap()).unwrap()
+    };
+    assert!(report(&["--min-score", "0.02"]).contains("0.02"));
+    // No image of random weights shows its class to another model of random weights.
+    let (code, told) = failure(compare(&filtering).args(["--min-score", "1"]));
+    assert_eq!(code, 4, "{told}");
+    assert!(told.contains("no image was accepted"), "{told}");
+    let (code, told) = failure(&mut compare(&["--min-score", "0.5"]));
+    assert_eq!(code, 2, "{told}");
+    assert!(told.contains("--filter-clip"), "{told}");
 }

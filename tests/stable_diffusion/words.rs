@@ -125,6 +125,6 @@ fn clip_filters_images() {
     assert_eq!(code, 3, "{told}");
     assert!(told.contains("different filter"), "{told}");
     let (code, told) = failure(&mut filter("other", &["--min-score", "7"]));
-    assert_eq!(code, 3, "{told}");
+    assert_eq!(code, 2, "{told}");
     assert!(told.contains("above 0 and at most 1"), "{told}");
 }

@@ -26,3 +26,4 @@ mod transformer;
 pub use blip::Blip;
 pub use clip::Clip;
 pub use error::{Error, Result};
+pub use pixels::Pixels;

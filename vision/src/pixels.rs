@@ -11,6 +11,27 @@ use serde::Deserialize;
 
 use crate::{Error, Result};
 
+/// The 8-bit RGB values of an image that lie elsewhere, row by row.
+#[derive(Clone, Copy, Debug)]
+pub struct Pixels<'a> {
+    /// Height in pixels.
+    pub height: u32,
+    /// Width in pixels.
+    pub width: u32,
+    /// [height, width, 3]
+    pub values: &'a [u8],
+}
+
+impl<'a> From<&'a DecodedImage> for Pixels<'a> {
+    fn from(image: &'a DecodedImage) -> Self {
+        Self {
+            height: image.height,
+            width: image.width,
+            values: &image.pixels,
+        }
+    }
+}
+
 /// Resizes with Pillow's bicubic filter, cuts out the centre where asked, and standardises.
 pub(crate) struct Preprocessing {
     resize: Resize,
@@ -126,9 +147,9 @@ impl Preprocessing {
     }
 
     /// [height, width, 3]
-    pub(crate) fn apply(&self, image: &DecodedImage) -> Result<Tensor> {
+    pub(crate) fn apply(&self, image: Pixels<'_>) -> Result<Tensor> {
         let misfit = |e: String| Error::Input(format!("an image cannot be resized ({e})"));
-        let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
+        let source = ImageRef::new(image.width, image.height, image.values, PixelType::U8x3)
             .map_err(|e| misfit(e.to_string()))?;
         let (width, height) = match self.resize {
             Resize::Square(side) => (side, side),

@@ -64,7 +64,7 @@ fn clip_is_transformers_clip() {
     let features = clip.text_features(&texts).unwrap();
     assert!(apart(&values(&features), &want["texts"]) < 1e-5);
     // Pillow and the resizer here may round a value to neighbouring levels of 255.
-    let image = clip.image_features(&[&picture()]).unwrap();
+    let image = clip.image_features(&[(&picture()).into()]).unwrap();
     assert!(apart(&values(&image), &want["image"]) < 1e-3);
     let scores = clip.scores(&picture(), &features).unwrap();
     assert!(apart(&scores, &want["scores"]) < 1e-3);
@@ -93,8 +93,10 @@ fn an_image_does_not_depend_on_others() {
         height: 300,
         pixels: vec![90; 1800],
     };
-    let alone = clip.image_features(&[&picture()]).unwrap();
-    let both = clip.image_features(&[&plain, &picture()]).unwrap();
+    let alone = clip.image_features(&[(&picture()).into()]).unwrap();
+    let both = clip
+        .image_features(&[(&plain).into(), (&picture()).into()])
+        .unwrap();
     assert_eq!(values(&alone), values(&both.narrow(0, 1, 1).unwrap()));
 }
 

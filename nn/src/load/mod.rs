@@ -28,6 +28,8 @@ pub struct Loader {
     sources: Vec<Source>,
     entries: BTreeMap<String, Entry>,
     low_rank: BTreeMap<String, Vec<LowRank>>,
+    /// Of the tensors handed out, by name.
+    hashes: BTreeMap<String, blake3::Hash>,
     problems: Vec<WeightProblem>,
     device: Device,
     precision: Precision,
@@ -123,6 +125,7 @@ impl Loader {
             sources,
             entries,
             low_rank: BTreeMap::new(),
+            hashes: BTreeMap::new(),
             problems: Vec::new(),
             device: device.clone(),
             precision: Precision::F32,
@@ -234,16 +237,21 @@ impl Loader {
                 source,
                 dtype,
                 range,
-            } => match source::to_f32(dtype, &self.sources[source].read(range)?) {
-                Some(values) => values,
-                None => {
-                    self.problems.push(WeightProblem::Type {
-                        name: name.to_owned(),
-                        found: format!("{dtype:?}"),
-                    });
-                    return Ok(None);
+            } => {
+                let bytes = self.sources[source].read(range)?;
+                let hash = hash(dtype, &entry.shape, &bytes);
+                self.hashes.insert(name.to_owned(), hash);
+                match source::to_f32(dtype, &bytes) {
+                    Some(values) => values,
+                    None => {
+                        self.problems.push(WeightProblem::Type {
+                            name: name.to_owned(),
+                            found: format!("{dtype:?}"),
+                        });
+                        return Ok(None);
+                    }
                 }
-            },
+            }
         };
         for product in self.low_rank.remove(name).unwrap_or_default() {
             product.add_to(&mut values)?;
@@ -257,16 +265,23 @@ impl Loader {
         Ok(Some(values))
     }
 
-    /// Checks that every request was met and that no tensor is left over.
+    /// Checks that every request was met and that no tensor is left over. Returns a hash over the names, shapes and stored
+    /// bytes of the tensors handed out, the same in whatever order they were asked for and in however many files they lie.
     ///
     /// # Errors
     /// [`Error::Mismatch`] with every missing, unknown, misshapen, mistyped or not finite tensor.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<blake3::Hash> {
         let unexpected = std::mem::take(&mut self.entries).into_keys();
         self.problems
             .extend(unexpected.map(|name| WeightProblem::Unexpected { name }));
         if self.problems.is_empty() {
-            return Ok(());
+            let mut all = blake3::Hasher::new();
+            for (name, hash) in &self.hashes {
+                all.update(&(name.len() as u64).to_le_bytes());
+                all.update(name.as_bytes());
+                all.update(hash.as_bytes());
+            }
+            return Ok(all.finalize());
         }
         self.problems.sort_by(|a, b| a.name().cmp(b.name()));
         Err(Error::Mismatch {
@@ -278,4 +293,11 @@ impl Loader {
     fn is_reported(&self, name: &str) -> bool {
         self.problems.iter().any(|p| p.name() == name)
     }
+}
+
+fn hash(dtype: safetensors::Dtype, shape: &[usize], bytes: &[u8]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(format!("{dtype:?} {shape:?}").as_bytes());
+    hasher.update(bytes);
+    hasher.finalize()
 }

@@ -59,6 +59,10 @@ pub struct SynthesisPlan {
     /// The sampler's name, for example `euler`; without it the engine's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampler: Option<String>,
+    /// Least probability of an image's class among all classes as the server's CLIP model sees it, above 0 and at most 1;
+    /// without it no image is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_clip_score: Option<f64>,
     /// Seed of the whole job; each image's seed is derived from it.
     pub seed: u64,
 }
@@ -75,6 +79,9 @@ impl SynthesisPlan {
         }
         if let Some(steps) = self.steps {
             check_integer("synthesis.steps", steps.into(), 1..=1000)?;
+        }
+        if let Some(score) = self.min_clip_score {
+            check_number("synthesis.min_clip_score", score, f64::MIN_POSITIVE..=1.0)?;
         }
         match self.images {
             ImageBudget::PerPrompt(images) => {
@@ -219,6 +226,7 @@ mod tests {
                     high: 3.0,
                 }),
                 sampler: Some("euler".into()),
+                min_clip_score: Some(0.5),
                 seed: u64::MAX,
             },
             training: TrainingPlan {
@@ -250,9 +258,10 @@ mod tests {
         own.synthesis.steps = None;
         own.synthesis.guidance = None;
         own.synthesis.sampler = None;
+        own.synthesis.min_clip_score = None;
         own.validate().unwrap();
         let json = serde_json::to_value(&own).unwrap();
-        for field in ["steps", "guidance", "sampler"] {
+        for field in ["steps", "guidance", "sampler", "min_clip_score"] {
             assert!(json["synthesis"].get(field).is_none(), "{field}");
         }
         assert_eq!(serde_json::from_value::<RoundSpec>(json).unwrap(), own);
@@ -282,7 +291,7 @@ mod tests {
     #[test]
     fn every_range_is_checked() {
         type Break = fn(&mut RoundSpec);
-        let breaks: [(&str, Break); 16] = [
+        let breaks: [(&str, Break); 17] = [
             ("name", |s| s.name.clear()),
             ("name", |s| s.name = "a\nb".into()),
             ("expected_clients", |s| s.expected_clients = Some(0)),
@@ -302,6 +311,9 @@ mod tests {
                     low: 3.0,
                     high: 2.0,
                 })
+            }),
+            ("synthesis.min_clip_score", |s| {
+                s.synthesis.min_clip_score = Some(0.0)
             }),
             ("training.epochs", |s| s.training.epochs = 0),
             ("training.batch_size", |s| s.training.batch_size = 9000),

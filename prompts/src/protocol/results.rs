@@ -89,6 +89,20 @@ pub struct SamplingSummary {
     pub steps: u32,
     /// Classifier-free guidance.
     pub guidance: GuidancePlan,
+    /// The CLIP filter that the images passed, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<FilterSummary>,
+}
+
+/// A CLIP filter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FilterSummary {
+    /// Hash of the CLIP model's weights, configuration, preprocessing and tokenizer.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub clip_hash: ContentHash,
+    /// Least probability of an image's class among all classes.
+    pub min_score: f64,
 }
 
 /// How many images were planned and what became of them. A faulty image is drawn again from its next seed a few times, so
@@ -106,6 +120,9 @@ pub struct ImageCounts {
     pub non_finite: u64,
     /// Draws thrown away because every pixel was the same, as in a black image.
     pub constant: u64,
+    /// Draws thrown away because CLIP did not see their class in them.
+    #[serde(default)]
+    pub off_class: u64,
     /// Draws thrown away because an earlier image has the same pixels.
     pub duplicate: u64,
 }

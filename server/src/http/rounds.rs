@@ -10,6 +10,7 @@ use super::access::{Admin, Member, Round};
 use super::message::Message;
 use super::openapi::{Access, Anywhere, Body, OfRound, OfState};
 use super::problem::{Answer, Refusal};
+use crate::Error;
 use crate::state::AppState;
 use crate::store::Change;
 
@@ -24,8 +25,12 @@ pub(super) async fn open(
 ) -> Answer<(StatusCode, Json<RoundStatus>)> {
     spec.validate()?;
     let plan = &spec.synthesis;
-    state.engines.check(&plan.engine).map_err(|error| {
-        Refusal::invalid(error.to_string(), "name an engine that the server has")
+    state.engines.check(plan).map_err(|error| {
+        let remedy = match error {
+            Error::NoClip => "leave min_clip_score out, or start the server with a CLIP model",
+            _ => "name an engine that the server has",
+        };
+        Refusal::invalid(error.to_string(), remedy)
     })?;
     if let Some(sampler) = &plan.sampler {
         sampler

@@ -1,14 +1,15 @@
 //! One job from its submissions to its model.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use promptfed_data::{LabelledImages, stratified_split};
 use promptfed_learn::{Classifier, ClassifierConfig, EpochStats, TrainConfig, train};
 use promptfed_prompts::protocol::{
-    CurvePoint, EngineSummary, ImageBudget as PlannedImages, ImageCounts, ModelSummary,
-    PooledPrompts, RoundId, RoundResults, RoundSpec, RoundState, SamplingSummary, Seeds,
-    StageSeconds, SubmittedSet, SynthesisPlan, TrainingPlan, Versions,
+    CurvePoint, EngineSummary, FilterSummary, ImageBudget as PlannedImages, ImageCounts,
+    ModelSummary, PooledPrompts, RoundId, RoundResults, RoundSpec, RoundState, SamplingSummary,
+    Seeds, StageSeconds, SubmittedSet, SynthesisPlan, TrainingPlan, Versions,
 };
 use promptfed_prompts::{ContentHash, LabelSpace, PromptSet, WIRE_VERSION};
 use promptfed_synth::{
@@ -37,12 +38,13 @@ impl Worker {
         let folder = self.folder.synthetic(round);
         let (engine, sampling, report) = timed(&mut seconds.synthesis, || {
             let mut engine = self.engines.load(&spec.synthesis.engine)?;
-            let job = synthesis_job(
+            let mut job = synthesis_job(
                 &spec.synthesis,
                 pooled,
                 &spec.label_space,
                 engine.describe(),
             )?;
+            job.filter = self.engines.load_filter(&spec.synthesis)?.map(Arc::new);
             let mut progress = |progress: &promptfed_synth::JobProgress| {
                 self.report(RoundState::Synthesising {
                     done: progress.done,
@@ -213,6 +215,10 @@ fn sampling_summary(job: &JobSpec) -> SamplingSummary {
         sampler: job.sampler.to_string(),
         steps: job.steps,
         guidance: job.guidance.into(),
+        filter: job.filter.as_ref().map(|filter| FilterSummary {
+            clip_hash: filter.rule().clip_hash,
+            min_score: filter.rule().min_score.into(),
+        }),
     }
 }
 
@@ -249,6 +255,7 @@ fn image_counts(report: &JobReport) -> ImageCounts {
         rejected: report.rejected,
         non_finite: report.non_finite,
         constant: report.constant,
+        off_class: report.off_class,
         duplicate: report.duplicate,
     }
 }

@@ -1,15 +1,19 @@
 //! Jobs from closed round to model.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use promptfed_client::RequestError;
+use promptfed_client::{AdminClient, RequestError};
 use promptfed_learn::Classifier;
 use promptfed_prompts::PromptSet;
 use promptfed_prompts::protocol::{ImageBudget, ProblemCode, RoundId, RoundState, RoundStatus};
 
-use crate::support::{Fixture, class_prompts, round_spec};
+use promptfed_server::Server;
+
+use crate::support::{Fixture, class_prompts, client, config, engines, round_spec};
 
 fn nothing(_: &RoundStatus) -> ControlFlow<()> {
     ControlFlow::Continue(())
@@ -71,6 +75,48 @@ fn a_round_from_prompts_to_model() {
     assert_eq!(bytes.len() as u64, results.model.bytes);
     let model = Classifier::from_safetensors(&bytes).unwrap();
     assert_eq!(model.num_parameters() as u64, results.model.parameters);
+}
+
+#[test]
+fn a_round_may_ask_for_images_that_show_their_class() {
+    let mut spec = round_spec();
+    spec.synthesis.min_clip_score = Some(1.0);
+    let blind = Fixture::start();
+    let refused = blind.admin.open_round(&spec).unwrap_err();
+    let problem = refused.problem().unwrap();
+    assert_eq!(problem.code, ProblemCode::Invalid);
+    assert!(problem.message.contains("no CLIP model"), "{problem:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let made = Arc::new(AtomicU64::new(0));
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vision/tests/golden/clip");
+    let engines = engines(Duration::ZERO, &made).with_clip(clip);
+    let addr = ([127, 0, 0, 1], 0).into();
+    let server = Server::start(config(folder.path(), addr, engines)).unwrap();
+    let admin = AdminClient::new(&server.url(), server.admin_token()).unwrap();
+    let a = client(&admin, &server.url(), "a");
+    let work = |least: f64| {
+        let mut spec = round_spec();
+        spec.synthesis.min_clip_score = Some(least);
+        let round = admin.open_round(&spec).unwrap().round_id;
+        a.submit(round, &class_prompts(&[0, 1, 2])).unwrap();
+        admin.close(round).unwrap();
+        a.wait(round, None, &mut nothing)
+            .and_then(|_| a.results(round))
+    };
+    // With three classes, some are seen at least by their share in some images and in some not.
+    let results = work(1.0 / 3.0).unwrap();
+    assert!(results.images.off_class > 0, "{:?}", results.images);
+    let filter = results.sampling.filter.unwrap();
+    assert!((filter.min_score - 1.0 / 3.0).abs() < 1e-6);
+    let Err(RequestError::RoundEnded {
+        state: RoundState::Failed { reason },
+        ..
+    }) = work(1.0)
+    else {
+        panic!("images of noise passed")
+    };
+    assert!(reason.contains("no image was accepted"), "{reason}");
 }
 
 #[test]

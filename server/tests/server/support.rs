@@ -159,6 +159,7 @@ pub(crate) fn round_spec() -> RoundSpec {
             steps: Some(1),
             guidance: Some(GuidancePlan::Fixed(1.0)),
             sampler: Some("euler".into()),
+            min_clip_score: None,
             seed: 11,
         },
         training: TrainingPlan {

@@ -6,15 +6,15 @@ mod source;
 mod stable_diffusion;
 
 use self::stable_diffusion::SdArgs;
+use crate::commands::filter::FilterArgs;
 use crate::exit::BadInput;
 use crate::{Context, interrupt};
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_synth::engines::pocket::Pocket;
-use promptfed_synth::{ClipFilter, Generator, ImageBudget, JobSpec, OutputFormat, Spread};
+use promptfed_synth::{Generator, ImageBudget, JobSpec, OutputFormat, Spread};
 use serde_json::json;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 pub(crate) use self::pocket::pocket_folder;
 pub(crate) use self::sampling::SamplingArgs;
@@ -81,17 +81,8 @@ pub(crate) struct Args {
     /// Draws per image before it is given up as faulty (NaN, one colour, duplicate, not passed by --filter-clip)
     #[arg(long, default_value_t = 4)]
     attempts: u32,
-    /// Draw images again in which this CLIP model does not see their class: a folder in the layout of the transformers library
-    #[arg(long, value_name = "DIR")]
-    filter_clip: Option<PathBuf>,
-    /// Least probability of an image's class among all classes of the label space, as CLIP sees them
-    #[arg(
-        long,
-        value_name = "P",
-        default_value_t = 0.5,
-        requires = "filter_clip"
-    )]
-    min_score: f32,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Stop after this many images of the plan; a later run goes on
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
@@ -196,9 +187,7 @@ fn specify(args: &Args, loaded: &Loaded) -> Result<JobSpec> {
     } else {
         args.attempts
     };
-    if let Some(folder) = &args.filter_clip {
-        spec.filter = Some(Arc::new(ClipFilter::load(folder, args.min_score)?));
-    }
+    spec.filter = args.filter.load()?;
     spec.limit = args.limit;
     Ok(spec)
 }
@@ -222,6 +211,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         &cancel,
     )?;
     bar.finish_and_clear();
+    if report.non_finite > 0 {
+        eprintln!(
+            "warning: {} draws were thrown away because they held values that are not numbers; use --precision f32 or bf16, or lower --guidance",
+            report.non_finite
+        );
+    }
     let info = engine.describe();
     if context.json {
         println!(

@@ -20,14 +20,21 @@ pub(crate) struct SamplingArgs {
 }
 
 impl SamplingArgs {
-    /// What a round is told.
-    pub(crate) fn plan(&self, engine: &str, images: ImageBudget, seed: u64) -> SynthesisPlan {
+    /// What a round is told; `min_score` asks for the server's CLIP filter.
+    pub(crate) fn plan(
+        &self,
+        engine: &str,
+        images: ImageBudget,
+        min_score: Option<f32>,
+        seed: u64,
+    ) -> SynthesisPlan {
         SynthesisPlan {
             engine: engine.to_owned(),
             images,
             steps: self.steps,
             guidance: self.guidance.map(Into::into),
             sampler: self.sampler.map(|sampler| sampler.to_string()),
+            min_clip_score: min_score.map(Into::into),
             seed,
         }
     }

@@ -5,9 +5,8 @@ use std::fmt;
 use std::path::Path;
 
 use candle_core::Tensor;
-use promptfed_data::DecodedImage;
 use promptfed_prompts::{ClassIndex, ContentHash, LabelSpace};
-use promptfed_vision::Clip;
+use promptfed_vision::{Clip, Pixels};
 use serde::{Deserialize, Serialize};
 
 use crate::hash::hash_files;
@@ -35,6 +34,9 @@ pub struct FilterRule {
 const TEMPLATE: &str = "a photo of a {}";
 
 impl ClipFilter {
+    /// The least probability of an image's class unless told: more than all other classes together.
+    pub const MIN_SCORE: f32 = 0.5;
+
     /// Loads a CLIP model from a folder in the layout of the transformers library. It computes in f32 whatever the precision of
     /// the generator, one image at a time.
     ///
@@ -103,12 +105,12 @@ impl Judge<'_> {
         width: u32,
         pixels: &[u8],
     ) -> Result<f32> {
-        let image = DecodedImage {
-            width,
+        let image = Pixels {
             height,
-            pixels: pixels.to_vec(),
+            width,
+            values: pixels,
         };
-        let scores = self.filter.clip.scores(&image, &self.texts)?;
+        let scores = self.filter.clip.scores(image, &self.texts)?;
         Ok(scores.get(class.get() as usize).copied().unwrap_or(0.0))
     }
 

@@ -83,6 +83,7 @@ impl Artist<'_> {
                 row.rejected = fault;
             }
             row.flags = flags;
+            row.upcast = image.is_upcast();
             row.clip_scores = scores;
             return Ok(row);
         }
@@ -131,6 +132,7 @@ impl Artist<'_> {
             file: None,
             pixel_hash: None,
             attempts,
+            upcast: false,
             clip_scores: Vec::new(),
             clip_hash: self.spec.filter.as_ref().map(|f| f.rule().clip_hash),
             flags: Vec::new(),

@@ -48,6 +48,9 @@ pub struct ManifestRow {
     pub pixel_hash: Option<ContentHash>,
     /// Draws it took.
     pub attempts: u32,
+    /// Whether the last draw had to be decoded again in f32, because the engine's own number format overflowed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upcast: bool,
     /// The probability of its class that CLIP gave each draw that it looked at, in order; without a filter empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clip_scores: Vec<f32>,

@@ -30,6 +30,8 @@ pub struct JobReport {
     pub redrawn: u64,
     /// Draws thrown away because a value was not a finite number.
     pub non_finite: u64,
+    /// Images whose last draw was decoded again in f32, because the engine's own number format overflowed.
+    pub upcast: u64,
     /// Draws thrown away because every pixel was the same.
     pub constant: u64,
     /// Draws thrown away because CLIP did not see their class in them.

@@ -135,6 +135,7 @@ impl JobReport {
             rejected: 0,
             redrawn: 0,
             non_finite: 0,
+            upcast: 0,
             constant: 0,
             off_class: 0,
             duplicate: 0,
@@ -148,6 +149,7 @@ impl JobReport {
         self.done += 1;
         self.accepted += u64::from(row.file.is_some());
         self.rejected += u64::from(row.rejected.is_some());
+        self.upcast += u64::from(row.upcast);
         self.redrawn += u64::from(row.attempts.saturating_sub(1));
         for flag in &row.flags {
             match flag {

@@ -14,6 +14,8 @@ mod pocket_precision;
 mod resume;
 mod sd_fixtures;
 mod sd_loading;
+mod sd_overflow;
 mod sd_parity;
 mod sd_requests;
 mod sd_samplers;
+mod sd_upstream;

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use promptfed_synth::Generator;
 use promptfed_synth::engines::sd::tokenizer::Tokenizer;
-use promptfed_synth::engines::sd::{LoadOptions, StableDiffusion};
+use promptfed_synth::engines::sd::{LoadOptions, Precision, StableDiffusion};
+use promptfed_synth::{Error, Generator};
 
 use crate::sd_fixtures::{UNET, assert_says, change, copy, copy_folder, folder, image, load};
 
@@ -55,6 +55,108 @@ fn all_tensors_that_do_not_fit_are_in_one_error() {
             "text_model.final_layer_norm.bias [32] is missing",
         ],
     );
+}
+
+#[test]
+fn the_tensors_of_both_text_encoders_adapters_and_decoders_are_in_the_same_error() {
+    let (_dir, to) = copy("sdxl");
+    for (file, tensor) in [
+        (TEXT, "text_model.final_layer_norm.bias"),
+        (
+            "text_encoder_2/model.safetensors",
+            "text_model.final_layer_norm.weight",
+        ),
+        (UNET, "add_embedding.linear_1.weight"),
+        (VAE, "decoder.conv_out.bias"),
+    ] {
+        change(&to.join(file), |tensors| {
+            tensors.remove(tensor).unwrap();
+        });
+    }
+    let tiny = to.join("taesd");
+    copy_folder(&folder("taesd"), &tiny);
+    change(&tiny.join("diffusion_pytorch_model.safetensors"), |all| {
+        all.remove("decoder.layers.0.weight").unwrap();
+    });
+    let options = LoadOptions {
+        tiny_decoder: Some(tiny),
+        loras: vec![(folder("taesd/diffusion_pytorch_model.safetensors"), 1.0)],
+        ..LoadOptions::default()
+    };
+    let Err(error) = StableDiffusion::load(&to, &options) else {
+        panic!("it was loaded")
+    };
+    let text = error.to_string();
+    let Error::Components { faults, .. } = error else {
+        panic!("{text}")
+    };
+    assert_eq!(faults.len(), 6, "{text}");
+    assert_says(
+        &text,
+        &[
+            "text_encoder do not fit",
+            "text_model.final_layer_norm.bias [32] is missing",
+            "text_encoder_2 do not fit",
+            "text_model.final_layer_norm.weight [",
+            "unet do not fit",
+            "add_embedding.linear_1.weight [",
+            "vae",
+            "decoder.conv_out.bias [3] is missing",
+            "taesd do not fit",
+            "decoder.layers.0.weight [",
+            "are no low-rank pairs",
+        ],
+    );
+}
+
+#[test]
+fn everything_that_is_loaded_counts_in_the_hash() {
+    let lora = |scale| LoadOptions {
+        loras: vec![(folder("lora/peft.safetensors"), scale)],
+        ..LoadOptions::default()
+    };
+    let hash = |folder: &Path, options: &LoadOptions| {
+        let model = StableDiffusion::load(folder, options).unwrap();
+        model.describe().weights_hash
+    };
+    let plain = LoadOptions::default();
+    let bf16 = LoadOptions {
+        precision: Precision::Bf16,
+        ..LoadOptions::default()
+    };
+    let tiny = LoadOptions {
+        tiny_decoder: Some(folder("taesd")),
+        ..LoadOptions::default()
+    };
+    let mut hashes: Vec<_> = [&plain, &bf16, &tiny, &lora(1.0), &lora(0.5)]
+        .map(|options| hash(&folder("sd15"), options))
+        .into();
+    for (file, tensor) in [
+        (UNET, "conv_in.bias"),
+        (VAE, "encoder.conv_in.bias"),
+        (TEXT, "text_model.final_layer_norm.bias"),
+    ] {
+        let (_dir, to) = copy("sd15");
+        change(&to.join(file), |tensors| {
+            let twice = (&tensors[tensor] * 2.0).unwrap();
+            tensors.insert(tensor.into(), twice);
+        });
+        hashes.push(hash(&to, &plain));
+    }
+    for (file, from, to) in [
+        ("scheduler/scheduler_config.json", "0.012", "0.0121"),
+        ("tokenizer/tokenizer_config.json", "77", "76"),
+        ("unet/config.json", "{", "{ "),
+    ] {
+        let (_dir, copied) = copy("sd15");
+        replace(&copied.join(file), from, to);
+        hashes.push(hash(&copied, &plain));
+    }
+    for (i, hash) in hashes.iter().enumerate() {
+        assert!(!hashes[..i].contains(hash), "{i} changes nothing");
+    }
+    let (_dir, same) = copy("sd15");
+    assert_eq!(hash(&same, &plain), hashes[0]);
 }
 
 #[test]
@@ -172,8 +274,10 @@ fn weights_in_parts_are_those_of_one_file() {
     let (_dir, to) = copy("sd15");
     std::fs::remove_dir_all(to.join("unet")).unwrap();
     copy_folder(&folder("sharded/unet"), &to.join("unet"));
-    let whole = image(&mut load(&folder("sd15")).unwrap());
-    assert_eq!(image(&mut load(&to).unwrap()), whole);
+    let mut whole = load(&folder("sd15")).unwrap();
+    let mut parts = load(&to).unwrap();
+    assert_eq!(image(&mut parts), image(&mut whole));
+    assert_eq!(parts.describe().weights_hash, whole.describe().weights_hash);
 
     let index = to.join("unet/diffusion_pytorch_model.safetensors.index.json");
     replace(&index, "00002-of", "00009-of");

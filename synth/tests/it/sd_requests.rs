@@ -5,7 +5,7 @@ use promptfed_synth::engines::sd::{
 };
 use promptfed_synth::{Generator, Image, ImageRequest, ImageSeed};
 
-use crate::sd_fixtures::{Golden, UNET, assert_says, change, copy, folder, image, load};
+use crate::sd_fixtures::{Golden, assert_says, folder, image, load};
 
 #[test]
 fn an_image_does_not_depend_on_its_batch() {
@@ -155,32 +155,4 @@ fn requests_outside_the_model_are_refused() {
         let error = model.make(&[good.clone(), bad]).unwrap_err().to_string();
         assert_says(&error, &["request 1", message]);
     }
-}
-
-#[test]
-fn numbers_that_overflow_are_an_error() {
-    let overflow = |file: &str, name: &str, place: &str| {
-        let (_dir, to) = copy("sd15");
-        change(&to.join(file), |tensors| {
-            let tensor = tensors[name].to_dtype(candle_core::DType::F32).unwrap();
-            let huge = (tensor.ones_like().unwrap() * 3e38).unwrap();
-            tensors.insert(name.into(), huge);
-        });
-        let mut model = load(&to).unwrap();
-        let good = model.request("x", ImageSeed::from_u64(0));
-        let request = Request {
-            steps: 3,
-            guidance: 5.0,
-            sampler: promptfed_synth::Sampler::Ddim,
-            ..good
-        };
-        let error = model.make(&[request]).unwrap_err().to_string();
-        assert_says(
-            &error,
-            &["request 0", place, "not numbers", "precision f32"],
-        );
-    };
-    overflow(UNET, "conv_out.bias", "latents after step");
-    let vae = "vae/diffusion_pytorch_model.safetensors";
-    overflow(vae, "decoder.conv_norm_out.weight", "the decoded image");
 }

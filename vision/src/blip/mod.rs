@@ -102,7 +102,7 @@ impl Blip {
     /// # Errors
     /// An image without pixels.
     pub fn image_features(&self, image: &DecodedImage) -> Result<Tensor> {
-        let x = self.pixels.apply(image)?.unsqueeze(0)?;
+        let x = self.pixels.apply(image.into())?.unsqueeze(0)?;
         let x = self.images.forward(&x)?;
         Ok(self.images.normalise(&x)?.squeeze(0)?)
     }

@@ -5,14 +5,13 @@ mod config;
 use std::path::{Path, PathBuf};
 
 use candle_core::{D, Device, IndexOp, Tensor};
-use promptfed_data::DecodedImage;
 use promptfed_nn::linear::{Bias, Linear};
 use promptfed_nn::load::folder::{model_fault, open_weights, weight_files};
 use tokenizers::{Tokenizer, TruncationParams};
 
 use self::config::ClipConfig;
 use crate::image_encoder::ImageEncoder;
-use crate::pixels::Preprocessing;
+use crate::pixels::{Pixels, Preprocessing};
 use crate::text_encoder::{Features, Projection, TextEncoder};
 use crate::tokenizer;
 use crate::transformer::Layout;
@@ -97,10 +96,10 @@ impl Clip {
     ///
     /// # Errors
     /// An image without pixels.
-    pub fn image_features(&self, images: &[&DecodedImage]) -> Result<Tensor> {
+    pub fn image_features(&self, images: &[Pixels<'_>]) -> Result<Tensor> {
         let mut rows = Vec::with_capacity(images.len());
         for image in images {
-            let x = self.pixels.apply(image)?.unsqueeze(0)?;
+            let x = self.pixels.apply(*image)?.unsqueeze(0)?;
             let class = self.images.forward(&x)?.i((.., 0))?;
             let pooled = self.images.normalise(&class)?;
             rows.push(self.image_projection.forward(&pooled)?);
@@ -113,9 +112,13 @@ impl Clip {
     ///
     /// # Errors
     /// An image without pixels.
-    pub fn scores(&self, image: &DecodedImage, text_features: &Tensor) -> Result<Vec<f32>> {
+    pub fn scores<'a>(
+        &self,
+        image: impl Into<Pixels<'a>>,
+        text_features: &Tensor,
+    ) -> Result<Vec<f32>> {
         let cosines = self
-            .image_features(&[image])?
+            .image_features(&[image.into()])?
             .matmul(&text_features.t()?)?
             .squeeze(0)?
             .to_vec1::<f32>()?;

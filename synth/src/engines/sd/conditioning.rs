@@ -4,6 +4,7 @@ use candle_core::Tensor;
 use promptfed_nn::load::folder::read_checked;
 use promptfed_vision::text_encoder::{Features, Projection, TextConfig, TextEncoder, TextFeatures};
 
+use super::faults::all;
 use super::folder::Folder;
 use super::loading::LoadOptions;
 use super::lora::{Adapter, Network};
@@ -25,6 +26,46 @@ pub struct Prompt {
 struct Stage {
     tokenizer: Tokenizer,
     encoder: TextEncoder,
+    weights: blake3::Hash,
+}
+
+impl Stage {
+    fn load(
+        folder: &Folder,
+        tokenizer: &str,
+        network: Network,
+        features: Features,
+        adapters: &[Adapter],
+        options: &LoadOptions,
+    ) -> Result<Self> {
+        let encoder = network.component();
+        let file = folder.path(encoder, "config.json");
+        let config = read_checked(&file, TextConfig::fault)?;
+        let tokenizer =
+            Tokenizer::open(&folder.path(tokenizer, ""), config.max_position_embeddings)?;
+        if tokenizer.vocabulary() > config.vocab_size {
+            return Err(model_fault(
+                tokenizer.file(),
+                format!(
+                    "it has {} tokens and the text encoder {}; use the tokenizer of this model",
+                    tokenizer.vocabulary(),
+                    config.vocab_size
+                ),
+            ));
+        }
+        let mut loader = folder
+            .weights(encoder, &options.device)?
+            .with_precision(options.precision);
+        for adapter in adapters {
+            adapter.apply(network, 0, &mut loader)?;
+        }
+        let encoder = TextEncoder::load(&mut loader, &config, features, Projection::WherePresent)?;
+        Ok(Self {
+            tokenizer,
+            encoder,
+            weights: loader.finish()?,
+        })
+    }
 }
 
 /// The text encoders of a model: one, or two for Stable Diffusion XL.
@@ -58,34 +99,10 @@ impl TextStages {
         } else {
             Features::Last
         };
-        let mut stages = Vec::new();
-        for (tokenizer, network) in names {
-            let encoder = network.component();
-            let file = folder.path(encoder, "config.json");
-            let config = read_checked(&file, TextConfig::fault)?;
-            let tokenizer =
-                Tokenizer::open(&folder.path(tokenizer, ""), config.max_position_embeddings)?;
-            if tokenizer.vocabulary() > config.vocab_size {
-                return Err(model_fault(
-                    tokenizer.file(),
-                    format!(
-                        "it has {} tokens and the text encoder {}; use the tokenizer of this model",
-                        tokenizer.vocabulary(),
-                        config.vocab_size
-                    ),
-                ));
-            }
-            let mut loader = folder
-                .weights(encoder, &options.device)?
-                .with_precision(options.precision);
-            for adapter in adapters {
-                adapter.apply(*network, 0, &mut loader)?;
-            }
-            let encoder =
-                TextEncoder::load(&mut loader, &config, features, Projection::WherePresent)?;
-            loader.finish()?;
-            stages.push(Stage { tokenizer, encoder });
-        }
+        let stages = names.iter().map(|(tokenizer, network)| {
+            Stage::load(folder, tokenizer, *network, features, adapters, options)
+        });
+        let stages = all(folder.root(), stages)?;
         let stages = Self {
             stages,
             zero_empty_negative: folder.switch("force_zeros_for_empty_prompt"),
@@ -125,6 +142,15 @@ impl TextStages {
             ));
         }
         Ok(())
+    }
+
+    /// A hash over the weights of all encoders.
+    pub(super) fn weights_hash(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        for stage in &self.stages {
+            hasher.update(stage.weights.as_bytes());
+        }
+        hasher.finalize()
     }
 
     /// The ids that each encoder reads a prompt as.

@@ -18,16 +18,22 @@ impl DeviceKind {
     /// Makes the device ready.
     ///
     /// # Errors
-    /// A program built without support for it, or a machine without one.
+    /// [`Error::WithoutCuda`] of a program built without support for it, [`Error::NoCard`] on a machine without a usable one.
     pub fn open(self) -> Result<Device> {
         match self {
             DeviceKind::Cpu => Ok(Device::Cpu),
-            DeviceKind::Cuda if !candle_core::utils::cuda_is_available() => Err(Error::Spec(
-                "this program was built without CUDA; build it with --features cuda, or use the device cpu".into(),
-            )),
-            DeviceKind::Cuda => Ok(Device::new_cuda(0)?),
+            DeviceKind::Cuda if !candle_core::utils::cuda_is_available() => Err(Error::WithoutCuda),
+            DeviceKind::Cuda => card(Device::new_cuda(0)),
         }
     }
+}
+
+/// The card, or why there is none in one line: candle's own words may go on with a backtrace.
+fn card(opened: candle_core::Result<Device>) -> Result<Device> {
+    opened.map_err(|error| {
+        let told = error.to_string();
+        Error::NoCard(told.lines().next().unwrap_or_default().to_owned())
+    })
 }
 
 impl std::str::FromStr for DeviceKind {
@@ -39,5 +45,39 @@ impl std::str::FromStr for DeviceKind {
             "cuda" => Ok(DeviceKind::Cuda),
             _ => Err(format!("unknown device {text:?}; there are cpu and cuda")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_that_cannot_be_used_is_told_in_one_sentence_with_a_remedy() {
+        let driver = candle_core::Error::msg("CUDA_ERROR_NO_DEVICE").context("line\nline");
+        let error = card(Err(candle_core::Error::msg(
+            "no CUDA-capable device is detected\n   0: main",
+        )));
+        let told = error.unwrap_err().to_string();
+        assert!(
+            told.contains("(no CUDA-capable device is detected); ") && told.contains("device cpu"),
+            "{told}"
+        );
+        assert_eq!(
+            card(Err(driver)).unwrap_err().to_string().lines().count(),
+            1
+        );
+        assert!(card(Ok(Device::Cpu)).is_ok());
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_program_without_cuda_says_how_to_build_one() {
+        let told = DeviceKind::Cuda.open().unwrap_err().to_string();
+        assert!(
+            told.contains("--features cuda") && told.contains("device cpu"),
+            "{told}"
+        );
+        assert_eq!(told.lines().count(), 1);
     }
 }

@@ -57,15 +57,17 @@ impl StableDiffusion {
 
     /// The autoencoder.
     pub fn vae(&self) -> &Vae {
-        &self.pipeline.vae
+        self.pipeline.vae.own()
     }
 
-    /// Makes one image per request, in order.
+    /// Makes one image per request, in order. What is not a number in the autoencoder's number format is decoded again in f32
+    /// ([`Image::is_upcast`]); where latents overflow, or f32 too, the values of that image alone are not numbers
+    /// ([`Image::is_finite`]).
     ///
     /// # Errors
-    /// A request outside the model's range, or latents or an image with values that are not numbers.
+    /// A request outside the model's range.
     pub fn make(&mut self, requests: &[Request]) -> Result<Vec<Image>> {
-        let reduction = self.pipeline.vae.config().reduction() as u32;
+        let reduction = self.vae().config().reduction() as u32;
         for (index, request) in requests.iter().enumerate() {
             if let Some(reason) = request.fault(reduction) {
                 return Err(Error::Request { index, reason });

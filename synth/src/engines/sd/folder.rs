@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use promptfed_nn::load::Loader;
-use promptfed_nn::load::folder::{open_weights, read_json, weight_files};
+use promptfed_nn::load::folder::{open_weights, read_json};
 use promptfed_prompts::ContentHash;
 
 use crate::Result;
@@ -47,6 +47,11 @@ impl Folder {
         Ok(folder)
     }
 
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Whether `model_index.json` lists a component.
     pub fn has(&self, component: &str) -> bool {
         // An absent component is left out or listed as [null, null].
@@ -74,25 +79,26 @@ impl Folder {
         Ok(open_weights(&self.root.join(component), device)?)
     }
 
-    /// A hash over the weights, configurations and tokenizers of `components`.
+    /// A hash over the configurations and tokenizers of the model.
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn hash(&self, components: &[&str]) -> Result<ContentHash> {
+    pub fn settings_hash(&self) -> Result<ContentHash> {
+        let mut components = vec!["text_encoder", "tokenizer", "unet", "vae", "scheduler"];
+        if self.has("text_encoder_2") {
+            components.extend(["text_encoder_2", "tokenizer_2"]);
+        }
         let mut files = BTreeSet::new();
         for component in components {
             let folder = self.root.join(component);
             for entry in fs_err::read_dir(&folder)? {
                 let path = entry?.path();
-                let small = ["json", "txt"]
-                    .iter()
-                    .any(|e| path.extension() == Some(e.as_ref()));
-                if small && path.is_file() {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let settings = name.ends_with(".json") || name.ends_with(".txt");
+                // The same weights may lie in one file or in parts that an index lists.
+                if settings && !name.contains(".safetensors.index") && path.is_file() {
                     files.insert(path);
                 }
-            }
-            if let Ok(weights) = weight_files(&folder) {
-                files.extend(weights);
             }
         }
         hash_files(files)

@@ -4,21 +4,21 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use promptfed_nn::Precision;
-use promptfed_nn::load::folder::weight_files;
 use promptfed_prompts::ContentHash;
 
+use super::autoencoder::Autoencoder;
 use super::conditioning::TextStages;
 use super::engine::StableDiffusion;
+use super::faults::{all, both};
 use super::folder::Folder;
 use super::lora::{Adapter, Network};
 use super::pipeline::Pipeline;
 use super::schedule::{SchedulerConfig, Spacing};
 use super::unet::{UNet, UNetConfig};
-use super::vae::{TinyDecoder, Vae, VaeConfig};
+use super::vae::{TinyDecoder, VaeConfig};
 use crate::engines::prompt_cache::PromptCache;
 use crate::error::model_fault;
-use crate::hash::hash_files;
-use crate::{EngineInfo, Error, Result, Sampler, SamplingDefaults};
+use crate::{EngineInfo, Result, Sampler, SamplingDefaults};
 
 /// Changes when the same request would give another image.
 const VERSION: &str = "1";
@@ -69,38 +69,43 @@ impl StableDiffusion {
     /// tokenizers, `scheduler`.
     ///
     /// # Errors
-    /// A file that is missing or not what it should be; the tensors of a component that are missing, unknown, of another
-    /// shape or not finite, all in one error; a LoRA or a decoder that does not fit.
+    /// A file that is missing or not what it should be. The tensors of all components, adapters and the tiny decoder that
+    /// are missing, unknown, of another shape or not finite, in one error ([`Error::Components`](crate::Error::Components)).
     pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self> {
         let folder = Folder::open(dir)?;
         let unet_config = UNetConfig::read(&folder.path("unet", "config.json"))?;
         let vae_config = VaeConfig::read(&folder.path("vae", "config.json"))?;
         let scheduler = SchedulerConfig::read(&folder.path("scheduler", "scheduler_config.json"))?;
         let defaults = defaults(&scheduler, &unet_config, options.sampler)?;
-        let adapters = options
-            .loras
-            .iter()
-            .map(|(file, scale)| Adapter::open(file, *scale))
-            .collect::<Result<Vec<_>>>()?;
-        let tiny = tiny_decoder(options, &vae_config)?;
-        // Together, so that the files come from the disk once.
-        let (parts, weights_hash) = rayon::join(
-            || {
-                all_of(
-                    dir,
-                    TextStages::load(&folder, &unet_config, &adapters, options),
-                    load_vae(&folder, &vae_config, options),
-                    load_unet(&folder, &unet_config, &adapters, options),
-                )
-            },
-            || weights_hash(&folder, options),
+        let adapters = adapters(dir, options);
+        let known = adapters.as_deref().unwrap_or_default();
+        let text = TextStages::load(&folder, &unet_config, known, options);
+        let unet = load_unet(&folder, &unet_config, known, options);
+        let vae = Autoencoder::load(
+            folder.path("vae", ""),
+            &vae_config,
+            options.precision,
+            &options.device,
         );
-        let (text, vae, unet) = parts?;
+        let tiny = tiny_decoder(options, &vae_config);
+        let networks = both(dir, text, unet);
+        let decoders = both(dir, vae, tiny);
+        let (((text, (unet, unet_hash)), (vae, tiny)), adapters) =
+            both(dir, both(dir, networks, decoders), adapters)?;
+        let mut hash = format!("{} {unet_hash} {}", text.weights_hash(), vae.weights_hash());
+        hash += &format!(" {}", folder.settings_hash()?);
+        for adapter in &adapters {
+            hash += &format!(" {}", adapter.hash());
+        }
+        if let Some(tiny) = &tiny {
+            hash += &format!(" {} {}", tiny.weights_hash(), tiny.scaling_factor());
+        }
+        hash += &format!(" {}", options.precision);
         let side = unet_config.sample_size.longest() * vae_config.reduction();
         let info = EngineInfo {
             name: "sd".into(),
             version: VERSION.into(),
-            weights_hash: weights_hash?,
+            weights_hash: ContentHash::of(hash.as_bytes()),
             image_size: options.size.unwrap_or(side as u32),
             defaults,
             settings: Default::default(),
@@ -153,25 +158,12 @@ fn defaults(
     })
 }
 
-fn load_vae(folder: &Folder, config: &VaeConfig, options: &LoadOptions) -> Result<Vae> {
-    let precision = match options.precision {
-        Precision::F16 if config.force_upcast => Precision::F32,
-        other => other,
-    };
-    let mut loader = folder
-        .weights("vae", &options.device)?
-        .with_precision(precision);
-    let vae = Vae::load(&mut loader, config)?;
-    loader.finish()?;
-    Ok(vae)
-}
-
 fn load_unet(
     folder: &Folder,
     config: &UNetConfig,
     adapters: &[Adapter],
     options: &LoadOptions,
-) -> Result<UNet> {
+) -> Result<(UNet, blake3::Hash)> {
     let mut loader = folder
         .weights("unet", &options.device)?
         .with_precision(options.precision);
@@ -179,27 +171,12 @@ fn load_unet(
         adapter.apply(Network::UNet, config.layers_per_block.at(0), &mut loader)?;
     }
     let unet = UNet::load(&mut loader, config)?;
-    loader.finish()?;
-    Ok(unet)
+    Ok((unet, loader.finish()?))
 }
 
-/// All components of the model, or everything that is wrong with any of them in one error.
-fn all_of<A, B, C>(dir: &Path, a: Result<A>, b: Result<B>, c: Result<C>) -> Result<(A, B, C)> {
-    match (a, b, c) {
-        (Ok(a), Ok(b), Ok(c)) => Ok((a, b, c)),
-        (a, b, c) => {
-            let mut faults: Vec<Error> =
-                [a.err(), b.err(), c.err()].into_iter().flatten().collect();
-            Err(match faults.pop() {
-                Some(only) if faults.is_empty() => only,
-                last => {
-                    faults.extend(last);
-                    let reasons: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                    model_fault(dir, reasons.join("; "))
-                }
-            })
-        }
-    }
+fn adapters(dir: &Path, options: &LoadOptions) -> Result<Vec<Adapter>> {
+    let files = options.loras.iter();
+    all(dir, files.map(|(file, scale)| Adapter::open(file, *scale)))
 }
 
 fn tiny_decoder(options: &LoadOptions, vae: &VaeConfig) -> Result<Option<TinyDecoder>> {
@@ -218,21 +195,4 @@ fn tiny_decoder(options: &LoadOptions, vae: &VaeConfig) -> Result<Option<TinyDec
         ));
     }
     Ok(Some(tiny))
-}
-
-/// A hash over everything that was loaded.
-fn weights_hash(folder: &Folder, options: &LoadOptions) -> Result<ContentHash> {
-    let mut components = vec!["text_encoder", "tokenizer", "unet", "vae", "scheduler"];
-    if folder.has("text_encoder_2") {
-        components.extend(["text_encoder_2", "tokenizer_2"]);
-    }
-    let mut parts = folder.hash(&components)?.to_string();
-    for (file, scale) in &options.loras {
-        parts += &format!(" {} {scale}", hash_files([file])?);
-    }
-    if let Some(tiny) = &options.tiny_decoder {
-        parts += &format!(" {}", hash_files(weight_files(tiny)?)?);
-    }
-    parts += &format!(" {}", options.precision);
-    Ok(ContentHash::of(parts.as_bytes()))
 }

@@ -4,10 +4,12 @@
 //! A prompt goes through [`conditioning`] (tokenizers and text encoders), [`samplers`] call the [`unet`] step by step,
 //! guided where asked, and the [`vae`] or its tiny stand-in decodes the latents.
 
+mod autoencoder;
 pub mod conditioning;
 mod configured;
 mod device;
 mod engine;
+mod faults;
 pub mod folder;
 pub mod hub;
 mod loading;

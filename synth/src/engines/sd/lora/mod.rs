@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use promptfed_nn::load::{Loader, LowRank};
+use promptfed_prompts::ContentHash;
 
 pub use self::names::Network;
 use self::names::{NETWORKS, Part, flat, original_name, read_name};
 use crate::Result;
 use crate::error::model_fault;
+
+/// What newer diffusers writes beside the tensors.
+const SETTINGS: &str = "lora_adapter_metadata";
 
 /// The low-rank changes of one file and how strongly they count.
 ///
@@ -21,6 +25,7 @@ use crate::error::model_fault;
 pub struct Adapter {
     file: PathBuf,
     scale: f32,
+    hash: ContentHash,
     /// By network and by the name of the layer with underscores for dots.
     changes: BTreeMap<Network, BTreeMap<String, Change>>,
 }
@@ -74,7 +79,9 @@ impl Adapter {
             );
             return Err(model_fault(file, reason));
         }
-        loader.finish()?;
+        let settings = loader.metadata().get(SETTINGS).cloned();
+        let weights = loader.finish()?;
+        let hash = format!("{weights} {} {scale}", settings.unwrap_or_default());
         for (network, alpha) in alphas {
             for change in changes.entry(network).or_default().values_mut() {
                 change.alpha.get_or_insert(alpha);
@@ -83,6 +90,7 @@ impl Adapter {
         Ok(Self {
             file: file.to_owned(),
             scale,
+            hash: ContentHash::of(hash.as_bytes()),
             changes,
         })
     }
@@ -90,6 +98,11 @@ impl Adapter {
     /// The file and how strongly it counts.
     pub fn origin(&self) -> (&Path, f32) {
         (&self.file, self.scale)
+    }
+
+    /// A hash over its changes and how strongly they count.
+    pub fn hash(&self) -> ContentHash {
+        self.hash
     }
 
     /// Has `loader` add the changes of a network to its weights; `layers` is the number of residual blocks in a level
@@ -138,10 +151,10 @@ impl Adapter {
 
 /// The alphas that newer diffusers writes beside peft's names.
 fn peft_alphas(file: &Path, metadata: &BTreeMap<String, String>) -> Result<Vec<(Network, f32)>> {
-    let Some(text) = metadata.get("lora_adapter_metadata") else {
+    let Some(text) = metadata.get(SETTINGS) else {
         return Ok(Vec::new());
     };
-    let fault = |reason: String| model_fault(file, format!("lora_adapter_metadata: {reason}"));
+    let fault = |reason: String| model_fault(file, format!("{SETTINGS}: {reason}"));
     let keys: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(text).map_err(|e| fault(e.to_string()))?;
     let mut alphas = Vec::new();

@@ -1,25 +1,28 @@
 //! Images to latents and back.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
-use super::{CHANNELS, Draft, Pipeline, planes};
+use super::{CHANNELS, Draft, Pipeline};
+use crate::engines::sd::autoencoder::Coded;
 use crate::{Error, Image, Result};
 
 impl Pipeline {
     /// The UNet's latents of an image, [4, h, w].
-    pub(super) fn encode(&self, image: &Image) -> Result<Vec<f32>> {
+    pub(super) fn encode(&self, image: &Image) -> Result<Coded> {
         let (height, width) = (image.height() as usize, image.width() as usize);
         let pixels = Tensor::from_slice(image.values(), (1, height, width, 3), &self.device)?;
-        let mut latents = planes(&self.vae.encode(&pixels)?)?;
+        let mut coded = self
+            .vae
+            .finite(|vae| Ok(vae.encode(&pixels)?.permute((0, 3, 1, 2))?))?;
         let (scale, shift) = self.scaling();
-        for value in &mut latents {
+        for value in &mut coded.values {
             *value = (*value - shift) * scale;
         }
-        Ok(latents)
+        Ok(coded)
     }
 
     fn scaling(&self) -> (f32, f32) {
-        let config = self.vae.config();
+        let config = self.vae.own().config();
         let shift = config.shift_factor.unwrap_or(0.0);
         (config.scaling_factor as f32, shift as f32)
     }
@@ -39,27 +42,22 @@ impl Pipeline {
             )
         };
         let decoded = match &self.tiny {
-            Some(tiny) => tiny.decode(&unscaled(tiny.scaling_factor() as f32, 0.0)?)?,
+            Some(tiny) => Coded::of(&tiny.decode(&unscaled(tiny.scaling_factor() as f32, 0.0)?)?)?,
             None => {
                 let (scale, shift) = self.scaling();
                 let latents = unscaled(scale, shift)?;
-                if request.height as usize * request.width as usize > self.tile_above {
-                    self.vae.decode_tiled(&latents)?
-                } else {
-                    self.vae.decode(&latents)?
-                }
+                let tiled = request.height as usize * request.width as usize > self.tile_above;
+                self.vae.finite(|vae| {
+                    if tiled {
+                        vae.decode_tiled(&latents)
+                    } else {
+                        vae.decode(&latents)
+                    }
+                })?
             }
         };
-        let values = decoded
-            .to_dtype(DType::F32)?
-            .flatten_all()?
-            .to_vec1::<f32>()?;
-        match Image::rectangle(request.height, request.width, values) {
-            Some(image) if image.is_finite() => Ok(image),
-            _ => Err(Error::NotFinite {
-                index: draft.index,
-                place: "the decoded image".into(),
-            }),
-        }
+        let image = Image::rectangle(request.height, request.width, decoded.values)
+            .ok_or_else(|| Error::Spec("the decoder gave an image of another size".into()))?;
+        Ok(image.with_upcast(decoded.upcast))
     }
 }

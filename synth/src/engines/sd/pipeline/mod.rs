@@ -10,12 +10,13 @@ use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use rand_distr::StandardNormal;
 
+use super::autoencoder::Autoencoder;
 use super::conditioning::Prompt;
 use super::request::{Request, Start};
 use super::samplers::Sampling;
 use super::schedule::SchedulerConfig;
 use super::unet::{Conditions, UNet, UNetConfig};
-use super::vae::{TinyDecoder, Vae};
+use super::vae::TinyDecoder;
 use crate::{Error, Image, Result};
 
 const CHANNELS: usize = 4;
@@ -24,7 +25,7 @@ const CHANNELS: usize = 4;
 pub(super) struct Pipeline {
     pub(super) unet: UNet,
     pub(super) unet_config: UNetConfig,
-    pub(super) vae: Vae,
+    pub(super) vae: Autoencoder,
     pub(super) tiny: Option<TinyDecoder>,
     pub(super) scheduler: SchedulerConfig,
     /// Images with more pixels than this are decoded in tiles.
@@ -47,6 +48,20 @@ struct Run {
     sampling: Sampling,
     latents: Vec<f32>,
     noise: StepNoise,
+    /// Whether the image to start from took f32.
+    upcast: bool,
+    /// Whether the latents held values that are not numbers.
+    lost: bool,
+}
+
+impl Run {
+    /// Gives latents up that are not numbers; zeros go on in their place beside the others of the batch.
+    fn screen(&mut self) {
+        if !self.latents.iter().all(|v| v.is_finite()) {
+            self.lost = true;
+            self.latents.fill(0.0);
+        }
+    }
 }
 
 /// The noise of the steps: first what was given, then the seed's.
@@ -71,7 +86,8 @@ struct Context {
 }
 
 impl Pipeline {
-    /// Makes the images of requests that share size, steps, sampler, strength and whether they are guided.
+    /// Makes the images of requests that share size, steps, sampler, strength and whether they are guided. Where latents
+    /// overflow, the values of the image are not numbers.
     pub(super) fn make(&self, drafts: &[Draft<'_>]) -> Result<Vec<Image>> {
         let Some(first) = drafts.first() else {
             return Ok(Vec::new());
@@ -89,7 +105,11 @@ impl Pipeline {
             None
         };
         let scales: Vec<f32> = drafts.iter().map(|d| d.request.guidance).collect();
+        runs.iter_mut().for_each(Run::screen);
         for i in 0..runs[0].sampling.len() {
+            if runs.iter().all(|run| run.lost) {
+                break;
+            }
             let timestep = runs[0].sampling.timestep(i);
             let guiding = both
                 .as_ref()
@@ -106,18 +126,21 @@ impl Pipeline {
                 let noise = &mut run.noise;
                 run.sampling
                     .step(i, &output, &mut run.latents, &mut |n| noise.draw(n));
-                if !run.latents.iter().all(|v| v.is_finite()) {
-                    return Err(Error::NotFinite {
-                        index: drafts[j].index,
-                        place: format!("the latents after step {}", i + 1),
-                    });
-                }
+                run.screen();
             }
         }
         drafts
             .iter()
             .zip(runs)
-            .map(|(draft, run)| self.decode(draft, &run.latents))
+            .map(|(draft, run)| {
+                let image = if run.lost {
+                    Image::lost(draft.request.height, draft.request.width)
+                } else {
+                    self.decode(draft, &run.latents)?
+                };
+                let upcast = run.upcast || image.is_upcast();
+                Ok(image.with_upcast(upcast))
+            })
             .collect()
     }
 
@@ -152,8 +175,13 @@ impl Pipeline {
             Some(given) => given.latents.clone(),
             None => standard_normal(*request.seed.as_bytes(), CHANNELS * h * w),
         };
+        let mut upcast = false;
         let latents = match &request.start {
-            Start::Image { image, .. } => sampling.add_noise(&self.encode(image)?, &noise),
+            Start::Image { image, .. } => {
+                let coded = self.encode(image)?;
+                upcast = coded.upcast;
+                sampling.add_noise(&coded.values, &noise)
+            }
             Start::Noise => {
                 let sigma = sampling.initial_sigma();
                 noise.iter().map(|v| v * sigma).collect()
@@ -168,11 +196,13 @@ impl Pipeline {
             sampling,
             latents,
             noise: StepNoise { given, drawn },
+            upcast,
+            lost: false,
         })
     }
 
     fn latent_size(&self, request: &Request) -> (usize, usize) {
-        let reduction = self.vae.config().reduction();
+        let reduction = self.vae.own().config().reduction();
         (
             request.height as usize / reduction,
             request.width as usize / reduction,

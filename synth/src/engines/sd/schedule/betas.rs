@@ -126,3 +126,38 @@ fn zero_terminal_snr(betas: &[f32]) -> Vec<f32> {
         .map(|product| 1.0 - product / std::mem::replace(&mut before, product))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// candle-transformers 0.11 divides the training step by their number as whole numbers, so that the time is 0 up to the
+    /// last step and every beta before it too.
+    #[test]
+    fn betas_of_the_squared_cosine_do_not_divide_whole_numbers() {
+        let config = SchedulerConfig {
+            num_train_timesteps: Some(1000),
+            beta_schedule: Some(BetaSchedule::SquaredcosCapV2),
+            ..SchedulerConfig::default()
+        };
+        let betas = config.betas(Sampler::Ddim).unwrap();
+        // Nichol and Dhariwal 2021, eq. 17, worked out in Python.
+        for (i, want) in [
+            (0, 4.128_422_5e-5),
+            (1, 4.614_175e-5),
+            (499, 3.145_886_2e-3),
+            (998, 0.749_999_4),
+            (999, 0.999),
+        ] {
+            let off = (betas[i] - want).abs();
+            assert!(off < 1e-5 * want, "beta {i} is {} and not {want}", betas[i]);
+        }
+        assert!(betas.windows(2).all(|pair| pair[0] < pair[1]));
+        let products = config.alphas_cumprod(Sampler::Ddim).unwrap();
+        assert!(
+            (products[499] - 0.493_843_6).abs() < 1e-4,
+            "{}",
+            products[499]
+        );
+    }
+}

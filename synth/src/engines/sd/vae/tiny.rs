@@ -75,6 +75,7 @@ impl TinyConfig {
 /// The decoder with its weights.
 pub struct TinyDecoder {
     config: TinyConfig,
+    weights: blake3::Hash,
     layers: Vec<Layer>,
     dtype: DType,
 }
@@ -96,12 +97,16 @@ impl TinyDecoder {
         let config = read_checked(&file, TinyConfig::fault)?;
         let mut loader = open_weights(folder, device)?.with_precision(precision);
         loader.ignore(|name| name.starts_with("encoder."));
-        let decoder = Self::load(&mut loader, config)?;
-        loader.finish()?;
-        Ok(decoder)
+        let layers = Self::layers(&mut loader, &config)?;
+        Ok(Self {
+            config,
+            layers,
+            dtype: loader.activations(),
+            weights: loader.finish()?,
+        })
     }
 
-    fn load(loader: &mut Loader, config: TinyConfig) -> Result<Self> {
+    fn layers(loader: &mut Loader, config: &TinyConfig) -> Result<Vec<Layer>> {
         let d = config.decoder_block_out_channels[0];
         let kernel = ConvolutionShape::same(3, 1);
         let conv = |loader: &mut Loader, at: String, inputs, outputs| {
@@ -134,11 +139,12 @@ impl TinyDecoder {
                 layers.push(Layer::Out(conv(loader, next.to_string(), d, 3)?));
             }
         }
-        Ok(Self {
-            config,
-            layers,
-            dtype: loader.activations(),
-        })
+        Ok(layers)
+    }
+
+    /// A hash over its weights.
+    pub fn weights_hash(&self) -> blake3::Hash {
+        self.weights
     }
 
     /// How many times smaller latents are than images.
