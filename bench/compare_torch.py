@@ -78,9 +78,9 @@ def compare(workload, promptfed, repeats, compiled):
     }
 
 
-def comparison_table(rows, peak):
+def comparison_table(rows, precision, peak):
     lines = [
-        "| work | promptfed | PyTorch's best | ratio (spread) | goal | GFLOP/s | of the f32 peak | memory | OpenVINO |",
+        f"| work | promptfed | PyTorch's best | ratio (spread) | goal | GFLOP/s | of the {precision} peak | memory | OpenVINO |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -159,7 +159,8 @@ def main():
         "threads": options.threads,
         "torch": torch.__version__,
         "repeats": options.repeats,
-        "peak_gflops": promptfed.peak_gflops(),
+        "precision": promptfed.precision,
+        "peak_gflops": {name: promptfed.peak_gflops(name) for name in ("f32", "bf16")},
         "rows": [],
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -175,8 +176,8 @@ def main():
             result["rows"].append(row)
             Path(options.out).write_text(json.dumps(result, indent=1) + "\n")
             print(json.dumps(row), file=sys.stderr)
-    print(f"{promptfed.instruction_set}, {options.threads} threads, PyTorch {torch.__version__}, medians of {options.repeats}, f32 peak {result['peak_gflops']:.0f} GFLOP/s\n")
-    print(scaling_table(result["rows"], options.threads) if options.scaling else comparison_table(result["rows"], result["peak_gflops"]))
+    print(f"{promptfed.instruction_set}, {options.threads} threads, PyTorch {torch.__version__}, medians of {options.repeats}, peak {', '.join(f'{n} {p:.0f}' for n, p in result['peak_gflops'].items())} GFLOP/s\n")
+    print(scaling_table(result["rows"], options.threads) if options.scaling else comparison_table(result["rows"], promptfed.precision, result["peak_gflops"][promptfed.precision]))
 
 
 if __name__ == "__main__":

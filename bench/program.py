@@ -28,9 +28,9 @@ class Promptfed:
     def seconds(self, line):
         return self.ask(line)["seconds"]
 
-    def peak_gflops(self):
-        """Fused multiply-adds in f32 on all threads: the best of five."""
-        answers = [self.ask("peak") for _ in range(5)]
+    def peak_gflops(self, precision):
+        """What all threads do at most, f32 in registers or bf16 in the first-level cache: the best of five."""
+        answers = [self.ask(f"peak {precision}") for _ in range(5)]
         return max(a["flops"] / a["seconds"] for a in answers) / 1e9
 
     def forget_peak_memory(self):

@@ -1,5 +1,5 @@
 //! Runs a workload once for every line on standard input, a name and its arguments, and answers with a
-//! line of JSON: the seconds it took and, for `peak`, its floating-point operations. `compare_torch.py` and
+//! line of JSON: the seconds it took and, for `peak f32` and `peak bf16`, its floating-point operations. `compare_torch.py` and
 //! `compare_diffusers.py` ask in turn with PyTorch and diffusers.
 //!
 //! The first run of a workload prepares it and is timed too: leave it out.
@@ -58,9 +58,12 @@ impl Workloads {
             self.prepared.clear();
             return Ok(json!({}));
         }
-        if line == "peak" {
+        if let ["peak", precision] = words[..] {
             let start = Instant::now();
-            let flops = peak::multiply_adds();
+            let flops = match precision {
+                "bf16" => peak::bf16_products(self.kernels),
+                _ => peak::multiply_adds(),
+            };
             return Ok(json!({ "seconds": start.elapsed().as_secs_f64(), "flops": flops }));
         }
         let workload = match self.prepared.entry(line.to_owned()) {

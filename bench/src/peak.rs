@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use promptfed_kernels::Kernels;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -34,9 +35,20 @@ impl WithSimd for MultiplyAdds {
 
 /// Runs the loop on every thread; returns the floating-point operations done.
 pub(crate) fn multiply_adds() -> f64 {
+    on_every_thread(|| Arch::new().dispatch(MultiplyAdds))
+}
+
+/// bf16 products of operands in the first-level cache on every thread; returns the floating-point operations done, 0 where
+/// the processor has no instructions for them.
+pub(crate) fn bf16_products(kernels: Kernels) -> f64 {
+    const BLOCKS: usize = 500_000;
+    on_every_thread(|| kernels.bf16_peak(BLOCKS).unwrap_or(0) as f64)
+}
+
+fn on_every_thread(run: impl Fn() -> f64 + Sync) -> f64 {
     (0..rayon::current_num_threads())
         .into_par_iter()
         .with_max_len(1)
-        .map(|_| Arch::new().dispatch(MultiplyAdds))
+        .map(|_| run())
         .sum()
 }
