@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Times promptfed's kernels and models beside PyTorch's (and oneDNN's and OpenVINO's), one run of each in turn.
+"""Times promptfed's kernels and models beside PyTorch's (and oneDNN's and OpenVINO's), one run of each in turn; a run of
+a short operation is many in a row, as a network makes them.
 
     cargo build --release -p promptfed-bench
     pip install -r bench/requirements.txt
@@ -53,8 +54,8 @@ class Competitor:
 
 def compare(workload, promptfed, repeats, compiled):
     """One row: medians in seconds for every competitor."""
-    ours = Competitor("promptfed", lambda: promptfed.seconds(workload.line))
-    others = [Competitor(name, lambda f=function: timed(f)) for name, function in workload.variants(compiled).items()]
+    ours = Competitor("promptfed", lambda: promptfed.seconds(workload.line, workload.times))
+    others = [Competitor(name, lambda f=function: timed(f, workload.times)) for name, function in workload.variants(compiled).items()]
     promptfed.forget_peak_memory()
     for competitor in [ours, *others]:
         competitor.prepare()
@@ -117,7 +118,10 @@ def scaling(workload, binary, threads, repeats):
         for case, (count, busy) in cases.items():
             torch.set_num_threads(count)
             with neighbour(busy):
-                times = {"promptfed": programs[count].seconds(workload.line), "torch": timed(function)}
+                times = {
+                    "promptfed": programs[count].seconds(workload.line, workload.times),
+                    "torch": timed(function, workload.times),
+                }
             # The first round prepares.
             if repeat:
                 for who, value in times.items():

@@ -25,8 +25,9 @@ class Promptfed:
             raise SystemExit(f"the benchmark program ended at {line!r}")
         return json.loads(answer)
 
-    def seconds(self, line):
-        return self.ask(line)["seconds"]
+    def seconds(self, line, times=1):
+        """Of one run among `times` that follow each other."""
+        return self.ask(f"times {times} {line}")["seconds"]
 
     def peak_gflops(self, precision):
         """What all threads do at most, f32 in registers or bf16 in the first-level cache: the best of five."""
@@ -45,10 +46,12 @@ class Promptfed:
         self.process.wait()
 
 
-def timed(function):
+def timed(function, times=1):
+    """Seconds of one call among `times` that follow each other."""
     start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    for _ in range(times):
+        function()
+    return (time.perf_counter() - start) / times
 
 
 def duration(seconds):

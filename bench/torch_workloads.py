@@ -24,8 +24,12 @@ def precisions():
     return {n: t for n, t in PRECISIONS.items() if n == "f32" or fast_bf16()}
 
 
+FASTEST = "torch bf16" if fast_bf16() else "torch f32"
+"""The variant that compare_torch.py --scaling takes."""
+
+
 class Convolution:
-    scaled = "torch f32 channels-last"
+    scaled, times = FASTEST + " channels-last", 30
 
     def __init__(self, channels, size):
         self.name, self.goal = f"convolution-{channels}x{size}x{size}", "1.0"
@@ -45,7 +49,7 @@ class Convolution:
 
 
 class Linear:
-    scaled = "torch f32"
+    scaled, times = FASTEST, 50
     name, goal, line, flops = "linear-4096x320x1280", "1.0", "linear 4096 320 1280", 2 * 4096 * 320 * 1280
 
     def variants(self, compiled):
@@ -57,7 +61,7 @@ class Linear:
 
 
 class Attention:
-    scaled = "torch f32"
+    scaled, times = FASTEST, 5
     name, goal, line, flops = "attention-8x4096x40", "1.5", "attention 8 4096 40", 4 * 8 * 4096**2 * 40
 
     def variants(self, compiled):
@@ -71,7 +75,7 @@ class Attention:
 class Pocket:
     """64 images of 64 pixels by 20 Heun steps with guidance, from prompts to pixels."""
 
-    name, goal, scaled = "pocket-64px-64-images-20-heun", "2.0", "torch f32"
+    name, goal, scaled, times = "pocket-64px-64-images-20-heun", "2.0", FASTEST, 1
 
     def __init__(self, folder):
         self.folder = folder / "pocket"
@@ -147,13 +151,14 @@ def classifier(width, blocks):
 class Training:
     """Two training steps: forward, backward, SGD with Nesterov momentum."""
 
+    times = 1
     shapes = {
         "resnet18": (64, [(1, 1), (1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (8, 2), (8, 1)], 128),
         "small": (24, [(1, 2), (2, 2), (4, 2), (4, 1)], 64),
     }
 
     def __init__(self, architecture):
-        self.name, self.goal, self.scaled = f"training-{architecture}", "1.0", "torch f32 channels-last"
+        self.name, self.goal, self.scaled = f"training-{architecture}", "1.0", FASTEST + " channels-last"
         self.width, self.blocks, self.batch = self.shapes[architecture]
         self.line = f"training {architecture} {self.batch}"
 
@@ -188,7 +193,7 @@ class Training:
 class UNet:
     """One call of a UNet of Stable Diffusion 1.5's size with random weights."""
 
-    name, goal, scaled = "sd15-unet-batch-2-64x64", "1.0", "torch f32 channels-last"
+    name, goal, scaled, times = "sd15-unet-batch-2-64x64", "1.0", FASTEST + " channels-last", 1
 
     def __init__(self, folder):
         self.folder = folder / "unet"

@@ -2,6 +2,8 @@
 //! line of JSON: the seconds it took and, for `peak f32` and `peak bf16`, its floating-point operations. `compare_torch.py` and
 //! `compare_diffusers.py` ask in turn with PyTorch and diffusers.
 //!
+//! `times N` before a workload runs it N times and answers with the seconds of one.
+//!
 //! The first run of a workload prepares it and is timed too: leave it out.
 
 mod models;
@@ -66,13 +68,24 @@ impl Workloads {
             };
             return Ok(json!({ "seconds": start.elapsed().as_secs_f64(), "flops": flops }));
         }
-        let workload = match self.prepared.entry(line.to_owned()) {
+        let (times, line) = match words[..] {
+            ["times", times, ..] => {
+                let times: u32 = times.parse().context("how many times")?;
+                (times.max(1), words[2..].join(" "))
+            }
+            _ => (1, line.to_owned()),
+        };
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let workload = match self.prepared.entry(line.clone()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(prepare(self.kernels, &words)?),
         };
         let start = Instant::now();
-        workload()?;
-        Ok(json!({ "seconds": start.elapsed().as_secs_f64() }))
+        for _ in 0..times {
+            workload()?;
+        }
+        let seconds = start.elapsed().as_secs_f64() / f64::from(times);
+        Ok(json!({ "seconds": seconds }))
     }
 }
 
