@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ import torch
 import torch_workloads
 from program import BINARY, Promptfed, duration, timed
 
+REST = 0.3
+"""Seconds before every run: PyTorch's threads look for work for a while after theirs."""
 TOO_SLOW = 4
 """A variant this many times slower than the quickest is timed once and left out of the repeats."""
 
@@ -63,6 +66,7 @@ def compare(workload, promptfed, repeats, compiled):
     kept = [ours] + [c for c in others if c.warm <= TOO_SLOW * quickest]
     for _ in range(repeats):
         for competitor in kept:
+            time.sleep(REST)
             competitor.seconds.append(competitor.run())
     best = min((c for c in kept if c.name.startswith("torch")), key=lambda c: c.median)
     ratios = [theirs / mine for theirs, mine in zip(best.seconds, ours.seconds)]
@@ -118,6 +122,7 @@ def scaling(workload, binary, threads, repeats):
         for case, (count, busy) in cases.items():
             torch.set_num_threads(count)
             with neighbour(busy):
+                time.sleep(REST)
                 times = {
                     "promptfed": programs[count].seconds(workload.line, workload.times),
                     "torch": timed(function, workload.times),

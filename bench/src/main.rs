@@ -64,7 +64,8 @@ impl Workloads {
             let start = Instant::now();
             let flops = match precision {
                 "bf16" => peak::bf16_products(self.kernels),
-                _ => peak::multiply_adds(),
+                "f32" => peak::multiply_adds(),
+                other => bail!("{other:?} is no precision"),
             };
             return Ok(json!({ "seconds": start.elapsed().as_secs_f64(), "flops": flops }));
         }

@@ -1,4 +1,4 @@
-//! The machine's peak: fused multiply-adds on values that never leave the registers.
+//! The machine's peak: fused multiply-adds in registers, bf16 products in the first-level cache.
 
 use std::hint::black_box;
 

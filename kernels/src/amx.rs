@@ -5,6 +5,7 @@
 
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
+use std::cell::Cell;
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
@@ -62,15 +63,28 @@ pub(crate) struct Tiles {
     thread: std::marker::PhantomData<*const ()>,
 }
 
+thread_local! {
+    /// How many [`Tiles`] there are on this thread.
+    static USERS: Cell<usize> = const { Cell::new(0) };
+}
+
 impl Tiles {
     /// # Panics
     /// If tiles are not [`permitted`].
     pub(crate) fn configure() -> Self {
         assert!(permitted());
-        // SAFETY: tiles are permitted, and the configuration is one of palette 1. No code but this
-        // module's uses tile registers.
-        unsafe {
-            asm!("ldtilecfg [{0}]", in(reg) &CONFIGURATION, options(nostack, readonly));
+        if USERS.replace(USERS.get() + 1) == 0 {
+            // SAFETY: tiles are permitted, and the configuration is one of palette 1. No code but this
+            // module's uses tile registers, which no asm block expects to keep.
+            unsafe {
+                asm!(
+                    "ldtilecfg [{0}]",
+                    in(reg) &CONFIGURATION,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack, readonly),
+                );
+            }
         }
         Self {
             thread: std::marker::PhantomData,
@@ -157,7 +171,16 @@ impl Tiles {
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: gives back what `configure` took; no tile is read after it.
-        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+        if USERS.replace(USERS.get() - 1) == 1 {
+            // SAFETY: gives back what `configure` took; nobody on this thread uses tiles any more.
+            unsafe {
+                asm!(
+                    "tilerelease",
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack, nomem),
+                );
+            }
+        }
     }
 }

@@ -25,12 +25,13 @@ pub(crate) struct Vectors {
 
 impl Vectors {
     /// # Panics
-    /// If the processor lacks AVX512_BF16.
+    /// If the processor lacks AVX512_BF16, or the vectors that every processor with it has.
     pub(crate) fn detect() -> Self {
         assert!(
             std::arch::is_x86_feature_detected!("avx512bf16")
                 && std::arch::is_x86_feature_detected!("avx512f")
-                && std::arch::is_x86_feature_detected!("avx512bw"),
+                && std::arch::is_x86_feature_detected!("avx512bw")
+                && std::arch::is_x86_feature_detected!("avx512dq"),
             "bf16 instructions that this processor lacks"
         );
         Self { detected: () }
@@ -116,7 +117,7 @@ pub(crate) trait Half: Copy + Sync {
 
 /// The lowest `count` bits of 32.
 fn lanes(count: usize) -> u32 {
-    u32::MAX >> (32 - count.clamp(1, 32))
+    ((1u64 << count.min(32)) - 1) as u32
 }
 
 impl Half for u16 {

@@ -17,7 +17,7 @@ mod avx512_bf16;
 pub mod batch_norm;
 mod bf16;
 pub mod convolution;
-mod gated_residual;
+mod exponential;
 pub mod group_norm;
 mod instruction_set;
 pub mod layer_norm;

@@ -2,9 +2,10 @@
 
 use crate::Kernels;
 
-/// Tiles of each operand's sums: both fit into a first-level cache.
+/// Tiles along the depth of the products. One panel of so many tiles, which serves as both, one left tile, which serves as all,
+/// and the sums fit into a first-level cache of 32 KiB.
 #[cfg(target_arch = "x86_64")]
-const DEPTH: usize = 10;
+const DEPTH: usize = 24;
 
 impl Kernels {
     /// Makes `blocks` products of two row tiles and two panels that never leave the first-level cache, on this thread, and
@@ -22,20 +23,21 @@ impl Kernels {
             return None;
         }
         let multiplier = Multiplier::of(self.set);
-        let operands = Aligned::<u16>::zeros(4 * DEPTH * TILE);
+        let operands = Aligned::<u16>::zeros((DEPTH + 1) * TILE);
         let mut sums = Aligned::<f32>::zeros(BLOCK_ROWS * BLOCK_COLUMNS);
-        let (left, right) = operands.split_at(2 * DEPTH * TILE);
-        let (first, second) = right.split_at(DEPTH * TILE);
-        let left = Left::of_tiles(left, DEPTH);
+        let (left, panel) = operands.split_at(TILE);
+        let left = Left {
+            tile: 0,
+            ..Left::of_tiles(left, DEPTH)
+        };
         for _ in 0..blocks {
             let sums = Sums {
                 values: Shared::new(&mut sums),
                 places: [0, TILE_ROWS * BLOCK_COLUMNS],
                 row: BLOCK_COLUMNS,
             };
-            let places = [0, DEPTH * TILE];
             // SAFETY: the sums are this thread's own.
-            unsafe { multiplier.multiply(&left, places, [first, second], Start::Held, sums) };
+            unsafe { multiplier.multiply(&left, [0; 2], [panel; 2], Start::Held, sums) };
         }
         std::hint::black_box(&*sums);
         let products = blocks * DEPTH * TILE_DEPTH * BLOCK_ROWS * BLOCK_COLUMNS;

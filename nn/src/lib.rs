@@ -18,7 +18,6 @@ pub mod group_norm;
 pub mod layer_norm;
 pub mod linear;
 pub mod load;
-pub mod modulation;
 pub mod noise;
 pub mod pool;
 mod precision;

@@ -6,7 +6,6 @@ use promptfed_kernels::{Epilogue, Gate, Kernels, MatrixView, PackedMatrix};
 use crate::activation::{Activation, check_residual, finish};
 use crate::cpu;
 use crate::load::Loader;
-use crate::modulation::gated_residual;
 use crate::{Error, Precision, Result};
 
 /// Whether a layer adds a learned vector to its result.
@@ -123,18 +122,19 @@ impl Linear {
         if gate.dims() != [batch, self.outputs] {
             return Err(Error::shapes("a gate", gate.dims(), &[batch, self.outputs]));
         }
-        if tokens > 0 && matches!(self.weight, Weight::Cpu { .. }) {
+        if matches!(self.weight, Weight::Cpu { .. }) {
             return cpu::read(&gate.contiguous()?, |gate| {
+                let rows = tokens.max(1);
                 self.finish(
                     x,
                     Activation::None,
-                    Some(Gate::new(gate, tokens)),
+                    Some(Gate::new(gate, rows)),
                     Some(residual),
                 )
             })?;
         }
         let added = self.run(x, Activation::None, None)?;
-        Ok(gated_residual(residual, &added, gate)?)
+        Ok((residual + added.broadcast_mul(&gate.unsqueeze(1)?)?)?)
     }
 
     fn run(&self, x: &Tensor, activation: Activation, residual: Option<&Tensor>) -> Result<Tensor> {

@@ -6,6 +6,8 @@ use promptfed_nn::Precision;
 use promptfed_nn::batch_norm::{self, BatchNorm};
 use promptfed_nn::convolution::{Convolution, ConvolutionShape, Write};
 use promptfed_nn::cross_entropy;
+use promptfed_nn::linear::{Bias, Linear};
+use promptfed_nn::load::Loader;
 use promptfed_nn::noise::{standard_normal, uniform};
 use promptfed_nn::pool::GlobalAverage;
 use proptest::prelude::*;
@@ -119,4 +121,32 @@ fn statistics_do_not_suffer_from_a_large_mean() {
         "{}",
         statistics.variance[0]
     );
+}
+
+#[test]
+fn a_gated_linear_map_agrees_with_its_composite() {
+    let normal = |seed, shape: &[usize]| {
+        let values = standard_normal(seed, shape.iter().product());
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    };
+    let tensors = [
+        ("map.weight", normal(1, &[40, 24])),
+        ("map.bias", normal(2, &[40])),
+    ];
+    let file = safetensors::serialize(tensors, None).unwrap();
+    let mut loader = Loader::from_bytes(&file, "test", &Device::Cpu).unwrap();
+    let map = Linear::load(&mut loader, "map", 24, 40, Bias::Present).unwrap();
+    let (x, gate) = (normal(3, &[3, 5, 24]), normal(4, &[3, 40]));
+    let residual = normal(5, &[3, 5, 40]);
+    let found = map.forward_gated(&x, &gate, &residual).unwrap();
+    let product = map.forward(&x).unwrap();
+    let gated = product.broadcast_mul(&gate.unsqueeze(1).unwrap()).unwrap();
+    let expected = (gated + &residual).unwrap();
+    assert_eq!(found.dims(), expected.dims());
+    assert!(largest_difference(&values(&found), &values(&expected)) < 1e-5);
+    assert!(
+        map.forward_gated(&x, &normal(4, &[2, 40]), &residual)
+            .is_err()
+    );
+    assert!(map.forward_gated(&x, &gate, &x).is_err());
 }

@@ -3,8 +3,6 @@
 //! Blocks of keys are visited one after the other with a running maximum and sum (Milakov and Gimelshein
 //! 2018, algorithm 3; Dao et al. 2022, algorithm 1).
 
-mod exponential;
-pub(crate) use exponential::{COEFFICIENTS, LEADING};
 #[cfg(target_arch = "x86_64")]
 mod pairs;
 mod vectors;

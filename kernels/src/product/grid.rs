@@ -13,6 +13,10 @@ const LEAST_ROWS: usize = 48;
 /// Bytes of a left operand that stay in a second-level cache beside a part of the weight.
 const LEFT_BYTES: usize = 576 << 10;
 
+/// Most rows of a task of f32 products: enough to use a weight many times, more where a weight is larger than the last-level
+/// cache's share of a thread and so read from memory once per task.
+const MOST_ROWS: [usize; 2] = [192, 768];
+
 /// A weight of more bytes is read from beyond the second-level cache once for every task that uses all of it.
 const LARGE: usize = 1 << 20;
 
@@ -25,15 +29,13 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// For `rows` of `row_bytes` bytes and a weight.
+    /// For `rows` and a weight; every row takes `row_bytes` bytes of a left operand in bf16 (of a convolution: of its window).
     pub(crate) fn new(rows: usize, row_bytes: usize, weight: &PackedMatrix) -> Self {
+        let rows = rows.max(1);
         let tasks = TASKS_PER_THREAD * rayon::current_num_threads();
-        let share = rows
-            .div_ceil(tasks)
-            .next_multiple_of(LEAST_ROWS)
-            .max(LEAST_ROWS);
+        let share = rows.div_ceil(tasks).next_multiple_of(LEAST_ROWS);
         if !weight.reads_halves() {
-            let most = if weight.bytes() > 4 * LARGE { 768 } else { 192 };
+            let most = MOST_ROWS[usize::from(weight.bytes() > 4 * LARGE)];
             return Self {
                 rows: share.min(most),
                 bands: bands(weight.panels(), 1),
@@ -63,4 +65,44 @@ fn bands(panels: usize, wanted: usize) -> Vec<Range<usize>> {
         .step_by(per_band)
         .map(|first| first..(first + per_band).min(panels))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kernels, MatrixView, Precision};
+
+    #[test]
+    fn bands_cover_all_panels_once() {
+        for panels in [1, 2, 3, 40, 63] {
+            for wanted in [1, 3, 8, 100] {
+                let bands = bands(panels, wanted);
+                assert!(bands.len() <= wanted);
+                let mut next = 0;
+                for band in bands {
+                    assert!(band.start == next && band.start.is_multiple_of(2));
+                    next = band.end;
+                }
+                assert_eq!(next, panels);
+            }
+        }
+    }
+
+    #[test]
+    fn tasks_have_whole_tiles_of_rows_and_large_weights_are_shared() {
+        let kernels = Kernels::chosen().unwrap();
+        let values = vec![0.0; 1024 * 1024];
+        let view = MatrixView::row_major(&values, 1024);
+        let weight = PackedMatrix::new(kernels, view, Precision::Bf16);
+        for rows in [0, 1, 37, 300, 5000, 100_000] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+            let grid = pool.unwrap().install(|| Grid::new(rows, 2048, &weight));
+            assert!(grid.rows >= LEAST_ROWS && grid.rows.is_multiple_of(LEAST_ROWS));
+            assert_eq!(
+                grid.bands.len() > 1,
+                weight.reads_halves() && rows <= 300,
+                "{rows} rows"
+            );
+        }
+    }
 }

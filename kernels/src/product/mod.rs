@@ -8,7 +8,6 @@ mod rounded;
 mod rows;
 mod run;
 mod shared;
-mod strides;
 mod transposed;
 mod vectors;
 

@@ -130,7 +130,11 @@ fn large_scores_do_not_overflow_and_nan_is_not_hidden() {
         width: 16,
     };
     let key = values(2, 900 * 16);
-    for kernels in all() {
+    let precisions = [Precision::F32, Precision::Bf16];
+    let cases = all()
+        .into_iter()
+        .flat_map(|kernels| precisions.map(|precision| (kernels, precision)));
+    for (kernels, precision) in cases {
         let run = |query: &[f32]| {
             let mut output = vec![0.0; query.len()];
             let keys = Sequences::dense(&key, 900, 16);
@@ -140,12 +144,12 @@ fn large_scores_do_not_overflow_and_nan_is_not_hidden() {
                 value: keys,
                 heads,
                 mask: Mask::None,
-                precision: Precision::F32,
+                precision,
             };
             kernels.attention(attention, &mut output);
             output
         };
-        let mut query: Vec<f32> = values(1, 9 * 16).iter().map(|v| v * 1e6).collect();
+        let mut query: Vec<f32> = values(1, 9 * 16).iter().map(|v| v * 1e10).collect();
         assert!(run(&query).iter().all(|v| v.is_finite()), "{kernels:?}");
         query[3 * 16 + 5] = f32::NAN;
         let output = run(&query);

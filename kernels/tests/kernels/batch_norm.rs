@@ -79,16 +79,14 @@ proptest! {
     }
 
     #[test]
-    fn pooling_and_gates_agree_with_f64(n in 1usize..5, pixels in 1usize..50, channels in 1usize..70, seed: u64) {
+    fn pooling_agrees_with_f64(n in 1usize..5, pixels in 1usize..50, channels in 1usize..70, seed: u64) {
         let (x, g) = (values(seed, n * pixels * channels), values(seed ^ 1, n * channels));
-        let y = values(seed ^ 2, x.len());
         let mut means = vec![0f64; g.len()];
         for (i, v) in x.iter().enumerate() {
             means[i / (pixels * channels) * channels + i % channels] += f64::from(*v) / pixels as f64;
         }
         let of_image = |i: usize| f64::from(g[i / (pixels * channels) * channels + i % channels]);
         let spread: Vec<f64> = (0..x.len()).map(|i| of_image(i) / pixels as f64).collect();
-        let gated: Vec<f64> = (0..x.len()).map(|i| f64::from(x[i]) + of_image(i) * f64::from(y[i])).collect();
         for kernels in all() {
             let mut output = vec![f32::NAN; g.len()];
             kernels.global_average(&x, [pixels, channels], &mut output);
@@ -96,8 +94,6 @@ proptest! {
             let mut output = vec![f32::NAN; x.len()];
             kernels.global_average_gradient(&g, [pixels, channels], &mut output);
             assert_close(&output, &spread, 1e-6, "gradient");
-            kernels.gated_residual(&x, &y, &g, channels, &mut output);
-            assert_close(&output, &gated, 1e-6, "gates");
         }
     }
 }

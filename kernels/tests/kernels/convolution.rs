@@ -4,7 +4,7 @@ use promptfed_kernels::convolution::{
 use promptfed_kernels::{Activation, Epilogue, MatrixView, Precision, Write};
 use proptest::prelude::*;
 
-use crate::support::{PRECISIONS, all, assert_close, config, rounded, values};
+use crate::support::{PRECISIONS, all, assert_close, config, rounded, values, with_threads};
 
 /// Visits every (image value, weight value, result value) triple of a convolution.
 fn visit(
@@ -197,53 +197,104 @@ proptest! {
     }
 }
 
+/// Stride 2 with odd sizes; stride 1 and 2 with rows that are read where they lie; a weight that tasks share by columns.
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
-    let shape = ConvolutionShape::same(3, 2);
-    let convolution = Convolution::new(shape, [17, 19, 24], 30).unwrap();
-    let images = values(1, 33 * 17 * 19 * 24);
-    let weight = values(2, convolution.weight_len());
-    let gradient = values(3, 33 * 9 * 10 * 30);
-    for kernels in all() {
-        let run = |threads: usize, precision: Precision| {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .unwrap();
-            pool.install(|| {
-                let packed = PackedWeight::new(
-                    kernels,
-                    shape,
-                    MatrixView::row_major(&weight, 30),
-                    precision,
-                );
-                let mut output = vec![0.0; gradient.len()];
-                convolution.forward(kernels, &images, &packed, Epilogue::default(), &mut output);
-                let mut for_images = vec![0.0; images.len()];
-                convolution.input_gradient(
-                    kernels,
-                    &weight,
-                    &gradient,
-                    &mut for_images,
-                    Write::Replace,
-                    precision,
-                );
-                let mut for_weight = vec![0.0; weight.len()];
-                convolution.weight_gradient(
-                    kernels,
-                    &images,
-                    &gradient,
-                    &mut for_weight,
-                    precision,
-                );
-                (output, for_images, for_weight)
-            })
+    let cases = [
+        (3, 2, [17, 19, 24], 30, 33),
+        (3, 1, [20, 32, 32], 64, 9),
+        (1, 2, [20, 64, 32], 64, 9),
+        (3, 1, [8, 8, 256], 320, 2),
+    ];
+    for (kernel, stride, input, co, count) in cases {
+        let shape = ConvolutionShape::same(kernel, stride);
+        let convolution = Convolution::new(shape, input, co).unwrap();
+        let images = values(1, count * input.iter().product::<usize>());
+        let weight = values(2, convolution.weight_len());
+        let gradient = values(3, count * convolution.output().iter().product::<usize>());
+        let bias = values(4, co);
+        let epilogue = Epilogue {
+            bias: Some(&bias),
+            ..Epilogue::default()
         };
-        for (precision, _) in PRECISIONS {
-            assert!(
-                run(1, precision) == run(3, precision),
-                "{kernels:?} {precision:?}"
+        for kernels in all() {
+            let run = |threads: usize, precision: Precision| {
+                with_threads(threads, || {
+                    let view = MatrixView::row_major(&weight, co);
+                    let packed = PackedWeight::new(kernels, shape, view, precision);
+                    let mut output = vec![0.0; gradient.len()];
+                    convolution.forward(kernels, &images, &packed, epilogue, &mut output);
+                    let mut for_images = vec![0.5; images.len()];
+                    let add = Write::Add;
+                    convolution.input_gradient(
+                        kernels,
+                        &weight,
+                        &gradient,
+                        &mut for_images,
+                        add,
+                        precision,
+                    );
+                    let mut for_weight = vec![0.0; weight.len()];
+                    convolution.weight_gradient(
+                        kernels,
+                        &images,
+                        &gradient,
+                        &mut for_weight,
+                        precision,
+                    );
+                    (output, for_images, for_weight)
+                })
+            };
+            for (precision, _) in PRECISIONS {
+                assert!(
+                    run(1, precision) == run(3, precision),
+                    "{kernels:?} {precision:?} {input:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Weights larger than a second-level cache: tasks share their columns.
+#[test]
+fn large_weights_agree_with_f64_whatever_the_threads() {
+    let (size, ci, co) = ([5, 8], 256, 320);
+    let input = [size[0], size[1], ci];
+    let shape = ConvolutionShape::same(3, 1);
+    let convolution = Convolution::new(shape, input, co).unwrap();
+    let images = values(1, 2 * input.iter().product::<usize>());
+    let weight = values(2, convolution.weight_len());
+    let bias = values(3, co);
+    let epilogue = Epilogue {
+        bias: Some(&bias),
+        ..Epilogue::default()
+    };
+    let len = 2 * convolution.output().iter().product::<usize>();
+    let mut expected: Vec<f64> = (0..len).map(|i| f64::from(bias[i % co])).collect();
+    visit(shape, &convolution, 2, |i, w, o| {
+        expected[o] += f64::from(images[i]) * f64::from(weight[w]);
+    });
+    for kernels in all() {
+        for (precision, tolerance) in PRECISIONS {
+            let packed = PackedWeight::new(
+                kernels,
+                shape,
+                MatrixView::row_major(&weight, co),
+                precision,
             );
+            let mut output = vec![f32::NAN; len];
+            convolution.forward(kernels, &images, &packed, epilogue, &mut output);
+            let what = format!("{kernels:?} {precision:?}");
+            assert_close(&output, &expected, tolerance, &what);
+            let upsampling = UpsampledWeight::from_oihw(kernels, &weight, [co, ci], precision);
+            let run = |threads| {
+                let mut output = vec![f32::NAN; 4 * len];
+                with_threads(threads, || {
+                    upsampling.forward(kernels, &images, size, epilogue, &mut output);
+                });
+                output
+            };
+            assert!(run(1) == run(3), "{what}: threads matter");
         }
     }
 }

@@ -1,7 +1,7 @@
 use promptfed_kernels::{Activation, Epilogue, Gate, MatrixView, PackedMatrix, Precision, Write};
 use proptest::prelude::*;
 
-use crate::support::{PRECISIONS, all, assert_close, config, rounded, silu, values};
+use crate::support::{PRECISIONS, all, assert_close, config, rounded, silu, values, with_threads};
 
 fn reference(left: &[f32], right: &[f32], depth: usize, columns: usize) -> Vec<f64> {
     let rows = left.chunks_exact(depth);
@@ -106,16 +106,21 @@ proptest! {
     }
 
     #[test]
-    fn a_row_does_not_depend_on_the_others(rows in 2usize..300, depth in 1usize..300, seed: u64) {
-        let columns = 40;
+    fn a_row_does_not_depend_on_the_others(rows in 2usize..300, depth in 1usize..300, columns in 1usize..80, add: bool, seed: u64) {
         let left = values(seed, rows * depth);
         let right = values(seed ^ 1, depth * columns);
+        let bias = values(seed ^ 2, columns);
+        let epilogue = Epilogue {
+            bias: Some(&bias),
+            write: if add { Write::Add } else { Write::Replace },
+            ..Epilogue::default()
+        };
         for kernels in all() {
             for (precision, _) in PRECISIONS {
                 let weights = PackedMatrix::new(kernels, MatrixView::row_major(&right, columns), precision);
                 let run = |left: &[f32]| {
-                    let mut output = vec![0.0; left.len() / depth * columns];
-                    kernels.multiply(left, &weights, Epilogue::default(), &mut output);
+                    let mut output = vec![0.25; left.len() / depth * columns];
+                    kernels.multiply(left, &weights, epilogue, &mut output);
                     output
                 };
                 let together = run(&left);
@@ -128,29 +133,45 @@ proptest! {
     }
 }
 
-/// Few rows and a weight larger than a second-level cache: tasks share the weight's columns.
+/// Few rows and a weight larger than a second-level cache: tasks share the weight's columns, and which ones depends on the
+/// number of threads.
 #[test]
 fn few_rows_of_a_large_weight_agree_with_f64() {
-    let (rows, depth, columns) = (37, 1111, 1003);
-    let left = values(1, rows * depth);
+    let (depth, columns) = (1111, 1003);
     let right = values(2, depth * columns);
-    let residual = values(3, rows * columns);
-    let mut expected = reference(&left, &right, depth, columns);
-    for (sum, residual) in expected.iter_mut().zip(&residual) {
-        *sum += f64::from(*residual);
-    }
-    for kernels in all() {
-        for (precision, tolerance) in PRECISIONS {
-            let view = MatrixView::row_major(&right, columns);
-            let weights = PackedMatrix::new(kernels, view, precision);
-            let mut output = vec![f32::NAN; rows * columns];
+    let bias = values(4, columns);
+    for rows in [0, 37, 300] {
+        let left = values(1, rows * depth);
+        let residual = values(3, rows * columns);
+        let sums = reference(&left, &right, depth, columns);
+        for plain in [true, false] {
             let epilogue = Epilogue {
-                residual: Some(&residual),
+                bias: Some(&bias),
+                residual: (!plain).then_some(&residual),
                 ..Epilogue::default()
             };
-            kernels.multiply(&left, &weights, epilogue, &mut output);
-            let what = format!("{kernels:?} {precision:?}");
-            assert_close(&output, &expected, tolerance, &what);
+            let exact = sums.iter().enumerate().map(|(i, sum)| {
+                let residual = if plain { 0.0 } else { f64::from(residual[i]) };
+                sum + f64::from(bias[i % columns]) + residual
+            });
+            let expected: Vec<f64> = exact.collect();
+            for kernels in all() {
+                for (precision, tolerance) in PRECISIONS {
+                    let view = MatrixView::row_major(&right, columns);
+                    let weights = PackedMatrix::new(kernels, view, precision);
+                    let run = |threads| {
+                        let mut output = vec![f32::NAN; rows * columns];
+                        with_threads(threads, || {
+                            kernels.multiply(&left, &weights, epilogue, &mut output);
+                        });
+                        output
+                    };
+                    let output = run(1);
+                    let what = format!("{kernels:?} {precision:?}, {rows} rows");
+                    assert_close(&output, &expected, tolerance, &what);
+                    assert!(output == run(3), "{what}: threads matter");
+                }
+            }
         }
     }
 }

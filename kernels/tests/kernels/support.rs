@@ -67,3 +67,9 @@ pub(crate) fn config() -> ProptestConfig {
 pub(crate) fn silu(x: f64) -> f64 {
     x / (1.0 + (-x).exp())
 }
+
+/// Runs `f` on a pool of so many threads.
+pub(crate) fn with_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.build().unwrap().install(f)
+}

@@ -56,6 +56,8 @@ pub(super) fn run(kernels: Kernels, attention: &Attention<'_>, output: &mut [f32
 /// What one thread keeps from task to task.
 #[derive(Default)]
 struct Buffers {
+    /// `[32 queries, width]`, so that scores are powers of two.
+    scaled: Vec<f32>,
     /// `[2 row tiles, width tiles, 16, 32]`
     queries: Aligned<u16>,
     /// `[32 queries, keys of a block]`
@@ -86,6 +88,7 @@ impl Queries<'_> {
         } = *self.attention;
         let width = heads.width;
         let Buffers {
+            scaled,
             queries,
             scores,
             weights,
@@ -95,11 +98,18 @@ impl Queries<'_> {
         let width_tiles = width.div_ceil(TILE_DEPTH);
         queries.resize(2 * width_tiles * TILE);
         let token = self.sequence * query.tokens + self.first;
+        let scale = self.attention.scale();
+        scaled.clear();
+        for i in 0..self.count {
+            let start = query.row(token + i) + self.head * width;
+            let row = &query.values[start..start + width];
+            scaled.extend(row.iter().map(|value| value * scale));
+        }
         let runs = (0..self.count).map(|i| {
             let place = i / TILE_ROWS * width_tiles * TILE + i % TILE_ROWS * TILE_DEPTH;
-            (query.row(token + i) + self.head * width, place)
+            (i * width, place)
         });
-        vectors.gather(query.values, runs, width, queries);
+        vectors.gather(scaled, runs, width, queries);
         let queries = Left::of_tiles(queries, width_tiles);
 
         let padded = width.next_multiple_of(BLOCK_COLUMNS);
@@ -134,7 +144,6 @@ impl Queries<'_> {
             let block = Weights {
                 scores: &scores[..self.count * keys],
                 keys,
-                scale: self.attention.scale(),
                 tiles: &mut *weights,
                 running: &mut running,
                 sums: &mut *sums,

@@ -1,12 +1,11 @@
 //! From scores to weights.
 
 use std::arch::x86_64::{
-    __m512, __m512bh, __m512i, _CMP_EQ_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC,
-    _MM_FROUND_TO_NEAREST_INT, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
-    _mm512_cmp_ps_mask, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_loadu_ps, _mm512_mask_mov_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_mul_ps,
-    _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
-    _mm512_storeu_si512, _mm512_sub_ps,
+    __m512, __m512bh, __m512i, _CMP_EQ_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEG_INF,
+    _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
+    _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_loadu_ps,
+    _mm512_mask_mov_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_reduce_ps, _mm512_scalef_ps,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps,
 };
 
 use crate::avx512_bf16::{Vectors, transposed};
@@ -14,10 +13,9 @@ use crate::product::{BLOCK_ROWS, TILE, TILE_DEPTH, TILE_ROWS};
 
 /// Scores of a block and what becomes of them.
 pub(super) struct Weights<'a> {
-    /// `[queries, keys]`; keys are whole tiles.
+    /// `[queries, keys]`, in powers of two; keys are whole tiles.
     pub(super) scores: &'a [f32],
     pub(super) keys: usize,
-    pub(super) scale: f32,
     /// `[2 row tiles, key tiles, 16, 32]`: the weights.
     pub(super) tiles: &'a mut [u16],
     pub(super) running: &'a mut Running,
@@ -61,7 +59,7 @@ impl Weights<'_> {
             "keys"
         );
         assert!(self.tiles.len() >= BLOCK_ROWS * self.keys, "weights");
-        assert!(self.width.is_multiple_of(16) && self.sums.len() >= rows * self.width);
+        assert!(self.width.is_multiple_of(16) && self.sums.len() >= BLOCK_ROWS * self.width);
         // SAFETY: `Vectors` has seen the features; the slices were checked.
         unsafe { weights(self, seen) };
     }
@@ -69,12 +67,11 @@ impl Weights<'_> {
 
 /// # Safety
 /// As checked by [`Weights::run`]; the processor must have AVX512F, AVX512BW and AVX512_BF16.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
 unsafe fn weights(block: Weights<'_>, seen: impl Fn(usize) -> usize) {
     let Weights {
         scores,
         keys,
-        scale,
         tiles,
         running,
         sums,
@@ -101,12 +98,9 @@ unsafe fn weights(block: Weights<'_>, seen: impl Fn(usize) -> usize) {
         }
         // SAFETY: 16 values.
         unsafe { _mm512_storeu_ps(maxima.as_mut_ptr(), maximum) };
-        let factor = _mm512_set1_ps(scale);
         if _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(previous, maximum) != 0 {
             let same = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(previous, maximum);
-            let difference = _mm512_mul_ps(_mm512_sub_ps(previous, maximum), factor);
-            // Minus infinity, of rows that begin, has no integer part.
-            let shrink = exp2(_mm512_max_ps(_mm512_set1_ps(-1000.0), difference));
+            let shrink = exp2(_mm512_sub_ps(previous, maximum));
             let shrink = _mm512_mask_mov_ps(shrink, same, _mm512_set1_ps(1.0));
             let mut each = [0f32; TILE_ROWS];
             // SAFETY: 16 values.
@@ -115,22 +109,16 @@ unsafe fn weights(block: Weights<'_>, seen: impl Fn(usize) -> usize) {
                 if shrink != 1.0 {
                     let row = first + i;
                     scale_by(&mut running.totals[row], shrink);
-                    if let Some(sums) = sums.get_mut(row * width..(row + 1) * width) {
-                        scale_by(sums, shrink);
-                    }
+                    scale_by(&mut sums[row * width..(row + 1) * width], shrink);
                 }
             }
         }
-        let mut offsets = [0f32; TILE_ROWS];
-        let offset = _mm512_mul_ps(_mm512_sub_ps(_mm512_setzero_ps(), maximum), factor);
-        // SAFETY: 16 values.
-        unsafe { _mm512_storeu_ps(offsets.as_mut_ptr(), offset) };
         for (i, row) in rows.chunks_exact(keys).enumerate() {
             let seen = seen(first + i).min(keys);
             let lines = tiles[tile * depth * TILE + i * TILE_DEPTH..].as_mut_ptr();
             // SAFETY: `row` has `keys` values, `lines` a line of 32 in each of `depth` tiles.
             unsafe {
-                let total = powers(row, seen, factor, _mm512_set1_ps(offsets[i]), lines);
+                let total = powers(row, seen, _mm512_set1_ps(maxima[i]), lines);
                 let place = running.totals[first + i].as_mut_ptr();
                 _mm512_storeu_ps(place, _mm512_add_ps(_mm512_loadu_ps(place), total));
             }
@@ -186,20 +174,14 @@ unsafe fn max(values: &[f32], seen: usize) -> __m512 {
     _mm512_max_ps(_mm512_max_ps(a, b), _mm512_max_ps(c, d))
 }
 
-/// Writes 2^(factor x + offset) for the first `seen` values x and zeros for the others, to lines of 32 that are a tile apart;
+/// Writes 2^(x - maximum) for the first `seen` values x and zeros for the others, to lines of 32 that are a tile apart;
 /// returns their sum in sixteen parts.
 ///
 /// # Safety
 /// `values` must be whole lines, `to` be followed by as many tiles; the processor must have AVX512F and AVX512_BF16.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn powers(
-    values: &[f32],
-    seen: usize,
-    factor: __m512,
-    offset: __m512,
-    to: *mut u16,
-) -> __m512 {
+#[target_feature(enable = "avx512f,avx512dq,avx512bf16")]
+unsafe fn powers(values: &[f32], seen: usize, maximum: __m512, to: *mut u16) -> __m512 {
     let mut totals = [_mm512_setzero_ps(); 2];
     for (tile, line) in values.as_chunks::<TILE_DEPTH>().0.iter().enumerate() {
         let first = tile * TILE_DEPTH;
@@ -207,8 +189,8 @@ unsafe fn powers(
         unsafe {
             let low = _mm512_loadu_ps(line.as_ptr());
             let high = _mm512_loadu_ps(line.as_ptr().add(16));
-            let mut low = exp2(_mm512_fmadd_ps(low, factor, offset));
-            let mut high = exp2(_mm512_fmadd_ps(high, factor, offset));
+            let mut low = exp2(_mm512_sub_ps(low, maximum));
+            let mut high = exp2(_mm512_sub_ps(high, maximum));
             if first + TILE_DEPTH > seen {
                 low = _mm512_maskz_mov_ps(lanes(seen, first), low);
                 high = _mm512_maskz_mov_ps(lanes(seen, first + 16), high);
@@ -225,20 +207,21 @@ unsafe fn powers(
     _mm512_add_ps(totals[0], totals[1])
 }
 
-/// The polynomial of degree 3 whose largest relative error from 2^x on [-1/2, 1/2] is smallest, 7.5e-5: a twentieth of
-/// what rounding to bf16 adds. The coefficient of x^3, then those below.
-const COEFFICIENTS: [f32; 4] = [5.517_167e-2, 2.426_111_4e-1, 6.932_61e-1, 9.999_281e-1];
+/// The polynomial of degree 3 whose largest relative error from 2^x on [0, 1] is smallest, 7.5e-5: a twentieth of what
+/// rounding to bf16 adds. The coefficient of x^3, then those below.
+const COEFFICIENTS: [f32; 4] = [7.802_452e-2, 2.260_671_8e-1, 6.958_335e-1, 9.999_252e-1];
 
-/// 2^x for finite x with a relative error below 8e-5.
+/// 2^x for x <= 0 with a relative error below 8e-5; 0 for minus infinity.
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512dq")]
 fn exp2(x: __m512) -> __m512 {
-    let integer = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x);
-    let rest = _mm512_sub_ps(x, integer);
+    const DOWN: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+    let fraction = _mm512_reduce_ps::<DOWN>(x);
     let [leading, others @ ..] = COEFFICIENTS;
     let mut power = _mm512_set1_ps(leading);
     for coefficient in others {
-        power = _mm512_fmadd_ps(power, rest, _mm512_set1_ps(coefficient));
+        power = _mm512_fmadd_ps(power, fraction, _mm512_set1_ps(coefficient));
     }
-    _mm512_scalef_ps(power, integer)
+    // Takes the integer part of x by itself.
+    _mm512_scalef_ps(power, x)
 }

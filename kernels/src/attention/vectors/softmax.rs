@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::super::exponential::exp2;
+use crate::exponential::exp2;
 
 /// Rows of scores whose powers are computed side by side.
 const ROWS: usize = 2;

@@ -3,13 +3,14 @@
 use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
 
 use crate::product::Shared;
+use crate::product::packed::{PAIR_COLUMNS, PAIR_ROWS};
 
 /// Rows of the left operand in one tile.
 pub(crate) const TILE_ROWS: usize = 16;
 /// Values in one row of a left tile, rows in a panel's tile.
-pub(crate) const TILE_DEPTH: usize = 32;
+pub(crate) const TILE_DEPTH: usize = PAIR_ROWS;
 /// Columns of a panel.
-pub(crate) const TILE_COLUMNS: usize = 16;
+pub(crate) const TILE_COLUMNS: usize = PAIR_COLUMNS;
 /// Values of a left tile, 16 rows x 32; of a right tile, 16 pairs x 16 columns x 2.
 pub(crate) const TILE: usize = TILE_ROWS * TILE_DEPTH;
 /// Rows of a block.

@@ -1,10 +1,10 @@
 //! Left operands of bf16 products.
 
 use super::block::{Left, TILE, TILE_DEPTH, TILE_ROWS};
+use super::strides::equal_steps;
 use crate::aligned::Aligned;
 use crate::avx512_bf16::{Half, Vectors};
 use crate::product::rows::Rows;
-use crate::product::strides::equal_steps;
 
 /// Rows as tiles where they lie; `None` if they are no whole tiles, or not at equal distances.
 pub(super) fn in_place<'a>(rows: &Rows<'a, u16>) -> Option<Left<'a>> {

@@ -3,6 +3,7 @@
 mod block;
 mod left;
 mod multiplier;
+mod strides;
 
 use std::ops::Range;
 
@@ -11,13 +12,14 @@ use pulp::{Simd, WithSimd};
 use super::Shared;
 use super::epilogue::{Epilogue, Target, Tile, Write, put};
 use super::rows::Rows;
-use super::strides::equal_steps;
 use crate::aligned::Aligned;
 use crate::{Activation, InstructionSet};
 
 pub(crate) use block::{BLOCK_COLUMNS, BLOCK_ROWS, Block, Left, Start, Sums};
 pub(crate) use block::{TILE, TILE_COLUMNS, TILE_DEPTH, TILE_ROWS};
 pub(crate) use multiplier::Multiplier;
+
+use strides::equal_steps;
 
 /// Memory for the left operand in bf16 and for sums.
 #[derive(Default)]
@@ -101,13 +103,26 @@ impl PairProduct<'_> {
         let plain = self.epilogue.activation == Activation::None
             && self.epilogue.gate.is_none()
             && self.epilogue.residual.is_none()
-            && !(self.epilogue.write == Write::Add && self.epilogue.bias.is_some());
+            && self.epilogue.write == Write::Replace;
+        // The bias comes first in every block, so that a row is rounded alike wherever it lies.
+        let finish = Epilogue {
+            bias: None,
+            ..self.epilogue
+        };
         for first in self.panels.clone().step_by(2) {
             // The last panel of an odd number is multiplied twice and stored once.
             let second = (first + 1).min(self.panels.end - 1);
             let right = [first, second].map(|number| &self.values[number * panel..][..panel]);
             let column = first * TILE_COLUMNS;
             let columns = ((second + 1) * TILE_COLUMNS).min(self.columns) - column;
+            let mut first_sums = [0.0; BLOCK_COLUMNS];
+            if let Some(bias) = self.epilogue.bias {
+                first_sums[..columns].copy_from_slice(&bias[column..column + columns]);
+            }
+            let start = match self.epilogue.bias {
+                Some(_) => Start::Columns(&first_sums),
+                None => Start::Zeros,
+            };
             for tile in (0..tiles).step_by(2) {
                 let places = [tile, (tile + 1).min(tiles - 1)].map(&place);
                 let row = tile * TILE_ROWS;
@@ -118,12 +133,6 @@ impl PairProduct<'_> {
                         values: self.output,
                         places: [row, row + TILE_ROWS].map(|row| self.targets[row] + column),
                         row: self.target.pixel_step,
-                    };
-                    let bias = self.epilogue.bias.map(|bias| &bias[column..]);
-                    let start = match (self.epilogue.write, bias.and_then(<[f32]>::first_chunk)) {
-                        (Write::Add, _) => Start::Held,
-                        (Write::Replace, Some(bias)) => Start::Columns(bias),
-                        (Write::Replace, None) => Start::Zeros,
                     };
                     sums.prefetch();
                     // SAFETY: the block's sums are columns of these panels in target rows.
@@ -136,7 +145,7 @@ impl PairProduct<'_> {
                     row: BLOCK_COLUMNS,
                 };
                 // SAFETY: the sums are this thread's own.
-                unsafe { multiplier.multiply(left, places, right, Start::Zeros, block) };
+                unsafe { multiplier.multiply(left, places, right, start, block) };
                 self.set.run(Finish {
                     tile: Tile {
                         sums: &mut sums[..count * BLOCK_COLUMNS],
@@ -145,7 +154,7 @@ impl PairProduct<'_> {
                         columns,
                     },
                     targets: &self.targets[row..row + count],
-                    epilogue: &self.epilogue,
+                    epilogue: &finish,
                     width: self.columns,
                     output: self.output,
                 });

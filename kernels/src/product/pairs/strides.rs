@@ -2,7 +2,7 @@
 
 /// Whether rows (image, line, pixel) that begin at `image * steps[0] + line * steps[1] + pixel * steps[2]` lie `steps[2]`
 /// apart within each group of `group` rows.
-pub(crate) fn equal_steps(shape: [usize; 3], steps: [usize; 3], group: usize) -> bool {
+pub(super) fn equal_steps(shape: [usize; 3], steps: [usize; 3], group: usize) -> bool {
     let [images, lines, pixels] = shape;
     let [image_step, line_step, pixel_step] = steps;
     let across_lines = lines == 1 || line_step == pixels * pixel_step;

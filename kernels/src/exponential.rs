@@ -19,7 +19,7 @@ pub(crate) const COEFFICIENTS: [f32; 5] = [
 /// The integer part goes into the exponent, the rest through a polynomial.
 /// Step by step for all of `N` rows of `V` vectors: one after the other each would wait for its own previous step.
 #[inline(always)]
-pub(super) fn exp2<S: Simd, const V: usize, const N: usize>(
+pub(crate) fn exp2<S: Simd, const V: usize, const N: usize>(
     simd: S,
     x: [[S::f32s; V]; N],
 ) -> [[S::f32s; V]; N] {
