@@ -151,15 +151,14 @@ def classifier(width, blocks):
 class Training:
     """Two training steps: forward, backward, SGD with Nesterov momentum."""
 
-    times = 1
     shapes = {
-        "resnet18": (64, [(1, 1), (1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (8, 2), (8, 1)], 128),
-        "small": (24, [(1, 2), (2, 2), (4, 2), (4, 1)], 64),
+        "resnet18": (64, [(1, 1), (1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (8, 2), (8, 1)], 128, 1),
+        "small": (24, [(1, 2), (2, 2), (4, 2), (4, 1)], 64, 20),
     }
 
     def __init__(self, architecture):
         self.name, self.goal, self.scaled = f"training-{architecture}", "1.0", FASTEST + " channels-last"
-        self.width, self.blocks, self.batch = self.shapes[architecture]
+        self.width, self.blocks, self.batch, self.times = self.shapes[architecture]
         self.line = f"training {architecture} {self.batch}"
 
     def variants(self, compiled):
