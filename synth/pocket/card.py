@@ -29,11 +29,11 @@ def table(report):
     return "\n".join([HEADER] + [row(r) for r in report["results"]])
 
 
-def write(model, recipe, folder, run, settings, report, choice, texts):
+def write(model, recipe, folder, run, settings, report, choice, texts, failures=()):
     """Writes `folder`/README.md.
 
     run: the lines of log.jsonl; settings: text of how it was trained; report: of measure.py; choice: of make.choose; texts: the
-    prompts of samples.png from top to bottom."""
+    prompts of samples.png from top to bottom; failures: sentences on what was seen to go wrong."""
     folder = pathlib.Path(folder)
     config = json.loads((folder / "config.json").read_text())
     size = (folder / "model.safetensors").stat().st_size
@@ -67,6 +67,7 @@ def write(model, recipe, folder, run, settings, report, choice, texts):
         lines += [score_row(s) for s in choice["tuned"] + choice["compared"]] + [""]
     lines += ["![training loss](curve.png)", "", "![samples](samples.png)", "", "Rows: " + "; ".join(f"`{t}`" for t in texts) + ".", "",
               "## Known failures", ""]
+    lines += [f"- {f}" for f in failures]
     if worst and worst["ratio"] is not None and worst["ratio"] < 1:
         lines += [f"- It is worst on {worst['corpus']}: its images teach {100*worst['ratio']:.0f} % of what the public real images teach."]
     if copies > 0.04:
