@@ -67,7 +67,8 @@ def make(a):
     stage(out / "teacher" / "config.json", teach)
     def distil(guidance):
         stage(out / "student" / "config.json", lambda: distill.main([a.model] + flags(teacher=out / "teacher", data=a.data, out=out / "student", guidance=guidance) + distilling + fast))
-    stage(out / "choice.json", lambda: (out / "choice.json").write_text(json.dumps(choose(a, out, distil), indent=1) + "\n"))
+    kept = lambda: dict(tuned=[], compared=[], chosen=dict(sampler=json.loads((pathlib.Path(a.keep) / "config.json").read_text())["sampler"], weights="teacher"))
+    stage(out / "choice.json", lambda: (out / "choice.json").write_text(json.dumps(kept() if a.keep else choose(a, out, distil), indent=1) + "\n"))
     choice, ship = json.loads((out / "choice.json").read_text()), out / "weights"
     def finish():
         chosen = choice["chosen"]
@@ -78,7 +79,7 @@ def make(a):
         pictures.curve(out / "log.jsonl", ship / "curve.png")
         log = [json.loads(line) for line in open(out / "log.jsonl")]
         how = [f"{'one GPU' if dev == 'cuda' else 'CPU'}, {'bf16' if precision.bf16(dev, extra.get('precision', 'auto')) else 'f32'}", *a.history]
-        card.write(a.model, recipe, ship, log, "; ".join(how), report, choice, texts, a.failures)
+        card.write(a.model, recipe, ship, log, "; ".join(how), report, choice, texts, a.failures, a.notes)
     stage(ship / "README.md", finish)
 
 
@@ -91,7 +92,9 @@ def main(args=None):
     p.add_argument("--steps", type=int, help="training steps, in place of --minutes")
     p.add_argument("--distill-steps", type=int, default=1600)
     p.add_argument("--init", help="exported folder or another run's folder to begin from")
+    p.add_argument("--keep", metavar="DIR", help="take the sampling of this exported folder as it is, in place of choosing")
     p.add_argument("--history", nargs="+", default=[], help="what the card says of earlier training that the weights to begin from had")
+    p.add_argument("--notes", nargs="+", default=[], help="what the card says below the table of the measure")
     p.add_argument("--failures", nargs="+", default=[], help="what the card lists as known failures beside those that the measure shows")
     p.add_argument("--training", default="{}", help="JSON of further settings of train.py, as {\"batch\": 64, \"crop\": 0.7}")
     p.add_argument("--per", type=int, default=60)

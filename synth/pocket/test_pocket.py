@@ -63,6 +63,10 @@ def test_everything_runs_once(tmp_path):
     text = (out / "weights" / "README.md").read_text()
     assert "pocket-photo" in text and "- It draws squares." in text
     assert all((out / "weights" / f).stat().st_size for f in ("samples.png", "curve.png", "tokenizer.json"))
+    (out / "weights" / "README.md").unlink()
+    (out / "choice.json").unlink()
+    make.main(command + ["--keep", str(out / "teacher")])
+    assert weights.load(out / "weights")[2]["sampler"] == weights.SAMPLER and "not chosen anew" in (out / "weights" / "README.md").read_text()
     before = (out / "weights" / "README.md").stat().st_mtime_ns
     make.main(command)
     assert (out / "weights" / "README.md").stat().st_mtime_ns == before, "finished stages are not repeated"
