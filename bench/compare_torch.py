@@ -33,6 +33,8 @@ from program import BINARY, Promptfed, duration, timed
 
 REST = 0.3
 """Seconds before every run: PyTorch's threads look for work for a while after theirs."""
+LONG = 40
+"""Seconds of a run whose preparation is a small part."""
 TOO_SLOW = 4
 """A variant this many times slower than the quickest is timed once and left out of the repeats."""
 
@@ -47,8 +49,8 @@ class Competitor:
 
     def prepare(self):
         first = self.run()
-        # The first run compiles and packs; a run of minutes is not repeated for that.
-        self.warm = self.run() if first < 120 else first
+        # The first run compiles and packs; a long one is not repeated for that.
+        self.warm = self.run() if first < LONG or "compiled" in self.name else first
 
     @property
     def median(self):

@@ -24,6 +24,11 @@ def precisions():
     return {n: t for n, t in PRECISIONS.items() if n == "f32" or fast_bf16()}
 
 
+def compiles(name):
+    """Whether a precision is timed through torch.compile too: not f32 beside fast bf16, which is several times quicker."""
+    return name == "bf16" or not fast_bf16()
+
+
 FASTEST = "torch bf16" if fast_bf16() else "torch f32"
 """The variant that compare_torch.py --scaling takes."""
 
@@ -43,7 +48,7 @@ class Convolution:
             for layout, form in (("channels-first", torch.contiguous_format), ("channels-last", torch.channels_last)):
                 x = torch.randn(1, self.channels, self.size, self.size).to(dtype).to(memory_format=form)
                 layer = nn.Conv2d(self.channels, self.channels, 3, padding=1).to(dtype).to(memory_format=form).eval()
-                found |= inference(f"torch {name} {layout}", layer, x, compiled=compiled)
+                found |= inference(f"torch {name} {layout}", layer, x, compiled=compiled and compiles(name))
         found |= openvino(nn.Conv2d(self.channels, self.channels, 3, padding=1), torch.randn(1, self.channels, self.size, self.size))
         return found
 
@@ -56,7 +61,7 @@ class Linear:
         found = {}
         for name, dtype in precisions().items():
             x, layer = torch.randn(4096, 320).to(dtype), nn.Linear(320, 1280).to(dtype).eval()
-            found |= inference(f"torch {name}", layer, x, compiled=compiled)
+            found |= inference(f"torch {name}", layer, x, compiled=compiled and compiles(name))
         return found | openvino(nn.Linear(320, 1280), torch.randn(4096, 320))
 
 
@@ -68,7 +73,7 @@ class Attention:
         found = {}
         for name, dtype in precisions().items():
             q, k, v = (torch.randn(1, 8, 4096, 40).to(dtype) for _ in range(3))
-            found |= inference(f"torch {name}", F.scaled_dot_product_attention, q, k, v, compiled=compiled)
+            found |= inference(f"torch {name}", F.scaled_dot_product_attention, q, k, v, compiled=compiled and compiles(name))
         return found
 
 
@@ -109,7 +114,7 @@ class Pocket:
         if compiled:
             model = copy.deepcopy(model)
             model.denoise = torch.compile(model.denoise, dynamic=False)
-            found |= {f"torch {name} compiled": run(len(prompts), dtype) for name, dtype in precisions().items()}
+            found |= {f"torch {name} compiled": run(len(prompts), dtype) for name, dtype in precisions().items() if compiles(name)}
         return found
 
     @staticmethod
@@ -166,7 +171,7 @@ class Training:
         pixels = torch.randint(0, 256, (2, self.batch, 3, 32, 32), dtype=torch.uint8)
         for name, dtype in precisions().items():
             for layout, form in (("channels-first", torch.contiguous_format), ("channels-last", torch.channels_last)):
-                for suffix in ("", " compiled") if compiled else ("",):
+                for suffix in ("", " compiled") if compiled and compiles(name) else ("",):
                     found[f"torch {name} {layout}{suffix}"] = self.steps(pixels, dtype, form, bool(suffix))
         self.flops = flops_of(found["torch f32 channels-last"])
         return found
@@ -210,7 +215,7 @@ class UNet:
         for name, dtype in precisions().items():
             layer = UNet2DConditionModel.from_pretrained(self.folder, torch_dtype=dtype).to(memory_format=torch.channels_last)
             inputs = x.to(dtype).to(memory_format=torch.channels_last), torch.tensor(500), context.to(dtype)
-            found |= inference(f"torch {name} channels-last", layer, *inputs, compiled=compiled)
+            found |= inference(f"torch {name} channels-last", layer, *inputs, compiled=compiled and compiles(name))
         self.flops = flops_of(found["torch f32 channels-last"])
         return found
 

@@ -219,6 +219,21 @@ impl Vectors {
         unsafe { interleave(row, to) };
     }
 
+    /// As [`Vectors::interleave`], of rows that begin at `from` and the offset of each; `count` values of each, at most 16.
+    ///
+    /// # Safety
+    /// `from` and each offset must be followed by `count` values.
+    pub(crate) unsafe fn interleave_runs(
+        self,
+        from: *const f32,
+        offsets: &[usize],
+        count: usize,
+        to: &mut [u16; TILE],
+    ) {
+        // SAFETY: `detect` has seen the features; the rest is the caller's promise.
+        unsafe { interleave_runs(from, offsets, count, to) };
+    }
+
     /// A tile of pairs: 16 columns of 32 f32 values, the values 2p and 2p + 1 of each column side by side in line p.
     ///
     /// `column` gives a column, at most 32 values; what it lacks is zero.
@@ -251,6 +266,37 @@ unsafe fn interleave<'a>(row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE])
             let line = pair_of(row(2 * pair), row(2 * pair + 1));
             _mm512_storeu_si512(to.as_mut_ptr().cast(), line);
         }
+    }
+}
+
+/// # Safety
+/// As [`Vectors::interleave_runs`], and the processor must have AVX512F, AVX512BW and AVX512_BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn interleave_runs(from: *const f32, offsets: &[usize], count: usize, to: &mut [u16; TILE]) {
+    let mask = lanes(count.min(16)) as u16;
+    let (lines, _) = to.as_chunks_mut::<32>();
+    let (pairs, last) = offsets.as_chunks::<2>();
+    let mut filled = 0;
+    for (to, [even, odd]) in lines.iter_mut().zip(pairs) {
+        // SAFETY: the caller's promise; a line has 64 bytes.
+        unsafe {
+            let even = _mm512_maskz_loadu_ps(mask, from.add(*even));
+            let odd = _mm512_maskz_loadu_ps(mask, from.add(*odd));
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), side_by_side(even, odd));
+        }
+        filled += 1;
+    }
+    if let ([even], Some(to)) = (last, lines.get_mut(filled)) {
+        // SAFETY: as above.
+        unsafe {
+            let even = _mm512_maskz_loadu_ps(mask, from.add(*even));
+            let line = side_by_side(even, _mm512_setzero_ps());
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), line);
+        }
+        filled += 1;
+    }
+    for to in lines.iter_mut().skip(filled) {
+        to.fill(0);
     }
 }
 
@@ -303,19 +349,28 @@ unsafe fn transpose<'a>(row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn pair_of(even: &[f32], odd: &[f32]) -> __m512i {
+    let mask = |row: &[f32]| lanes(row.len().min(16)) as u16;
+    // SAFETY: lanes beyond the slices are not read.
+    unsafe {
+        let even = _mm512_maskz_loadu_ps(mask(even), even.as_ptr());
+        let odd = _mm512_maskz_loadu_ps(mask(odd), odd.as_ptr());
+        side_by_side(even, odd)
+    }
+}
+
+/// The values of two vectors in bf16, in turn.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn side_by_side(even: __m512, odd: __m512) -> __m512i {
     // 0, 16, 1, 17, ..
     let order = _mm512_set_epi16(
         31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
         19, 3, 18, 2, 17, 1, 16, 0,
     );
-    let mask = |row: &[f32]| ((1u32 << row.len().min(16)) - 1) as u16;
-    // SAFETY: lanes beyond the slices are not read.
-    unsafe {
-        let even = _mm512_maskz_loadu_ps(mask(even), even.as_ptr());
-        let odd = _mm512_maskz_loadu_ps(mask(odd), odd.as_ptr());
-        let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(odd, even));
-        _mm512_permutexvar_epi16(order, both)
-    }
+    let both = _mm512_cvtne2ps_pbh(odd, even);
+    // SAFETY: as many bytes, whatever they hold.
+    let both = unsafe { std::mem::transmute::<__m512bh, __m512i>(both) };
+    _mm512_permutexvar_epi16(order, both)
 }
 
 /// The transpose of 16 x 16 values of 32 bits.

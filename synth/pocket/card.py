@@ -29,11 +29,12 @@ def table(report):
     return "\n".join([HEADER] + [row(r) for r in report["results"]])
 
 
-def write(model, recipe, folder, run, settings, report, choice, texts):
+def write(model, recipe, folder, run, settings, report, choice, texts, failures=(), notes=()):
     """Writes `folder`/README.md.
 
     run: the lines of log.jsonl; settings: text of how it was trained; report: of measure.py; choice: of make.choose; texts: the
-    prompts of samples.png from top to bottom."""
+    prompts of samples.png from top to bottom; failures: sentences on what was
+    seen to go wrong; notes: sentences on the measure."""
     folder = pathlib.Path(folder)
     config = json.loads((folder / "config.json").read_text())
     size = (folder / "model.safetensors").stat().st_size
@@ -59,14 +60,17 @@ def write(model, recipe, folder, run, settings, report, choice, texts):
               f"generator was shown ({report['per']} images per domain and class, four times as many where there is one domain; {report['fit_steps']} steps of 64 images for each classifier; {report['seeds']} seeds, lowest to highest in brackets):", "",
               table(report), "",
               "Near copies are synthetic images closer to a public image or its mirror image (at 16 x 16 px) than 98 % of the test images are: 2 % is what images that copy nothing would show.", ""]
-    lines += [goal(report), ""]
-    if choice:
-        lines += ["## Choice of the sampling", "",
-                  "The same classifier, tested on the private split, which the generator was not trained on; mean over the sets named:", "",
+    lines += [goal(report), ""] + ([" ".join(notes), ""] if notes else [])
+    lines += ["## Choice of the sampling", ""]
+    if not choice["compared"]:
+        lines += ["It was kept from earlier weights of the same shape, not chosen anew for these.", ""]
+    else:
+        lines += ["The same classifier, tested on the private split, which the generator was not trained on; mean over the sets named:", "",
                   "| sampling | network calls | sets | images per domain and class | steps of the classifier | seeds | mean accuracy, % |", "|---|---|---|---|---|---|---|"]
         lines += [score_row(s) for s in choice["tuned"] + choice["compared"]] + [""]
     lines += ["![training loss](curve.png)", "", "![samples](samples.png)", "", "Rows: " + "; ".join(f"`{t}`" for t in texts) + ".", "",
               "## Known failures", ""]
+    lines += [f"- {f}" for f in failures]
     if worst and worst["ratio"] is not None and worst["ratio"] < 1:
         lines += [f"- It is worst on {worst['corpus']}: its images teach {100*worst['ratio']:.0f} % of what the public real images teach."]
     if copies > 0.04:

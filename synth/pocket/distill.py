@@ -17,6 +17,7 @@ import time
 
 import torch
 
+import precision
 import weights
 from captions import DOMAIN_PHRASES
 from data import caption_bank, encode, load
@@ -74,7 +75,8 @@ def distill(a, dev):
     guide = torch.compile(teacher.denoise) if a.compile else teacher.denoise
     teacher_net = type("Teacher", (), {"denoise": staticmethod(guide)})
     torch.manual_seed(a.seed)
-    half = torch.arange(a.batch, device=dev).view(-1, 1, 1, 1) % 2 == 0
+    led = torch.arange(a.batch, device=dev).view(-1, 1, 1, 1) % 2 == 0
+    half = precision.bf16(dev, a.precision)
     step, began, losses = 0, time.monotonic(), []
     progress = lambda: max(step / a.steps, (time.monotonic() - began) / 60 / a.minutes)
     while (done := progress()) < 1:
@@ -83,7 +85,7 @@ def distill(a, dev):
             text, empty = teacher.text(ids), tuple(e.expand(a.batch, *e.shape[1:]) for e in teacher.text(null))
         z = torch.randn(a.batch, 3, student.cfg["size"], student.cfg["size"], device=dev)
         for t, n in zip(ts, ts[1:]):
-            with torch.autocast(dev, dtype=torch.bfloat16, enabled=dev == "cuda"):
+            with torch.autocast(dev, dtype=torch.bfloat16, enabled=half):
                 end = teach(teacher_net, z, t, n, text, empty, sampler["guidance"], sampler["interval"], a.substeps)
                 x = call(z, torch.full((a.batch,), t, device=dev), student.text(ids))
                 loss = ((x - goal(z, end, t, n)) ** 2).mean() / max(1 - t, 0.05)
@@ -96,7 +98,7 @@ def distill(a, dev):
             step += 1
             with torch.no_grad():
                 torch._foreach_lerp_(list(ema.parameters()), list(student.parameters()), 1 - min(a.ema, (1 + step) / (10 + step)))
-                z = torch.where(half, end, z + (n - t) * velocity(x.detach(), z, t))
+                z = torch.where(led, end, z + (n - t) * velocity(x.detach(), z, t))
             losses.append(loss.detach())
         if len(losses) >= a.log:
             print(json.dumps(dict(step=step, loss=round(float(torch.stack(losses).mean()), 5), seconds=round(time.monotonic() - began, 1))), flush=True)
@@ -120,6 +122,7 @@ def main(args=None):
     p.add_argument("--batch", type=int, default=512 if torch.cuda.is_available() else 32)
     p.add_argument("--lr", type=float, default=2e-4)
     p.add_argument("--ema", type=float, default=0.998)
+    p.add_argument("--precision", choices=precision.CHOICES, default="auto", help="auto: bf16 where the device has instructions for it")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--compile", action="store_true")
     p.add_argument("--log", type=int, default=200)

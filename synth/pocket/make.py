@@ -8,6 +8,7 @@ OUT/weights gets what ships. The stages leave their results in OUT, and a second
 import argparse
 import json
 import pathlib
+import shutil
 
 import torch
 
@@ -15,6 +16,7 @@ import card
 import distill
 import measure
 import pictures
+import precision
 import sampling
 import train
 import weights
@@ -51,7 +53,8 @@ def make(a):
     recipe = RECIPES[a.model]
     torch.set_float32_matmul_precision("high")
     out.mkdir(parents=True, exist_ok=True)
-    fast = ["--compile"] if dev == "cuda" and not a.no_compile else []
+    # On a CPU it takes a C++ compiler.
+    fast = ["--compile"] if not a.no_compile and (dev == "cuda" or shutil.which("g++")) else []
     if a.minutes:
         lengths, distilling = flags(minutes=a.minutes), flags(minutes=a.minutes / 3)
     else:
@@ -64,7 +67,8 @@ def make(a):
     stage(out / "teacher" / "config.json", teach)
     def distil(guidance):
         stage(out / "student" / "config.json", lambda: distill.main([a.model] + flags(teacher=out / "teacher", data=a.data, out=out / "student", guidance=guidance) + distilling + fast))
-    stage(out / "choice.json", lambda: (out / "choice.json").write_text(json.dumps(choose(a, out, distil), indent=1) + "\n"))
+    kept = lambda: dict(tuned=[], compared=[], chosen=dict(sampler=json.loads((pathlib.Path(a.keep) / "config.json").read_text())["sampler"], weights="teacher"))
+    stage(out / "choice.json", lambda: (out / "choice.json").write_text(json.dumps(kept() if a.keep else choose(a, out, distil), indent=1) + "\n"))
     choice, ship = json.loads((out / "choice.json").read_text()), out / "weights"
     def finish():
         chosen = choice["chosen"]
@@ -74,8 +78,8 @@ def make(a):
         texts = pictures.grid(net, tok, recipe, chosen["sampler"], ship / "samples.png", dev)
         pictures.curve(out / "log.jsonl", ship / "curve.png")
         log = [json.loads(line) for line in open(out / "log.jsonl")]
-        how = "one GPU, bf16" if dev == "cuda" else "CPU, f32"
-        card.write(a.model, recipe, ship, log, how, report, choice, texts)
+        how = [f"{'one GPU' if dev == 'cuda' else 'CPU'}, {'bf16' if precision.bf16(dev, extra.get('precision', 'auto')) else 'f32'}", *a.history]
+        card.write(a.model, recipe, ship, log, "; ".join(how), report, choice, texts, a.failures, a.notes)
     stage(ship / "README.md", finish)
 
 
@@ -88,6 +92,10 @@ def main(args=None):
     p.add_argument("--steps", type=int, help="training steps, in place of --minutes")
     p.add_argument("--distill-steps", type=int, default=1600)
     p.add_argument("--init", help="exported folder or another run's folder to begin from")
+    p.add_argument("--keep", metavar="DIR", help="take the sampling of this exported folder as it is, in place of choosing")
+    p.add_argument("--history", nargs="+", default=[], help="what the card says of earlier training that the weights to begin from had")
+    p.add_argument("--notes", nargs="+", default=[], help="what the card says below the table of the measure")
+    p.add_argument("--failures", nargs="+", default=[], help="what the card lists as known failures beside those that the measure shows")
     p.add_argument("--training", default="{}", help="JSON of further settings of train.py, as {\"batch\": 64, \"crop\": 0.7}")
     p.add_argument("--per", type=int, default=60)
     p.add_argument("--fit-steps", type=int, default=600)

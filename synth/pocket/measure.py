@@ -16,6 +16,7 @@ import time
 import torch
 import torch.nn.functional as F
 
+import precision
 import weights
 from captions import DOMAIN_PHRASES
 from classifier import accuracy, fit
@@ -24,13 +25,14 @@ from pocket import sample
 from recipes import RECIPES
 
 
-def synthesise(net, tok, pairs, per, sampler, dev):
-    """-> images [len(pairs) * per, 3, S, S] of each (domain, class), the three phrasings of a domain in turn."""
+def synthesise(net, tok, pairs, per, sampler, dev, half):
+    """-> images [len(pairs) * per, 3, S, S] of each (domain, class), the three phrasings of a domain in turn; `half`: the network in bf16."""
     g, size, out = torch.Generator().manual_seed(0), net.cfg["size"], []
     for domain, cls in pairs:
         texts = [DOMAIN_PHRASES[domain][i % 3].format(c=cls) for i in range(per)]
         noise = torch.randn(per, 3, size, size, generator=g).to(dev)
-        out.append(sample(net, encode(tok, texts).to(dev), encode(tok, [""] * per).to(dev), noise, **sampler))
+        with torch.autocast(dev, dtype=torch.bfloat16, enabled=half):
+            out.append(sample(net, encode(tok, texts).to(dev), encode(tok, [""] * per).to(dev), noise, **sampler))
     return torch.cat(out)
 
 
@@ -77,7 +79,7 @@ def measure(a, dev):
         # A corpus of one domain gets as many images as one of several.
         per = max(4, a.per * (4 if len({d for d, _ in pairs}) == 1 else 1))
         began = time.monotonic()
-        made = synthesise(net, tok, pairs, per, sampler, dev)
+        made = synthesise(net, tok, pairs, per, sampler, dev, precision.bf16(dev, a.precision))
         seconds = time.monotonic() - began
         classes = torch.tensor([names.index(c) for _, c in pairs], device=dev).repeat_interleave(per)
         score = lambda x, y: [accuracy(fit(x, y, len(names), a.fit_steps, seed), test, label(asked)) for seed in range(a.seeds)]
@@ -119,6 +121,7 @@ def main(args=None):
     p.add_argument("--shift", type=float)
     p.add_argument("--no-ceiling", action="store_true", help="leave out the training on real images")
     p.add_argument("--ceilings", metavar="FILE", help="JSON file of ceilings that are known")
+    p.add_argument("--precision", choices=precision.CHOICES, default="auto", help="of the generator; auto: bf16 where the device has instructions for it")
     p.add_argument("--threads", type=int, default=0)
     p.add_argument("--json")
     a = p.parse_args(args)

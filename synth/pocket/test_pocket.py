@@ -50,7 +50,7 @@ def tiny_net():
 def test_everything_runs_once(tmp_path):
     root, out = pictures(tmp_path / "data"), tmp_path / "run"
     training = json.dumps(dict(shape=TINY, batch=8, log=1))
-    command = ["photo", "--data", root, "--out", str(out), "--steps", "2", "--distill-steps", "8", "--training", training,
+    command = ["photo", "--data", root, "--out", str(out), "--steps", "2", "--distill-steps", "8", "--training", training, "--no-compile", "--failures", "It draws squares.",
                "--per", "1", "--fit-steps", "1", "--seeds", "1", "--choose-per", "1", "--choose-fit-steps", "1", "--choose-seeds", "1", "--scales", "1", "2"]
     make.main(command)
     net, tok, config = weights.load(out / "weights")
@@ -61,8 +61,12 @@ def test_everything_runs_once(tmp_path):
     assert [s["sampler"]["guidance"] for s in choice["compared"][:2]] == [choice["tuned"][0]["sampler"]["guidance"]] * 2
     assert config["sampler"] == choice["chosen"]["sampler"]
     text = (out / "weights" / "README.md").read_text()
-    assert "pocket-photo" in text and "Known failures" in text
+    assert "pocket-photo" in text and "- It draws squares." in text
     assert all((out / "weights" / f).stat().st_size for f in ("samples.png", "curve.png", "tokenizer.json"))
+    (out / "weights" / "README.md").unlink()
+    (out / "choice.json").unlink()
+    make.main(command + ["--keep", str(out / "teacher")])
+    assert weights.load(out / "weights")[2]["sampler"] == weights.SAMPLER and "not chosen anew" in (out / "weights" / "README.md").read_text()
     before = (out / "weights" / "README.md").stat().st_mtime_ns
     make.main(command)
     assert (out / "weights" / "README.md").stat().st_mtime_ns == before, "finished stages are not repeated"
@@ -75,7 +79,29 @@ def test_a_run_goes_on_where_it_stopped(tmp_path):
     train.main(common + ["--steps", "3"])
     state = weights.load_checkpoint(pathlib.Path(out) / "pocket.pt")
     assert state["step"] == 3 and state["seen"] == 12
-    assert any(v["exp_avg"].abs().sum() > 0 for v in state["opt"]["state"].values())
+    momentum = {k: sum(float(v[k].abs().sum()) for o in state["opts"] for v in o["state"].values() if k in v) for k in ("exp_avg", "momentum_buffer")}
+    assert all(momentum.values()), "AdamW's and Muon's"
+
+
+def test_every_optimiser_and_precision_takes_a_step(tmp_path):
+    root = pictures(tmp_path / "data")
+    for optimiser, precision in (("muon", "bf16"), ("muon", "f32"), ("adamw", "bf16"), ("adamw", "f32")):
+        out = tmp_path / f"{optimiser}-{precision}"
+        train.main(["photo", "--data", root, "--out", str(out), "--shape", TINY, "--batch", "4", "--steps", "1", "--lr", "0.5", "--optimizer", optimiser, "--precision", precision])
+        state = weights.load_checkpoint(out / "pocket.pt")
+        assert state["step"] == 1 and all(p.isfinite().all() for p in state["net"].values())
+        assert len(state["opts"]) == (2 if optimiser == "muon" else 1)
+
+
+def test_workers_train_one_network(tmp_path):
+    """Two processes with half of the batch each; the weights they end with are one's."""
+    root, out = pictures(tmp_path / "data"), tmp_path / "run"
+    common = ["photo", "--data", root, "--out", str(out), "--shape", TINY, "--batch", "8", "--log", "1", "--workers", "2", "--threads", "1"]
+    train.main(common + ["--steps", "2"])
+    train.main(common + ["--steps", "3"])
+    state = weights.load_checkpoint(out / "pocket.pt")
+    assert state["step"] == 3 and state["seen"] == 24
+    assert [json.loads(line)["step"] for line in open(out / "log.jsonl")] == [1, 2, 3]
 
 
 def test_a_run_branches_off_another(tmp_path):

@@ -1,4 +1,4 @@
-"""Trains pocket on the public splits, on a CPU (f32) or a GPU (bf16); everything in the loop stays on the device.
+"""Trains pocket on the public splits, on a CPU or a GPU; everything in the loop stays on the device.
 
   python train.py MODEL --data DATA --out RUN --minutes 6      MODEL is all, photo or draw
 
@@ -13,11 +13,14 @@ import os
 import pathlib
 import random
 import shutil
+import tempfile
 import time
 
 import torch
+import torch.distributed as dist
 from tokenizers import Tokenizer
 
+import precision
 import weights
 from data import augment, build_tokenizer, caption_bank, load, weights as draw_weights
 from pocket import Pocket
@@ -36,12 +39,21 @@ def flow_loss(net, x, ids, t):
     return (((net(z, t, ids) - x) / (1 - at).clamp_min(0.05)) ** 2).mean()
 
 
+def optimisers(net, kind, lr):
+    """muon: the matrices inside the blocks by Muon, with updates as large as AdamW's; everything else, or with adamw all, by AdamW."""
+    named = dict(net.named_parameters())
+    inner = [n for n in named if kind == "muon" and "blocks." in n and n.endswith("weight")]
+    rest = [p for n, p in named.items() if n not in inner]
+    adamw = torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
+    return [adamw] + ([torch.optim.Muon([named[n] for n in inner], lr=lr, adjust_lr_fn="match_rms_adamw")] if inner else [])
+
+
 COUNTERS = ("step", "seen", "seconds", "cpu_seconds")
 """Steps and images since the first random weights; seconds by the clock and by the processor since the run, or the one it branched off, began."""
 
 
-def begin(a, meta, dev):
-    """-> (network, its running average, optimiser, tokenizer, counters) of a new or continued run."""
+def begin(a, meta, dev, rank):
+    """-> (network, its running average, optimisers, tokenizer, counters) of a new or continued run."""
     out, at = pathlib.Path(a.out), dict.fromkeys(COUNTERS, 0)
     run = next((pathlib.Path(d) for d in (out, a.init) if d and (pathlib.Path(d) / "pocket.pt").exists()), None)
     state = weights.load_checkpoint(run / "pocket.pt") if run else None
@@ -49,72 +61,129 @@ def begin(a, meta, dev):
         tok, net = Tokenizer.from_file(str(run / "tokenizer.json")), Pocket(**state["cfg"])
         net.load_state_dict(state["net"])
         at = {k: state[k] for k in COUNTERS}
-        if run != out:
+        if run != out and rank == 0:
             shutil.copy(run / "log.jsonl", out / "log.jsonl")
     elif a.init:
         net, tok, config = weights.load(a.init)
-        at.update(step=config["train_steps"], seen=config["train_steps"] * a.batch)
+        at.update(step=config["train_steps"], seen=a.init_seen)
     else:
         torch.manual_seed(a.seed)
         tok = build_tokenizer(meta)
         net = Pocket(tok.get_vocab_size(), **{**SHAPES[dev], **json.loads(a.shape)})
-    tok.save(str(out / "tokenizer.json"))
+    if rank == 0:
+        tok.save(str(out / "tokenizer.json"))
     net = net.train().to(dev)
     ema = copy.deepcopy(net).requires_grad_(False)
-    opt = torch.optim.AdamW(net.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
+    opts = optimisers(net, a.optimizer, a.lr)
     if state:
         ema.load_state_dict(state["ema"])
-        opt.load_state_dict(state["opt"])
-    return net, ema, opt, tok, at
+        if state["optimizer"] == a.optimizer:
+            for opt, kept in zip(opts, state["opts"]):
+                opt.load_state_dict(kept)
+    return net, ema, opts, tok, at
+
+
+class Team:
+    """The processes that share a batch. On processors that others use too they lose less than threads, which wait for each
+    other in every operation: they meet once a step."""
+
+    def __init__(self, rank, size, meet):
+        self.rank, self.size = rank, size
+        if size > 1:
+            dist.init_process_group("gloo", store=dist.FileStore(meet, size), rank=rank, world_size=size)
+
+    def agree(self, value):
+        """-> the first process's number"""
+        shared = torch.tensor([value], dtype=torch.float64)
+        if self.size > 1:
+            dist.broadcast(shared, 0)
+        return float(shared)
+
+    def mean(self, net, *values):
+        """Averages the gradients; -> the sums of the numbers"""
+        if self.size == 1:
+            return values
+        grads = [p.grad for p in net.parameters()]
+        flat = torch.cat([g.flatten() for g in grads] + [torch.tensor(values) * self.size])
+        dist.all_reduce(flat)
+        flat /= self.size
+        parts = flat.split([g.numel() for g in grads] + [len(values)])
+        torch._foreach_copy_(grads, [f.view_as(g) for f, g in zip(parts, grads)])
+        return parts[-1].tolist()
 
 
 def train(a, dev):
-    recipe, out = RECIPES[a.model], pathlib.Path(a.out)
-    out.mkdir(parents=True, exist_ok=True)
-    images, meta = load(a.data, "public", recipe)
-    net, ema, opt, tok, at = begin(a, meta, dev)
+    """Alone, or on a CPU as a team of --workers."""
+    pathlib.Path(a.out).mkdir(parents=True, exist_ok=True)
+    images, meta = load(a.data, "public", RECIPES[a.model])
+    with tempfile.TemporaryDirectory() as folder:
+        work = (a, dev, images, meta, f"{folder}/meet")
+        if a.workers > 1:
+            torch.multiprocessing.spawn(run, work, a.workers)
+        else:
+            run(0, *work)
+
+
+def run(rank, a, dev, images, meta, meet):
+    """Trains; the first process writes what there is to write."""
+    if a.threads:
+        torch.set_num_threads(a.threads)
+    recipe, out, team = RECIPES[a.model], pathlib.Path(a.out), Team(rank, a.workers, meet)
+    net, ema, opts, tok, at = begin(a, meta, dev, rank)
     chance, bank, images = draw_weights(meta, recipe).to(dev), caption_bank(tok, meta, a.drop).to(dev), images.to(dev)
-    save = lambda: weights.save_checkpoint(out / "pocket.pt", cfg=net.cfg, net=net.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(), **at)
-    print(f"{len(meta)} images, {sum(p.numel() for p in net.parameters())/1e6:.1f} M parameters, from step {at['step']}", flush=True)
+    save = lambda: weights.save_checkpoint(out / "pocket.pt", cfg=net.cfg, net=net.state_dict(), ema=ema.state_dict(),
+                                           optimizer=a.optimizer, opts=[o.state_dict() for o in opts], **at)
+    half = precision.bf16(dev, a.precision)
+    say = print if rank == 0 else lambda *_, **__: None
+    say(f"{len(meta)} images, {sum(p.numel() for p in net.parameters())/1e6:.1f} M parameters, from step {at['step']}, {'bf16' if half else 'f32'}, {a.optimizer}", flush=True)
     forward = torch.compile(net) if a.compile else net
-    random.seed(a.seed + at["step"])
-    torch.manual_seed(a.seed + at["step"])
+    random.seed(a.seed + at["step"] + 10**6 * rank)
+    torch.manual_seed(a.seed + at["step"] + 10**6 * rank)
     # A fresh optimiser warms up, also on weights that are not.
-    cold = 0 if opt.state else at["step"]
-    total, since, size, log, saved = 0.0, 0, net.cfg["size"], open(out / "log.jsonl", "a"), time.monotonic()
-    progress = lambda: max(at["step"] / a.steps, at["seconds"] / 60 / a.minutes)
-    while (done := progress()) < 1:
+    cold = 0 if opts[0].state else at["step"]
+    total, since, size, log, saved = 0.0, 0, net.cfg["size"], open(out / "log.jsonl", "a") if rank == 0 else None, time.monotonic()
+    batch, clock = a.batch // a.workers, time.process_time()
+    progress = lambda: team.agree(max(at["step"] / a.steps, at["seconds"] / 60 / a.minutes))
+    done = progress()
+    while done < 1:
         while a.pause and os.path.exists(a.pause):
             time.sleep(1)
-        begun, used = time.monotonic(), time.process_time()
-        index = torch.multinomial(chance, a.batch, replacement=True)
-        x, ids = augment(images[index], size, a.crop), bank[index, torch.randint(0, bank.shape[1], (a.batch,), device=dev)]
-        t = torch.sigmoid(torch.randn(a.batch, device=dev) * a.t_std + a.t_mean)
-        with torch.autocast(dev, dtype=torch.bfloat16, enabled=dev == "cuda"):
+        begun = time.monotonic()
+        index = torch.multinomial(chance, batch, replacement=True)
+        x, ids = augment(images[index], size, a.crop), bank[index, torch.randint(0, bank.shape[1], (batch,), device=dev)]
+        t = torch.sigmoid(torch.randn(batch, device=dev) * a.t_std + a.t_mean)
+        with torch.autocast(dev, dtype=torch.bfloat16, enabled=half):
             loss = flow_loss(forward, x, ids, t)
-        for group in opt.param_groups:
-            group["lr"] = learning_rate(done, at["step"] - cold, a.lr, a.cool)
-        opt.zero_grad(set_to_none=True)
+        net.zero_grad(set_to_none=True)
         loss.backward()
+        (used,) = team.mean(net, time.process_time() - clock)
+        clock = time.process_time()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        opt.step()
+        for opt in opts:
+            for group in opt.param_groups:
+                group["lr"] = learning_rate(done, at["step"] - cold, a.lr, a.cool)
+            opt.step()
         at["step"] += 1
-        at["seen"] += a.batch
+        at["seen"] += batch * a.workers
         with torch.no_grad():
             torch._foreach_lerp_(list(ema.parameters()), list(net.parameters()), 1 - min(a.ema, (1 + at["step"]) / (10 + at["step"])))
         total, since = total + loss.detach(), since + 1
         at["seconds"] += time.monotonic() - begun
-        at["cpu_seconds"] += time.process_time() - used
-        if since == a.log or progress() >= 1:
+        at["cpu_seconds"] += used
+        done = progress()
+        if rank == 0 and (since == a.log or done >= 1):
             line = dict(step=at["step"], seen=at["seen"], loss=round(float(total) / since, 5), seconds=round(at["seconds"], 1), cpu_seconds=round(at["cpu_seconds"], 1))
             log.write(json.dumps(line) + "\n")
             log.flush()
-            print(line, flush=True)
+            say(line, flush=True)
             total, since = 0.0, 0
-        if time.monotonic() - saved > a.save_seconds:
+        if rank == 0 and time.monotonic() - saved > a.save_seconds:
             save()
             saved = time.monotonic()
-    save()
+    if rank == 0:
+        save()
+    if team.size > 1:
+        dist.destroy_process_group()
 
 
 def arguments(args=None):
@@ -123,11 +192,14 @@ def arguments(args=None):
     p.add_argument("--data", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--init", help="exported folder or another run's folder to begin from; its tokenizer and shape are kept")
+    p.add_argument("--init-seen", type=int, default=0, help="images that exported weights to begin from have seen")
     p.add_argument("--shape", default="{}", help="JSON that changes entries of recipes.SHAPES")
     p.add_argument("--steps", type=int, default=10**9)
     p.add_argument("--minutes", type=float, default=10**9)
-    p.add_argument("--batch", type=int, default=1024 if torch.cuda.is_available() else 128)
-    p.add_argument("--lr", type=float, default=1e-3 if torch.cuda.is_available() else 6e-4)
+    p.add_argument("--batch", type=int, default=1024 if torch.cuda.is_available() else 256)
+    p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
+    p.add_argument("--precision", choices=precision.CHOICES, default="auto", help="auto: bf16 where the device has instructions for it")
     p.add_argument("--cool", type=float, default=0.4, help="share of the budget over which the learning rate falls at the end; 0 for a run to branch off")
     p.add_argument("--ema", type=float, default=0.9995 if torch.cuda.is_available() else 0.998)
     p.add_argument("--drop", type=float, default=0.1, help="share of empty captions")
@@ -139,6 +211,7 @@ def arguments(args=None):
     p.add_argument("--log", type=int, default=50, help="steps between lines of the log")
     p.add_argument("--save-seconds", type=float, default=180)
     p.add_argument("--threads", type=int, default=0, help="CPU threads; 0 is PyTorch's choice")
+    p.add_argument("--workers", type=int, default=1, help="processes that share the batch, on a CPU; with --threads 1 for processors that others use too")
     p.add_argument("--pause", help="file that makes it sleep while it exists")
     a = p.parse_args(args)
     if a.steps == a.minutes == 10**9:
@@ -148,8 +221,6 @@ def arguments(args=None):
 
 def main(args=None):
     a = arguments(args)
-    if a.threads:
-        torch.set_num_threads(a.threads)
     train(a, "cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -7,8 +7,8 @@ use super::part::{Window, cut};
 use crate::product::{Columns, Segments, TransposedSums};
 use crate::{Kernels, Precision};
 
-/// Values in all partial gradients together: what a second-level cache holds.
-const PARTIAL_SUMS: usize = 1 << 18;
+/// Values in all partial gradients together: each of them fits into a second-level cache.
+const PARTIAL_SUMS: usize = 1 << 20;
 
 /// Most shares of a batch, each with sums of its own.
 const SHARES: usize = 16;
@@ -59,7 +59,7 @@ pub(super) fn run(
         }
         return;
     }
-    let per_share = g.channels_out.div_ceil(COLUMN_SHARES).next_multiple_of(48);
+    let per_share = g.channels_out.div_ceil(COLUMN_SHARES).next_multiple_of(32);
     let firsts: Vec<usize> = (0..g.channels_out).step_by(per_share).collect();
     let partial: Vec<(usize, Vec<f32>)> = firsts
         .into_par_iter()

@@ -88,13 +88,13 @@ impl PairSums {
                 let first = number % per_segment * TILE_COLUMNS;
                 let start = number / per_segment * rows.segment_step + first;
                 let count = (rows.segment_len - first).min(TILE_COLUMNS);
-                let row = |row: usize| match offsets.get(row) {
-                    Some(offset) => &rows.values[offset + start..][..count],
-                    None => &[],
-                };
                 let (tiles, _) = to.as_chunks_mut::<TILE>();
-                for (number, tile) in tiles.iter_mut().enumerate() {
-                    vectors.interleave(|i| row(number * TILE_DEPTH + i), tile);
+                for (offsets, tile) in offsets.chunks(TILE_DEPTH).zip(tiles) {
+                    // SAFETY: `Rows::offsets` has checked that every run of every row lies inside the values.
+                    unsafe {
+                        let from = rows.values.as_ptr().add(start);
+                        vectors.interleave_runs(from, offsets, count, tile);
+                    }
                 }
             }
             let (first, second) = self.left.split_at(panel);
