@@ -118,6 +118,7 @@ impl Target {
     }
 
     /// From image to image, line to line, pixel to pixel.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn steps(&self) -> [usize; 3] {
         [self.image_step, self.line_step, self.pixel_step]
     }

@@ -35,6 +35,10 @@ pub(crate) struct Product<'a> {
     /// Of [`PackedMatrix::panels`].
     pub(crate) panels: Range<usize>,
     /// The rows are those that the scratch's last product had.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "rows are kept for pairs alone")
+    )]
     pub(crate) same_rows: bool,
     pub(crate) output: Shared<'a>,
     pub(crate) target: Target,

@@ -39,11 +39,13 @@ impl<'a> Shared<'a> {
         }
     }
 
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// The address of the first value.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn start(&self) -> *mut f32 {
         self.values
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use promptfed_synth::job::MANIFEST_FILE;
 use promptfed_synth::{Generator, ImageBudget, JobSpec, OutputFormat, Sampler, load_images};
@@ -30,11 +31,11 @@ fn job(name: &str) -> (Box<dyn Generator>, JobSpec, u64) {
                 OutputFormat::Parquet
             };
             let spec = JobSpec {
-                images: ImageBudget::PerPrompt(4),
+                images: ImageBudget::PerPrompt(12),
                 output,
                 ..few_steps(spec_for(&engine))
             };
-            (Box::new(engine), spec, 80)
+            (Box::new(engine), spec, 240)
         }
         "shards" => {
             let engine = Painter::new();
@@ -65,7 +66,7 @@ fn rows(dir: &Path) -> u64 {
 
 /// Starts the job in a process of its own, kills it once `until` rows are written and a moment has passed, and tells
 /// whether it was still at work.
-fn run_and_kill(name: &str, dir: &Path, until: u64, spins: u32) -> bool {
+fn run_and_kill(name: &str, dir: &Path, until: u64, pause: Duration) -> bool {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "resume::child", "--ignored", "--test-threads=1"])
         .env(FOLDER, dir)
@@ -80,9 +81,7 @@ fn run_and_kill(name: &str, dir: &Path, until: u64, spins: u32) -> bool {
         }
         std::thread::yield_now();
     }
-    for _ in 0..spins {
-        std::thread::yield_now();
-    }
+    std::thread::sleep(pause);
     child.kill().unwrap();
     !child.wait().unwrap().success()
 }
@@ -99,7 +98,7 @@ fn survives_kills(name: &str, kills: u64) {
             name,
             dir.path(),
             until,
-            rng.random_range(0..20_000),
+            Duration::from_micros(rng.random_range(0..3_000)),
         ));
     }
     assert!(
