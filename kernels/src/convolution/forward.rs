@@ -29,11 +29,7 @@ pub(super) fn run(
     let row_bytes = g.shape.stride * g.shape.stride * g.channels_in * size_of::<u16>();
     let grid = Grid::new(rows, row_bytes, weight);
     let parts = cut(0..count, g.height_out, g.width_out, grid.rows);
-    let tasks: Vec<_> = parts
-        .iter()
-        .enumerate()
-        .flat_map(|(number, part)| grid.bands.iter().map(move |band| (number, part, band)))
-        .collect();
+    let tasks = grid.tasks(&parts);
     let line = g.width_out * g.channels_out;
     let output = Shared::new(output);
     tasks
@@ -46,7 +42,7 @@ pub(super) fn run(
             let len = part.images * part.lines * line;
             let product = Product {
                 weights: weight,
-                panels: band.clone(),
+                panels: band,
                 same_rows,
                 output: output.range(start..start + len),
                 target: Target {

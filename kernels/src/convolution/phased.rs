@@ -110,11 +110,7 @@ impl PhasedWeight {
                 part
             })
             .collect();
-        let tasks: Vec<_> = parts
-            .iter()
-            .enumerate()
-            .flat_map(|(number, part)| grid.bands.iter().map(move |band| (number, part, band)))
-            .collect();
+        let tasks = grid.tasks(&parts);
         let line = width * self.channels_out;
         let used = || self.phases.iter().filter(|phase| !phase.taps.is_empty());
         let first = used().map(|phase| phase.first).min().unwrap_or(0);

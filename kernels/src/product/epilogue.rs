@@ -2,6 +2,7 @@
 
 use pulp::Simd;
 
+use super::rows::starts;
 use crate::Activation;
 
 /// Whether results replace what a buffer holds or are added to it.
@@ -118,22 +119,13 @@ impl Target {
     }
 
     /// From image to image, line to line, pixel to pixel.
-    #[cfg(target_arch = "x86_64")]
     pub(crate) fn steps(&self) -> [usize; 3] {
         [self.image_step, self.line_step, self.pixel_step]
     }
 
     /// Writes where the rows of `images` x `lines` x `pixels` begin.
     pub(crate) fn offsets(&self, shape: [usize; 3], offsets: &mut Vec<usize>) {
-        let [images, lines, pixels] = shape;
-        offsets.clear();
-        offsets.reserve(images * lines * pixels);
-        for image in 0..images {
-            for line in 0..lines {
-                let first = self.start + image * self.image_step + line * self.line_step;
-                offsets.extend((0..pixels).map(|pixel| first + pixel * self.pixel_step));
-            }
-        }
+        starts(self.start, shape, self.steps(), offsets);
     }
 }
 

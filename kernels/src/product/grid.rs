@@ -58,6 +58,19 @@ impl Grid {
     }
 }
 
+impl Grid {
+    /// A task for each part of the rows, with its number, and each band; those of a part follow each other.
+    pub(crate) fn tasks<'a, P>(&'a self, parts: &'a [P]) -> Vec<(usize, &'a P, Range<usize>)> {
+        let numbered = parts.iter().enumerate();
+        numbered
+            .flat_map(|(number, part)| {
+                let bands = self.bands.iter().cloned();
+                bands.map(move |band| (number, part, band))
+            })
+            .collect()
+    }
+}
+
 /// Cuts panels into at most `wanted` equal shares of an even number.
 fn bands(panels: usize, wanted: usize) -> Vec<Range<usize>> {
     let per_band = panels.div_ceil(wanted).next_multiple_of(2);

@@ -60,20 +60,30 @@ impl<'a, T> Rows<'a, T> {
     /// # Panics
     /// If a row reaches beyond the values: who gets the offsets may read every run without a check.
     pub(crate) fn offsets(&self, offsets: &mut Vec<usize>) {
-        offsets.clear();
-        offsets.reserve(self.len());
-        for image in 0..self.images {
-            for line in 0..self.lines {
-                let first = self.start + image * self.image_step + line * self.line_step;
-                offsets.extend((0..self.pixels).map(|pixel| first + pixel * self.pixel_step));
-            }
-        }
+        let steps = [self.image_step, self.line_step, self.pixel_step];
+        let shape = [self.images, self.lines, self.pixels];
+        starts(self.start, shape, steps, offsets);
         if let Some(last) = offsets.iter().max() {
             let run = self.segments.saturating_sub(1) * self.segment_step + self.segment_len;
             assert!(
                 last + run <= self.values.len(),
                 "rows reach beyond their image"
             );
+        }
+    }
+}
+
+/// Writes where the rows (image, line, pixel) of a shape begin: `start` and the steps from image to image, line to line and
+/// pixel to pixel.
+pub(super) fn starts(start: usize, shape: [usize; 3], steps: [usize; 3], to: &mut Vec<usize>) {
+    let [images, lines, pixels] = shape;
+    let [image_step, line_step, pixel_step] = steps;
+    to.clear();
+    to.reserve(images * lines * pixels);
+    for image in 0..images {
+        for line in 0..lines {
+            let first = start + image * image_step + line * line_step;
+            to.extend((0..pixels).map(|pixel| first + pixel * pixel_step));
         }
     }
 }
