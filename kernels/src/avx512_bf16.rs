@@ -211,19 +211,12 @@ unsafe fn narrow(from: &[f32], to: &mut [u16]) {
 }
 
 impl Vectors {
-    /// A tile of pairs: 32 rows x 16 columns of f32 values, the values of rows 2p and 2p + 1 side by side in line p.
-    ///
-    /// `row` gives the columns of a row, at most 16 values; what it lacks is zero.
-    pub(crate) fn interleave<'a>(self, row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) {
-        // SAFETY: `detect` has seen the features.
-        unsafe { interleave(row, to) };
-    }
-
-    /// As [`Vectors::interleave`], of rows that begin at `from` and the offset of each; `count` values of each, at most 16.
+    /// A tile of pairs: `count` values of at most 32 rows, at most 16 of each, which begin at `from` and the offset of each; the
+    /// values of rows 2p and 2p + 1 side by side in line p. What is missing is zero.
     ///
     /// # Safety
     /// `from` and each offset must be followed by `count` values.
-    pub(crate) unsafe fn interleave_runs(
+    pub(crate) unsafe fn interleave_rows(
         self,
         from: *const f32,
         offsets: &[usize],
@@ -231,7 +224,7 @@ impl Vectors {
         to: &mut [u16; TILE],
     ) {
         // SAFETY: `detect` has seen the features; the rest is the caller's promise.
-        unsafe { interleave_runs(from, offsets, count, to) };
+        unsafe { interleave_rows(from, offsets, count, to) };
     }
 
     /// A tile of pairs: 16 columns of 32 f32 values, the values 2p and 2p + 1 of each column side by side in line p.
@@ -248,7 +241,7 @@ impl Vectors {
 
     /// The transpose of 32 rows x 16 columns of f32 values: a tile of 16 lines.
     ///
-    /// `row` is as for [`Vectors::interleave`].
+    /// `row` gives the columns of a row, at most 16 values; what it lacks is zero.
     pub(crate) fn transpose<'a>(self, row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) {
         // SAFETY: `detect` has seen the features.
         unsafe { transpose(row, to) };
@@ -256,23 +249,9 @@ impl Vectors {
 }
 
 /// # Safety
-/// The processor must have AVX512F, AVX512BW and AVX512_BF16.
+/// As [`Vectors::interleave_rows`], and the processor must have AVX512F, AVX512BW and AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn interleave<'a>(row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) {
-    let (lines, _) = to.as_chunks_mut::<32>();
-    for (pair, to) in lines.iter_mut().enumerate() {
-        // SAFETY: the caller's features; a line has 64 bytes.
-        unsafe {
-            let line = pair_of(row(2 * pair), row(2 * pair + 1));
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), line);
-        }
-    }
-}
-
-/// # Safety
-/// As [`Vectors::interleave_runs`], and the processor must have AVX512F, AVX512BW and AVX512_BF16.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn interleave_runs(from: *const f32, offsets: &[usize], count: usize, to: &mut [u16; TILE]) {
+unsafe fn interleave_rows(from: *const f32, offsets: &[usize], count: usize, to: &mut [u16; TILE]) {
     let mask = lanes(count.min(16)) as u16;
     let (lines, _) = to.as_chunks_mut::<32>();
     let (pairs, last) = offsets.as_chunks::<2>();

@@ -1,6 +1,6 @@
 //! Keys and values as right operands.
 
-use super::super::{Attention, Sequences};
+use super::super::Attention;
 use crate::aligned::Aligned;
 use crate::avx512_bf16::Vectors;
 use crate::product::{TILE, TILE_COLUMNS, TILE_DEPTH};
@@ -49,26 +49,37 @@ impl Memory {
         self.keys.resize(2 * tiles * self.width_tiles * TILE);
         self.values.resize(panels * tiles * TILE);
         let vectors = Vectors::detect();
-        let run = |from: &Sequences<'_>, token: usize, first: usize, most: usize| {
-            if token >= from.tokens {
-                return 0..0;
-            }
-            let start = from.row(sequence * from.tokens + token) + head * width + first;
-            start..start + (width - first).min(most)
-        };
         let (to, _) = self.keys.as_chunks_mut::<TILE>();
         for (number, to) in to.iter_mut().enumerate() {
             let first = number / self.width_tiles * TILE_COLUMNS;
             let channel = number % self.width_tiles * TILE_DEPTH;
-            let column = |i| &key.values[run(&key, first + i, channel, TILE_DEPTH)];
+            let count = (width - channel).min(TILE_DEPTH);
+            let column = |i| {
+                if first + i >= key.tokens {
+                    return &[][..];
+                }
+                let start = key.row(sequence * key.tokens + first + i) + head * width;
+                &key.values[start + channel..][..count]
+            };
             vectors.interleave_columns(column, to);
         }
         let (to, _) = self.values.as_chunks_mut::<TILE>();
+        let first_row = sequence * value.tokens;
+        let starts: Vec<usize> = (first_row..first_row + value.tokens)
+            .map(|row| value.row(row) + head * width)
+            .collect();
+        let inside = |start: &usize| start + width <= value.values.len();
+        assert!(starts.iter().all(inside), "values reach beyond their slice");
         for (number, to) in to.iter_mut().enumerate() {
             let channel = number / tiles * TILE_COLUMNS;
             let first = number % tiles * TILE_DEPTH;
-            let row = |i| &value.values[run(&value, first + i, channel, TILE_COLUMNS)];
-            vectors.interleave(row, to);
+            let rows = &starts[first..(first + TILE_DEPTH).min(value.tokens)];
+            let count = (width - channel).min(TILE_COLUMNS);
+            // SAFETY: every row has `width` values inside the slice, by the assertion.
+            unsafe {
+                let from = value.values.as_ptr().add(channel);
+                vectors.interleave_rows(from, rows, count, to);
+            }
         }
     }
 }

@@ -93,7 +93,7 @@ impl PairSums {
                     // SAFETY: `Rows::offsets` has checked that every run of every row lies inside the values.
                     unsafe {
                         let from = rows.values.as_ptr().add(start);
-                        vectors.interleave_runs(from, offsets, count, tile);
+                        vectors.interleave_rows(from, offsets, count, tile);
                     }
                 }
             }
