@@ -110,6 +110,13 @@ impl<T: Number> Window<T> {
     }
 }
 
+impl Window<f32> {
+    /// [`Self::show`] of the values as they are.
+    pub(super) fn show_plain(&mut self, images: &[f32], size: [usize; 3], view: View) {
+        self.show(images, size, view, 0.0, |from, to| to.copy_from_slice(from));
+    }
+}
+
 impl Geometry {
     /// What a part of the results is made of.
     pub(super) fn view(&self, part: &Part) -> View {

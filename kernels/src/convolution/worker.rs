@@ -8,7 +8,7 @@ use crate::product::{Operand, PackedMatrix, Product, Scratch};
 pub(super) struct Worker {
     plain: Window<f32>,
     #[cfg(target_arch = "x86_64")]
-    halves: Window<u16>,
+    rounded: Window<u16>,
     /// The task whose images the window shows.
     shown: Option<usize>,
     scratch: Scratch,
@@ -28,17 +28,14 @@ impl Worker {
         if self.shown.replace(task) == Some(task) {
             return true;
         }
-        match weight.reads_halves() {
+        match weight.reads_bf16() {
             #[cfg(target_arch = "x86_64")]
             true => {
                 let vectors = crate::avx512_bf16::Vectors::detect();
                 let narrow = |from: &[f32], to: &mut [u16]| vectors.narrow(from, to);
-                self.halves.show(images, size, view, 0, narrow);
+                self.rounded.show(images, size, view, 0, narrow);
             }
-            _ => {
-                let copy = |from: &[f32], to: &mut [f32]| to.copy_from_slice(from);
-                self.plain.show(images, size, view, 0.0, copy);
-            }
+            _ => self.plain.show_plain(images, size, view),
         }
         false
     }
@@ -52,10 +49,10 @@ impl Worker {
     /// As [`Product::run`].
     pub(super) unsafe fn multiply(&mut self, sweep: Sweep, product: &Product<'_>) {
         #[cfg(target_arch = "x86_64")]
-        if product.weights.reads_halves() {
-            let rows = sweep.rows(self.halves.values());
+        if product.weights.reads_bf16() {
+            let rows = sweep.rows(self.rounded.values());
             // SAFETY: as the caller promises.
-            return unsafe { product.run(Operand::Halves(&rows), &mut self.scratch) };
+            return unsafe { product.run(Operand::Bf16(&rows), &mut self.scratch) };
         }
         let rows = sweep.rows(self.plain.values());
         // SAFETY: as the caller promises.

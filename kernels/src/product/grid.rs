@@ -34,7 +34,7 @@ impl Grid {
         let rows = rows.max(1);
         let tasks = TASKS_PER_THREAD * rayon::current_num_threads();
         let share = rows.div_ceil(tasks).next_multiple_of(LEAST_ROWS);
-        if !weight.reads_halves() {
+        if !weight.reads_bf16() {
             let most = MOST_ROWS[usize::from(weight.bytes() > 4 * LARGE)];
             return Self {
                 rows: share.min(most),
@@ -113,7 +113,7 @@ mod tests {
             assert!(grid.rows >= LEAST_ROWS && grid.rows.is_multiple_of(LEAST_ROWS));
             assert_eq!(
                 grid.bands.len() > 1,
-                weight.reads_halves() && rows <= 300,
+                weight.reads_bf16() && rows <= 300,
                 "{rows} rows"
             );
         }

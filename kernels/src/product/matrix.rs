@@ -30,20 +30,17 @@ impl Kernels {
         assert_eq!(output.len(), count * columns, "values of the result");
         epilogue.check(columns, output.len());
         let grid = Grid::new(count, depth * size_of::<u16>(), weights);
-        let tasks: Vec<_> = (0..count)
-            .step_by(grid.rows)
-            .flat_map(|row| grid.bands.iter().map(move |band| (row, band.clone())))
-            .collect();
+        let firsts: Vec<usize> = (0..count).step_by(grid.rows).collect();
         let output = Shared::new(output);
-        tasks.into_par_iter().for_each_init(
+        grid.tasks(&firsts).into_par_iter().for_each_init(
             <(Scratch, Option<usize>)>::default,
-            |(scratch, last), (row, panels)| {
+            |(scratch, last), (part, &row, panels)| {
                 let end = (row + grid.rows).min(count);
                 let rows = Rows::of_matrix(&left[row * depth..end * depth], depth);
                 let product = Product {
                     weights,
                     panels,
-                    same_rows: last.replace(row) == Some(row),
+                    same_rows: last.replace(part) == Some(part),
                     output: output.range(row * columns..end * columns),
                     target: Target::of_matrix(columns),
                     epilogue: epilogue.part(columns, row * columns, (end - row) * columns),

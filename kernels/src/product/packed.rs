@@ -185,7 +185,7 @@ impl PackedMatrix {
     }
 
     /// Whether its products read left operands in bf16.
-    pub(crate) fn reads_halves(&self) -> bool {
+    pub(crate) fn reads_bf16(&self) -> bool {
         matches!(self.panels, Panels::Bf16Pairs { .. })
     }
 

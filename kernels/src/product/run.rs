@@ -24,9 +24,9 @@ pub(crate) struct Scratch {
 #[derive(Clone, Copy)]
 pub(crate) enum Operand<'a> {
     Plain(&'a Rows<'a>),
-    /// Rounded to bf16 already, for weights that [read](PackedMatrix::reads_halves) that.
+    /// Rounded to bf16 already, for weights that [read](PackedMatrix::reads_bf16) that.
     #[cfg(target_arch = "x86_64")]
-    Halves(&'a Rows<'a, u16>),
+    Bf16(&'a Rows<'a, u16>),
 }
 
 /// What a left operand is multiplied by, and where to.
@@ -53,13 +53,13 @@ impl Product<'_> {
     ///
     /// # Safety
     /// Nothing else may read or write the columns of the panels in the target rows meanwhile; nor any of the output, if
-    /// the weights do not [read halves](PackedMatrix::reads_halves).
+    /// the weights do not [read bf16](PackedMatrix::reads_bf16).
     pub(crate) unsafe fn run(&self, rows: Operand<'_>, scratch: &mut Scratch) {
         let weights = self.weights;
         let shape = match rows {
             Operand::Plain(rows) => rows.prepare(weights.segments, &mut scratch.offsets),
             #[cfg(target_arch = "x86_64")]
-            Operand::Halves(rows) => rows.prepare(weights.segments, &mut scratch.offsets),
+            Operand::Bf16(rows) => rows.prepare(weights.segments, &mut scratch.offsets),
         };
         self.target.offsets(shape, &mut scratch.targets);
         if scratch.offsets.is_empty() {
@@ -102,12 +102,12 @@ impl Product<'_> {
                 unsafe {
                     match rows {
                         Operand::Plain(rows) => product.run(rows, &mut scratch.pairs),
-                        Operand::Halves(rows) => product.run_halves(rows, &mut scratch.pairs),
+                        Operand::Bf16(rows) => product.run_bf16(rows, &mut scratch.pairs),
                     }
                 }
             }
             #[cfg(target_arch = "x86_64")]
-            (_, Operand::Halves(_)) => unreachable!("rows are rounded for pairs alone"),
+            (_, Operand::Bf16(_)) => unreachable!("rows are rounded for pairs alone"),
             #[cfg(not(target_arch = "x86_64"))]
             (Panels::Bf16Pairs { .. }, _) => unreachable!("pairs are packed on x86-64 only"),
         }

@@ -3,7 +3,7 @@
 use super::block::{Left, TILE, TILE_DEPTH, TILE_ROWS};
 use super::strides::equal_steps;
 use crate::aligned::Aligned;
-use crate::avx512_bf16::{Half, Vectors};
+use crate::avx512_bf16::{RoundToBf16, Vectors};
 use crate::product::rows::Rows;
 
 /// Rows as tiles where they lie; `None` if they are no whole tiles, or not at equal distances.
@@ -25,7 +25,7 @@ pub(super) fn in_place<'a>(rows: &Rows<'a, u16>) -> Option<Left<'a>> {
 
 /// Rows, which begin at `offsets`, copied to tiles of 16 rows x 32 values, each segment filled up with zeros; if they are
 /// the `same` as before, they are there.
-pub(super) fn gathered<'a, T: Half>(
+pub(super) fn gathered<'a, T: RoundToBf16>(
     rows: &Rows<'_, T>,
     offsets: &[usize],
     same: bool,

@@ -68,7 +68,7 @@ impl PairProduct<'_> {
     ///
     /// # Safety
     /// As [`PairProduct::run`].
-    pub(crate) unsafe fn run_halves(&self, rows: &Rows<'_, u16>, scratch: &mut PairScratch) {
+    pub(crate) unsafe fn run_bf16(&self, rows: &Rows<'_, u16>, scratch: &mut PairScratch) {
         let PairScratch { left, sums } = scratch;
         // SAFETY: as the caller promises.
         unsafe {
