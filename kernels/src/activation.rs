@@ -36,7 +36,7 @@ impl Activation {
         }
         match self {
             Self::None => {}
-            Self::Relu => each(values, |x| x.max(0.0)),
+            Self::Relu => each(values, |x| if x < 0.0 { 0.0 } else { x }),
             Self::Silu => each(values, |x| x / (1.0 + exp(-x))),
             Self::Gelu => each(values, gelu),
             Self::GeluErf => each(values, gelu_erf),
@@ -168,8 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn a_nan_survives_smooth_activations() {
+    fn a_nan_survives_activations() {
         for activation in [
+            Activation::Relu,
             Activation::Silu,
             Activation::Gelu,
             Activation::GeluErf,

@@ -9,6 +9,9 @@ use crate::cpu::{self, slice};
 use crate::fused::gradients;
 use crate::{Error, Precision};
 
+/// Scores that are in memory at once where they are whole: 1 GB in f32, of which a few copies live together.
+const MOST_SCORES: usize = 1 << 28;
+
 /// Multi-head attention of queries [batch, m, heads * width] over keys and values [batch, n, heads * width]:
 /// softmax(q k^T / sqrt(width)) v per head (Vaswani et al. 2017, eq. 1). The result has the shape of the queries.
 ///
@@ -84,6 +87,18 @@ fn composite(
     heads: usize,
     mask: Mask,
 ) -> Result<Tensor> {
+    composite_in_parts(query, key, value, heads, mask, MOST_SCORES)
+}
+
+/// As many images at a time as have `most_scores` scores, one at least.
+fn composite_in_parts(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    heads: usize,
+    mask: Mask,
+    most_scores: usize,
+) -> Result<Tensor> {
     let split = |x: &Tensor| -> Result<Tensor> {
         let (batch, tokens, d) = x.dims3()?;
         x.reshape((batch, tokens, heads, d / heads))?
@@ -96,6 +111,21 @@ fn composite(
         split(key)?.to_dtype(DType::F32)?,
         split(value)?,
     );
+    let scores = heads * q.dim(2)? * k.dim(2)?;
+    let images = (most_scores / scores.max(1)).max(1);
+    let parts = (0..q.dim(0)?)
+        .step_by(images)
+        .map(|first| {
+            let count = images.min(q.dim(0)? - first);
+            let part = |x: &Tensor| x.narrow(0, first, count);
+            mixed(&part(&q)?, &part(&k)?, &part(&v)?, mask)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Tensor::cat(&parts, 0)?.transpose(1, 2)?.flatten_from(2)
+}
+
+/// Queries [n, heads, m, width] over keys and values: [n, heads, m, width].
+fn mixed(q: &Tensor, k: &Tensor, v: &Tensor, mask: Mask) -> Result<Tensor> {
     let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
     let mut scores = (q.matmul(&k.transpose(2, 3)?)? * scale)?;
     if mask == Mask::Causal {
@@ -109,15 +139,14 @@ fn composite(
                 }
             })
             .collect();
-        let hidden = Tensor::from_vec(hidden, (n, n), query.device())?;
+        let hidden = Tensor::from_vec(hidden, (n, n), q.device())?;
         scores = scores.broadcast_add(&hidden)?;
     }
     let shifted = scores
         .broadcast_sub(&scores.max_keepdim(D::Minus1)?)?
         .exp()?;
     let weights = shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?;
-    let mixed = weights.to_dtype(v.dtype())?.matmul(&v)?;
-    mixed.transpose(1, 2)?.flatten_from(2)
+    weights.to_dtype(v.dtype())?.matmul(v)
 }
 
 fn composite_self_attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
@@ -199,6 +228,9 @@ mod tests {
             let found = attention(&q, &k, &v, 3, mask, Precision::F32).unwrap();
             assert_close(&found, &composite(&q, &k, &v, 3, mask).unwrap(), 1e-5);
         }
+        let whole = composite(&q, &k, &v, 3, Mask::Causal).unwrap();
+        let parts = composite_in_parts(&q, &k, &v, 3, Mask::Causal, 1).unwrap();
+        assert_close(&parts, &whole, 1e-6);
         let more = normal(4, &[2, 9, 24]);
         let found = attention(&q, &more, &more, 3, Mask::None, Precision::F32).unwrap();
         assert_close(

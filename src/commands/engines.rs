@@ -6,9 +6,8 @@ use crate::exit::BadInput;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_server::Engines;
-use promptfed_synth::engines::sd::{
-    Configured, DeviceKind, LoadOptions, Precision, Settings, StableDiffusion,
-};
+use promptfed_synth::engines::DeviceKind;
+use promptfed_synth::engines::sd::{Configured, LoadOptions, Precision, Settings, StableDiffusion};
 
 /// Where the engines' weights are.
 #[derive(ClapArgs, Clone, Default)]

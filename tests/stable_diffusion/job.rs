@@ -127,12 +127,16 @@ fn mistakes_are_told_with_their_remedy() {
     let numbers = numbers.to_str().unwrap();
     std::fs::create_dir(here.join("empty")).unwrap();
     std::fs::write(here.join("text.png"), "text").unwrap();
+    let picture = "picture.png";
+    image::RgbImage::new(16, 16)
+        .save(here.join(picture))
+        .unwrap();
     let lora = golden().join("lora/kohya.safetensors");
     let turbo = golden().join("turbo");
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 3, "--model FOLDER"),
         (&["--model", "no where"], 3, "owner/name"),
-        (&["--model", "empty"], 1, "model_index.json"),
+        (&["--model", "empty"], 3, "model_index.json"),
         (
             &["--model", model, "--sampler", "heun"],
             3,
@@ -145,6 +149,18 @@ fn mistakes_are_told_with_their_remedy() {
             &["--model", model, "--guidance-interval", "0.5"],
             2,
             "write 0.1..0.8",
+        ),
+        (
+            &[
+                "--model",
+                model,
+                "--init-image",
+                picture,
+                "--height",
+                "100000",
+            ],
+            3,
+            "8 to 8192",
         ),
         (&["--model", model, "--strength", "0.5"], 2, "--init-image"),
         (

@@ -114,7 +114,8 @@ impl PerChannel for Apply<'_> {
                 }
             }
             for y in &mut y {
-                *y = y.max(self.floor);
+                // Unlike `max`, this keeps NaN.
+                *y = if *y < self.floor { self.floor } else { *y };
             }
             self.output[place..place + W].copy_from_slice(&y);
         }

@@ -146,6 +146,9 @@ impl PackedMatrix {
             "an empty matrix"
         );
         assert_eq!(source.rows.len(), segments.count * segments.len, "rows");
+        let reach = (columns - 1) * source.column_step;
+        let fits = |start: &usize| start + reach < source.values.len();
+        assert!(source.rows.iter().all(fits), "a row beyond the values");
         let panels = match precision {
             Precision::Bf16 if set.multiplies_bf16() => Panels::Bf16Pairs {
                 values: pairs(segments, source),

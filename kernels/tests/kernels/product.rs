@@ -1,7 +1,7 @@
-use promptfed_kernels::{Activation, Epilogue, Gate, MatrixView, PackedMatrix, Precision, Write};
+use promptfed_kernels::{Epilogue, Gate, MatrixView, PackedMatrix, Precision, Write};
 use proptest::prelude::*;
 
-use crate::support::{PRECISIONS, all, assert_close, config, rounded, silu, values, with_threads};
+use crate::support::{ACTIVATIONS, PRECISIONS, all, assert_close, config, rounded, values, with_threads};
 
 fn reference(left: &[f32], right: &[f32], depth: usize, columns: usize) -> Vec<f64> {
     let rows = left.chunks_exact(depth);
@@ -48,7 +48,7 @@ proptest! {
 
     #[test]
     fn epilogues_agree_with_f64(
-        rows in 1usize..80, depth in 1usize..70, columns in 1usize..100, biased: bool, activated: bool, gated: bool,
+        rows in 1usize..80, depth in 1usize..70, columns in 1usize..100, biased: bool, activation in 0..ACTIVATIONS.len(), gated: bool,
         with_residual: bool, add: bool, per_gate in 1usize..40, seed: u64
     ) {
         let left = values(seed, rows * depth);
@@ -58,12 +58,10 @@ proptest! {
         let before = values(seed ^ 4, rows * columns);
         let gate = values(seed ^ 5, rows.div_ceil(per_gate) * columns);
         let sums = reference(&left, &right, depth, columns);
+        let (activation, formula) = ACTIVATIONS[activation];
         let expected: Vec<f64> = sums.iter().enumerate().map(|(i, sum)| {
             let (row, column) = (i / columns, i % columns);
-            let mut value = sum + if biased { f64::from(bias[column]) } else { 0.0 };
-            if activated {
-                value = silu(value);
-            }
+            let mut value = formula(sum + if biased { f64::from(bias[column]) } else { 0.0 });
             if gated {
                 value *= f64::from(gate[row / per_gate * columns + column]);
             }
@@ -75,7 +73,7 @@ proptest! {
                 let mut output = before.clone();
                 let epilogue = Epilogue {
                     bias: biased.then_some(&bias),
-                    activation: if activated { Activation::Silu } else { Activation::None },
+                    activation,
                     gate: gated.then(|| Gate::new(&gate, per_gate)),
                     residual: with_residual.then_some(&residual),
                     write: if add { Write::Add } else { Write::Replace },

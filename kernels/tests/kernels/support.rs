@@ -1,6 +1,6 @@
 //! Random values, the sets under test, and comparison.
 
-use promptfed_kernels::{ENVIRONMENT, InstructionSet, Kernels, Precision};
+use promptfed_kernels::{Activation, ENVIRONMENT, InstructionSet, Kernels, Precision};
 use proptest::prelude::*;
 
 /// The kernels of every set under test.
@@ -62,6 +62,18 @@ pub(crate) fn config() -> ProptestConfig {
         ..default
     }
 }
+
+/// Activations and what they are in f64.
+pub(crate) const ACTIVATIONS: [(Activation, fn(f64) -> f64); 5] = [
+    (Activation::None, |x| x),
+    (Activation::Relu, |x| x.max(0.0)),
+    (Activation::Silu, silu),
+    (Activation::Gelu, |x| {
+        let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+        0.5 * x * (1.0 + inner.tanh())
+    }),
+    (Activation::QuickGelu, |x| x / (1.0 + (-1.702 * x).exp())),
+];
 
 /// x in f64 through an activation in f64.
 pub(crate) fn silu(x: f64) -> f64 {

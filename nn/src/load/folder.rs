@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Loader;
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 
 /// Reads a JSON file.
 ///
@@ -57,24 +57,60 @@ struct Parts {
     weight_map: BTreeMap<String, String>,
 }
 
+/// Which weights are taken where a folder has them in full precision and in f16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preferred {
+    /// Those in full precision.
+    Full,
+    /// The f16 variant.
+    F16,
+}
+
+impl Preferred {
+    /// What suits weights that are kept in `precision`.
+    pub fn for_precision(precision: Precision) -> Self {
+        match precision {
+            Precision::F16 => Self::F16,
+            Precision::F32 | Precision::Bf16 => Self::Full,
+        }
+    }
+
+    /// Both, the preferred one first.
+    pub fn in_turn(self) -> [Self; 2] {
+        match self {
+            Self::Full => [Self::Full, Self::F16],
+            Self::F16 => [Self::F16, Self::Full],
+        }
+    }
+
+    /// The endings of weights in one file and of the indices of several.
+    fn endings(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Full => ("safetensors", &["safetensors.index.json"]),
+            Self::F16 => (
+                "fp16.safetensors",
+                &["fp16.safetensors.index.json", "safetensors.index.fp16.json"],
+            ),
+        }
+    }
+}
+
 /// The weights in a folder of the diffusers or the transformers library: one safetensors file or the parts that an index names,
-/// full precision before f16 variants.
+/// the preferred ones where there are two.
 ///
 /// # Errors
 /// If there are none, or a part is missing or outside the folder.
-pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    for stem in ["diffusion_pytorch_model", "model"] {
-        for (single, index) in [
-            ("safetensors", "safetensors.index.json"),
-            ("fp16.safetensors", "fp16.safetensors.index.json"),
-            ("fp16.safetensors", "safetensors.index.fp16.json"),
-        ] {
+pub fn weight_files(folder: &Path, preferred: Preferred) -> Result<Vec<PathBuf>> {
+    for (single, indices) in preferred.in_turn().map(Preferred::endings) {
+        for stem in ["diffusion_pytorch_model", "model"] {
             let file = folder.join(format!("{stem}.{single}"));
             if file.is_file() {
                 return Ok(vec![file]);
             }
-            let file = folder.join(format!("{stem}.{index}"));
-            if file.is_file() {
+            let indices = indices
+                .iter()
+                .map(|index| folder.join(format!("{stem}.{index}")));
+            if let Some(file) = indices.into_iter().find(|file| file.is_file()) {
                 return parts(folder, &file);
             }
         }
@@ -94,8 +130,8 @@ pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// As [`weight_files`] and [`Loader::open_parts`].
-pub fn open_weights(folder: &Path, device: &Device) -> Result<Loader> {
-    let files = weight_files(folder)?;
+pub fn open_weights(folder: &Path, preferred: Preferred, device: &Device) -> Result<Loader> {
+    let files = weight_files(folder, preferred)?;
     Loader::open_parts(&files, &folder.display().to_string(), device)
 }
 

@@ -11,7 +11,9 @@ use crate::exit::BadInput;
 use crate::{Context, interrupt};
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
+use promptfed_synth::engines::DeviceKind;
 use promptfed_synth::engines::pocket::Pocket;
+use promptfed_synth::engines::sd::Precision;
 use promptfed_synth::{Generator, ImageBudget, JobSpec, OutputFormat, Spread};
 use serde_json::json;
 use std::path::PathBuf;
@@ -50,6 +52,9 @@ pub(crate) struct Args {
     /// OWNER/NAME[@REVISION] on the hub
     #[arg(long, value_name = "NAME|DIR|ID")]
     model: Option<String>,
+    /// Where the networks run: cpu or cuda [default: cpu]
+    #[arg(long)]
+    device: Option<DeviceKind>,
     /// Folder for the images, the manifest and the job's state
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -144,8 +149,9 @@ fn load(args: &Args, context: &Context) -> Result<Loaded> {
                 return Err(anyhow::Error::msg(text).context(BadInput));
             }
             let folder = pocket_folder(args.model.as_deref())?;
+            let device = args.device.unwrap_or_default().open()?;
             Ok(Loaded {
-                engine: Box::new(Pocket::load(&folder)?),
+                engine: Box::new(Pocket::load_on(&folder, Precision::chosen(), &device)?),
                 images: None,
                 batch: args.batch.unwrap_or(64),
             })

@@ -9,8 +9,7 @@ use clap::Args as ClapArgs;
 use promptfed_synth::Origin;
 use promptfed_synth::engines::sd::hub::{self, ModelId};
 use promptfed_synth::engines::sd::{
-    Configured, DeviceKind, LoadOptions, Precision, Settings, StableDiffusion, read_image,
-    read_latents,
+    Configured, LoadOptions, Precision, Settings, StableDiffusion, read_image, read_latents,
 };
 use std::path::{Path, PathBuf};
 
@@ -27,9 +26,6 @@ pub(crate) struct SdArgs {
     /// Width of the images in pixels, a multiple of 8 [default: the model's]
     #[arg(long, value_name = "PIXELS")]
     width: Option<u32>,
-    /// Where the networks run: cpu or cuda [default: cpu]
-    #[arg(long)]
-    device: Option<DeviceKind>,
     /// The part of the way from noise (0) to image (1) on which guidance acts [default: 0..1]
     #[arg(long, value_name = "A..B", value_parser = interval)]
     guidance_interval: Option<Interval>,
@@ -93,7 +89,6 @@ impl SdArgs {
         [
             ("--height", self.height.is_some()),
             ("--width", self.width.is_some()),
-            ("--device", self.device.is_some()),
             ("--guidance-interval", self.guidance_interval.is_some()),
             ("--init-image", self.init_image.is_some()),
             ("--lora", !self.lora.is_empty()),
@@ -126,7 +121,7 @@ pub(super) fn load(args: &Args, batch: usize, context: &Context) -> Result<Loade
     let (folder, origin) = model_folder(model, precision, context)?;
     let options = LoadOptions {
         precision,
-        device: sd.device.unwrap_or_default().open()?,
+        device: args.device.unwrap_or_default().open()?,
         sampler: args.sampling.sampler,
         batch,
         loras: sd.lora.iter().map(|Lora(f, s)| (f.clone(), *s)).collect(),

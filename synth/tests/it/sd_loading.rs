@@ -110,6 +110,72 @@ fn the_tensors_of_both_text_encoders_adapters_and_decoders_are_in_the_same_error
 }
 
 #[test]
+fn an_adapter_that_does_not_fit_hides_no_missing_tensors() {
+    let (dir, to) = copy("sd15");
+    for (file, tensor) in [
+        (UNET, "conv_in.bias"),
+        (TEXT, "text_model.final_layer_norm.bias"),
+    ] {
+        change(&to.join(file), |tensors| {
+            tensors.remove(tensor).unwrap();
+        });
+    }
+    let adapter = dir.path().join("adapter.safetensors");
+    std::fs::copy(folder("lora/peft.safetensors"), &adapter).unwrap();
+    change(&adapter, |tensors| {
+        let odd = Tensor::zeros((7, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
+        for network in ["unet.", "text_encoder."] {
+            let mut names: Vec<&String> = tensors.keys().collect();
+            names.retain(|name| name.starts_with(network) && name.contains("lora_B"));
+            let name = names[0].clone();
+            tensors.insert(name, odd.clone());
+        }
+    });
+    let options = LoadOptions {
+        loras: vec![(adapter, 1.0)],
+        ..LoadOptions::default()
+    };
+    let Err(error) = StableDiffusion::load(&to, &options) else {
+        panic!("it was loaded")
+    };
+    assert_says(
+        &error.to_string(),
+        &[
+            "the adapter does not fit the unet",
+            "conv_in.bias [16] is missing",
+            "the adapter does not fit the text_encoder",
+            "text_model.final_layer_norm.bias [32] is missing",
+        ],
+    );
+}
+
+/// What is recorded of a hub's files must be what is loaded, also where the cache has both.
+#[test]
+fn the_f16_variant_is_for_f16_alone() {
+    let (_dir, to) = copy("sdxl");
+    for file in [UNET, VAE] {
+        let half = to.join(file.replace(".safetensors", ".fp16.safetensors"));
+        std::fs::copy(to.join(file), &half).unwrap();
+        change(&half, |tensors| {
+            tensors.clear();
+        });
+    }
+    load(&to).unwrap();
+    let half = LoadOptions {
+        precision: Precision::F16,
+        ..LoadOptions::default()
+    };
+    let Err(error) = StableDiffusion::load(&to, &half) else {
+        panic!("it was loaded")
+    };
+    // The autoencoder's too, although it is kept in f32.
+    assert_says(
+        &error.to_string(),
+        &["conv_in.bias [16] is missing", "decoder.conv_in.bias ["],
+    );
+}
+
+#[test]
 fn everything_that_is_loaded_counts_in_the_hash() {
     let lora = |scale| LoadOptions {
         loras: vec![(folder("lora/peft.safetensors"), scale)],
@@ -165,7 +231,7 @@ fn files_that_are_missing_or_broken_are_named() {
     let cases: [(Break, &[&str]); 14] = [
         (
             |to| std::fs::remove_file(to.join("model_index.json")).unwrap(),
-            &["model_index.json"],
+            &["model_index.json", "diffusers' layout"],
         ),
         (
             |to| replace(&to.join("model_index.json"), "\"unet\"", "\"transformer\""),

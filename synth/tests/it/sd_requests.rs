@@ -5,13 +5,18 @@ use promptfed_synth::engines::sd::{
 };
 use promptfed_synth::{Generator, Image, ImageRequest, ImageSeed};
 
-use crate::sd_fixtures::{Golden, assert_says, folder, image, load};
+use crate::sd_fixtures::{Golden, assert_says, copy, folder, image, load};
 
 #[test]
 fn an_image_does_not_depend_on_its_batch() {
-    for name in ["sd15", "sdxl"] {
+    for (name, precision) in [
+        ("sd15", Precision::F32),
+        ("sd15", Precision::Bf16),
+        ("sdxl", Precision::F32),
+    ] {
         let options = LoadOptions {
             batch: 3,
+            precision,
             ..LoadOptions::default()
         };
         let mut model = StableDiffusion::load(&folder(name), &options).unwrap();
@@ -30,7 +35,11 @@ fn an_image_does_not_depend_on_its_batch() {
         let together = model.generate(&requests).unwrap();
         let again = model.generate(&requests[3..]).unwrap();
         assert_eq!(together[3..], again[..]);
-        let mut single = load(&folder(name)).unwrap();
+        let alone = LoadOptions {
+            batch: 1,
+            ..options
+        };
+        let mut single = StableDiffusion::load(&folder(name), &alone).unwrap();
         for (request, image) in requests.iter().zip(&together) {
             let alone = single.generate(std::slice::from_ref(request)).unwrap();
             assert_eq!(&alone[0], image);
@@ -107,6 +116,65 @@ fn an_image_can_be_changed_a_little_or_much() {
     assert!(distance(&little, &much) > 0.0);
     assert_says(&changed(0.0).unwrap_err().to_string(), &["strength 0"]);
     assert_says(&changed(0.01).unwrap_err().to_string(), &["strength 0.01"]);
+}
+
+/// diffusers' XL pipelines give latents back the mean and deviation that some autoencoders' configurations name.
+#[test]
+fn latents_get_their_statistics_back() {
+    let made = |keys: &str| {
+        let (_dir, to) = copy("sdxl");
+        let file = to.join("vae/config.json");
+        let mut config: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let more: serde_json::Map<String, serde_json::Value> = serde_json::from_str(keys).unwrap();
+        config.extend(more);
+        std::fs::write(&file, serde_json::to_vec(&config).unwrap()).unwrap();
+        load(&to).map(|mut model| image(&mut model))
+    };
+    let apart = |a: &Image, b: &Image| -> f32 {
+        let pairs = a.values().iter().zip(b.values());
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    let plain = made("{}").unwrap();
+    let given = made(
+        r#"{"latents_mean": [0.5, 0.5, 0.5, 0.5], "latents_std": [2, 2, 2, 2], "scaling_factor": 0.2605}"#,
+    )
+    .unwrap();
+    let same = made(r#"{"shift_factor": 0.5, "scaling_factor": 0.13025}"#).unwrap();
+    assert!(apart(&given, &same) < 1e-4, "{}", apart(&given, &same));
+    assert!(apart(&given, &plain) > 1e-3);
+    let alone = made(r#"{"latents_mean": [0.5, 0.5, 0.5, 0.5], "latents_std": null}"#).unwrap();
+    assert_eq!(alone, plain);
+    let error = made(r#"{"latents_mean": [0.5], "latents_std": [1, 1, 1, 1]}"#).unwrap_err();
+    assert_says(
+        &error.to_string(),
+        &["vae/config.json", "latents_mean has 1"],
+    );
+}
+
+/// diffusers takes the switch as on where `model_index.json` has no word of it.
+#[test]
+fn an_empty_negative_prompt_of_xl_is_zeros_unless_told_otherwise() {
+    let made = |switch: Option<bool>| {
+        let (_dir, to) = copy("sdxl");
+        let file = to.join("model_index.json");
+        let mut index: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        index.remove("force_zeros_for_empty_prompt");
+        if let Some(on) = switch {
+            index.insert("force_zeros_for_empty_prompt".into(), on.into());
+        }
+        std::fs::write(&file, serde_json::to_vec(&index).unwrap()).unwrap();
+        let mut model = load(&to).unwrap();
+        let request = Request {
+            steps: 2,
+            guidance: 5.0,
+            ..model.request("a photo of a church", ImageSeed::from_u64(3))
+        };
+        model.make(&[request]).unwrap().remove(0)
+    };
+    assert_eq!(made(None), made(Some(true)));
+    assert_ne!(made(None), made(Some(false)));
 }
 
 #[test]

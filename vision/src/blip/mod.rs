@@ -7,7 +7,7 @@ use std::path::Path;
 
 use candle_core::{Device, IndexOp, Tensor};
 use promptfed_data::DecodedImage;
-use promptfed_nn::load::folder::open_weights;
+use promptfed_nn::load::folder::{Preferred, open_weights};
 use tokenizers::Tokenizer;
 
 use self::config::BlipConfig;
@@ -43,7 +43,7 @@ impl Blip {
         let vision = &config.vision_config;
         let pixels = Preprocessing::read(dir, vision.image_size)?;
         let tokenizer = tokenizer::read(dir)?;
-        let mut loader = open_weights(dir, &Device::Cpu)?;
+        let mut loader = open_weights(dir, Preferred::Full, &Device::Cpu)?;
         let images = ImageEncoder::load(&mut loader, vision, config.vision_act(), Layout::Fused)?;
         let decoder = Decoder::load(&mut loader, &config.text_config, vision.hidden_size)?;
         loader.finish()?;

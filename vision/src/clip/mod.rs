@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{D, Device, IndexOp, Tensor};
 use promptfed_nn::linear::{Bias, Linear};
-use promptfed_nn::load::folder::{model_fault, open_weights, weight_files};
+use promptfed_nn::load::folder::{Preferred, model_fault, open_weights, weight_files};
 use tokenizers::{Tokenizer, TruncationParams};
 
 use self::config::ClipConfig;
@@ -47,7 +47,7 @@ impl Clip {
                 ..TruncationParams::default()
             }))
             .map_err(|e| model_fault(&dir.join("tokenizer.json"), e.to_string()))?;
-        let mut loader = open_weights(dir, &Device::Cpu)?;
+        let mut loader = open_weights(dir, Preferred::Full, &Device::Cpu)?;
         let scale = loader.tensor("logit_scale", &[])?.to_scalar::<f32>()?;
         let images =
             ImageEncoder::load(&mut loader, vision, config.vision_act(), Layout::Separate)?;
@@ -138,7 +138,7 @@ impl Clip {
 fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let small = ["config.json", "preprocessor_config.json", "tokenizer.json"];
     let mut files: Vec<PathBuf> = small.iter().map(|name| dir.join(name)).collect();
-    files.extend(weight_files(dir)?);
+    files.extend(weight_files(dir, Preferred::Full)?);
     Ok(files)
 }
 

@@ -16,6 +16,7 @@ mod tokenizer;
 use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::Device;
 use promptfed_nn::Precision;
 use promptfed_nn::load::Loader;
 use promptfed_nn::noise::standard_normal;
@@ -29,6 +30,7 @@ use self::network::{Conditions, Network};
 use self::sampler::Schedule;
 use self::text::TextEncoder;
 use self::tokenizer::Tokenizer;
+use crate::engines::device;
 use crate::engines::prompt_cache::PromptCache;
 use crate::{EngineInfo, Error, Generator, Image, ImageRequest, Result, Sampler};
 
@@ -79,13 +81,25 @@ impl Pocket {
     /// # Errors
     /// As [`Pocket::load`].
     pub fn load_with(dir: &Path, precision: Precision) -> Result<Self> {
+        Self::load_on(dir, precision, &Device::Cpu)
+    }
+
+    /// [`Pocket::load_with`] on a device; on a graphics card the weights are f32 whatever the precision.
+    ///
+    /// # Errors
+    /// As [`Pocket::load`].
+    pub fn load_on(dir: &Path, precision: Precision, device: &Device) -> Result<Self> {
+        let precision = if device.is_cpu() {
+            precision
+        } else {
+            Precision::F32
+        };
         let files =
             ["config.json", "tokenizer.json", "model.safetensors"].map(|name| dir.join(name));
         let [config_file, tokenizer_file, weights_file] = &files;
         let config = Config::read(config_file)?;
         let tokenizer = Tokenizer::read(tokenizer_file, &config)?;
-        let mut loader =
-            Loader::open(weights_file, &candle_core::Device::Cpu)?.with_precision(precision);
+        let mut loader = Loader::open(weights_file, device)?.with_precision(precision);
         let text = TextEncoder::load(&mut loader, &config)?;
         let network = Network::load(&mut loader, &config)?;
         loader.finish()?;
@@ -95,7 +109,7 @@ impl Pocket {
             weights_hash: hash_files(&files)?,
             image_size: config.size as u32,
             defaults: config.defaults(),
-            settings: Default::default(),
+            settings: device::setting(device),
             origin: None,
         };
         let rows = 2 * (config.text_tokens + config.patches());

@@ -82,6 +82,11 @@ impl Network {
         })
     }
 
+    /// Where the weights are.
+    fn device(&self) -> &Device {
+        self.positions.device()
+    }
+
     /// Puts the features of a batch's prompts side by side.
     pub(super) fn conditions<'a>(
         &self,
@@ -94,8 +99,8 @@ impl Network {
         }
         let batch = pooled.len() / self.d;
         Ok(Conditions {
-            pooled: Tensor::from_vec(pooled, (batch, self.d), &Device::Cpu)?,
-            tokens: Tensor::from_vec(tokens, (batch, self.text_tokens, self.d), &Device::Cpu)?,
+            pooled: Tensor::from_vec(pooled, (batch, self.d), self.device())?,
+            tokens: Tensor::from_vec(tokens, (batch, self.text_tokens, self.d), self.device())?,
         })
     }
 
@@ -104,7 +109,8 @@ impl Network {
     /// `z` holds the noisy patches, [batch, patches, patch values]; `t` runs from 0 (noise) to 1 (image).
     pub(super) fn denoise(&self, z: Vec<f32>, t: f32, conditions: &Conditions) -> Result<Vec<f32>> {
         let batch = conditions.pooled.dim(0)?;
-        let z = Tensor::from_vec(z, (batch, self.patches, self.patch_values), &Device::Cpu)?;
+        let shape = (batch, self.patches, self.patch_values);
+        let z = Tensor::from_vec(z, shape, self.device())?;
         let s = self.time(t)?.broadcast_add(&conditions.pooled)?.silu()?;
         let shared = self.ada.forward(&s)?;
         let patches = self.patch_in.forward(&z)?.broadcast_add(&self.positions)?;
@@ -147,7 +153,7 @@ impl Network {
         let features: Vec<f32> = cosines
             .chain((0..FREQUENCIES).map(|i| angle(i).sin()))
             .collect();
-        let features = Tensor::from_vec(features, (1, 2 * FREQUENCIES), &Device::Cpu)?;
+        let features = Tensor::from_vec(features, (1, 2 * FREQUENCIES), self.device())?;
         self.t2.forward(&self.t1.forward(&features)?.silu()?)
     }
 }

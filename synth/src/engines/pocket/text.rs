@@ -1,6 +1,6 @@
 //! The text encoder: a prompt's ids to what the image network sees of it.
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, Tensor};
 use promptfed_nn::attention::{Mask, attention, self_attention};
 use promptfed_nn::layer_norm::layer_norm;
 use promptfed_nn::linear::{Bias, Linear};
@@ -72,7 +72,7 @@ impl TextEncoder {
     /// Encodes one prompt of `text_len` ids. Prompts are encoded one at a time so that the matrix shapes, and with
     /// them the last bits of the result, never depend on other prompts.
     pub(super) fn encode(&self, ids: &[u32]) -> Result<TextFeatures> {
-        let ids = Tensor::from_slice(ids, ids.len(), &Device::Cpu)?;
+        let ids = Tensor::from_slice(ids, ids.len(), self.positions.device())?;
         let mut x = (self.embedding.index_select(&ids, 0)? + &self.positions)?.unsqueeze(0)?;
         for block in &self.blocks {
             let qkv = block.qkv.forward(&layer_norm(&x, EPS)?)?;

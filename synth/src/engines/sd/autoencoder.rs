@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Tensor};
 use promptfed_nn::Precision;
-use promptfed_nn::load::folder::open_weights;
+use promptfed_nn::load::folder::{Preferred, open_weights};
 
 use super::vae::{Vae, VaeConfig};
 use crate::Result;
@@ -18,6 +18,7 @@ pub(super) struct Autoencoder {
     weights: blake3::Hash,
     precision: Precision,
     folder: PathBuf,
+    preferred: Preferred,
     device: Device,
     /// The same weights in f32, from the first overflow on.
     wide: OnceLock<Vae>,
@@ -52,16 +53,18 @@ impl Autoencoder {
         precision: Precision,
         device: &Device,
     ) -> Result<Self> {
+        let preferred = Preferred::for_precision(precision);
         let precision = match precision {
             Precision::F16 if config.force_upcast => Precision::F32,
             other => other,
         };
-        let (vae, weights) = load(&folder, config, precision, device)?;
+        let (vae, weights) = load(&folder, preferred, config, precision, device)?;
         Ok(Self {
             vae,
             weights,
             precision,
             folder,
+            preferred,
             device: device.clone(),
             wide: OnceLock::new(),
         })
@@ -100,7 +103,13 @@ impl Autoencoder {
             return Ok(vae);
         }
         let config = self.vae.config();
-        let (vae, weights) = load(&self.folder, config, Precision::F32, &self.device)?;
+        let (vae, weights) = load(
+            &self.folder,
+            self.preferred,
+            config,
+            Precision::F32,
+            &self.device,
+        )?;
         if weights != self.weights {
             let reason = "its weights changed since they were loaded; start again".into();
             return Err(model_fault(&self.folder, reason));
@@ -111,11 +120,12 @@ impl Autoencoder {
 
 fn load(
     folder: &Path,
+    preferred: Preferred,
     config: &VaeConfig,
     precision: Precision,
     device: &Device,
 ) -> Result<(Vae, blake3::Hash)> {
-    let mut loader = open_weights(folder, device)?.with_precision(precision);
+    let mut loader = open_weights(folder, preferred, device)?.with_precision(precision);
     let vae = Vae::load(&mut loader, config)?;
     Ok((vae, loader.finish()?))
 }

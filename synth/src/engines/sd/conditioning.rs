@@ -4,14 +4,17 @@ use candle_core::Tensor;
 use promptfed_nn::load::folder::read_checked;
 use promptfed_vision::text_encoder::{Features, Projection, TextConfig, TextEncoder, TextFeatures};
 
-use super::faults::all;
+use super::faults::{all, both};
 use super::folder::Folder;
 use super::loading::LoadOptions;
 use super::lora::{Adapter, Network};
 use super::tokenizer::Tokenizer;
 use super::unet::UNetConfig;
-use crate::Result;
 use crate::error::model_fault;
+use crate::{Error, Result};
+
+/// The switch of `model_index.json` by which an empty negative prompt of Stable Diffusion XL is zeros; on where it is left out.
+const ZERO_EMPTY: &str = "force_zeros_for_empty_prompt";
 
 /// What the UNet sees of one prompt.
 #[derive(Clone, Debug)]
@@ -53,17 +56,16 @@ impl Stage {
                 ),
             ));
         }
-        let mut loader = folder
-            .weights(encoder, &options.device)?
-            .with_precision(options.precision);
-        for adapter in adapters {
-            adapter.apply(network, 0, &mut loader)?;
-        }
+        let mut loader = folder.weights(encoder, options.precision, &options.device)?;
+        let applied = adapters.iter().map(|a| a.apply(network, 0, &mut loader));
+        let applied = all(folder.root(), applied);
         let encoder = TextEncoder::load(&mut loader, &config, features, Projection::WherePresent)?;
+        let weights = loader.finish().map_err(Error::from);
+        let (_, weights) = both(folder.root(), applied, weights)?;
         Ok(Self {
             tokenizer,
             encoder,
-            weights: loader.finish()?,
+            weights,
         })
     }
 }
@@ -86,7 +88,8 @@ impl TextStages {
         adapters: &[Adapter],
         options: &LoadOptions,
     ) -> Result<Self> {
-        let names: &[(&str, Network)] = if folder.has("text_encoder_2") {
+        let is_xl = folder.has("text_encoder_2");
+        let names: &[(&str, Network)] = if is_xl {
             &[
                 ("tokenizer", Network::TextEncoder),
                 ("tokenizer_2", Network::TextEncoder2),
@@ -94,7 +97,7 @@ impl TextStages {
         } else {
             &[("tokenizer", Network::TextEncoder)]
         };
-        let features = if names.len() == 2 {
+        let features = if is_xl {
             Features::Penultimate
         } else {
             Features::Last
@@ -105,7 +108,7 @@ impl TextStages {
         let stages = all(folder.root(), stages)?;
         let stages = Self {
             stages,
-            zero_empty_negative: folder.switch("force_zeros_for_empty_prompt"),
+            zero_empty_negative: is_xl && folder.switch(ZERO_EMPTY).unwrap_or(true),
         };
         stages.check_widths(folder, unet)?;
         Ok(stages)

@@ -9,7 +9,7 @@ use promptfed_nn::load::Loader;
 use promptfed_prompts::ContentHash;
 
 use super::engine::StableDiffusion;
-use super::request::{GivenNoise, Request, Start};
+use super::request::{GivenNoise, LARGEST, Request, Start};
 use crate::error::model_fault;
 use crate::{EngineInfo, Error, Generator, Image, ImageRequest, ImageSeed, Origin, Result};
 
@@ -41,7 +41,7 @@ impl Configured {
     /// Gives a model its settings, which its description then has too: a job with others is another job.
     pub fn new(model: StableDiffusion, settings: Settings) -> Self {
         let mut info = model.describe().clone();
-        info.settings = settings.describe();
+        info.settings.extend(settings.describe());
         info.origin = settings.origin.clone();
         Self {
             model,
@@ -136,9 +136,12 @@ pub fn read_image(file: &Path, height: Option<u32>, width: Option<u32>) -> Resul
     let side = |own: u32| (own / 8 * 8).max(8);
     let (own_height, own_width) = (side(picture.height()), side(picture.width()));
     let (height, width) = (height.unwrap_or(own_height), width.unwrap_or(own_width));
-    if height == 0 || width == 0 {
+    if [height, width]
+        .iter()
+        .any(|side| !(1..=LARGEST).contains(side))
+    {
         return Err(Error::Spec(format!(
-            "{width} x {height} pixels; ask for 8 or more"
+            "{width} x {height} pixels; ask for 8 to {LARGEST}"
         )));
     }
     let pixels = picture

@@ -85,7 +85,7 @@ impl StableDiffusion {
                 .map(|i| *group.get(i).unwrap_or(&group[0]))
                 .map(|index| self.draft(index, &requests[index]))
                 .collect::<Result<Vec<_>>>()?;
-            let made = self.pipeline.make(&drafts)?;
+            let made = self.pipeline.make(&drafts, group.len())?;
             for (index, image) in group.into_iter().zip(made) {
                 images[index] = Some(image);
             }

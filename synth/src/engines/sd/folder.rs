@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use promptfed_nn::Precision;
 use promptfed_nn::load::Loader;
-use promptfed_nn::load::folder::{open_weights, read_json};
+use promptfed_nn::load::folder::{Preferred, open_weights, read_json};
 use promptfed_prompts::ContentHash;
 
 use crate::Result;
@@ -25,6 +26,10 @@ impl Folder {
     /// If it is missing, not JSON, or of a model without the components of Stable Diffusion.
     pub fn open(root: &Path) -> Result<Self> {
         let file = root.join("model_index.json");
+        if root.is_dir() && !file.is_file() {
+            let reason = "it is not there; give a folder in diffusers' layout".into();
+            return Err(model_fault(&file, reason));
+        }
         let folder = Self {
             index: read_json(&file)?,
             root: root.to_owned(),
@@ -61,9 +66,9 @@ impl Folder {
             .is_some_and(|class| class.is_string())
     }
 
-    /// A switch of `model_index.json`; false where it is left out.
-    pub fn switch(&self, key: &str) -> bool {
-        self.index.get(key).and_then(|v| v.as_bool()) == Some(true)
+    /// A switch of `model_index.json`.
+    pub fn switch(&self, key: &str) -> Option<bool> {
+        self.index.get(key)?.as_bool()
     }
 
     /// The path of a file of a component.
@@ -75,8 +80,15 @@ impl Folder {
     ///
     /// # Errors
     /// If no safetensors file is there, or one of them cannot be read.
-    pub fn weights(&self, component: &str, device: &Device) -> Result<Loader> {
-        Ok(open_weights(&self.root.join(component), device)?)
+    pub fn weights(
+        &self,
+        component: &str,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Loader> {
+        let preferred = Preferred::for_precision(precision);
+        let loader = open_weights(&self.root.join(component), preferred, device)?;
+        Ok(loader.with_precision(precision))
     }
 
     /// A hash over the configurations and tokenizers of the model.

@@ -16,9 +16,10 @@ use super::pipeline::Pipeline;
 use super::schedule::{SchedulerConfig, Spacing};
 use super::unet::{UNet, UNetConfig};
 use super::vae::{TinyDecoder, VaeConfig};
+use crate::engines::device;
 use crate::engines::prompt_cache::PromptCache;
 use crate::error::model_fault;
-use crate::{EngineInfo, Result, Sampler, SamplingDefaults};
+use crate::{EngineInfo, Error, Result, Sampler, SamplingDefaults};
 
 /// Changes when the same request would give another image.
 const VERSION: &str = "1";
@@ -108,7 +109,7 @@ impl StableDiffusion {
             weights_hash: ContentHash::of(hash.as_bytes()),
             image_size: options.size.unwrap_or(side as u32),
             defaults,
-            settings: Default::default(),
+            settings: device::setting(&options.device),
             origin: None,
         };
         Ok(Self {
@@ -164,14 +165,16 @@ fn load_unet(
     adapters: &[Adapter],
     options: &LoadOptions,
 ) -> Result<(UNet, blake3::Hash)> {
-    let mut loader = folder
-        .weights("unet", &options.device)?
-        .with_precision(options.precision);
-    for adapter in adapters {
-        adapter.apply(Network::UNet, config.layers_per_block.at(0), &mut loader)?;
-    }
+    let mut loader = folder.weights("unet", options.precision, &options.device)?;
+    let layers = config.layers_per_block.at(0);
+    let applied = adapters
+        .iter()
+        .map(|a| a.apply(Network::UNet, layers, &mut loader));
+    let applied = all(folder.root(), applied);
     let unet = UNet::load(&mut loader, config)?;
-    Ok((unet, loader.finish()?))
+    let hash = loader.finish().map_err(Error::from);
+    let (_, hash) = both(folder.root(), applied, hash)?;
+    Ok((unet, hash))
 }
 
 fn adapters(dir: &Path, options: &LoadOptions) -> Result<Vec<Adapter>> {

@@ -7,7 +7,6 @@
 mod autoencoder;
 pub mod conditioning;
 mod configured;
-mod device;
 mod engine;
 mod faults;
 pub mod folder;
@@ -24,7 +23,6 @@ pub mod unet;
 pub mod vae;
 
 pub use configured::{Configured, Settings, read_image, read_latents};
-pub use device::DeviceKind;
 pub use engine::StableDiffusion;
 pub use loading::LoadOptions;
 pub use promptfed_nn::Precision;

@@ -63,12 +63,11 @@ impl Start {
 }
 
 /// Sizes above this are taken for mistakes.
-const LARGEST: u32 = 8192;
+pub(super) const LARGEST: u32 = 8192;
 
 impl Request {
     /// What is wrong with the request, if anything; `reduction` is the size of images over that of their latents.
     pub(super) fn fault(&self, reduction: u32) -> Option<String> {
-        let latents = (self.height / reduction * (self.width / reduction) * 4) as usize;
         let sides = [self.height, self.width];
         if sides
             .iter()
@@ -79,6 +78,7 @@ impl Request {
                 self.height, self.width
             ));
         }
+        let latents = (self.height / reduction * (self.width / reduction) * 4) as usize;
         if !(1..=1000).contains(&self.steps) {
             return Some(format!("{} steps; ask for 1 to 1000", self.steps));
         }

@@ -130,7 +130,8 @@ impl Tokenizer {
 
     /// One more than the largest id.
     pub fn vocabulary(&self) -> usize {
-        self.bpe.get_vocab_size(true)
+        let ids = self.bpe.get_vocab(true).into_values();
+        ids.max().map_or(0, |largest| largest as usize + 1)
     }
 
     /// The file that holds the vocabulary.

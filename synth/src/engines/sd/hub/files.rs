@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use promptfed_nn::Precision;
+use promptfed_nn::load::folder::Preferred;
 
 /// The components of a folder that are used.
 const COMPONENTS: [&str; 7] = [
@@ -48,11 +49,8 @@ pub(super) fn wanted(all: &BTreeSet<String>, precision: Precision) -> Result<Vec
 /// The weights of a component, in one file or several with their index.
 fn weights<'a>(inside: &[&'a str], precision: Precision) -> Option<Vec<&'a str>> {
     let is_half = |file: &str| file.contains("fp16");
-    let variants = match precision {
-        Precision::F16 => [true, false],
-        Precision::F32 | Precision::Bf16 => [false, true],
-    };
-    let of = |half: bool| {
+    let of = |variant: Preferred| {
+        let half = variant == Preferred::F16;
         ["diffusion_pytorch_model", "model"]
             .into_iter()
             .find_map(|stem| {
@@ -80,7 +78,8 @@ fn weights<'a>(inside: &[&'a str], precision: Precision) -> Option<Vec<&'a str>>
                     .then_some(several)
             })
     };
-    variants.into_iter().find_map(of)
+    let preferred = Preferred::for_precision(precision);
+    preferred.in_turn().into_iter().find_map(of)
 }
 
 #[cfg(test)]

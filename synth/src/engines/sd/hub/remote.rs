@@ -12,7 +12,7 @@ use ureq::{Agent, Body};
 
 use super::id::ModelId;
 
-/// How long the hub may take to answer.
+/// How long the hub may take to answer, and to send the next bytes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A hub, and who asks it.
@@ -61,6 +61,7 @@ impl Remote {
                 .redirect_auth_headers(RedirectAuthHeaders::SameHost)
                 .timeout_connect(Some(PATIENCE))
                 .timeout_recv_response(Some(PATIENCE))
+                .timeout_per_read(Some(PATIENCE))
                 .build()
                 .into()
         };

@@ -14,25 +14,30 @@ impl Pipeline {
         let mut coded = self
             .vae
             .finite(|vae| Ok(vae.encode(&pixels)?.permute((0, 3, 1, 2))?))?;
-        let (scale, shift) = self.scaling();
-        for value in &mut coded.values {
-            *value = (*value - shift) * scale;
+        let config = self.vae.own().config();
+        let scale = config.scaling_factor as f32;
+        let plane = coded.values.len() / CHANNELS;
+        for (channel, values) in coded.values.chunks_exact_mut(plane).enumerate() {
+            let (mean, deviation) = config.statistics(channel);
+            for value in values {
+                *value = (*value - mean) * scale / deviation;
+            }
         }
         Ok(coded)
-    }
-
-    fn scaling(&self) -> (f32, f32) {
-        let config = self.vae.own().config();
-        let shift = config.shift_factor.unwrap_or(0.0);
-        (config.scaling_factor as f32, shift as f32)
     }
 
     /// One image at a time, so that memory does not grow with the batch.
     pub(super) fn decode(&self, draft: &Draft<'_>, latents: &[f32]) -> Result<Image> {
         let request = draft.request;
         let (h, w) = self.latent_size(request);
-        let unscaled = |scale: f32, shift: f32| {
-            let values = latents.iter().map(|v| v / scale + shift).collect();
+        let unscaled = |scale: f32, statistics: &dyn Fn(usize) -> (f32, f32)| {
+            let planes = latents.chunks_exact(h * w).enumerate();
+            let values = planes
+                .flat_map(|(channel, plane)| {
+                    let (mean, deviation) = statistics(channel);
+                    plane.iter().map(move |v| v * deviation / scale + mean)
+                })
+                .collect();
             // The autoencoder chooses its own number format.
             Ok::<_, Error>(
                 Tensor::from_vec(values, (1, CHANNELS, h, w), &Device::Cpu)?
@@ -42,10 +47,14 @@ impl Pipeline {
             )
         };
         let decoded = match &self.tiny {
-            Some(tiny) => Coded::of(&tiny.decode(&unscaled(tiny.scaling_factor() as f32, 0.0)?)?)?,
+            Some(tiny) => {
+                let latents = unscaled(tiny.scaling_factor() as f32, &|_| (0.0, 1.0))?;
+                Coded::of(&tiny.decode(&latents)?)?
+            }
             None => {
-                let (scale, shift) = self.scaling();
-                let latents = unscaled(scale, shift)?;
+                let config = self.vae.own().config();
+                let scale = config.scaling_factor as f32;
+                let latents = unscaled(scale, &|channel| config.statistics(channel))?;
                 let tiled = request.height as usize * request.width as usize > self.tile_above;
                 self.vae.finite(|vae| {
                     if tiled {

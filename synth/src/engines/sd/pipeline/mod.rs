@@ -86,9 +86,9 @@ struct Context {
 }
 
 impl Pipeline {
-    /// Makes the images of requests that share size, steps, sampler, strength and whether they are guided. Where latents
-    /// overflow, the values of the image are not numbers.
-    pub(super) fn make(&self, drafts: &[Draft<'_>]) -> Result<Vec<Image>> {
+    /// Makes the images of requests that share size, steps, sampler, strength and whether they are guided; of the first
+    /// `wanted`, the others only fill up the batch. Where latents overflow, the values of the image are not numbers.
+    pub(super) fn make(&self, drafts: &[Draft<'_>], wanted: usize) -> Result<Vec<Image>> {
         let Some(first) = drafts.first() else {
             return Ok(Vec::new());
         };
@@ -132,6 +132,7 @@ impl Pipeline {
         drafts
             .iter()
             .zip(runs)
+            .take(wanted)
             .map(|(draft, run)| {
                 let image = if run.lost {
                     Image::lost(draft.request.height, draft.request.width)

@@ -46,7 +46,7 @@ impl Visits {
             return Err(Error::Spec(format!(
                 "{} steps; the noise schedule allows 1 to {}",
                 self.steps,
-                self.last - usize::from(self.drop_cleanest)
+                self.last.saturating_sub(usize::from(self.drop_cleanest))
             )));
         }
         let ascending = |step: f64| (0..points).rev().map(move |i| i as f64 * step);

@@ -33,6 +33,10 @@ pub struct VaeConfig {
     pub scaling_factor: f64,
     /// What is taken from latents before.
     pub shift_factor: Option<f64>,
+    /// The mean of each channel of latents, which is taken from it in place of the shift factor; counts together with `latents_std`.
+    pub latents_mean: Option<Vec<f64>>,
+    /// The standard deviation of each channel of latents, by which it is divided.
+    pub latents_std: Option<Vec<f64>>,
     /// Whether the weights overflow in f16. diffusers heeds it in Stable Diffusion XL alone, whose files say so.
     pub force_upcast: bool,
     /// Whether a convolution of kernel 1 follows the encoder.
@@ -58,6 +62,8 @@ impl Default for VaeConfig {
             sample_size: 32,
             scaling_factor: 0.18215,
             shift_factor: None,
+            latents_mean: None,
+            latents_std: None,
             force_upcast: false,
             use_quant_conv: true,
             use_post_quant_conv: true,
@@ -101,6 +107,15 @@ impl VaeConfig {
         1 << (self.block_out_channels.len() - 1)
     }
 
+    /// The mean and the standard deviation of a channel of the autoencoder's latents, as the UNet's are made from them: less
+    /// the mean, over the deviation, times [`VaeConfig::scaling_factor`].
+    pub fn statistics(&self, channel: usize) -> (f32, f32) {
+        match (&self.latents_mean, &self.latents_std) {
+            (Some(mean), Some(deviation)) => (mean[channel] as f32, deviation[channel] as f32),
+            _ => (self.shift_factor.unwrap_or(0.0) as f32, 1.0),
+        }
+    }
+
     fn fault(&self) -> Option<String> {
         let levels = self.block_out_channels.len();
         if levels == 0
@@ -125,6 +140,21 @@ impl VaeConfig {
                 "it has {} channels in, {} out and {} in latents; only 3, 3 and 4 are offered",
                 self.in_channels, self.out_channels, self.latent_channels
             ));
+        }
+        for (key, values) in [
+            ("latents_mean", &self.latents_mean),
+            ("latents_std", &self.latents_std),
+        ] {
+            let count = values.as_ref().map_or(self.latent_channels, Vec::len);
+            if count != self.latent_channels {
+                return Some(format!(
+                    "{key} has {count} entries; latents have {} channels",
+                    self.latent_channels
+                ));
+            }
+        }
+        if let Some(std) = self.latents_std.iter().flatten().find(|std| !(**std > 0.0)) {
+            return Some(format!("latents_std has {std}; all of them are positive"));
         }
         if self.layers_per_block == 0 || self.scaling_factor.is_nan() || self.scaling_factor <= 0.0
         {

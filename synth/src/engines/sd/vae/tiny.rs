@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use promptfed_nn::conv2d::Conv2d;
 use promptfed_nn::convolution::ConvolutionShape;
 use promptfed_nn::load::Loader;
-use promptfed_nn::load::folder::{open_weights, read_checked};
+use promptfed_nn::load::folder::{Preferred, open_weights, read_checked};
 use promptfed_nn::{Activation, Precision, Result};
 use serde::Deserialize;
 
@@ -95,7 +95,8 @@ impl TinyDecoder {
     pub fn open(folder: &Path, device: &Device, precision: Precision) -> Result<Self> {
         let file = folder.join("config.json");
         let config = read_checked(&file, TinyConfig::fault)?;
-        let mut loader = open_weights(folder, device)?.with_precision(precision);
+        let mut loader = open_weights(folder, Preferred::for_precision(precision), device)?
+            .with_precision(precision);
         loader.ignore(|name| name.starts_with("encoder."));
         let layers = Self::layers(&mut loader, &config)?;
         Ok(Self {

@@ -1,4 +1,6 @@
-//! Where the networks run.
+//! Where an engine's networks run.
+
+use std::collections::BTreeMap;
 
 use candle_core::Device;
 
@@ -26,6 +28,17 @@ impl DeviceKind {
             DeviceKind::Cuda => card(Device::new_cuda(0)),
         }
     }
+}
+
+/// What an engine's settings say of the device. Another kind of processor sums in another order: its images are another job's. The
+/// CPU needs no word.
+pub(super) fn setting(device: &Device) -> BTreeMap<String, String> {
+    let name = match device {
+        Device::Cpu => return BTreeMap::new(),
+        Device::Cuda(_) => "cuda",
+        Device::Metal(_) => "metal",
+    };
+    BTreeMap::from([("device".to_owned(), name.to_owned())])
 }
 
 /// The card, or why there is none in one line: candle's own words may go on with a backtrace.
