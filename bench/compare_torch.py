@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times promptfed's kernels and models beside PyTorch's (and oneDNN's and OpenVINO's), one run of each in turn; a run of
+"""Times promptfed's kernels and models beside PyTorch's and OpenVINO's, one run of each in turn; a run of
 a short operation is many in a row, as a network makes them.
 
     cargo build --release -p promptfed-bench
@@ -57,11 +57,11 @@ class Competitor:
         return statistics.median(self.seconds)
 
 
-def compare(workload, promptfed, repeats, compiled):
-    """One row: medians in seconds for every competitor."""
+def compare(workload, binary, threads, repeats, compiled):
+    """One row: medians in seconds for every competitor. The program is a new process, whose memory is this workload's alone."""
+    promptfed = Promptfed(binary, threads)
     ours = Competitor("promptfed", lambda: promptfed.seconds(workload.line, workload.times))
     others = [Competitor(name, lambda f=function: timed(f, workload.times)) for name, function in workload.variants(compiled).items()]
-    promptfed.forget_peak_memory()
     for competitor in [ours, *others]:
         competitor.prepare()
     quickest = min(c.warm for c in [ours, *others])
@@ -70,6 +70,8 @@ def compare(workload, promptfed, repeats, compiled):
         for competitor in kept:
             time.sleep(REST)
             competitor.seconds.append(competitor.run())
+    peak_memory = promptfed.peak_memory()
+    promptfed.close()
     best = min((c for c in kept if c.name.startswith("torch")), key=lambda c: c.median)
     ratios = [theirs / mine for theirs, mine in zip(best.seconds, ours.seconds)]
     return {
@@ -78,7 +80,7 @@ def compare(workload, promptfed, repeats, compiled):
         "medians_s": {c.name: c.median for c in kept},
         "dropped_s": {c.name: c.warm for c in others if c not in kept},
         "gflops": workload.flops / ours.median / 1e9,
-        "peak_memory_mb": promptfed.peak_memory(),
+        "peak_memory_mb": peak_memory,
         "best_torch": best.name,
         "ratio": statistics.median(ratios),
         "ratios": ratios,
@@ -181,8 +183,7 @@ def main():
             if options.scaling:
                 row = scaling(workload, options.binary, options.threads, options.repeats)
             else:
-                row = compare(workload, promptfed, options.repeats, not options.no_compile)
-                promptfed.ask("forget")
+                row = compare(workload, options.binary, options.threads, options.repeats, not options.no_compile)
                 torch.compiler.reset()
             result["rows"].append(row)
             Path(options.out).write_text(json.dumps(result, indent=1) + "\n")

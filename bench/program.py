@@ -34,11 +34,8 @@ class Promptfed:
         answers = [self.ask(f"peak {precision}") for _ in range(5)]
         return max(a["flops"] / a["seconds"] for a in answers) / 1e9
 
-    def forget_peak_memory(self):
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
-
     def peak_memory(self):
-        """Largest resident size since forget_peak_memory, in MB."""
+        """Largest resident size since the process began, in MB."""
         return resident_peak(self.process.pid)
 
     def close(self):

@@ -12,7 +12,7 @@ pub enum Activation {
     /// x
     #[default]
     None,
-    /// max(x, 0); NaN becomes 0.
+    /// max(x, 0); NaN stays.
     Relu,
     /// x / (1 + e^-x) (Elfwing, Uchibe and Doya 2018, eq. 4)
     Silu,
@@ -118,7 +118,7 @@ fn gelu_erf(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// erf by its Taylor series about 0 in f64, good to 1e-11.
+    /// erf by its Taylor series about 0 in f64, good to 1e-7.
     fn erf(x: f64) -> f64 {
         if x.abs() > 5.0 {
             return x.signum();

@@ -20,6 +20,7 @@ fn gradients_in_bf16_are_near_those_in_f32() {
     .unwrap();
     let loss = tensor("losses").values[0];
     assert!((report.curve[0].train_loss - loss).abs() < 1e-2 * loss);
+    let mut worst = 0.0f64;
     let (before, after) = (tensors("before."), classifier.weights());
     for (name, gradient) in tensors("gradient.") {
         let pairs = before[&name].values.iter().zip(&after[&name].values);
@@ -30,5 +31,9 @@ fn gradients_in_bf16_are_near_those_in_f32() {
         }
         let error = (apart / size).sqrt();
         assert!(error < 0.05, "{name}: {error}");
+        worst = worst.max(error);
     }
+    println!("off by {worst} at most");
+    // In f32 they are a thousand times nearer.
+    assert!(worst > 1e-4);
 }

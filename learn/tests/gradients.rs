@@ -54,7 +54,7 @@ fn gradients_agree_with_finite_differences() {
                 .sqrt()
         };
         let slope = norm(&gradient.values);
-        assert!(slope > 1e-4, "{name} has no gradient");
+        assert!(slope > 5e-3, "{name} has no gradient");
         // Small beside the weights, so that few ReLUs change sides; large beside the rounding of the loss.
         let step = (2e-3 / slope).min(0.02 * norm(&start[&name].values).max(0.5));
         let at = |sign: f64| {

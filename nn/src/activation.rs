@@ -9,7 +9,7 @@ use crate::cpu;
 pub(crate) fn composite(activation: Activation, x: &Tensor) -> Result<Tensor> {
     match activation {
         Activation::None => Ok(x.clone()),
-        Activation::Relu => x.relu(),
+        Activation::Relu => relu(x),
         Activation::Silu => x.silu(),
         Activation::Gelu => x.gelu(),
         Activation::GeluErf => x.gelu_erf(),
@@ -18,6 +18,14 @@ pub(crate) fn composite(activation: Activation, x: &Tensor) -> Result<Tensor> {
             x * gate
         }
     }
+}
+
+/// max(x, 0), and NaN where x is NaN, which candle's own loses.
+///
+/// # Errors
+/// If memory runs out.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    x.lt(0.0)?.where_cond(&x.zeros_like()?, x)
 }
 
 /// What follows a layer's sums: the activation, then the residual.

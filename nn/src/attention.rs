@@ -9,7 +9,8 @@ use crate::cpu::{self, slice};
 use crate::fused::gradients;
 use crate::{Error, Precision};
 
-/// Scores that are in memory at once where they are whole: 1 GB in f32, of which a few copies live together.
+/// Scores of images that are computed together where scores are whole: 1 GB in f32, of which a few copies live together. One image
+/// may have more.
 const MOST_SCORES: usize = 1 << 28;
 
 /// Multi-head attention of queries [batch, m, heads * width] over keys and values [batch, n, heads * width]:

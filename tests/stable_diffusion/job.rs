@@ -233,6 +233,11 @@ fn the_bundled_generator_refuses_what_it_does_not_have() {
         told.contains("the pocket engine has no --height, --lora"),
         "{told}"
     );
+    if !cfg!(feature = "cuda") {
+        let (code, told) = refuse(&["--device", "cuda"]);
+        assert_eq!(code, 3);
+        assert!(told.contains("--features cuda"), "{told}");
+    }
     let (code, told) = refuse(&["--sampler", "unipc"]);
     assert_eq!(code, 3);
     assert!(

@@ -104,11 +104,11 @@ fn blip_is_transformers_blip() {
     let same = picture_of(&want["pixels"], 32);
     let ids: Vec<u32> = want["ids"].iter().map(|id| *id as u32).collect();
     // As above.
-    for (picture, bound) in [(same, 1e-5), (picture(), 2e-3)] {
+    for (picture, bound, of_logits) in [(same, 1e-5, 1e-5), (picture(), 2e-3, 1e-3)] {
         let features = blip.image_features(&picture).unwrap();
         assert!(apart(&values(&features), &want["features"]) < bound);
         let logits = blip.logits(&picture, &ids).unwrap();
-        assert!(apart(&values(&logits), &want["logits"]) < bound);
+        assert!(apart(&values(&logits), &want["logits"]) < of_logits);
     }
     let written: Vec<u32> = want["written"].iter().map(|id| *id as u32).collect();
     assert_eq!(blip.caption_ids(&picture()).unwrap(), written);

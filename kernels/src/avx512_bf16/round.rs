@@ -57,8 +57,8 @@ impl Vectors {
         unsafe { narrow(from, to) };
     }
 
-    /// Copies runs of `len` values that begin at `starts` to `places`, in tiles: each 32 values `TILE` further than those
-    /// before, the last ones filled up with zeros.
+    /// Copies runs of `len` values, each from and to where `runs` says, in tiles: each 32 values `TILE` further than those before,
+    /// the last ones filled up with zeros.
     ///
     /// # Panics
     /// If a run reaches beyond its slice.

@@ -1,7 +1,9 @@
 use promptfed_kernels::{Epilogue, Gate, MatrixView, PackedMatrix, Precision, Write};
 use proptest::prelude::*;
 
-use crate::support::{ACTIVATIONS, PRECISIONS, all, assert_close, config, rounded, values, with_threads};
+use crate::support::{
+    ACTIVATIONS, PRECISIONS, all, assert_close, config, rounded, values, with_threads,
+};
 
 fn reference(left: &[f32], right: &[f32], depth: usize, columns: usize) -> Vec<f64> {
     let rows = left.chunks_exact(depth);

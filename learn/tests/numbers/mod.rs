@@ -47,6 +47,7 @@ pub(crate) fn images() -> LabelledImages {
 /// As PyTorch's before its first step. The precision is the whole process's: a test binary has one.
 pub(crate) fn initial(precision: Precision) -> Classifier {
     precision.choose();
+    assert_eq!(Precision::chosen(), precision);
     let config = ClassifierConfig::new(5, 16).with_width(4);
     let mut classifier = Classifier::new(config, 0).unwrap();
     classifier.load_weights(&tensors("before.")).unwrap();

@@ -84,7 +84,7 @@ impl Preferred {
     }
 
     /// The endings of weights in one file and of the indices of several.
-    fn endings(self) -> (&'static str, &'static [&'static str]) {
+    pub fn endings(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Full => ("safetensors", &["safetensors.index.json"]),
             Self::F16 => (

@@ -25,7 +25,7 @@ pub(crate) use self::stable_diffusion::model_folder;
 /// Turn prompts into a labelled set of training images.
 ///
 /// The job can be stopped and started again: it goes on where it was. Every image has its own seed and is the same
-/// whatever the batch size. `manifest.jsonl` in the output folder has one row per image.
+/// whatever the batch size (on a graphics card, of sd, for one batch size). `manifest.jsonl` in the output folder has one row per image.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     /// prompts.json of `promptfed extract`, or a .jsonl file of {"class", "domain"?, "prompt", "negative"?, "count"?}

@@ -268,8 +268,18 @@ impl Generator for Pocket {
         let made = groups
             .par_iter()
             .map(|members| {
-                let drafts: Vec<&Draft> = members.iter().map(|i| &drafts[*i]).collect();
-                self.sample(&self.schedule(&requests[members[0]]), &drafts)
+                let first = members[0];
+                // On a card the bits of a product depend on its number of rows: the group is filled up with its first image.
+                let rows = if self.network.device().is_cpu() {
+                    members.len()
+                } else {
+                    self.group
+                };
+                let filled = (0..rows).map(|i| &drafts[*members.get(i).unwrap_or(&first)]);
+                let drafts: Vec<&Draft> = filled.collect();
+                let mut images = self.sample(&self.schedule(&requests[first]), &drafts)?;
+                images.truncate(members.len());
+                Ok(images)
             })
             .collect::<Result<Vec<_>>>()?;
         let mut images: Vec<Option<Image>> = requests.iter().map(|_| None).collect();

@@ -83,7 +83,7 @@ impl Network {
     }
 
     /// Where the weights are.
-    fn device(&self) -> &Device {
+    pub(super) fn device(&self) -> &Device {
         self.positions.device()
     }
 

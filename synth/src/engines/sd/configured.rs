@@ -128,7 +128,7 @@ fn hash(values: &[f32]) -> ContentHash {
 /// multiples of 8.
 ///
 /// # Errors
-/// A file that cannot be read or is no image.
+/// A file that cannot be read or is no image; a size out of range.
 pub fn read_image(file: &Path, height: Option<u32>, width: Option<u32>) -> Result<Image> {
     let bytes = fs_err::read(file)?;
     let picture = ::image::load_from_memory(&bytes)
@@ -138,7 +138,7 @@ pub fn read_image(file: &Path, height: Option<u32>, width: Option<u32>) -> Resul
     let (height, width) = (height.unwrap_or(own_height), width.unwrap_or(own_width));
     if [height, width]
         .iter()
-        .any(|side| !(1..=LARGEST).contains(side))
+        .any(|side| !(8..=LARGEST).contains(side))
     {
         return Err(Error::Spec(format!(
             "{width} x {height} pixels; ask for 8 to {LARGEST}"

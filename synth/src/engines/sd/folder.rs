@@ -66,9 +66,9 @@ impl Folder {
             .is_some_and(|class| class.is_string())
     }
 
-    /// A switch of `model_index.json`.
+    /// A switch of `model_index.json`, where it is there.
     pub fn switch(&self, key: &str) -> Option<bool> {
-        self.index.get(key)?.as_bool()
+        Some(self.index.get(key)?.as_bool() == Some(true))
     }
 
     /// The path of a file of a component.

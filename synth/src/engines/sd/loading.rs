@@ -1,5 +1,6 @@
 //! Loading a folder.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
@@ -109,7 +110,7 @@ impl StableDiffusion {
             weights_hash: ContentHash::of(hash.as_bytes()),
             image_size: options.size.unwrap_or(side as u32),
             defaults,
-            settings: device::setting(&options.device),
+            settings: settings(options),
             origin: None,
         };
         Ok(Self {
@@ -130,6 +131,15 @@ impl StableDiffusion {
             batch: options.batch.max(1),
         })
     }
+}
+
+/// The device, and on a card the batch, on which the last bits of images depend there.
+fn settings(options: &LoadOptions) -> BTreeMap<String, String> {
+    let mut settings = device::setting(&options.device);
+    if !settings.is_empty() {
+        settings.insert("batch".to_owned(), options.batch.to_string());
+    }
+    settings
 }
 
 /// Steps and guidance that suit the family, which its scheduler tells: Turbo (Sauer et al. 2023) spaces Euler's steps from

@@ -48,34 +48,28 @@ pub(super) fn wanted(all: &BTreeSet<String>, precision: Precision) -> Result<Vec
 
 /// The weights of a component, in one file or several with their index.
 fn weights<'a>(inside: &[&'a str], precision: Precision) -> Option<Vec<&'a str>> {
-    let is_half = |file: &str| file.contains("fp16");
     let of = |variant: Preferred| {
-        let half = variant == Preferred::F16;
+        let (single, indices) = variant.endings();
         ["diffusion_pytorch_model", "model"]
             .into_iter()
             .find_map(|stem| {
-                let single = [
-                    format!("{stem}.safetensors"),
-                    format!("{stem}.fp16.safetensors"),
-                ];
-                let single = &single[usize::from(half)];
-                if let Some(file) = inside.iter().find(|file| *file == single) {
-                    return Some(vec![*file]);
+                let named = |ending: &str| {
+                    let mut files = inside.iter().copied();
+                    files.find(|file| file.strip_prefix(stem) == Some(&format!(".{ending}")))
+                };
+                if let Some(file) = named(single) {
+                    return Some(vec![file]);
                 }
-                let several: Vec<&str> = inside
-                    .iter()
-                    .copied()
-                    .filter(|file| {
-                        file.starts_with(stem)
-                            && file.contains(".safetensors")
-                            && is_half(file) == half
-                            && (file.contains("-of-") || file.contains(".index."))
-                    })
-                    .collect();
-                several
-                    .iter()
-                    .any(|file| file.contains(".index."))
-                    .then_some(several)
+                let index = indices.iter().find_map(|index| named(index))?;
+                let is_part = |file: &&str| {
+                    let rest = file.strip_prefix(stem).unwrap_or_default();
+                    let is_f16 = rest.contains(".fp16");
+                    (rest.starts_with('-') || rest.starts_with(".fp16-"))
+                        && rest.ends_with(".safetensors")
+                        && is_f16 == (variant == Preferred::F16)
+                };
+                let parts = inside.iter().copied().filter(is_part);
+                Some(parts.chain([index]).collect())
             })
     };
     let preferred = Preferred::for_precision(precision);
@@ -110,6 +104,7 @@ mod tests {
             "unet/diffusion_pytorch_model-00002-of-00002.safetensors",
             "unet/diffusion_pytorch_model.fp16.safetensors",
             "unet/diffusion_pytorch_model.non_ema.safetensors",
+            "unet/diffusion_pytorch_model.non_ema.safetensors.index.json",
             "unet/diffusion_pytorch_model.safetensors.index.json",
             "unet/../../etc/x.json",
             "vae/config.json",

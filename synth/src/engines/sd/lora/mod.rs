@@ -19,7 +19,7 @@ const SETTINGS: &str = "lora_adapter_metadata";
 
 /// The low-rank changes of one file and how strongly they count.
 ///
-/// Names may be those of peft and diffusers (`unet.<layer>.lora_A.weight`), of older diffusers
+/// Names may be those of diffusers (`unet.<layer>.lora_A.weight`), of older diffusers
 /// (`unet.<layer>.processor.to_q_lora.down.weight`) and of kohya (`lora_unet_<layer>.lora_down.weight`, with the layers of
 /// Stable Diffusion XL also in the original names, `input_blocks_4_1_..`).
 pub struct Adapter {

@@ -1,8 +1,8 @@
 //! PNDM with linear multistep steps only, also called PLMS (Liu et al. 2022, eqs. 9, 12 and 13); diffusers' `PNDMScheduler` with
 //! `skip_prk_steps`, which Stable Diffusion 1 ships.
 //!
-//! The first step is made twice, the second time with the mean of the noise seen at both of its ends, so a run of `n` steps has
-//! `n + 1` network calls.
+//! The first step is made twice, the second time with the mean of the noise seen at both of its ends, so a run of `n` steps, 2 or
+//! more, has `n + 1` network calls.
 //!
 //! When an image is changed and exactly one step is skipped, diffusers starts with the second of the two calls as if it were the
 //! first and loses its place. Here the run starts after it.

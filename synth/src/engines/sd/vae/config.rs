@@ -166,3 +166,25 @@ impl VaeConfig {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_channel_of_latents_has_its_own_statistics() {
+        let mut config = VaeConfig {
+            shift_factor: Some(0.5),
+            latents_mean: Some(vec![1.0, 2.0, 3.0, 4.0]),
+            ..VaeConfig::default()
+        };
+        assert_eq!(config.statistics(2), (0.5, 1.0));
+        config.latents_std = Some(vec![5.0, 6.0, 7.0, 8.0]);
+        assert_eq!(
+            [0, 1, 2, 3].map(|c| config.statistics(c)),
+            [(1.0, 5.0), (2.0, 6.0), (3.0, 7.0), (4.0, 8.0)]
+        );
+        config.latents_std = Some(vec![5.0, 6.0, 0.0, 8.0]);
+        assert!(config.fault().unwrap().contains("latents_std has 0"));
+    }
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use promptfed_nn::activation::relu;
 use promptfed_nn::conv2d::Conv2d;
 use promptfed_nn::convolution::ConvolutionShape;
 use promptfed_nn::load::Loader;
@@ -171,7 +172,7 @@ impl TinyDecoder {
                     let [a, b, c] = block.as_ref();
                     let h = a.forward_activated(&x, Activation::Relu)?;
                     let h = b.forward_activated(&h, Activation::Relu)?;
-                    c.forward_added(&h, &x)?.relu()?
+                    relu(&c.forward_added(&h, &x)?)?
                 }
                 Layer::Up(conv) => conv.forward_upsampled(&x)?,
                 Layer::Out(conv) => conv.forward(&x)?,
