@@ -7,7 +7,7 @@ import pathlib
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 OUT = pathlib.Path(__file__).parent.parent / "tests" / "golden"
@@ -49,6 +49,16 @@ def classifier(classes=5, width=4, size=16, n=12, steps=5):
     save_file({k: v.contiguous() for k, v in out.items()}, OUT / "classifier.safetensors")
 
 
+def bf16_gradients(classes=5, width=4):
+    """The gradients of the first step with autocast to bf16, from the same images and weights."""
+    told = load_file(OUT / "classifier.safetensors"); net = ResNet(classes, width)
+    net.load_state_dict({k.removeprefix("before."): v for k, v in told.items() if k.startswith("before.")}, strict=False)
+    x = (told["images"].permute(0, 3, 1, 2) / 127.5 - 1).contiguous()
+    with torch.autocast("cpu", torch.bfloat16): loss = F.cross_entropy(net(x), told["labels"].long(), label_smoothing=0.1)
+    loss.backward()
+    save_file({"gradient." + k: v.grad.contiguous() for k, v in net.named_parameters()}, OUT / "bf16.safetensors")
+
+
 def schedule():
     out = {}
     for steps in (4, 10, 37):
@@ -70,5 +80,6 @@ if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
     torch.backends.mkldnn.enabled = False  # without it this backward pass once aborted with a corrupted heap; cause not isolated
     classifier()
+    bf16_gradients()
     (OUT / "schedule.json").write_text(json.dumps(schedule()) + "\n")
     (OUT / "measures.json").write_text(json.dumps(measures()) + "\n")
