@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times promptfed's kernels and models beside PyTorch's and OpenVINO's, one run of each in turn; a run of
+"""Times promptfed's kernels and models beside PyTorch's, oneDNN's and OpenVINO's, one run of each in turn; a run of
 a short operation is many in a row, as a network makes them.
 
     cargo build --release -p promptfed-bench
@@ -87,19 +87,24 @@ def compare(workload, binary, threads, repeats, compiled):
     }
 
 
+def quickest(times, library):
+    """A library's best time, or a dash where it was not timed."""
+    found = [seconds for name, seconds in times.items() if name.startswith(library)]
+    return duration(min(found)) if found else "-"
+
+
 def comparison_table(rows, precision, peak):
     lines = [
-        f"| work | promptfed | PyTorch's best | ratio (spread) | goal | GFLOP/s | of the {precision} peak | memory | OpenVINO |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| work | promptfed | PyTorch's best | ratio (spread) | goal | GFLOP/s | of the {precision} peak | memory | oneDNN | OpenVINO |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         times = row["medians_s"]
         best = row["best_torch"]
-        openvino = duration(times["openvino"]) if "openvino" in times else "-"
         lines.append(
             f"| {row['workload']} | {duration(times['promptfed'])} | {duration(times[best])} ({best.removeprefix('torch ')}) | {row['ratio']:.2f} "
             f"({min(row['ratios']):.2f}-{max(row['ratios']):.2f}) | {row['goal']} | {row['gflops']:.0f} | {100 * row['gflops'] / peak:.0f} % "
-            f"| {row['peak_memory_mb']:.0f} MB | {openvino} |"
+            f"| {row['peak_memory_mb']:.0f} MB | {quickest(times, 'onednn')} | {quickest(times, 'openvino')} |"
         )
     return "\n".join(lines)
 

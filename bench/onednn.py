@@ -32,8 +32,9 @@ class GlobalControl(ctypes.Structure):
 
 @cache
 def library():
-    """Loads the libraries by their paths, as the packages do not tell the linker where they are. SYCL's processor is OpenCL's, whose
-    driver is registered with a path that exists in conda alone. ImportError where the package is not installed."""
+    """ImportError where the package is not installed. It does not say where the libraries it needs are: they are loaded first, by path,
+    and before OpenVINO, which brings a TBB of the same name that is too old. SYCL's processor is an OpenCL driver, which its package
+    registers with a path of conda's."""
     folder = next(f.locate() for f in metadata.files("onednn") if f.name == "libdnnl.so.3").resolve().parent
     os.environ.setdefault("OCL_ICD_FILENAMES", str(folder / "libintelocl.so"))
     for name in NEEDED:

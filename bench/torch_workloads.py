@@ -1,4 +1,4 @@
-"""The workloads of compare_torch.py in PyTorch, diffusers and OpenVINO."""
+"""The workloads of compare_torch.py in PyTorch, diffusers, oneDNN and OpenVINO."""
 import copy
 import inspect
 import json
@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+import onednn
 
 ROOT = Path(__file__).resolve().parent.parent
 PRECISIONS = {"f32": torch.float32, "bf16": torch.bfloat16}
@@ -49,6 +51,7 @@ class Convolution:
                 x = torch.randn(1, self.channels, self.size, self.size).to(dtype).to(memory_format=form)
                 layer = nn.Conv2d(self.channels, self.channels, 3, padding=1).to(dtype).to(memory_format=form).eval()
                 found |= inference(f"torch {name} {layout}", layer, x, compiled=compiled and compiles(name))
+        found |= in_onednn(onednn.convolution, self.channels, self.size)
         found |= openvino(nn.Conv2d(self.channels, self.channels, 3, padding=1), torch.randn(1, self.channels, self.size, self.size))
         return found
 
@@ -62,6 +65,7 @@ class Linear:
         for name, dtype in precisions().items():
             x, layer = torch.randn(4096, 320).to(dtype), nn.Linear(320, 1280).to(dtype).eval()
             found |= inference(f"torch {name}", layer, x, compiled=compiled and compiles(name))
+        found |= in_onednn(onednn.linear, 4096, 320, 1280)
         return found | openvino(nn.Linear(320, 1280), torch.randn(4096, 320))
 
 
@@ -237,6 +241,14 @@ def flops_of(run):
     with FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops()
+
+
+def in_onednn(layer, *shape):
+    """A layer of onednn.py in every precision; nothing where oneDNN is not installed. To be called before openvino()."""
+    try:
+        return {f"onednn {name}": layer(*shape, dtype) for name, dtype in precisions().items()}
+    except ImportError:
+        return {}
 
 
 def openvino(module, example):
