@@ -46,14 +46,15 @@ def near_copies(made, public, test):
 
 def ceilings(file, names, train):
     """-> train(), a list of accuracies, remembered in the JSON file `file` under what it depends on, `names`."""
-    file = file and pathlib.Path(file)
-    known = json.loads(file.read_text()) if file and file.exists() else {}
-    key = ", ".join(f"{k} {v}" for k, v in names.items())
-    if key not in known:
-        known[key] = train()
-        if file:
-            file.write_text(json.dumps(known, indent=1) + "\n")
-    return known[key]
+    key, file = ", ".join(f"{k} {v}" for k, v in names.items()), file and pathlib.Path(file)
+    known = lambda: json.loads(file.read_text()) if file and file.exists() else {}
+    if key in known():
+        return known()[key]
+    found = train()
+    if file:
+        # Another measurement may have written meanwhile.
+        file.write_text(json.dumps(known() | {key: found}, indent=1) + "\n")
+    return found
 
 
 def summary(values):
