@@ -63,8 +63,11 @@ pub(crate) fn config() -> ProptestConfig {
     }
 }
 
-/// Activations and what they are in f64.
-pub(crate) const ACTIVATIONS: [(Activation, fn(f64) -> f64); 5] = [
+/// An activation and what it is in f64.
+type Formula = (Activation, fn(f64) -> f64);
+
+/// All activations whose formula Rust's own functions give.
+pub(crate) const ACTIVATIONS: [Formula; 5] = [
     (Activation::None, |x| x),
     (Activation::Relu, |x| x.max(0.0)),
     (Activation::Silu, silu),

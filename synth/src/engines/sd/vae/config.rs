@@ -153,7 +153,8 @@ impl VaeConfig {
                 ));
             }
         }
-        if let Some(std) = self.latents_std.iter().flatten().find(|std| !(**std > 0.0)) {
+        let mut deviations = self.latents_std.iter().flatten();
+        if let Some(std) = deviations.find(|std| std.is_nan() || **std <= 0.0) {
             return Some(format!("latents_std has {std}; all of them are positive"));
         }
         if self.layers_per_block == 0 || self.scaling_factor.is_nan() || self.scaling_factor <= 0.0
