@@ -3,8 +3,9 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::Kernels;
+use crate::values::Element;
 use crate::vector::exp;
+use crate::{Kernels, ValuesMut};
 
 /// A function that an [`Epilogue`](crate::Epilogue) or a normalisation applies to its results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +52,20 @@ impl Kernels {
     ///
     /// # Panics
     /// If the slices are not of these shapes.
-    pub fn gated(self, x: &[f32], d: usize, activation: Activation, output: &mut [f32]) {
+    pub fn gated<'a>(
+        self,
+        x: &[f32],
+        d: usize,
+        activation: Activation,
+        output: impl Into<ValuesMut<'a>>,
+    ) {
+        match output.into() {
+            ValuesMut::F32(output) => self.gate(x, d, activation, output),
+            ValuesMut::Bf16(output) => self.gate(x, d, activation, output),
+        }
+    }
+
+    fn gate<T: Element>(self, x: &[f32], d: usize, activation: Activation, output: &mut [T]) {
         assert!(d > 0 && output.len().is_multiple_of(d), "rows");
         assert_eq!(x.len(), 2 * output.len(), "values and gates");
         let per_task = (1 << 13) / d + 1;
@@ -69,26 +83,29 @@ impl Kernels {
     }
 }
 
-struct Gated<'a> {
+struct Gated<'a, T> {
     x: &'a [f32],
     d: usize,
     activation: Activation,
-    output: &'a mut [f32],
+    output: &'a mut [T],
 }
 
-impl WithSimd for Gated<'_> {
+impl<T: Element> WithSimd for Gated<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let rows = self.x.chunks_exact(2 * self.d);
+        let mut scratch = Vec::new();
         for (output, row) in self.output.chunks_exact_mut(self.d).zip(rows) {
-            let (values, gates) = row.split_at(self.d);
-            output.copy_from_slice(gates);
-            self.activation.apply(output);
-            for (o, value) in output.iter_mut().zip(values) {
-                *o *= value;
-            }
+            T::write(output, &mut scratch, |output| {
+                let (values, gates) = row.split_at(self.d);
+                output.copy_from_slice(gates);
+                self.activation.apply(output);
+                for (o, value) in output.iter_mut().zip(values) {
+                    *o *= value;
+                }
+            });
         }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) unsafe trait Number: Copy {}
 unsafe impl Number for f32 {}
 // SAFETY: plain numbers.
 unsafe impl Number for u16 {}
+// SAFETY: a plain number, of the bits of a u16.
+unsafe impl Number for half::bf16 {}
 
 /// A growable array of numbers whose first one begins a cache line.
 #[derive(Clone)]

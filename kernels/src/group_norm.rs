@@ -3,7 +3,8 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::{Activation, Kernels};
+use crate::values::Element;
+use crate::{Activation, Kernels, ValuesMut};
 
 /// Values of one task.
 const TASK: usize = 1 << 15;
@@ -34,7 +35,26 @@ impl Kernels {
     ///
     /// # Panics
     /// If the slices do not fit these shapes, or the channels do not split into the groups.
-    pub fn group_norm(self, x: &[f32], samples: usize, norm: GroupNorm<'_>, output: &mut [f32]) {
+    pub fn group_norm<'a>(
+        self,
+        x: &[f32],
+        samples: usize,
+        norm: GroupNorm<'_>,
+        output: impl Into<ValuesMut<'a>>,
+    ) {
+        match output.into() {
+            ValuesMut::F32(output) => self.norm_groups(x, samples, norm, output),
+            ValuesMut::Bf16(output) => self.norm_groups(x, samples, norm, output),
+        }
+    }
+
+    fn norm_groups<T: Element>(
+        self,
+        x: &[f32],
+        samples: usize,
+        norm: GroupNorm<'_>,
+        output: &mut [T],
+    ) {
         let channels = norm.gamma.len();
         assert_eq!(norm.beta.len(), channels, "gamma and beta");
         assert!(
@@ -158,27 +178,30 @@ fn coefficients(
     (scale, shift)
 }
 
-struct Apply<'a> {
+struct Apply<'a, T> {
     x: &'a [f32],
-    output: &'a mut [f32],
+    output: &'a mut [T],
     scale: &'a [f32],
     shift: &'a [f32],
     activation: Activation,
 }
 
-impl WithSimd for Apply<'_> {
+impl<T: Element> WithSimd for Apply<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let channels = self.scale.len();
         let rows = self.x.chunks_exact(channels);
+        let mut scratch = Vec::new();
         for (output, x) in self.output.chunks_exact_mut(channels).zip(rows) {
-            let line = x.iter().zip(self.scale.iter().zip(self.shift));
-            for (o, (v, (scale, shift))) in output.iter_mut().zip(line) {
-                *o = v * scale + shift;
-            }
-            self.activation.apply(output);
+            T::write(output, &mut scratch, |output| {
+                let line = x.iter().zip(self.scale.iter().zip(self.shift));
+                for (o, (v, (scale, shift))) in output.iter_mut().zip(line) {
+                    *o = v * scale + shift;
+                }
+                self.activation.apply(output);
+            });
         }
     }
 }

@@ -3,8 +3,9 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::Kernels;
+use crate::values::Element;
 use crate::vector::sum;
+use crate::{Kernels, ValuesMut};
 
 /// What follows the normalisation of a row: `normed * scale + shift`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,13 +36,27 @@ impl Kernels {
     ///
     /// # Panics
     /// If `x` is not whole rows, `output` is not as long, or the modulation does not fit.
-    pub fn layer_norm(
+    pub fn layer_norm<'a>(
         self,
         x: &[f32],
         d: usize,
         eps: f32,
         modulation: Modulation<'_>,
-        output: &mut [f32],
+        output: impl Into<ValuesMut<'a>>,
+    ) {
+        match output.into() {
+            ValuesMut::F32(output) => self.norms(x, d, eps, modulation, output),
+            ValuesMut::Bf16(output) => self.norms(x, d, eps, modulation, output),
+        }
+    }
+
+    fn norms<T: Element>(
+        self,
+        x: &[f32],
+        d: usize,
+        eps: f32,
+        modulation: Modulation<'_>,
+        output: &mut [T],
     ) {
         assert!(d > 0 && x.len().is_multiple_of(d), "rows");
         assert_eq!(x.len(), output.len(), "values of the result");
@@ -84,9 +99,9 @@ impl Kernels {
     }
 }
 
-struct Norm<'a> {
+struct Norm<'a, T> {
     x: &'a [f32],
-    output: &'a mut [f32],
+    output: &'a mut [T],
     d: usize,
     eps: f32,
     modulation: Modulation<'a>,
@@ -94,18 +109,19 @@ struct Norm<'a> {
     rows_per_sample: usize,
 }
 
-impl WithSimd for Norm<'_> {
+impl<T: Element> WithSimd for Norm<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let d = self.d;
         let rows = self.output.chunks_exact_mut(d).zip(self.x.chunks_exact(d));
+        let mut scratch = Vec::new();
         for (i, (output, x)) in rows.enumerate() {
             let mean = sum(x, |v| v) / d as f32;
             let variance = sum(x, |v| (v - mean) * (v - mean)) / d as f32;
             let inverse = 1.0 / (variance + self.eps).sqrt();
-            match self.modulation {
+            T::write(output, &mut scratch, |output| match self.modulation {
                 Modulation::None => {
                     for (o, v) in output.iter_mut().zip(x) {
                         *o = (v - mean) * inverse;
@@ -125,7 +141,7 @@ impl WithSimd for Norm<'_> {
                         *o = (v - mean) * inverse * (1.0 + scale) + shift;
                     }
                 }
-            }
+            });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! CPU kernels for training and generation, chosen at run time by what the processor has.
 //!
 //! [`Kernels`] is the way in: `Kernels::chosen()` uses the best instructions here, `Kernels::with`
-//! those one asks for. Feature maps are NHWC, matrices row-major, activations f32. Weights are
+//! those one asks for. Feature maps are NHWC, matrices row-major, their values f32 or bf16. Weights are
 //! packed once, as f32 or bf16; products of bf16 weights sum in f32.
 //!
 //! Results do not depend on the number of threads, and a row of a result not on the other rows.
@@ -25,12 +25,14 @@ mod peak;
 mod pool;
 mod product;
 mod unspecified;
+mod values;
 mod vector;
 
 pub use activation::Activation;
 pub use instruction_set::{ENVIRONMENT, InstructionSet, Unavailable};
-pub use product::{Epilogue, Gate, MatrixView, PackedMatrix, Write};
+pub use product::{Epilogue, Gate, MatrixView, PackedMatrix};
 pub use unspecified::unspecified;
+pub use values::{Values, ValuesMut};
 
 /// How a weight is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,13 +7,16 @@
 mod pairs;
 mod vectors;
 
-use crate::{Kernels, Precision};
+#[cfg(target_arch = "x86_64")]
+use crate::product::Output;
+use crate::values::convert;
+use crate::{Kernels, Precision, Values, ValuesMut, unspecified};
 
 /// Rows of `heads * width` values inside a slice, those of one sequence after the other.
 #[derive(Clone, Copy, Debug)]
-pub struct Sequences<'a> {
+pub struct Sequences<V> {
     /// The values.
-    pub values: &'a [f32],
+    pub values: V,
     /// Rows per sequence.
     pub tokens: usize,
     /// From one row to the next.
@@ -22,14 +25,24 @@ pub struct Sequences<'a> {
     pub start: usize,
 }
 
-impl<'a> Sequences<'a> {
+impl<V> Sequences<V> {
     /// `[batch, tokens, d]` without gaps.
-    pub fn dense(values: &'a [f32], tokens: usize, d: usize) -> Self {
+    pub fn dense(values: V, tokens: usize, d: usize) -> Self {
         Self {
             values,
             tokens,
             step: d,
             start: 0,
+        }
+    }
+
+    /// The same rows of other values.
+    fn with<U>(&self, values: U) -> Sequences<U> {
+        Sequences {
+            values,
+            tokens: self.tokens,
+            step: self.step,
+            start: self.start,
         }
     }
 
@@ -59,13 +72,13 @@ pub struct Heads {
 
 /// What attends to what.
 #[derive(Clone, Copy, Debug)]
-pub struct Attention<'a> {
+pub struct Attention<V> {
     /// One row for each row of the result.
-    pub query: Sequences<'a>,
+    pub query: Sequences<V>,
     /// As many rows per sequence as `value`.
-    pub key: Sequences<'a>,
+    pub key: Sequences<V>,
     /// The rows that are averaged.
-    pub value: Sequences<'a>,
+    pub value: Sequences<V>,
     /// How the rows split.
     pub heads: Heads,
     /// What queries see.
@@ -74,7 +87,19 @@ pub struct Attention<'a> {
     pub precision: Precision,
 }
 
-impl Attention<'_> {
+impl<V> Attention<V> {
+    /// The same attention of other values.
+    fn with<U>(&self, [query, key, value]: [U; 3]) -> Attention<U> {
+        Attention {
+            query: self.query.with(query),
+            key: self.key.with(key),
+            value: self.value.with(value),
+            heads: self.heads,
+            mask: self.mask,
+            precision: self.precision,
+        }
+    }
+
     /// Values in a row of the result.
     fn row_len(&self) -> usize {
         self.heads.count * self.heads.width
@@ -93,7 +118,9 @@ impl Kernels {
     /// # Panics
     /// If the sequences do not hold the batch that the output's length implies, or keys and values differ
     /// in number, or a causal mask meets fewer keys than queries.
-    pub fn attention(self, attention: Attention<'_>, output: &mut [f32]) {
+    pub fn attention<'a>(self, attention: Attention<Values<'_>>, output: impl Into<ValuesMut<'a>>) {
+        let output = output.into();
+        let len = output.len();
         let Attention {
             query,
             key,
@@ -103,19 +130,39 @@ impl Kernels {
         } = attention;
         let per_sequence = query.tokens * attention.row_len();
         assert!(per_sequence > 0 && key.tokens > 0, "an empty sequence");
-        assert!(
-            output.len().is_multiple_of(per_sequence),
-            "values of the result"
-        );
+        assert!(len.is_multiple_of(per_sequence), "values of the result");
         assert_eq!(key.tokens, value.tokens, "keys and values");
         assert!(
             mask == Mask::None || key.tokens >= query.tokens,
             "keys of a causal mask"
         );
+        let all = [query.values, key.values, value.values];
         #[cfg(target_arch = "x86_64")]
         if attention.precision == Precision::Bf16 && self.set.multiplies_bf16() {
-            return pairs::run(self, &attention, output);
+            let output = Output::new(output);
+            match all {
+                [Values::F32(q), Values::F32(k), Values::F32(v)] => {
+                    return pairs::run(self, &attention.with([q, k, v]), output, len);
+                }
+                [Values::Bf16(q), Values::Bf16(k), Values::Bf16(v)] => {
+                    return pairs::run(self, &attention.with([q, k, v]), output, len);
+                }
+                mixed => {
+                    let wide = mixed.map(Values::widened);
+                    let wide = wide.each_ref().map(|values| &**values);
+                    return pairs::run(self, &attention.with(wide), output, len);
+                }
+            }
         }
-        vectors::run(self, &attention, output);
+        let wide = all.map(Values::widened);
+        let attention = attention.with(wide.each_ref().map(|values| &**values));
+        match output {
+            ValuesMut::F32(output) => vectors::run(self, &attention, output),
+            ValuesMut::Bf16(output) => {
+                let mut whole = unspecified(output.len());
+                vectors::run(self, &attention, &mut whole);
+                convert(&whole, output);
+            }
+        }
     }
 }

@@ -1,14 +1,13 @@
-//! Arranging rows and columns of f32 values in tiles of bf16 pairs.
+//! Arranging rows and columns of values in tiles of bf16 pairs.
 
-use std::arch::x86_64::{__m512, __m512bh, __m512i};
+use std::arch::x86_64::__m512i;
 use std::arch::x86_64::{
-    _mm512_cvtne2ps_pbh, _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16, _mm512_set_epi16,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512,
-    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use super::Vectors;
-use super::round::{RoundToBf16, lanes};
+use super::round::RoundToBf16;
 use crate::product::TILE;
 
 impl Vectors {
@@ -17,9 +16,9 @@ impl Vectors {
     ///
     /// # Safety
     /// `from` and each offset must be followed by `count` values.
-    pub(crate) unsafe fn interleave_rows(
+    pub(crate) unsafe fn interleave_rows<T: RoundToBf16>(
         self,
-        from: *const f32,
+        from: *const T,
         offsets: &[usize],
         count: usize,
         to: &mut [u16; TILE],
@@ -28,22 +27,26 @@ impl Vectors {
         unsafe { interleave_rows(from, offsets, count, to) };
     }
 
-    /// A tile of pairs: 16 columns of 32 f32 values, the values 2p and 2p + 1 of each column side by side in line p.
+    /// A tile of pairs: 16 columns of 32 values, the values 2p and 2p + 1 of each column side by side in line p.
     ///
     /// `column` gives a column, at most 32 values; what it lacks is zero.
-    pub(crate) fn interleave_columns<'a>(
+    pub(crate) fn interleave_columns<'a, T: RoundToBf16 + 'a>(
         self,
-        column: impl Fn(usize) -> &'a [f32],
+        column: impl Fn(usize) -> &'a [T],
         to: &mut [u16; TILE],
     ) {
         // SAFETY: `detect` has seen the features.
         unsafe { interleave_columns(column, to) };
     }
 
-    /// The transpose of 32 rows x 16 columns of f32 values: a tile of 16 lines.
+    /// The transpose of 32 rows x 16 columns of values: a tile of 16 lines.
     ///
     /// `row` gives the columns of a row, at most 16 values; what it lacks is zero.
-    pub(crate) fn transpose<'a>(self, row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) {
+    pub(crate) fn transpose<'a, T: RoundToBf16 + 'a>(
+        self,
+        row: impl Fn(usize) -> &'a [T],
+        to: &mut [u16; TILE],
+    ) {
         // SAFETY: `detect` has seen the features.
         unsafe { transpose(row, to) };
     }
@@ -52,26 +55,20 @@ impl Vectors {
 /// # Safety
 /// As [`Vectors::interleave_rows`], and the processor must have AVX512F, AVX512BW and AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn interleave_rows(from: *const f32, offsets: &[usize], count: usize, to: &mut [u16; TILE]) {
-    let mask = lanes(count.min(16)) as u16;
+unsafe fn interleave_rows<T: RoundToBf16>(
+    from: *const T,
+    offsets: &[usize],
+    count: usize,
+    to: &mut [u16; TILE],
+) {
     let (lines, _) = to.as_chunks_mut::<32>();
-    let (pairs, last) = offsets.as_chunks::<2>();
     let mut filled = 0;
-    for (to, [even, odd]) in lines.iter_mut().zip(pairs) {
+    for (to, pair) in lines.iter_mut().zip(offsets.chunks(2)) {
         // SAFETY: the caller's promise; a line has 64 bytes.
         unsafe {
-            let even = _mm512_maskz_loadu_ps(mask, from.add(*even));
-            let odd = _mm512_maskz_loadu_ps(mask, from.add(*odd));
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), side_by_side(even, odd));
-        }
-        filled += 1;
-    }
-    if let ([even], Some(to)) = (last, lines.get_mut(filled)) {
-        // SAFETY: as above.
-        unsafe {
-            let even = _mm512_maskz_loadu_ps(mask, from.add(*even));
-            let line = side_by_side(even, _mm512_setzero_ps());
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), line);
+            let even = from.add(pair[0]);
+            let odd = pair.get(1).map_or(std::ptr::null(), |odd| from.add(*odd));
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), T::pair(even, odd, count));
         }
         filled += 1;
     }
@@ -83,13 +80,16 @@ unsafe fn interleave_rows(from: *const f32, offsets: &[usize], count: usize, to:
 /// # Safety
 /// The processor must have AVX512F, AVX512BW and AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn interleave_columns<'a>(column: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) {
+unsafe fn interleave_columns<'a, T: RoundToBf16 + 'a>(
+    column: impl Fn(usize) -> &'a [T],
+    to: &mut [u16; TILE],
+) {
     let mut columns = [_mm512_setzero_si512(); 16];
     for (i, to) in columns.iter_mut().enumerate() {
         let values = column(i);
         if !values.is_empty() {
             // SAFETY: the caller's features; as many values as the slice has.
-            *to = unsafe { f32::load(values.as_ptr(), values.len()) };
+            *to = unsafe { T::load(values.as_ptr(), values.len()) };
         }
     }
     // SAFETY: the caller's features.
@@ -111,46 +111,24 @@ fn store(lines: &[__m512i; 16], to: &mut [u16; TILE]) {
 /// # Safety
 /// The processor must have AVX512F, AVX512BW and AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn transpose<'a>(row: impl Fn(usize) -> &'a [f32], to: &mut [u16; TILE]) {
+unsafe fn transpose<'a, T: RoundToBf16 + 'a>(row: impl Fn(usize) -> &'a [T], to: &mut [u16; TILE]) {
     let mut pairs = [_mm512_setzero_si512(); 16];
     for (p, pair) in pairs.iter_mut().enumerate() {
-        // SAFETY: the caller's features.
-        *pair = unsafe { pair_of(row(2 * p), row(2 * p + 1)) };
+        let (even, odd) = (row(2 * p), row(2 * p + 1));
+        let start = |row: &[T]| {
+            if row.is_empty() {
+                std::ptr::null()
+            } else {
+                row.as_ptr()
+            }
+        };
+        assert!(odd.is_empty() || odd.len() == even.len(), "rows of a tile");
+        // SAFETY: the caller's features; the rows have as many values, or the second has none.
+        *pair = unsafe { T::pair(start(even), start(odd), even.len()) };
     }
     // SAFETY: the caller's features.
     let lines = unsafe { transposed(pairs) };
     store(&lines, to);
-}
-
-/// The values of two rows side by side, of at most 16 columns each.
-///
-/// # Safety
-/// The processor must have AVX512F, AVX512BW and AVX512_BF16.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn pair_of(even: &[f32], odd: &[f32]) -> __m512i {
-    let mask = |row: &[f32]| lanes(row.len().min(16)) as u16;
-    // SAFETY: lanes beyond the slices are not read.
-    unsafe {
-        let even = _mm512_maskz_loadu_ps(mask(even), even.as_ptr());
-        let odd = _mm512_maskz_loadu_ps(mask(odd), odd.as_ptr());
-        side_by_side(even, odd)
-    }
-}
-
-/// The values of two vectors in bf16, in turn.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn side_by_side(even: __m512, odd: __m512) -> __m512i {
-    // 0, 16, 1, 17, ..
-    let order = _mm512_set_epi16(
-        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
-        19, 3, 18, 2, 17, 1, 16, 0,
-    );
-    let both = _mm512_cvtne2ps_pbh(odd, even);
-    // SAFETY: as many bytes, whatever they hold.
-    let both = unsafe { std::mem::transmute::<__m512bh, __m512i>(both) };
-    _mm512_permutexvar_epi16(order, both)
 }
 
 /// The transpose of 16 x 16 values of 32 bits.

@@ -2,6 +2,8 @@
 
 use pulp::{Simd, WithSimd};
 
+use crate::values::Element;
+
 /// Pixels that pass through a block before the next one: few enough to stay in a first-level cache.
 pub(super) const GROUP: usize = 16;
 
@@ -50,8 +52,15 @@ impl<T: PerChannel> WithSimd for EachBlock<'_, T> {
 
 /// The values of channels `first..first + W`.
 #[inline(always)]
-pub(super) fn load<const W: usize>(values: &[f32], first: usize) -> [f32; W] {
-    let mut block = [0.0; W];
-    block.copy_from_slice(&values[first..first + W]);
-    block
+pub(super) fn load<T: Element, const W: usize>(values: &[T], first: usize) -> [f32; W] {
+    let values = &values[first..first + W];
+    std::array::from_fn(|i| values[i].widen())
+}
+
+/// Writes the values of channels `first..first + W`.
+#[inline(always)]
+pub(super) fn store<T: Element, const W: usize>(values: [f32; W], to: &mut [T], first: usize) {
+    for (to, value) in to[first..first + W].iter_mut().zip(values) {
+        *to = T::narrow(value);
+    }
 }

@@ -2,9 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::blocks::{EachBlock, PerChannel, load};
+use super::blocks::{EachBlock, PerChannel, load, store};
 use super::{BatchStatistics, task_len};
-use crate::Kernels;
+use crate::product::Shared;
+use crate::values::Element;
+use crate::{Kernels, Values, ValuesMut};
 
 /// The gradients of the scale and the shift, `[channels]` each.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,49 +17,105 @@ pub struct AffineGradient {
     pub beta: Vec<f32>,
 }
 
+/// What a normalisation by the batch's own statistics and a ReLU behind it made of a batch, and the gradient of that. The
+/// values are all f32 or all bf16, `[pixels, channels]`.
+#[derive(Clone, Copy, Debug)]
+pub struct NormRelu<'a> {
+    /// What was normalised.
+    pub values: Values<'a>,
+    /// The result, after the sum with a residual, if there was one, and the ReLU.
+    pub output: Values<'a>,
+    /// The gradient of the result.
+    pub gradient: Values<'a>,
+    /// Of the values.
+    pub statistics: &'a BatchStatistics,
+    /// `[channels]`
+    pub gamma: &'a [f32],
+    /// What was added to the variance.
+    pub eps: f32,
+}
+
 impl Kernels {
-    /// The gradient through a normalisation by the batch's own statistics and a ReLU behind it, whose result was
-    /// `output`: `gradient`, that of the result, becomes zero where `output` is (which is the gradient of a residual
-    /// that was added before the ReLU), and `values`, the input of the normalisation, is replaced by its gradient.
+    /// Writes the gradient of the values to `to`, and the gradient behind the ReLU, which is the residual's, to `behind`.
     ///
-    /// With `x^ = (x - mean) / s`, `s = sqrt(variance + eps)`, `m` pixels and gradient `g` before the ReLU:
+    /// With `x^ = (x - mean) / s`, `s = sqrt(variance + eps)`, `m` pixels and gradient `g` behind the ReLU:
     /// `dx = gamma / s * (g - sum(g) / m - x^ * sum(g x^) / m)`.
     ///
     /// # Panics
-    /// If the slices differ in length or are not whole pixels.
-    pub fn batch_norm_relu_gradient(
+    /// If slices differ in length or format, or are not whole pixels.
+    pub fn batch_norm_relu_gradient<'a>(
         self,
-        values: &mut [f32],
-        output: &[f32],
-        gradient: &mut [f32],
-        statistics: &BatchStatistics,
-        gamma: &[f32],
-        eps: f32,
+        norm: NormRelu<'_>,
+        to: impl Into<ValuesMut<'a>>,
+        behind: Option<ValuesMut<'a>>,
     ) -> AffineGradient {
-        let channels = gamma.len();
-        assert!(values.len().is_multiple_of(channels), "pixels");
-        assert_eq!(values.len(), gradient.len(), "gradient");
-        assert_eq!(values.len(), output.len(), "values of the result");
+        let (x, y, g) = (norm.values, norm.output, norm.gradient);
+        match (x, y, g, to.into(), behind) {
+            (Values::F32(x), Values::F32(y), Values::F32(g), ValuesMut::F32(to), behind) => {
+                let behind = behind.map(|behind| match behind {
+                    ValuesMut::F32(behind) => behind,
+                    ValuesMut::Bf16(_) => panic!("{FORMATS}"),
+                });
+                self.relu_gradient(norm, Maps { x, y, g }, to, behind)
+            }
+            (Values::Bf16(x), Values::Bf16(y), Values::Bf16(g), ValuesMut::Bf16(to), behind) => {
+                let behind = behind.map(|behind| match behind {
+                    ValuesMut::Bf16(behind) => behind,
+                    ValuesMut::F32(_) => panic!("{FORMATS}"),
+                });
+                self.relu_gradient(norm, Maps { x, y, g }, to, behind)
+            }
+            _ => panic!("{FORMATS}"),
+        }
+    }
+
+    fn relu_gradient<T: Element>(
+        self,
+        norm: NormRelu<'_>,
+        maps: Maps<'_, T>,
+        to: &mut [T],
+        behind: Option<&mut [T]>,
+    ) -> AffineGradient {
+        let NormRelu {
+            statistics,
+            gamma,
+            eps,
+            ..
+        } = norm;
+        let (channels, total) = (gamma.len(), maps.x.len());
+        assert!(total.is_multiple_of(channels), "pixels");
+        let same = |len: usize| assert_eq!(len, total, "values");
+        same(maps.y.len());
+        same(maps.g.len());
+        same(to.len());
+        let behind = behind.map_or(&mut [][..], |behind| {
+            same(behind.len());
+            behind
+        });
         let len = task_len(channels);
         let mean = &statistics.mean;
-        let tasks = values.par_chunks(len).zip(output.par_chunks(len));
-        let parts: Vec<[Vec<f32>; 2]> = tasks
-            .zip(gradient.par_chunks_mut(len))
-            .map(|((values, output), gradient)| {
-                let pixels = values.len() / channels;
-                let mut task = Sums {
-                    values,
-                    output,
-                    gradient,
+        // As many parts as of the values, empty ones where nothing is written.
+        let part_of_behind = if behind.is_empty() { 0 } else { len };
+        let behind = Shared::new(behind);
+        let parts: Vec<[Vec<f32>; 2]> = (0..total.div_ceil(len))
+            .into_par_iter()
+            .map(|task| {
+                let maps = maps.part(task * len, len);
+                let start = task * part_of_behind;
+                let end = start + part_of_behind.min(maps.x.len());
+                let mut sums = Sums {
+                    maps,
+                    // SAFETY: every task has a part of its own.
+                    behind: unsafe { behind.range(start..end).slice() },
                     mean,
                     sums: [vec![0.0; channels], vec![0.0; channels]],
                 };
                 self.set.run(EachBlock {
-                    task: &mut task,
+                    task: &mut sums,
                     channels,
-                    pixels,
+                    pixels: maps.x.len() / channels,
                 });
-                task.sums
+                sums.sums
             })
             .collect();
         let mut sums = vec![0f64; channels];
@@ -79,12 +137,11 @@ impl Kernels {
             factors[1][i] = (-factor * products[i] / m * inverse) as f32;
             factors[2][i] = (-factor * sums[i] / m) as f32;
         }
-        let tasks = values.par_chunks_mut(len).zip(gradient.par_chunks(len));
-        tasks.for_each(|(values, gradient)| {
-            let pixels = values.len() / channels;
+        to.par_chunks_mut(len).enumerate().for_each(|(task, to)| {
+            let pixels = to.len() / channels;
             let task = &mut Combine {
-                values,
-                gradient,
+                maps: maps.part(task * len, len),
+                to,
                 mean,
                 factors: &factors,
             };
@@ -102,16 +159,51 @@ impl Kernels {
     }
 }
 
-/// Passes the gradient through the ReLU and sums up it and its products with differences from the mean.
-struct Sums<'a> {
-    values: &'a [f32],
-    output: &'a [f32],
-    gradient: &'a mut [f32],
+const FORMATS: &str = "values, result and gradients in different formats";
+
+/// Values, result and gradient of the result.
+#[derive(Clone, Copy)]
+struct Maps<'a, T> {
+    x: &'a [T],
+    y: &'a [T],
+    g: &'a [T],
+}
+
+impl<T: Element> Maps<'_, T> {
+    /// At most `len` values from `start` on.
+    fn part(&self, start: usize, len: usize) -> Self {
+        let range = start..(start + len).min(self.x.len());
+        Self {
+            x: &self.x[range.clone()],
+            y: &self.y[range.clone()],
+            g: &self.g[range],
+        }
+    }
+
+    /// Values less the mean, and the gradient behind the ReLU, of channels `first..first + W` of a pixel.
+    #[inline(always)]
+    fn at<const W: usize>(&self, place: usize, mean: &[f32; W]) -> [[f32; W]; 2] {
+        let mut x: [f32; W] = load(self.x, place);
+        let y: [f32; W] = load(self.y, place);
+        let mut g: [f32; W] = load(self.g, place);
+        for c in 0..W {
+            x[c] -= mean[c];
+            g[c] = if y[c] > 0.0 { g[c] } else { 0.0 };
+        }
+        [x, g]
+    }
+}
+
+/// Sums of the gradient behind the ReLU, and of its products with differences from the mean.
+struct Sums<'a, T> {
+    maps: Maps<'a, T>,
+    /// Where that gradient goes; empty where nobody needs it.
+    behind: &'a mut [T],
     mean: &'a [f32],
     sums: [Vec<f32>; 2],
 }
 
-impl PerChannel for Sums<'_> {
+impl<T: Element> PerChannel for Sums<'_, T> {
     #[inline(always)]
     fn block<const W: usize>(&mut self, first: usize, from: usize, to: usize) {
         let channels = self.mean.len();
@@ -120,30 +212,29 @@ impl PerChannel for Sums<'_> {
         let mut products: [f32; W] = load(&self.sums[1], first);
         for pixel in from..to {
             let place = pixel * channels + first;
-            let x: [f32; W] = load(self.values, place);
-            let y: [f32; W] = load(self.output, place);
-            let mut g: [f32; W] = load(self.gradient, place);
+            let [x, g] = self.maps.at(place, &mean);
             for c in 0..W {
-                g[c] = if y[c] > 0.0 { g[c] } else { 0.0 };
                 sums[c] += g[c];
-                products[c] += g[c] * (x[c] - mean[c]);
+                products[c] += g[c] * x[c];
             }
-            self.gradient[place..place + W].copy_from_slice(&g);
+            if !self.behind.is_empty() {
+                store(g, self.behind, place);
+            }
         }
         self.sums[0][first..first + W].copy_from_slice(&sums);
         self.sums[1][first..first + W].copy_from_slice(&products);
     }
 }
 
-/// `g * a + (x - mean) * b + c` in place of x.
-struct Combine<'a> {
-    values: &'a mut [f32],
-    gradient: &'a [f32],
+/// `g * a + (x - mean) * b + c`.
+struct Combine<'a, T> {
+    maps: Maps<'a, T>,
+    to: &'a mut [T],
     mean: &'a [f32],
     factors: &'a [Vec<f32>; 3],
 }
 
-impl PerChannel for Combine<'_> {
+impl<T: Element> PerChannel for Combine<'_, T> {
     #[inline(always)]
     fn block<const W: usize>(&mut self, first: usize, from: usize, to: usize) {
         let channels = self.mean.len();
@@ -153,12 +244,11 @@ impl PerChannel for Combine<'_> {
         let constant: [f32; W] = load(&self.factors[2], first);
         for pixel in from..to {
             let place = pixel * channels + first;
-            let g: [f32; W] = load(self.gradient, place);
-            let mut x: [f32; W] = load(self.values, place);
+            let [mut x, g] = self.maps.at(place, &mean);
             for c in 0..W {
-                x[c] = g[c] * a[c] + (x[c] - mean[c]) * b[c] + constant[c];
+                x[c] = g[c] * a[c] + x[c] * b[c] + constant[c];
             }
-            self.values[place..place + W].copy_from_slice(&x);
+            store(x, self.to, place);
         }
     }
 }

@@ -10,10 +10,11 @@ mod statistics;
 
 use rayon::prelude::*;
 
-use crate::Kernels;
-use blocks::{EachBlock, PerChannel, load};
+use crate::values::Element;
+use crate::{Kernels, Values, ValuesMut};
+use blocks::{EachBlock, PerChannel, load, store};
 
-pub use gradient::AffineGradient;
+pub use gradient::{AffineGradient, NormRelu};
 pub use statistics::BatchStatistics;
 
 /// Values of one task: what a second-level cache holds of each operand.
@@ -53,14 +54,37 @@ impl Kernels {
     /// `output = values * scale + shift (+ residual)`, then negative values to zero if `relu`.
     ///
     /// # Panics
-    /// If the slices differ in length or are not whole pixels.
-    pub fn scale_shift(
+    /// If the slices differ in length or format, or are not whole pixels.
+    pub fn scale_shift<'a>(
         self,
-        values: &[f32],
+        values: impl Into<Values<'a>>,
         factors: &ScaleShift,
-        residual: Option<&[f32]>,
+        residual: Option<Values<'_>>,
         relu: bool,
-        output: &mut [f32],
+        output: impl Into<ValuesMut<'a>>,
+    ) {
+        match (values.into(), residual, output.into()) {
+            (Values::F32(x), None, ValuesMut::F32(to)) => self.shifted(x, factors, None, relu, to),
+            (Values::F32(x), Some(Values::F32(r)), ValuesMut::F32(to)) => {
+                self.shifted(x, factors, Some(r), relu, to);
+            }
+            (Values::Bf16(x), None, ValuesMut::Bf16(to)) => {
+                self.shifted(x, factors, None, relu, to);
+            }
+            (Values::Bf16(x), Some(Values::Bf16(r)), ValuesMut::Bf16(to)) => {
+                self.shifted(x, factors, Some(r), relu, to);
+            }
+            _ => panic!("values, residual and result in different formats"),
+        }
+    }
+
+    fn shifted<T: Element>(
+        self,
+        values: &[T],
+        factors: &ScaleShift,
+        residual: Option<&[T]>,
+        relu: bool,
+        output: &mut [T],
     ) {
         let channels = factors.scale.len();
         assert!(values.len().is_multiple_of(channels), "pixels");
@@ -86,15 +110,15 @@ impl Kernels {
     }
 }
 
-struct Apply<'a> {
-    values: &'a [f32],
-    residual: Option<&'a [f32]>,
+struct Apply<'a, T> {
+    values: &'a [T],
+    residual: Option<&'a [T]>,
     factors: &'a ScaleShift,
     floor: f32,
-    output: &'a mut [f32],
+    output: &'a mut [T],
 }
 
-impl PerChannel for Apply<'_> {
+impl<T: Element> PerChannel for Apply<'_, T> {
     #[inline(always)]
     fn block<const W: usize>(&mut self, first: usize, from: usize, to: usize) {
         let channels = self.factors.scale.len();
@@ -117,7 +141,7 @@ impl PerChannel for Apply<'_> {
                 // Unlike `max`, this keeps NaN.
                 *y = if *y < self.floor { self.floor } else { *y };
             }
-            self.output[place..place + W].copy_from_slice(&y);
+            store(y, self.output, place);
         }
     }
 }

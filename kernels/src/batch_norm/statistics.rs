@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::blocks::{EachBlock, PerChannel, load};
 use super::task_len;
-use crate::Kernels;
+use crate::values::Element;
+use crate::{Kernels, Values};
 
 /// Mean and variance per channel of one batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,9 +23,20 @@ impl Kernels {
     ///
     /// # Panics
     /// If `values` is empty or not a whole number of pixels.
-    pub fn batch_statistics(self, values: &[f32], channels: usize) -> BatchStatistics {
+    pub fn batch_statistics<'a>(
+        self,
+        values: impl Into<Values<'a>>,
+        channels: usize,
+    ) -> BatchStatistics {
+        match values.into() {
+            Values::F32(values) => self.statistics(values, channels),
+            Values::Bf16(values) => self.statistics(values, channels),
+        }
+    }
+
+    fn statistics<T: Element>(self, values: &[T], channels: usize) -> BatchStatistics {
         assert!(!values.is_empty() && values.len().is_multiple_of(channels));
-        let parts: Vec<(usize, Moments<'_>)> = values
+        let parts: Vec<(usize, Moments<'_, T>)> = values
             .par_chunks(task_len(channels))
             .map(|values| self.moments(values, channels))
             .collect();
@@ -50,7 +62,7 @@ impl Kernels {
     }
 
     /// Mean and sums of squared differences from it, in two passes.
-    fn moments(self, values: &[f32], channels: usize) -> (usize, Moments<'_>) {
+    fn moments<T: Element>(self, values: &[T], channels: usize) -> (usize, Moments<'_, T>) {
         let pixels = values.len() / channels;
         let mut task = Moments {
             values,
@@ -76,8 +88,8 @@ impl Kernels {
     }
 }
 
-struct Moments<'a> {
-    values: &'a [f32],
+struct Moments<'a, T> {
+    values: &'a [T],
     /// What is subtracted: zero in the first pass.
     mean: Vec<f32>,
     sums: Vec<f32>,
@@ -85,14 +97,14 @@ struct Moments<'a> {
     squares: bool,
 }
 
-impl PerChannel for Moments<'_> {
+impl<T: Element> PerChannel for Moments<'_, T> {
     #[inline(always)]
     fn block<const W: usize>(&mut self, first: usize, from: usize, to: usize) {
         let channels = self.mean.len();
-        let mean: [f32; W] = load(&self.mean, first);
-        let mut sums: [f32; W] = load(&self.sums, first);
+        let mean: [f32; W] = load::<_, W>(&self.mean, first);
+        let mut sums: [f32; W] = load::<_, W>(&self.sums, first);
         for pixel in from..to {
-            let x: [f32; W] = load(self.values, pixel * channels + first);
+            let x: [f32; W] = load::<_, W>(self.values, pixel * channels + first);
             for c in 0..W {
                 let difference = x[c] - mean[c];
                 sums[c] += if self.squares {

@@ -5,16 +5,16 @@ use rayon::prelude::*;
 use super::geometry::Geometry;
 use super::part::cut;
 use super::worker::Worker;
-use crate::product::{Grid, PackedMatrix, Product, Shared, Target};
-use crate::{Epilogue, Kernels};
+use crate::product::{Grid, Output, PackedMatrix, Product, Target};
+use crate::{Epilogue, Kernels, Values, ValuesMut};
 
 pub(super) fn run(
     kernels: Kernels,
     g: &Geometry,
-    images: &[f32],
+    images: Values<'_>,
     weight: &PackedMatrix,
     epilogue: Epilogue<'_>,
-    output: &mut [f32],
+    output: ValuesMut<'_>,
 ) {
     assert_eq!(
         weight.set,
@@ -31,11 +31,12 @@ pub(super) fn run(
     let parts = cut(0..count, g.height_out, g.width_out, grid.rows);
     let tasks = grid.tasks(&parts);
     let line = g.width_out * g.channels_out;
-    let output = Shared::new(output);
+    let output = Output::new(output);
     tasks
         .into_par_iter()
         .for_each_init(Worker::default, |worker, (number, part, band)| {
-            let images = &images[part.first_image * g.input_len()..][..part.images * g.input_len()];
+            let first = part.first_image * g.input_len();
+            let images = images.range(first..first + part.images * g.input_len());
             let size = [g.height, g.width, g.channels_in];
             let same_rows = worker.show(number, images, size, g.view(part), weight);
             let start = (part.first_image * g.height_out + part.first_line) * line;

@@ -2,16 +2,16 @@
 
 use super::geometry::{Geometry, gradient_phases};
 use super::phased::{PhasedWeight, Taps};
-use crate::{Epilogue, Kernels, Precision, Write};
+use crate::{Epilogue, Kernels, Precision, Values, ValuesMut};
 
 /// The gradient `[n, h, w, ci]` of the images from the gradient of the output, `[n, ho, wo, co]`.
 pub(super) fn run(
     kernels: Kernels,
     g: &Geometry,
     weight: &[f32],
-    output_gradient: &[f32],
-    gradient: &mut [f32],
-    write: Write,
+    output_gradient: Values<'_>,
+    gradient: ValuesMut<'_>,
+    epilogue: Epilogue<'_>,
     precision: Precision,
 ) {
     let (kernel, ci, co) = (g.shape.kernel, g.channels_in, g.channels_out);
@@ -25,10 +25,6 @@ pub(super) fn run(
         channels: [co, ci],
     };
     let weight = PhasedWeight::new(kernels, phases, taps, precision);
-    let epilogue = Epilogue {
-        write,
-        ..Epilogue::default()
-    };
     let (outputs, inputs) = ([g.height_out, g.width_out], [g.height, g.width]);
     weight.run(output_gradient, outputs, epilogue, gradient, inputs);
 }

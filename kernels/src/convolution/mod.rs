@@ -15,7 +15,7 @@ mod worker;
 pub use geometry::{ConvolutionShape, Padding};
 pub use upsampled::UpsampledWeight;
 
-use crate::{Epilogue, Kernels, MatrixView, PackedMatrix, Precision, Write};
+use crate::{Epilogue, Kernels, MatrixView, PackedMatrix, Precision, Values, ValuesMut};
 use geometry::Geometry;
 
 /// Sizes that are no convolution: an extent is zero, or the kernel does not fit into the padded image.
@@ -178,14 +178,15 @@ impl Convolution {
     /// # Panics
     /// If a slice has another length than these shapes, or the weight is for another convolution or
     /// instruction set.
-    pub fn forward(
+    pub fn forward<'a>(
         &self,
         kernels: Kernels,
-        images: &[f32],
+        images: impl Into<Values<'a>>,
         weight: &PackedWeight,
         epilogue: Epilogue<'_>,
-        output: &mut [f32],
+        output: impl Into<ValuesMut<'a>>,
     ) {
+        let (images, output) = (images.into(), output.into());
         let g = &self.geometry;
         assert_eq!(weight.shape, g.shape, "shape of the weight");
         assert_eq!(
@@ -193,35 +194,41 @@ impl Convolution {
             [g.channels_in, g.channels_out],
             "channels"
         );
-        self.check(images, output);
+        self.check(images.len(), output.len());
         epilogue.check(g.channels_out, output.len());
         forward::run(kernels, g, images, &weight.matrix, epilogue, output);
     }
 
     /// The gradient of the images, `[n, h, w, ci]`, from the gradient of the output and
-    /// `weight [kernel * kernel * ci, co]`, which is packed in `precision`.
+    /// `weight [kernel * kernel * ci, co]`, which is packed in `precision`; plus `added`, which is as long.
     ///
     /// # Panics
     /// If a slice has another length than the shapes of [`Convolution::forward`].
-    pub fn input_gradient(
+    pub fn input_gradient<'a>(
         &self,
         kernels: Kernels,
         weight: &[f32],
-        output_gradient: &[f32],
-        gradient: &mut [f32],
-        write: Write,
+        output_gradient: impl Into<Values<'a>>,
+        added: Option<Values<'_>>,
+        gradient: impl Into<ValuesMut<'a>>,
         precision: Precision,
     ) {
-        self.check(gradient, output_gradient);
+        let (output_gradient, gradient) = (output_gradient.into(), gradient.into());
+        self.check(gradient.len(), output_gradient.len());
         assert_eq!(weight.len(), self.weight_len(), "weight");
         let g = &self.geometry;
+        let epilogue = Epilogue {
+            residual: added,
+            ..Epilogue::default()
+        };
+        epilogue.check(g.channels_in, gradient.len());
         input_gradient::run(
             kernels,
             g,
             weight,
             output_gradient,
             gradient,
-            write,
+            epilogue,
             precision,
         );
     }
@@ -231,23 +238,25 @@ impl Convolution {
     ///
     /// # Panics
     /// If a slice has another length than the shapes of [`Convolution::forward`].
-    pub fn weight_gradient(
+    pub fn weight_gradient<'a>(
         &self,
         kernels: Kernels,
-        images: &[f32],
-        output_gradient: &[f32],
+        images: impl Into<Values<'a>>,
+        output_gradient: impl Into<Values<'a>>,
         gradient: &mut [f32],
         precision: Precision,
     ) {
-        self.check(images, output_gradient);
+        let (images, output_gradient) = (images.into(), output_gradient.into());
+        self.check(images.len(), output_gradient.len());
         assert_eq!(gradient.len(), self.weight_len(), "weight");
         let g = &self.geometry;
         weight_gradient::run(kernels, g, images, output_gradient, gradient, precision);
     }
 
-    fn check(&self, images: &[f32], output: &[f32]) {
-        let batch = images.len() / self.geometry.input_len();
-        assert_eq!(images.len(), batch * self.geometry.input_len(), "images");
-        assert_eq!(output.len(), batch * self.geometry.output_len(), "outputs");
+    /// Whether images and results of so many values fit each other.
+    fn check(&self, images: usize, output: usize) {
+        let batch = images / self.geometry.input_len();
+        assert_eq!(images, batch * self.geometry.input_len(), "images");
+        assert_eq!(output, batch * self.geometry.output_len(), "outputs");
     }
 }

@@ -2,9 +2,14 @@
 
 use std::ops::Range;
 
+#[cfg(target_arch = "x86_64")]
+use half::bf16;
+
 use super::geometry::Geometry;
+use crate::Values;
 use crate::aligned::{Aligned, Number};
 use crate::product::Rows;
+use crate::values::Element;
 
 /// Consecutive images, or consecutive lines of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,13 +81,13 @@ impl<T: Number> Window<T> {
     }
 
     /// Shows `view` of `images [n, height, width, channels]` between zeros, the values as `copy` makes them.
-    pub(super) fn show(
+    pub(super) fn show<S>(
         &mut self,
-        images: &[f32],
+        images: &[S],
         [height, width, channels]: [usize; 3],
         view: View,
         zero: T,
-        copy: impl Fn(&[f32], &mut [T]),
+        copy: impl Fn(&[S], &mut [T]),
     ) {
         let line = view.pixels * channels;
         let count = images.len() / (height * width * channels);
@@ -111,9 +116,40 @@ impl<T: Number> Window<T> {
 }
 
 impl Window<f32> {
-    /// [`Self::show`] of the values as they are.
-    pub(super) fn show_plain(&mut self, images: &[f32], size: [usize; 3], view: View) {
-        self.show(images, size, view, 0.0, |from, to| to.copy_from_slice(from));
+    /// [`Self::show`] of the values in f32.
+    pub(super) fn show_plain(&mut self, images: Values<'_>, size: [usize; 3], view: View) {
+        match images {
+            Values::F32(images) => {
+                self.show(images, size, view, 0.0, |from, to| to.copy_from_slice(from));
+            }
+            Values::Bf16(images) => self.show(images, size, view, 0.0, |from, to| {
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = from.widen();
+                }
+            }),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Window<bf16> {
+    /// [`Self::show`] of the values in bf16.
+    ///
+    /// # Panics
+    /// If the processor lacks bf16 instructions.
+    pub(super) fn show_rounded(&mut self, images: Values<'_>, size: [usize; 3], view: View) {
+        let zero = bf16::ZERO;
+        match images {
+            Values::F32(images) => {
+                let vectors = crate::avx512_bf16::Vectors::detect();
+                let narrow = |from: &[f32], to: &mut [bf16]| vectors.narrow(from, to);
+                self.show(images, size, view, zero, narrow);
+            }
+            Values::Bf16(images) => {
+                let copy = |from: &[bf16], to: &mut [bf16]| to.copy_from_slice(from);
+                self.show(images, size, view, zero, copy);
+            }
+        }
     }
 }
 

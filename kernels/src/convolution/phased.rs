@@ -6,8 +6,8 @@ use rayon::prelude::*;
 use super::geometry::Phase;
 use super::part::{Sweep, View, cut};
 use super::worker::Worker;
-use crate::product::{Grid, PackedMatrix, Product, Segments, Shared, Source, Target};
-use crate::{Epilogue, InstructionSet, Kernels, Precision, Write};
+use crate::product::{Grid, Output, PackedMatrix, Product, Segments, Source, Target};
+use crate::{Epilogue, InstructionSet, Kernels, Precision, Values, ValuesMut};
 
 /// A kernel inside a slice: where its value for (line, tap, channel in, channel out) lies.
 #[derive(Clone, Copy)]
@@ -85,10 +85,10 @@ impl PhasedWeight {
     /// `output [n, height, width, channels_out]` from `images [n, h, w, channels_in]`.
     pub(super) fn run(
         &self,
-        images: &[f32],
+        images: Values<'_>,
         [h, w]: [usize; 2],
         epilogue: Epilogue<'_>,
-        output: &mut [f32],
+        mut output: ValuesMut<'_>,
         [height, width]: [usize; 2],
     ) {
         let stride = self.phases.len();
@@ -116,15 +116,16 @@ impl PhasedWeight {
         let first = used().map(|phase| phase.first).min().unwrap_or(0);
         let reach = used().map(|phase| phase.first + phase.taps.len() as isize);
         let reach = (reach.max().unwrap_or(0) - first) as usize;
-        if self.packed.iter().any(Option::is_none) && epilogue.write == Write::Replace {
+        if self.packed.iter().any(Option::is_none) {
             // Pixels that no tap meets.
-            output.fill(0.0);
+            output.fill_from(epilogue.residual);
         }
-        let output = Shared::new(output);
+        let output = Output::new(output);
         tasks
             .into_par_iter()
             .for_each_init(Worker::default, |worker, (number, part, band)| {
-                let images = &images[part.first_image * image_len..][..part.images * image_len];
+                let first_value = part.first_image * image_len;
+                let images = images.range(first_value..first_value + part.images * image_len);
                 let view = View {
                     first_line: (part.first_line / stride) as isize + first,
                     lines: part.lines.div_ceil(stride) - 1 + reach,

@@ -2,7 +2,7 @@
 
 use super::geometry::Phase;
 use super::phased::{PhasedWeight, Taps};
-use crate::{Epilogue, Kernels, Precision};
+use crate::{Epilogue, Kernels, Precision, Values, ValuesMut};
 
 /// The weight of a 3x3 convolution, stride 1, padding 1, that follows nearest-neighbour up-sampling by two.
 ///
@@ -43,14 +43,15 @@ impl UpsampledWeight {
     ///
     /// # Panics
     /// If a slice has another length than these shapes.
-    pub fn forward(
+    pub fn forward<'a>(
         &self,
         kernels: Kernels,
-        images: &[f32],
+        images: impl Into<Values<'a>>,
         [height, width]: [usize; 2],
         epilogue: Epilogue<'_>,
-        output: &mut [f32],
+        output: impl Into<ValuesMut<'a>>,
     ) {
+        let (images, output) = (images.into(), output.into());
         let [channels_in, channels_out] = self.weight.channels();
         let count = images.len() / (height * width * channels_in);
         assert_eq!(images.len(), count * height * width * channels_in, "images");

@@ -1,11 +1,13 @@
 //! The gradient of a convolution's weight.
 
+#[cfg(target_arch = "x86_64")]
+use half::bf16;
 use rayon::prelude::*;
 
 use super::geometry::Geometry;
-use super::part::{Window, cut};
-use crate::product::{Columns, Segments, TransposedSums};
-use crate::{Kernels, Precision};
+use super::part::{View, Window, cut};
+use crate::product::{Columns, Operand, Segments, TransposedSums};
+use crate::{Kernels, Precision, Values};
 
 /// Values in all partial gradients together: each of them fits into a second-level cache.
 const PARTIAL_SUMS: usize = 1 << 20;
@@ -23,8 +25,8 @@ const ROWS_PER_PASS: usize = 512;
 pub(super) fn run(
     kernels: Kernels,
     g: &Geometry,
-    images: &[f32],
-    output_gradient: &[f32],
+    images: Values<'_>,
+    output_gradient: Values<'_>,
     gradient: &mut [f32],
     precision: Precision,
 ) {
@@ -92,8 +94,8 @@ pub(super) fn run(
 fn sums(
     kernels: Kernels,
     g: &Geometry,
-    images: &[f32],
-    output_gradient: &[f32],
+    images: Values<'_>,
+    output_gradient: Values<'_>,
     share: std::ops::Range<usize>,
     columns: std::ops::Range<usize>,
     precision: Precision,
@@ -104,25 +106,65 @@ fn sums(
     };
     let set = kernels.instruction_set();
     let mut sums = TransposedSums::new(set, segments, columns.len(), precision);
-    let mut window = Window::<f32>::default();
+    let mut window = Shown::new(kernels, precision);
     for part in cut(share, g.height_out, g.width_out, ROWS_PER_PASS) {
-        let inputs = &images[part.first_image * g.input_len()..][..part.images * g.input_len()];
-        let values = if g.is_product() && part.lines == g.height {
-            inputs
-        } else {
-            let size = [g.height, g.width, g.channels_in];
-            window.show_plain(inputs, size, g.view(&part));
-            window.values()
-        };
+        let first = part.first_image * g.input_len();
+        let inputs = images.range(first..first + part.images * g.input_len());
         let line = g.width_out * g.channels_out;
         let start = (part.first_image * g.height_out + part.first_line) * line;
         let right = Columns {
-            values: &output_gradient[start..start + part.images * part.lines * line],
+            values: output_gradient.range(start..start + part.images * part.lines * line),
             stride: g.channels_out,
             first: columns.start,
             count: columns.len(),
         };
-        sums.add(&g.sweep(&part).rows(values), right);
+        let shown = if g.is_product() && part.lines == g.height {
+            inputs
+        } else {
+            let size = [g.height, g.width, g.channels_in];
+            window.show(inputs, size, g.view(&part))
+        };
+        match shown {
+            Values::F32(values) => {
+                sums.add(Operand::Plain(&g.sweep(&part).rows(values)), right);
+            }
+            Values::Bf16(values) => {
+                sums.add(Operand::Bf16(&g.sweep(&part).rows(values)), right);
+            }
+        }
     }
     sums.into_values()
+}
+
+/// A window in the format that is multiplied.
+enum Shown {
+    Plain(Window<f32>),
+    #[cfg(target_arch = "x86_64")]
+    Rounded(Window<bf16>),
+}
+
+impl Shown {
+    fn new(kernels: Kernels, precision: Precision) -> Self {
+        match precision {
+            #[cfg(target_arch = "x86_64")]
+            Precision::Bf16 if kernels.instruction_set().multiplies_bf16() => {
+                Self::Rounded(Window::default())
+            }
+            _ => Self::Plain(Window::default()),
+        }
+    }
+
+    fn show(&mut self, images: Values<'_>, size: [usize; 3], view: View) -> Values<'_> {
+        match self {
+            Self::Plain(window) => {
+                window.show_plain(images, size, view);
+                Values::F32(window.values())
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Rounded(window) => {
+                window.show_rounded(images, size, view);
+                Values::Bf16(window.values())
+            }
+        }
+    }
 }

@@ -1,6 +1,10 @@
 //! What one thread keeps from task to task.
 
+#[cfg(target_arch = "x86_64")]
+use half::bf16;
+
 use super::part::{Sweep, View, Window};
+use crate::Values;
 use crate::product::{Operand, PackedMatrix, Product, Scratch};
 
 /// A window of images, in f32 or bf16 as a weight's products read it, and the memory for products.
@@ -8,7 +12,7 @@ use crate::product::{Operand, PackedMatrix, Product, Scratch};
 pub(super) struct Worker {
     plain: Window<f32>,
     #[cfg(target_arch = "x86_64")]
-    rounded: Window<u16>,
+    rounded: Window<bf16>,
     /// The task whose images the window shows.
     shown: Option<usize>,
     scratch: Scratch,
@@ -20,7 +24,7 @@ impl Worker {
     pub(super) fn show(
         &mut self,
         task: usize,
-        images: &[f32],
+        images: Values<'_>,
         size: [usize; 3],
         view: View,
         weight: &PackedMatrix,
@@ -30,11 +34,7 @@ impl Worker {
         }
         match weight.reads_bf16() {
             #[cfg(target_arch = "x86_64")]
-            true => {
-                let vectors = crate::avx512_bf16::Vectors::detect();
-                let narrow = |from: &[f32], to: &mut [u16]| vectors.narrow(from, to);
-                self.rounded.show(images, size, view, 0, narrow);
-            }
+            true => self.rounded.show_rounded(images, size, view),
             _ => self.plain.show_plain(images, size, view),
         }
         false

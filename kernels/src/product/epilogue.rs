@@ -3,17 +3,8 @@
 use pulp::Simd;
 
 use super::rows::starts;
-use crate::Activation;
-
-/// Whether results replace what a buffer holds or are added to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Write {
-    /// Replace every value.
-    #[default]
-    Replace,
-    /// Add to every value.
-    Add,
-}
+use crate::values::Element;
+use crate::{Activation, Values, ValuesMut};
 
 /// Factors of a product's rows.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +38,7 @@ impl<'a> Gate<'a> {
 }
 
 /// What is done with a product's sums while they are still in the cache:
-/// `gate * activation(sum + bias) + residual`, written or added to the result.
+/// `gate * activation(sum + bias) + residual`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
     /// One value per column.
@@ -57,9 +48,7 @@ pub struct Epilogue<'a> {
     /// Applied to the activation's result.
     pub gate: Option<Gate<'a>>,
     /// As long as the result and added after the gate.
-    pub residual: Option<&'a [f32]>,
-    /// Whether the result replaces what the buffer holds.
-    pub write: Write,
+    pub residual: Option<Values<'a>>,
 }
 
 impl<'a> Epilogue<'a> {
@@ -80,8 +69,10 @@ impl<'a> Epilogue<'a> {
 
     /// Whether the activation comes last, so that results need no memory but the output.
     pub(crate) fn keeps_no_sums(&self) -> bool {
-        let ends_with_activation = self.residual.is_none() && self.write == Write::Replace;
-        self.gate.is_none() && (self.activation == Activation::None || ends_with_activation)
+        if self.gate.is_some() || matches!(self.residual, Some(Values::Bf16(_))) {
+            return false;
+        }
+        self.activation == Activation::None || self.residual.is_none()
     }
 
     /// For the part of an output of `columns` that begins at `start` and has `len` values.
@@ -91,7 +82,7 @@ impl<'a> Epilogue<'a> {
                 first_row: gate.first_row + start / columns,
                 ..gate
             }),
-            residual: self.residual.map(|all| &all[start..start + len]),
+            residual: self.residual.map(|all| all.range(start..start + len)),
             ..*self
         }
     }
@@ -160,25 +151,42 @@ impl Tile<'_> {
     }
 }
 
-/// Puts a row of [activated](Tile::activate) sums into its place in the output.
+/// What follows a row of [activated](Tile::activate) sums in f32.
 #[inline(always)]
-pub(crate) fn put<S: Simd>(
+pub(crate) fn complete<S: Simd>(
     simd: S,
     sums: &mut [f32],
     gate: Option<&[f32]>,
-    residual: Option<&[f32]>,
-    write: Write,
-    to: &mut [f32],
+    residual: Option<Values<'_>>,
 ) {
     if let Some(gate) = gate {
         multiply(simd, sums, gate);
     }
-    if let Some(residual) = residual {
-        add(simd, sums, residual);
+    match residual {
+        Some(Values::F32(residual)) => add(simd, sums, residual),
+        Some(Values::Bf16(residual)) => add_widened(sums, residual),
+        None => {}
     }
-    match write {
-        Write::Replace => each(simd, to, sums, |_, sum| sum),
-        Write::Add => add(simd, to, sums),
+}
+
+/// Puts a row of [complete] sums into its place in the output.
+#[inline(always)]
+pub(crate) fn put(sums: &[f32], to: ValuesMut<'_>) {
+    match to {
+        ValuesMut::F32(to) => to.copy_from_slice(sums),
+        ValuesMut::Bf16(to) => {
+            for (to, sum) in to.iter_mut().zip(sums) {
+                *to = Element::narrow(*sum);
+            }
+        }
+    }
+}
+
+/// Adds each value of `from`, which is as long.
+#[inline(always)]
+fn add_widened<T: Element>(to: &mut [f32], from: &[T]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from.widen();
     }
 }
 

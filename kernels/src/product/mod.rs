@@ -14,7 +14,7 @@ mod vectors;
 #[cfg(target_arch = "x86_64")]
 mod pairs;
 
-pub use epilogue::{Epilogue, Gate, Write};
+pub use epilogue::{Epilogue, Gate};
 pub use packed::{MatrixView, PackedMatrix};
 
 pub(crate) use epilogue::Target;
@@ -28,5 +28,5 @@ pub(crate) use pairs::{
 pub(crate) use rounded::Round;
 pub(crate) use rows::Rows;
 pub(crate) use run::{Operand, Product, Scratch};
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Output, Shared};
 pub(crate) use transposed::{Columns, TransposedSums};

@@ -38,6 +38,36 @@ impl<'a, T> Rows<'a, T> {
         }
     }
 
+    /// The same rows of other values.
+    pub(crate) fn with<'b, U>(&self, values: &'b [U]) -> Rows<'b, U> {
+        let Self {
+            start,
+            images,
+            image_step,
+            lines,
+            line_step,
+            pixels,
+            pixel_step,
+            segments,
+            segment_step,
+            segment_len,
+            ..
+        } = *self;
+        Rows {
+            values,
+            start,
+            images,
+            image_step,
+            lines,
+            line_step,
+            pixels,
+            pixel_step,
+            segments,
+            segment_step,
+            segment_len,
+        }
+    }
+
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.images * self.lines * self.pixels

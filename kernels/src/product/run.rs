@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
+use half::bf16;
+
 use super::epilogue::{Epilogue, Target};
 use super::packed::{PackedMatrix, Panels};
 use super::rounded::Rounded;
 use super::rows::Rows;
-use super::shared::Shared;
+use super::shared::Output;
 use super::vectors::{VectorProduct, VectorScratch};
 
 /// Memory that one thread keeps from product to product.
@@ -24,9 +26,7 @@ pub(crate) struct Scratch {
 #[derive(Clone, Copy)]
 pub(crate) enum Operand<'a> {
     Plain(&'a Rows<'a>),
-    /// Rounded to bf16 already, for weights that [read](PackedMatrix::reads_bf16) that.
-    #[cfg(target_arch = "x86_64")]
-    Bf16(&'a Rows<'a, u16>),
+    Bf16(&'a Rows<'a, bf16>),
 }
 
 /// What a left operand is multiplied by, and where to.
@@ -40,7 +40,7 @@ pub(crate) struct Product<'a> {
         expect(dead_code, reason = "rows are kept for pairs alone")
     )]
     pub(crate) same_rows: bool,
-    pub(crate) output: Shared<'a>,
+    pub(crate) output: Output<'a>,
     pub(crate) target: Target,
     pub(crate) epilogue: Epilogue<'a>,
 }
@@ -58,7 +58,6 @@ impl Product<'_> {
         let weights = self.weights;
         let shape = match rows {
             Operand::Plain(rows) => rows.prepare(weights.segments, &mut scratch.offsets),
-            #[cfg(target_arch = "x86_64")]
             Operand::Bf16(rows) => rows.prepare(weights.segments, &mut scratch.offsets),
         };
         self.target.offsets(shape, &mut scratch.targets);
@@ -66,12 +65,16 @@ impl Product<'_> {
             return;
         }
         match (&weights.panels, rows) {
-            (Panels::F32 { .. } | Panels::Bf16 { .. }, Operand::Plain(rows)) => {
+            (Panels::F32 { .. } | Panels::Bf16 { .. }, rows) => {
                 assert_eq!(self.panels, 0..weights.panels(), "all columns");
-                let mut rows = *rows;
-                if let Panels::Bf16 { .. } = weights.panels {
-                    rows.values = scratch.rounded.of(weights.set, rows.values);
-                }
+                let rounded = &mut scratch.rounded;
+                let rows = match (&weights.panels, rows) {
+                    (Panels::Bf16 { .. }, Operand::Plain(rows)) => {
+                        rows.with(rounded.of(weights.set, rows.values))
+                    }
+                    (_, Operand::Plain(rows)) => *rows,
+                    (_, Operand::Bf16(rows)) => rows.with(rounded.widened(rows.values)),
+                };
                 weights.set.run(VectorProduct {
                     rows: &rows,
                     offsets: &scratch.offsets,
@@ -80,7 +83,7 @@ impl Product<'_> {
                     targets: &scratch.targets,
                     epilogue: self.epilogue,
                     // SAFETY: as the caller promises: a product of all columns has its output alone.
-                    output: unsafe { self.output.slice() },
+                    output: unsafe { self.output.values() },
                     scratch: &mut scratch.vectors,
                 });
             }
@@ -106,8 +109,6 @@ impl Product<'_> {
                     }
                 }
             }
-            #[cfg(target_arch = "x86_64")]
-            (_, Operand::Bf16(_)) => unreachable!("rows are rounded for pairs alone"),
             #[cfg(not(target_arch = "x86_64"))]
             (Panels::Bf16Pairs { .. }, _) => unreachable!("pairs are packed on x86-64 only"),
         }

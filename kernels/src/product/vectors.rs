@@ -2,11 +2,11 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::epilogue::{Epilogue, Tile, Write, put};
+use super::epilogue::{Epilogue, Tile, complete, put};
 use super::packed::{Panels, Segments};
 use super::rows::Rows;
 use crate::aligned::Aligned;
-use crate::bf16;
+use crate::{Values, ValuesMut, bf16};
 
 /// Rows of a panel that are used before the next ones: the sums of a tile are read and
 /// written once per block, and a panel's block stays in the second-level cache.
@@ -28,7 +28,7 @@ pub(crate) struct VectorProduct<'a> {
     pub(crate) columns: usize,
     pub(crate) targets: &'a [usize],
     pub(crate) epilogue: Epilogue<'a>,
-    pub(crate) output: &'a mut [f32],
+    pub(crate) output: ValuesMut<'a>,
     pub(crate) scratch: &'a mut VectorScratch,
 }
 
@@ -97,7 +97,7 @@ fn blocks(segments: Segments) -> Vec<Block> {
 
 impl VectorProduct<'_> {
     #[inline(always)]
-    fn run<S: Simd, const V: usize, const R: usize>(self, simd: S) {
+    fn run<S: Simd, const V: usize, const R: usize>(mut self, simd: S) {
         let width = V * S::F32_LANES;
         let segments = Segments {
             count: self.rows.segments,
@@ -157,38 +157,38 @@ impl VectorProduct<'_> {
                     };
                     if !last_block {
                         vectors.copy_from_slice(&registers);
-                    } else if direct {
+                        continue;
+                    }
+                    if let (true, ValuesMut::F32(output)) = (direct, &mut self.output) {
                         let rows = registers.iter().zip(targets);
                         for (row, target) in rows {
                             let range = target + column..target + column + width;
-                            let to = &mut self.output[range.clone()];
+                            let to = &mut output[range.clone()];
                             store(simd, row, column, range, &self.epilogue, to);
                         }
-                    } else {
-                        vectors.copy_from_slice(&registers);
-                        let mut tile = Tile {
-                            sums: &mut sums[..targets.len() * width],
-                            stride: width,
-                            column,
-                            columns,
+                        continue;
+                    }
+                    vectors.copy_from_slice(&registers);
+                    let mut tile = Tile {
+                        sums: &mut sums[..targets.len() * width],
+                        stride: width,
+                        column,
+                        columns,
+                    };
+                    tile.activate(simd, &self.epilogue);
+                    for (i, target) in targets.iter().enumerate() {
+                        let range = tile.range(*target);
+                        let residual = self.epilogue.residual.map(|all| all.range(range.clone()));
+                        let gate = self.epilogue.gate.map(|gate| {
+                            &gate.line(*target, self.columns)[column..column + columns]
+                        });
+                        let row = &mut tile.sums[i * width..][..columns];
+                        complete(simd, row, gate, residual);
+                        let to = match &mut self.output {
+                            ValuesMut::F32(output) => ValuesMut::F32(&mut output[range]),
+                            ValuesMut::Bf16(output) => ValuesMut::Bf16(&mut output[range]),
                         };
-                        tile.activate(simd, &self.epilogue);
-                        for (i, target) in targets.iter().enumerate() {
-                            let range = tile.range(*target);
-                            let residual = self.epilogue.residual.map(|all| &all[range.clone()]);
-                            let gate = self.epilogue.gate.map(|gate| {
-                                &gate.line(*target, self.columns)[column..column + columns]
-                            });
-                            let row = &mut tile.sums[i * width..][..columns];
-                            put(
-                                simd,
-                                row,
-                                gate,
-                                residual,
-                                self.epilogue.write,
-                                &mut self.output[range],
-                            );
-                        }
+                        put(row, to);
                     }
                 }
             }
@@ -213,7 +213,7 @@ fn store<S: Simd, const V: usize>(
             *sum = simd.add_f32s(*sum, *bias);
         }
     }
-    if let Some(residual) = epilogue.residual {
+    if let Some(Values::F32(residual)) = epilogue.residual {
         let residual = S::as_simd_f32s(&residual[range]).0;
         for (sum, residual) in sums.iter_mut().zip(residual) {
             *sum = simd.add_f32s(*sum, *residual);
@@ -221,10 +221,7 @@ fn store<S: Simd, const V: usize>(
     }
     let vectors = S::as_mut_simd_f32s(to).0;
     for (to, sum) in vectors.iter_mut().zip(sums) {
-        *to = match epilogue.write {
-            Write::Replace => sum,
-            Write::Add => simd.add_f32s(*to, sum),
-        };
+        *to = sum;
     }
     epilogue.activation.apply(to);
 }

@@ -1,8 +1,9 @@
-use promptfed_kernels::Precision;
+use half::bf16;
 use promptfed_kernels::attention::{Attention, Heads, Mask, Sequences};
+use promptfed_kernels::{Precision, Values};
 use proptest::prelude::*;
 
-use crate::support::{PRECISIONS, all, assert_close, config, values};
+use crate::support::{PRECISIONS, all, assert_close, config, narrow, values, widen};
 
 /// Attention of dense `[batch, tokens, d]` in f64.
 fn reference(
@@ -71,9 +72,9 @@ proptest! {
             for (precision, tolerance) in PRECISIONS {
                 let mut output = vec![f32::NAN; query.len()];
                 let attention = Attention {
-                    query: Sequences::dense(&query, m, d),
-                    key: Sequences::dense(&key, n, d),
-                    value: Sequences::dense(&value, n, d),
+                    query: Sequences::dense(Values::F32(&query), m, d),
+                    key: Sequences::dense(Values::F32(&key), n, d),
+                    value: Sequences::dense(Values::F32(&value), n, d),
                     heads,
                     mask,
                     precision,
@@ -82,6 +83,42 @@ proptest! {
                 // bf16 scores of sharp distributions err by more than their rounding: by e to its power.
                 let tolerance = if sharp && precision == Precision::Bf16 { 5e-2 } else { tolerance };
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {batch} {m} {n} {heads:?} {mask:?}"));
+            }
+        }
+    }
+
+    /// bf16 sequences are read as if they were f32, and bf16 results are the f32 ones rounded.
+    #[test]
+    fn bf16_sequences_and_results_are_those_of_f32_rounded(
+        m in 1usize..70, n in 1usize..300, width in 1usize..50, seed: u64
+    ) {
+        let heads = Heads { count: 2, width };
+        let d = 2 * width;
+        let short = [m, n, n].map(|tokens| narrow(&values(seed ^ tokens as u64, 2 * tokens * d)));
+        let wide = short.each_ref().map(|v| widen(v));
+        for kernels in all() {
+            for (precision, _) in PRECISIONS {
+                let run = |[query, key, value]: [Values<'_>; 3]| {
+                    let attention = Attention {
+                        query: Sequences::dense(query, m, d),
+                        key: Sequences::dense(key, n, d),
+                        value: Sequences::dense(value, n, d),
+                        heads,
+                        mask: Mask::None,
+                        precision,
+                    };
+                    let mut wide = vec![f32::NAN; 2 * m * d];
+                    kernels.attention(attention, &mut wide);
+                    let mut short = vec![bf16::NAN; 2 * m * d];
+                    kernels.attention(attention, &mut short);
+                    (wide, short)
+                };
+                let (expected, rounded) = run(wide.each_ref().map(|v| Values::F32(v)));
+                prop_assert_eq!(narrow(&expected), &rounded[..]);
+                let all_short = short.each_ref().map(|v| Values::Bf16(v));
+                let mixed = [Values::F32(&wide[0]), all_short[1], all_short[2]];
+                prop_assert!(run(all_short) == (expected.clone(), rounded.clone()), "{kernels:?} {precision:?}");
+                prop_assert!(run(mixed) == (expected, rounded), "{kernels:?} {precision:?}");
             }
         }
     }
@@ -99,7 +136,7 @@ fn one_projection_holds_queries_keys_and_values() {
     };
     let [q, k, v] = [part(0), part(1), part(2)];
     for kernels in all() {
-        let run = |[query, key, value]: [Sequences<'_>; 3]| {
+        let run = |[query, key, value]: [Sequences<Values<'_>>; 3]| {
             let mut output = vec![0.0; batch * tokens * d];
             let attention = Attention {
                 query,
@@ -113,12 +150,12 @@ fn one_projection_holds_queries_keys_and_values() {
             output
         };
         let joined = [0, 1, 2].map(|i| Sequences {
-            values: &qkv,
+            values: Values::F32(&qkv),
             tokens,
             step: 3 * d,
             start: i * d,
         });
-        let split = [&q, &k, &v].map(|part| Sequences::dense(part, tokens, d));
+        let split = [&q, &k, &v].map(|part| Sequences::dense(Values::F32(part), tokens, d));
         assert!(run(joined) == run(split), "{kernels:?}");
     }
 }
@@ -137,9 +174,9 @@ fn large_scores_do_not_overflow_and_nan_is_not_hidden() {
     for (kernels, precision) in cases {
         let run = |query: &[f32]| {
             let mut output = vec![0.0; query.len()];
-            let keys = Sequences::dense(&key, 900, 16);
+            let keys = Sequences::dense(Values::F32(&key), 900, 16);
             let attention = Attention {
-                query: Sequences::dense(query, 9, 16),
+                query: Sequences::dense(Values::F32(query), 9, 16),
                 key: keys,
                 value: keys,
                 heads,

@@ -1,7 +1,9 @@
-use promptfed_kernels::batch_norm::ScaleShift;
+use half::bf16;
+use promptfed_kernels::batch_norm::{NormRelu, ScaleShift};
+use promptfed_kernels::{Values, ValuesMut};
 use proptest::prelude::*;
 
-use crate::support::{all, assert_close, config, values};
+use crate::support::{all, assert_close, config, narrow, values, widen};
 
 const EPS: f32 = 1e-5;
 
@@ -63,10 +65,21 @@ proptest! {
             assert_close(&statistics.variance, &variances, tolerance, &what);
             let factors = ScaleShift::new(&statistics.mean, &statistics.variance, &gamma, &beta, EPS);
             let mut output = vec![f32::NAN; len];
-            kernels.scale_shift(&x, &factors, Some(&residual), relu, &mut output);
+            kernels.scale_shift(&x, &factors, Some(Values::F32(&residual)), relu, &mut output);
             assert_close(&output, &result, tolerance, &what);
-            let (mut input, mut through) = (x.clone(), g.clone());
-            let affine = kernels.batch_norm_relu_gradient(&mut input, &residual, &mut through, &statistics, &gamma, EPS);
+            let norm = NormRelu {
+                values: Values::F32(&x),
+                output: Values::F32(&residual),
+                gradient: Values::F32(&g),
+                statistics: &statistics,
+                gamma: &gamma,
+                eps: EPS,
+            };
+            let (mut input, mut through) = (vec![f32::NAN; len], vec![f32::NAN; len]);
+            let affine = kernels.batch_norm_relu_gradient(norm, &mut input, Some(ValuesMut::F32(&mut through)));
+            let mut alone = vec![f32::NAN; len];
+            let again = kernels.batch_norm_relu_gradient(norm, &mut alone, None);
+            prop_assert!(again == affine && alone == input, "{what}");
             assert_close(&through, &before, 0.0, &what);
             assert_close(&input, &gradient, tolerance, &what);
             // Sums of both signs: relative to how much is summed.
@@ -75,6 +88,38 @@ proptest! {
                 found.iter().zip(exact).all(|(f, e)| (f64::from(*f) - e).abs() <= tolerance * scale)
             };
             prop_assert!(close(&affine.beta, &sums) && close(&affine.gamma, &products), "{what}");
+        }
+    }
+
+    /// bf16 values are read as if they were f32, and bf16 results are the f32 ones rounded.
+    #[test]
+    fn bf16_values_and_results_are_those_of_f32_rounded(
+        pixels in 1usize..2000, channels in prop_oneof![1usize..40, Just(64)], with_residual: bool, relu: bool, seed: u64
+    ) {
+        let short: Vec<Vec<bf16>> = (0..4).map(|i| narrow(&values(seed ^ i, pixels * channels))).collect();
+        let wide: Vec<Vec<f32>> = short.iter().map(|v| widen(v)).collect();
+        let (gamma, beta) = (values(seed ^ 8, channels), values(seed ^ 9, channels));
+        for kernels in all() {
+            let statistics = kernels.batch_statistics(&wide[0], channels);
+            prop_assert_eq!(&statistics, &kernels.batch_statistics(&short[0], channels));
+            let factors = ScaleShift::new(&statistics.mean, &statistics.variance, &gamma, &beta, EPS);
+            let mut result = vec![f32::NAN; pixels * channels];
+            let mut short_result = vec![bf16::NAN; pixels * channels];
+            let residual = with_residual.then_some(Values::F32(&wide[1]));
+            kernels.scale_shift(&wide[0], &factors, residual, relu, &mut result);
+            let residual = with_residual.then_some(Values::Bf16(&short[1]));
+            kernels.scale_shift(&short[0], &factors, residual, relu, &mut short_result);
+            prop_assert_eq!(narrow(&result), short_result);
+            let of = |values, output, gradient| NormRelu {
+                values, output, gradient, statistics: &statistics, gamma: &gamma, eps: EPS,
+            };
+            let norm = of(Values::F32(&wide[0]), Values::F32(&wide[2]), Values::F32(&wide[3]));
+            let (mut to, mut behind) = (vec![f32::NAN; result.len()], vec![f32::NAN; result.len()]);
+            let affine = kernels.batch_norm_relu_gradient(norm, &mut to, Some(ValuesMut::F32(&mut behind)));
+            let norm = of(Values::Bf16(&short[0]), Values::Bf16(&short[2]), Values::Bf16(&short[3]));
+            let (mut short_to, mut short_behind) = (vec![bf16::NAN; to.len()], vec![bf16::NAN; to.len()]);
+            let again = kernels.batch_norm_relu_gradient(norm, &mut short_to, Some(ValuesMut::Bf16(&mut short_behind)));
+            prop_assert!(affine == again && narrow(&to) == short_to && narrow(&behind) == short_behind);
         }
     }
 
@@ -91,9 +136,17 @@ proptest! {
             let mut output = vec![f32::NAN; g.len()];
             kernels.global_average(&x, [pixels, channels], &mut output);
             assert_close(&output, &means, 1e-5, "means");
+            let (short, wide) = (narrow(&x), widen(&narrow(&x)));
+            let mut from_short = vec![f32::NAN; g.len()];
+            kernels.global_average(&short, [pixels, channels], &mut from_short);
+            kernels.global_average(&wide, [pixels, channels], &mut output);
+            prop_assert_eq!(output, from_short);
             let mut output = vec![f32::NAN; x.len()];
             kernels.global_average_gradient(&g, [pixels, channels], &mut output);
             assert_close(&output, &spread, 1e-6, "gradient");
+            let mut short = vec![bf16::NAN; x.len()];
+            kernels.global_average_gradient(&g, [pixels, channels], &mut short);
+            prop_assert_eq!(narrow(&output), short);
         }
     }
 }

@@ -1,10 +1,13 @@
+use half::bf16;
 use promptfed_kernels::convolution::{
     Convolution, ConvolutionShape, PackedWeight, Padding, UpsampledWeight,
 };
-use promptfed_kernels::{Activation, Epilogue, MatrixView, Precision, Write};
+use promptfed_kernels::{Activation, Epilogue, MatrixView, Precision, Values};
 use proptest::prelude::*;
 
-use crate::support::{PRECISIONS, all, assert_close, config, rounded, values, with_threads};
+use crate::support::{
+    PRECISIONS, all, assert_close, config, narrow, rounded, values, widen, with_threads,
+};
 
 /// Visits every (image value, weight value, result value) triple of a convolution.
 fn visit(
@@ -84,7 +87,7 @@ proptest! {
                 let packed = PackedWeight::new(kernels, shape, MatrixView::row_major(&weight, co), precision);
                 let mut output = vec![f32::NAN; len];
                 let biased = Epilogue { bias: Some(&bias), ..Epilogue::default() };
-                let epilogue = if plain { biased } else { Epilogue { activation: Activation::Relu, residual: Some(&residual), ..biased } };
+                let epilogue = if plain { biased } else { Epilogue { activation: Activation::Relu, residual: Some(Values::F32(&residual)), ..biased } };
                 convolution.forward(kernels, &images, &packed, epilogue, &mut output);
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {shape:?} {input:?} {co} {count}"));
             }
@@ -105,12 +108,12 @@ proptest! {
             for_images[i] += g * f64::from(weight[w]);
             for_weight[w] += g * f64::from(images[i]);
         });
-        let write = if add { Write::Add } else { Write::Replace };
         for kernels in all() {
             let what = format!("{kernels:?} {shape:?} {input:?} {co} {count}");
             for (precision, tolerance) in PRECISIONS {
-                let mut output = before.clone();
-                convolution.input_gradient(kernels, &weight, &gradient, &mut output, write, precision);
+                let mut output = vec![f32::NAN; before.len()];
+                let added = add.then_some(Values::F32(&before));
+                convolution.input_gradient(kernels, &weight, &gradient, added, &mut output, precision);
                 assert_close(&output, &for_images, tolerance, &format!("images {precision:?} {what}"));
                 let mut output = vec![f32::NAN; weight.len()];
                 convolution.weight_gradient(kernels, &images, &gradient, &mut output, precision);
@@ -137,11 +140,63 @@ proptest! {
             let what = format!("{kernels:?} {shape:?} {input:?} {co} {count}");
             let precision = Precision::Bf16;
             let mut output = vec![f32::NAN; images.len()];
-            convolution.input_gradient(kernels, &weight, &gradient, &mut output, Write::Replace, precision);
+            convolution.input_gradient(kernels, &weight, &gradient, None, &mut output, precision);
             assert_close(&output, &for_images, 1e-5, &format!("images {what}"));
             let mut output = vec![f32::NAN; weight.len()];
             convolution.weight_gradient(kernels, &images, &gradient, &mut output, precision);
             assert_close(&output, &for_weight, 1e-5, &format!("weight {what}"));
+        }
+    }
+
+    /// bf16 images and gradients are read as if they were f32, and bf16 results are the f32 ones rounded.
+    #[test]
+    fn bf16_images_and_results_are_those_of_f32_rounded((shape, input, co, count) in cases(), extra in 0usize..3, seed: u64) {
+        let convolution = Convolution::new(shape, input, co).unwrap();
+        let images = values(seed, count * input.iter().product::<usize>());
+        let weight = values(seed ^ 1, convolution.weight_len());
+        let gradient = values(seed ^ 2, count * convolution.output().iter().product::<usize>());
+        let added = values(seed ^ 3, images.len());
+        let [narrow_images, narrow_gradient, narrow_added] = [&images, &gradient, &added].map(|v| narrow(v));
+        let [images, gradient, added] = [&narrow_images, &narrow_gradient, &narrow_added].map(|v| widen(v));
+        for kernels in all() {
+            for (precision, _) in PRECISIONS {
+                let what = format!("{kernels:?} {precision:?} {shape:?} {input:?} {co} {count}");
+                let packed = PackedWeight::new(kernels, shape, MatrixView::row_major(&weight, co), precision);
+                let forward = |images: Values<'_>, residual| {
+                    let epilogue = Epilogue { residual, ..Epilogue::default() };
+                    let mut wide = vec![f32::NAN; gradient.len()];
+                    convolution.forward(kernels, images, &packed, epilogue, &mut wide);
+                    let mut short = vec![bf16::NAN; gradient.len()];
+                    convolution.forward(kernels, images, &packed, epilogue, &mut short);
+                    (wide, short)
+                };
+                let residuals = [None, Some(Values::F32(&gradient)), Some(Values::Bf16(&narrow_gradient))];
+                let (expected, short) = forward(Values::F32(&images), residuals[extra.min(1)]);
+                prop_assert!(short == narrow(&expected), "{what}");
+                prop_assert!(forward(Values::Bf16(&narrow_images), residuals[extra]) == (expected, short), "{what}");
+
+                let backward = |gradient: Values<'_>, added| {
+                    let mut wide = vec![f32::NAN; images.len()];
+                    convolution.input_gradient(kernels, &weight, gradient, added, &mut wide, precision);
+                    let mut short = vec![bf16::NAN; images.len()];
+                    convolution.input_gradient(kernels, &weight, gradient, added, &mut short, precision);
+                    (wide, short)
+                };
+                let all_added = [None, Some(Values::F32(&added)), Some(Values::Bf16(&narrow_added))];
+                let (expected, short) = backward(Values::F32(&gradient), all_added[extra.min(1)]);
+                prop_assert!(short == narrow(&expected), "images {what}");
+                prop_assert!(backward(Values::Bf16(&narrow_gradient), all_added[extra]) == (expected, short), "images {what}");
+
+                let of_weight = |images: Values<'_>, gradient: Values<'_>| {
+                    let mut output = vec![f32::NAN; weight.len()];
+                    convolution.weight_gradient(kernels, images, gradient, &mut output, precision);
+                    output
+                };
+                let expected = of_weight(Values::F32(&images), Values::F32(&gradient));
+                prop_assert!(of_weight(Values::Bf16(&narrow_images), Values::Bf16(&narrow_gradient)) == expected, "weight {what}");
+                prop_assert!(of_weight(Values::Bf16(&narrow_images), Values::F32(&gradient)) == expected, "weight {what}");
+                prop_assert!(of_weight(Values::F32(&images), Values::Bf16(&narrow_gradient)) == expected, "weight {what}");
+            }
         }
     }
 
@@ -166,6 +221,13 @@ proptest! {
                 let mut output = vec![f32::NAN; expected.len()];
                 packed.forward(kernels, &images, [height, width], Epilogue::default(), &mut output);
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {height} {width} {ci} {co} {count}"));
+                let narrow_images = narrow(&images);
+                let run = |images: Values<'_>| {
+                    let mut short = vec![bf16::NAN; expected.len()];
+                    packed.forward(kernels, images, [height, width], Epilogue::default(), &mut short);
+                    short
+                };
+                prop_assert!(run(Values::Bf16(&narrow_images)) == run(Values::F32(&widen(&narrow_images))));
                 // The packed plain convolution of the large image says the same.
                 let plain = PackedWeight::from_oihw(kernels, shape, &oihw, [co, ci], precision);
                 let mut again = vec![f32::NAN; expected.len()];
@@ -225,13 +287,13 @@ fn results_do_not_depend_on_the_number_of_threads() {
                     let mut output = vec![0.0; gradient.len()];
                     convolution.forward(kernels, &images, &packed, epilogue, &mut output);
                     let mut for_images = vec![0.5; images.len()];
-                    let add = Write::Add;
+                    let added = Some(Values::F32(&images));
                     convolution.input_gradient(
                         kernels,
                         &weight,
                         &gradient,
+                        added,
                         &mut for_images,
-                        add,
                         precision,
                     );
                     let mut for_weight = vec![0.0; weight.len()];

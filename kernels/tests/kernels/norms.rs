@@ -1,9 +1,10 @@
+use half::bf16;
 use promptfed_kernels::Activation;
 use promptfed_kernels::group_norm::GroupNorm;
 use promptfed_kernels::layer_norm::Modulation;
 use proptest::prelude::*;
 
-use crate::support::{all, assert_close, config, silu, values};
+use crate::support::{all, assert_close, config, narrow, silu, values};
 
 fn moments(values: impl Iterator<Item = f32> + Clone) -> (f64, f64) {
     let n = values.clone().count() as f64;
@@ -43,11 +44,31 @@ proptest! {
             let mut output = vec![f32::NAN; x.len()];
             let norm = GroupNorm { groups, eps: 1e-5, gamma: &gamma, beta: &beta, activation: Activation::Silu };
             kernels.group_norm(&x, samples, norm, &mut output);
+            let mut short = vec![bf16::NAN; x.len()];
+            kernels.group_norm(&x, samples, norm, &mut short);
+            prop_assert_eq!(narrow(&output), short);
             // A mean of 20 deviations takes as much of f32's precision.
             let tolerance = if far { 2e-4 } else { 1e-5 };
             if positions * width > 2 {
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {samples} {positions} {groups} {width}"));
             }
+        }
+    }
+
+    #[test]
+    fn gates_agree_with_f64(rows in 1usize..40, d in 1usize..100, seed: u64) {
+        let x = values(seed, rows * 2 * d);
+        let gated = |row: &[f32]| -> Vec<f64> {
+            row[..d].iter().zip(&row[d..]).map(|(v, gate)| f64::from(*v) * silu(f64::from(*gate))).collect()
+        };
+        let expected: Vec<f64> = x.chunks_exact(2 * d).flat_map(gated).collect();
+        for kernels in all() {
+            let mut output = vec![f32::NAN; rows * d];
+            kernels.gated(&x, d, Activation::Silu, &mut output);
+            assert_close(&output, &expected, 1e-5, &format!("{kernels:?}"));
+            let mut short = vec![bf16::NAN; rows * d];
+            kernels.gated(&x, d, Activation::Silu, &mut short);
+            prop_assert_eq!(narrow(&output), short);
         }
     }
 
@@ -78,6 +99,9 @@ proptest! {
             for (modulation, expected) in &cases {
                 let mut output = vec![f32::NAN; x.len()];
                 kernels.layer_norm(&x, d, 1e-6, *modulation, &mut output);
+                let mut short = vec![bf16::NAN; x.len()];
+                kernels.layer_norm(&x, d, 1e-6, *modulation, &mut short);
+                prop_assert_eq!(narrow(&output), short);
                 assert_close(&output, expected, 1e-5, &format!("{kernels:?} {modulation:?}"));
             }
         }

@@ -1,8 +1,10 @@
-use promptfed_kernels::{Epilogue, Gate, MatrixView, PackedMatrix, Precision, Write};
+use half::bf16;
+use promptfed_kernels::{Epilogue, Gate, MatrixView, PackedMatrix, Precision, Values};
 use proptest::prelude::*;
 
 use crate::support::{
-    ACTIVATIONS, PRECISIONS, all, assert_close, config, rounded, values, with_threads,
+    ACTIVATIONS, PRECISIONS, all, assert_close, config, narrow, rounded, values, widen,
+    with_threads,
 };
 
 fn reference(left: &[f32], right: &[f32], depth: usize, columns: usize) -> Vec<f64> {
@@ -51,13 +53,12 @@ proptest! {
     #[test]
     fn epilogues_agree_with_f64(
         rows in 1usize..80, depth in 1usize..70, columns in 1usize..100, biased: bool, activation in 0..ACTIVATIONS.len(), gated: bool,
-        with_residual: bool, add: bool, per_gate in 1usize..40, seed: u64
+        with_residual: bool, per_gate in 1usize..40, seed: u64
     ) {
         let left = values(seed, rows * depth);
         let right = values(seed ^ 1, depth * columns);
         let bias = values(seed ^ 2, columns);
         let residual = values(seed ^ 3, rows * columns);
-        let before = values(seed ^ 4, rows * columns);
         let gate = values(seed ^ 5, rows.div_ceil(per_gate) * columns);
         let sums = reference(&left, &right, depth, columns);
         let (activation, formula) = ACTIVATIONS[activation];
@@ -67,21 +68,57 @@ proptest! {
             if gated {
                 value *= f64::from(gate[row / per_gate * columns + column]);
             }
-            value + if with_residual { f64::from(residual[i]) } else { 0.0 } + if add { f64::from(before[i]) } else { 0.0 }
+            value + if with_residual { f64::from(residual[i]) } else { 0.0 }
         }).collect();
         for kernels in all() {
             for (precision, tolerance) in PRECISIONS {
                 let weights = PackedMatrix::new(kernels, MatrixView::row_major(&right, columns), precision);
-                let mut output = before.clone();
+                let mut output = vec![f32::NAN; rows * columns];
                 let epilogue = Epilogue {
                     bias: biased.then_some(&bias),
                     activation,
                     gate: gated.then(|| Gate::new(&gate, per_gate)),
-                    residual: with_residual.then_some(&residual),
-                    write: if add { Write::Add } else { Write::Replace },
+                    residual: with_residual.then_some(Values::F32(&residual)),
                 };
                 kernels.multiply(&left, &weights, epilogue, &mut output);
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {epilogue:?}"));
+            }
+        }
+    }
+
+    /// bf16 on the left is read as if it were f32, and bf16 results are the f32 ones rounded.
+    #[test]
+    fn bf16_operands_and_results_are_those_of_f32_rounded(
+        rows in 1usize..90, depth in prop_oneof![1usize..200, Just(32), Just(64)], columns in prop_oneof![1usize..100, Just(64)], biased: bool,
+        activation in 0..ACTIVATIONS.len(), gated: bool, with_residual in 0usize..3, seed: u64
+    ) {
+        let left = values(seed, rows * depth);
+        let (right, bias) = (values(seed ^ 1, depth * columns), values(seed ^ 2, columns));
+        let (gate, residual) = (values(seed ^ 5, rows * columns), values(seed ^ 3, rows * columns));
+        let (narrow_left, narrow_residual) = (narrow(&left), narrow(&residual));
+        let wide_left = widen(&narrow_left);
+        let wide_residual = widen(&narrow_residual);
+        for kernels in all() {
+            for (precision, _) in PRECISIONS {
+                let weights = PackedMatrix::new(kernels, MatrixView::row_major(&right, columns), precision);
+                let run = |left: Values<'_>, residual| {
+                    let epilogue = Epilogue {
+                        bias: biased.then_some(&bias),
+                        activation: ACTIVATIONS[activation].0,
+                        gate: gated.then(|| Gate::new(&gate, 1)),
+                        residual,
+                    };
+                    let mut wide = vec![f32::NAN; rows * columns];
+                    kernels.multiply(left, &weights, epilogue, &mut wide);
+                    let mut short = vec![bf16::NAN; rows * columns];
+                    kernels.multiply(left, &weights, epilogue, &mut short);
+                    (wide, short)
+                };
+                let residuals = [None, Some(Values::F32(&wide_residual)), Some(Values::Bf16(&narrow_residual))];
+                let (expected, short) = run(Values::F32(&wide_left), residuals[with_residual.min(1)]);
+                prop_assert!(short == narrow(&expected), "{kernels:?} {precision:?}");
+                let again = run(Values::Bf16(&narrow_left), residuals[with_residual]);
+                prop_assert!(again == (expected, short), "{kernels:?} {precision:?}");
             }
         }
     }
@@ -106,13 +143,12 @@ proptest! {
     }
 
     #[test]
-    fn a_row_does_not_depend_on_the_others(rows in 2usize..300, depth in 1usize..300, columns in 1usize..80, add: bool, seed: u64) {
+    fn a_row_does_not_depend_on_the_others(rows in 2usize..300, depth in 1usize..300, columns in 1usize..80, seed: u64) {
         let left = values(seed, rows * depth);
         let right = values(seed ^ 1, depth * columns);
         let bias = values(seed ^ 2, columns);
         let epilogue = Epilogue {
             bias: Some(&bias),
-            write: if add { Write::Add } else { Write::Replace },
             ..Epilogue::default()
         };
         for kernels in all() {
@@ -147,7 +183,7 @@ fn few_rows_of_a_large_weight_agree_with_f64() {
         for plain in [true, false] {
             let epilogue = Epilogue {
                 bias: Some(&bias),
-                residual: (!plain).then_some(&residual),
+                residual: (!plain).then_some(Values::F32(&residual)),
                 ..Epilogue::default()
             };
             let exact = sums.iter().enumerate().map(|(i, sum)| {

@@ -1,5 +1,6 @@
 //! Random values, the sets under test, and comparison.
 
+use half::bf16;
 use promptfed_kernels::{Activation, ENVIRONMENT, InstructionSet, Kernels, Precision};
 use proptest::prelude::*;
 
@@ -37,6 +38,16 @@ pub(crate) fn rounded(values: &[f32]) -> Vec<f32> {
         f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
     };
     values.iter().map(nearest).collect()
+}
+
+/// The values in bf16, which the products and normalisations of these tests never make subnormal.
+pub(crate) fn narrow(values: &[f32]) -> Vec<bf16> {
+    values.iter().map(|v| bf16::from_f32(*v)).collect()
+}
+
+/// The values in f32.
+pub(crate) fn widen(values: &[bf16]) -> Vec<f32> {
+    values.iter().map(|v| v.to_f32()).collect()
 }
 
 /// Fails if any value is off by more than `tolerance` of the largest expected one.

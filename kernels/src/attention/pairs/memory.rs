@@ -2,7 +2,7 @@
 
 use super::super::Attention;
 use crate::aligned::Aligned;
-use crate::avx512_bf16::Vectors;
+use crate::avx512_bf16::{RoundToBf16, Vectors};
 use crate::product::{TILE, TILE_COLUMNS, TILE_DEPTH};
 
 /// Keys and values of one head of one sequence, packed.
@@ -37,7 +37,12 @@ impl Memory {
     }
 
     /// Packs one head of one sequence.
-    pub(super) fn pack(&mut self, attention: &Attention<'_>, sequence: usize, head: usize) {
+    pub(super) fn pack<T: RoundToBf16>(
+        &mut self,
+        attention: &Attention<&[T]>,
+        sequence: usize,
+        head: usize,
+    ) {
         let Attention {
             key, value, heads, ..
         } = *attention;

@@ -6,13 +6,14 @@ mod softmax;
 use rayon::prelude::*;
 
 use super::{Attention, Mask};
-use crate::Kernels;
 use crate::aligned::Aligned;
-use crate::avx512_bf16::Vectors;
+use crate::avx512_bf16::{RoundToBf16, Vectors};
 use crate::product::{
-    BLOCK_COLUMNS, BLOCK_ROWS, Left, Multiplier, Shared, Start, Sums, TILE, TILE_COLUMNS,
+    BLOCK_COLUMNS, BLOCK_ROWS, Left, Multiplier, Output, Shared, Start, Sums, TILE, TILE_COLUMNS,
     TILE_DEPTH, TILE_ROWS,
 };
+use crate::values::Element;
+use crate::{Kernels, ValuesMut};
 
 use memory::Memory;
 use softmax::{Running, Weights};
@@ -23,11 +24,15 @@ const QUERIES: usize = 8 * BLOCK_ROWS;
 /// Keys of one block of scores, in tiles: scores, weights, keys and values share a second-level cache.
 const KEY_TILES: usize = 8;
 
-/// `output` of `attention`, whose slices have been checked.
-pub(super) fn run(kernels: Kernels, attention: &Attention<'_>, output: &mut [f32]) {
+/// `output` of `attention`, `len` values; the slices have been checked.
+pub(super) fn run<T: RoundToBf16 + Element>(
+    kernels: Kernels,
+    attention: &Attention<&[T]>,
+    output: Output<'_>,
+    len: usize,
+) {
     let Attention { query, heads, .. } = *attention;
-    let sequences = output.len() / (query.tokens * attention.row_len());
-    let output = Shared::new(output);
+    let sequences = len / (query.tokens * attention.row_len());
     let pairs = (0..sequences * heads.count).into_par_iter();
     pairs.for_each_init(Memory::default, |memory, number| {
         let (sequence, head) = (number / heads.count, number % heads.count);
@@ -69,8 +74,8 @@ struct Buffers {
 }
 
 /// Consecutive queries of one head of one sequence.
-struct Queries<'a> {
-    attention: &'a Attention<'a>,
+struct Queries<'a, T> {
+    attention: &'a Attention<&'a [T]>,
     multiplier: &'a Multiplier,
     sequence: usize,
     head: usize,
@@ -79,10 +84,10 @@ struct Queries<'a> {
     count: usize,
 }
 
-impl Queries<'_> {
+impl<T: RoundToBf16 + Element> Queries<'_, T> {
     /// # Safety
     /// Nothing else may read or write the columns of the head in the queries' rows of the output meanwhile.
-    unsafe fn attend(&self, memory: &Memory, buffers: &mut Buffers, output: Shared<'_>) {
+    unsafe fn attend(&self, memory: &Memory, buffers: &mut Buffers, output: Output<'_>) {
         let Attention {
             query, heads, mask, ..
         } = *self.attention;
@@ -103,7 +108,7 @@ impl Queries<'_> {
         for i in 0..self.count {
             let start = query.row(token + i) + self.head * width;
             let row = &query.values[start..start + width];
-            scaled.extend(row.iter().map(|value| value * scale));
+            scaled.extend(row.iter().map(|value| value.widen() * scale));
         }
         let runs = (0..self.count).map(|i| {
             let place = i / TILE_ROWS * width_tiles * TILE + i % TILE_ROWS * TILE_DEPTH;
@@ -177,10 +182,15 @@ impl Queries<'_> {
         for (i, sums) in sums.chunks_exact(padded).take(self.count).enumerate() {
             let start = (token + i) * d + self.head * width;
             // SAFETY: as the caller promises.
-            let to = unsafe { output.range(start..start + width).slice() };
+            let to = unsafe { output.range(start..start + width).values() };
             let factor = 1.0 / running.total(i);
-            for (to, sum) in to.iter_mut().zip(sums) {
-                *to = sum * factor;
+            let values = sums.iter().map(|sum| sum * factor);
+            match to {
+                ValuesMut::F32(to) => to.iter_mut().zip(values).for_each(|(to, v)| *to = v),
+                ValuesMut::Bf16(to) => {
+                    let to = to.iter_mut().zip(values);
+                    to.for_each(|(to, v)| *to = Element::narrow(v));
+                }
             }
         }
     }

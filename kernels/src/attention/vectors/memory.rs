@@ -18,13 +18,13 @@ pub(super) struct Memory {
 impl Memory {
     pub(super) fn new(
         tiling: Tiling,
-        attention: &Attention<'_>,
+        attention: &Attention<&[f32]>,
         sequence: usize,
         head: usize,
     ) -> Self {
         let width = attention.heads.width;
         let tokens = attention.key.tokens;
-        let row = |of: &Sequences<'_>, token: usize| {
+        let row = |of: &Sequences<&[f32]>, token: usize| {
             let start = of.row(sequence * tokens + token) + head * width;
             start..start + width
         };

@@ -20,7 +20,7 @@ use tiling::TilingOf;
 const PANELS: usize = 2;
 
 /// `output` of `attention`, whose slices have been checked.
-pub(super) fn run(kernels: Kernels, attention: &Attention<'_>, output: &mut [f32]) {
+pub(super) fn run(kernels: Kernels, attention: &Attention<&[f32]>, output: &mut [f32]) {
     let set = kernels.instruction_set();
     let d = attention.row_len();
     let queries = attention.query.tokens;

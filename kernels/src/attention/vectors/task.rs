@@ -28,7 +28,7 @@ pub(super) struct Buffers {
 /// Consecutive queries of one sequence, all heads.
 pub(super) struct Task<'a> {
     pub(super) tiling: Tiling,
-    pub(super) attention: &'a Attention<'a>,
+    pub(super) attention: &'a Attention<&'a [f32]>,
     pub(super) memory: &'a [Memory],
     pub(super) sequence: usize,
     /// The first query.

@@ -1,20 +1,23 @@
 //! Left operands of bf16 products.
 
+use half::bf16;
+
 use super::block::{Left, TILE, TILE_DEPTH, TILE_ROWS};
 use super::strides::equal_steps;
 use crate::aligned::Aligned;
 use crate::avx512_bf16::{RoundToBf16, Vectors};
 use crate::product::rows::Rows;
+use crate::values::bits;
 
 /// Rows as tiles where they lie; `None` if they are no whole tiles, or not at equal distances.
-pub(super) fn in_place<'a>(rows: &Rows<'a, u16>) -> Option<Left<'a>> {
+pub(super) fn in_place<'a>(rows: &Rows<'a, bf16>) -> Option<Left<'a>> {
     let shape = [rows.images, rows.lines, rows.pixels];
     let steps = [rows.image_step, rows.line_step, rows.pixel_step];
     let whole = rows.segment_len.is_multiple_of(TILE_DEPTH)
         && rows.len().is_multiple_of(TILE_ROWS)
         && equal_steps(shape, steps, TILE_ROWS);
     whole.then_some(Left {
-        values: rows.values,
+        values: bits(rows.values),
         row: rows.pixel_step,
         tile: TILE_DEPTH,
         segment: rows.segment_step,

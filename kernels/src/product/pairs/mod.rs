@@ -7,13 +7,15 @@ mod strides;
 
 use std::ops::Range;
 
+use half::bf16;
 use pulp::{Simd, WithSimd};
 
-use super::Shared;
-use super::epilogue::{Epilogue, Target, Tile, Write, put};
+use super::epilogue::{Epilogue, Target, Tile, complete, put};
 use super::rows::Rows;
+use super::{Output, Shared};
 use crate::aligned::Aligned;
-use crate::{Activation, InstructionSet};
+use crate::avx512_bf16::Vectors;
+use crate::{Activation, InstructionSet, ValuesMut};
 
 pub(crate) use block::{BLOCK_COLUMNS, BLOCK_ROWS, Block, Left, Start, Sums};
 pub(crate) use block::{TILE, TILE_COLUMNS, TILE_DEPTH, TILE_ROWS};
@@ -43,7 +45,7 @@ pub(crate) struct PairProduct<'a> {
     pub(crate) target: Target,
     pub(crate) targets: &'a [usize],
     pub(crate) epilogue: Epilogue<'a>,
-    pub(crate) output: Shared<'a>,
+    pub(crate) output: Output<'a>,
 }
 
 impl PairProduct<'_> {
@@ -68,7 +70,7 @@ impl PairProduct<'_> {
     ///
     /// # Safety
     /// As [`PairProduct::run`].
-    pub(crate) unsafe fn run_bf16(&self, rows: &Rows<'_, u16>, scratch: &mut PairScratch) {
+    pub(crate) unsafe fn run_bf16(&self, rows: &Rows<'_, bf16>, scratch: &mut PairScratch) {
         let PairScratch { left, sums } = scratch;
         // SAFETY: as the caller promises.
         unsafe {
@@ -96,14 +98,14 @@ impl PairProduct<'_> {
     ) {
         sums.resize(BLOCK_ROWS * BLOCK_COLUMNS);
         let multiplier = Multiplier::of(self.set);
+        let vectors = Vectors::detect();
         let panel = left.tiles * left.segments * TILE;
         let tiles = self.offsets.len().div_ceil(TILE_ROWS);
         let shape = [rows.images, rows.lines, rows.pixels];
         let even_targets = equal_steps(shape, self.target.steps(), TILE_ROWS);
         let plain = self.epilogue.activation == Activation::None
             && self.epilogue.gate.is_none()
-            && self.epilogue.residual.is_none()
-            && self.epilogue.write == Write::Replace;
+            && self.epilogue.residual.is_none();
         // The bias comes first in every block, so that a row is rounded alike wherever it lies.
         let finish = Epilogue {
             bias: None,
@@ -128,9 +130,13 @@ impl PairProduct<'_> {
                 let row = tile * TILE_ROWS;
                 let count = (self.offsets.len() - row).min(BLOCK_ROWS);
                 let whole = count == BLOCK_ROWS && columns == BLOCK_COLUMNS;
-                if whole && plain && even_targets {
+                if let Output::F32(output) = self.output
+                    && whole
+                    && plain
+                    && even_targets
+                {
                     let sums = Sums {
-                        values: self.output,
+                        values: output,
                         places: [row, row + TILE_ROWS].map(|row| self.targets[row] + column),
                         row: self.target.pixel_step,
                     };
@@ -146,18 +152,27 @@ impl PairProduct<'_> {
                 };
                 // SAFETY: the sums are this thread's own.
                 unsafe { multiplier.multiply(left, places, right, start, block) };
-                self.set.run(Finish {
-                    tile: Tile {
-                        sums: &mut sums[..count * BLOCK_COLUMNS],
-                        stride: BLOCK_COLUMNS,
-                        column,
-                        columns,
-                    },
-                    targets: &self.targets[row..row + count],
-                    epilogue: &finish,
-                    width: self.columns,
-                    output: self.output,
-                });
+                let sums = &mut sums[..count * BLOCK_COLUMNS];
+                let targets = &self.targets[row..row + count];
+                if !(plain && matches!(self.output, Output::Bf16(_))) {
+                    self.set.run(Finish {
+                        tile: Tile {
+                            sums,
+                            stride: BLOCK_COLUMNS,
+                            column,
+                            columns,
+                        },
+                        targets,
+                        epilogue: &finish,
+                        width: self.columns,
+                        output: self.output,
+                    });
+                }
+                if let Output::Bf16(output) = self.output {
+                    let output = output.shifted(column);
+                    // SAFETY: these columns of the target rows are this task's own.
+                    unsafe { vectors.narrow_rows(sums, BLOCK_COLUMNS, columns, targets, output) };
+                }
             }
         }
     }
@@ -169,7 +184,7 @@ fn tiles_of(left: Left<'_>) -> impl Fn(usize) -> usize {
     move |tile| tile * depth * TILE
 }
 
-/// Puts the sums of a block into the output.
+/// Puts the sums of a block into the output; if that is bf16, leaves what is to be rounded in their place.
 struct Finish<'a, 'b> {
     tile: Tile<'a>,
     targets: &'a [usize],
@@ -177,7 +192,7 @@ struct Finish<'a, 'b> {
     /// Columns of the output.
     width: usize,
     /// The targets' columns of the tile are this task's own: [`PairProduct::run`].
-    output: Shared<'b>,
+    output: Output<'b>,
 }
 
 impl WithSimd for Finish<'_, '_> {
@@ -198,11 +213,14 @@ impl WithSimd for Finish<'_, '_> {
             let columns = tile.column..tile.column + tile.columns;
             let line = epilogue.gate.map(|gate| gate.line(*target, width));
             let gate = line.map(|line| &line[columns]);
-            let residual = epilogue.residual.map(|all| &all[range.clone()]);
+            let residual = epilogue.residual.map(|all| all.range(range.clone()));
             let row = &mut tile.sums[i * tile.stride..][..tile.columns];
-            // SAFETY: nothing else reads or writes this task's columns.
-            let to = unsafe { output.range(range).slice() };
-            put(simd, row, gate, residual, epilogue.write, to);
+            complete(simd, row, gate, residual);
+            if let Output::F32(output) = output {
+                // SAFETY: nothing else reads or writes this task's columns.
+                let to = unsafe { output.range(range).slice() };
+                put(row, ValuesMut::F32(to));
+            }
         }
     }
 }

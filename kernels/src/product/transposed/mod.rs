@@ -6,19 +6,32 @@ mod vectors;
 
 use super::packed::Segments;
 use super::rounded::Rounded;
-use super::rows::Rows;
+use super::run::Operand;
 use crate::aligned::Aligned;
-use crate::{InstructionSet, Precision};
+use crate::{InstructionSet, Precision, Values};
 use vectors::TransposedProduct;
 
 /// Some columns of a row-major matrix.
 #[derive(Clone, Copy)]
-pub(crate) struct Columns<'a> {
-    pub(crate) values: &'a [f32],
+pub(crate) struct Columns<V> {
+    /// `[rows, stride]`
+    pub(crate) values: V,
     /// Columns of the whole matrix.
     pub(crate) stride: usize,
     pub(crate) first: usize,
     pub(crate) count: usize,
+}
+
+impl<V> Columns<V> {
+    /// The same columns of other values.
+    fn with<U>(&self, values: U) -> Columns<U> {
+        Columns {
+            values,
+            stride: self.stride,
+            first: self.first,
+            count: self.count,
+        }
+    }
 }
 
 /// `sums[k, column] = sum over rows of left[row, k] * right[row, column]`, over rows that come in parts.
@@ -35,8 +48,9 @@ enum Sums {
     Vectors {
         sums: Vec<f32>,
         panels: Aligned<f32>,
-        /// The operands in bf16, if that is the precision.
-        rounded: Option<[Rounded; 2]>,
+        /// The operands rounded to bf16, if that is the precision.
+        precision: Precision,
+        rounded: [Rounded; 2],
     },
     #[cfg(target_arch = "x86_64")]
     Pairs(pairs::PairSums),
@@ -50,18 +64,17 @@ impl TransposedSums {
         columns: usize,
         precision: Precision,
     ) -> Self {
-        let vectors = |rounded| Sums::Vectors {
-            sums: vec![0.0; segments.count * segments.len * columns],
-            panels: Aligned::default(),
-            rounded,
-        };
         let sums = match precision {
-            Precision::F32 => vectors(None),
             #[cfg(target_arch = "x86_64")]
             Precision::Bf16 if set.multiplies_bf16() => {
                 Sums::Pairs(pairs::PairSums::new(segments, columns))
             }
-            Precision::Bf16 => vectors(Some(Default::default())),
+            _ => Sums::Vectors {
+                sums: vec![0.0; segments.count * segments.len * columns],
+                panels: Aligned::default(),
+                precision,
+                rounded: Default::default(),
+            },
         };
         Self {
             set,
@@ -76,26 +89,32 @@ impl TransposedSums {
     ///
     /// # Panics
     /// If the sizes differ from those of [`TransposedSums::new`], or the rows reach beyond their image.
-    pub(crate) fn add(&mut self, rows: &Rows<'_>, right: Columns<'_>) {
-        let Segments { count, len } = self.segments;
-        assert!(rows.segments == count && rows.segment_len == len, "rows");
+    pub(crate) fn add(&mut self, rows: Operand<'_>, right: Columns<Values<'_>>) {
         assert_eq!(right.count, self.columns, "columns");
         assert!(right.first + right.count <= right.stride, "columns");
-        let expected = rows.len() * right.stride;
+        let [images, lines, pixels] = match rows {
+            Operand::Plain(rows) => rows.prepare(self.segments, &mut self.offsets),
+            Operand::Bf16(rows) => rows.prepare(self.segments, &mut self.offsets),
+        };
+        let expected = images * lines * pixels * right.stride;
         assert_eq!(right.values.len(), expected, "values on the right");
-        rows.offsets(&mut self.offsets);
         match &mut self.sums {
             Sums::Vectors {
                 sums,
                 panels,
-                rounded,
+                precision,
+                rounded: [for_rows, for_right],
             } => {
-                let (mut rows, mut right) = (*rows, right);
-                if let Some([left_rounded, right_rounded]) = rounded {
-                    rows.values = left_rounded.of(self.set, rows.values);
-                    right.values = right_rounded.of(self.set, right.values);
-                }
-                self.set.run(TransposedProduct {
+                let (set, precision) = (self.set, *precision);
+                let right = right.with(for_right.in_f32(set, right.values, precision));
+                let rows = match rows {
+                    Operand::Plain(rows) => {
+                        let values = Values::F32(rows.values);
+                        rows.with(for_rows.in_f32(set, values, precision))
+                    }
+                    Operand::Bf16(rows) => rows.with(for_rows.widened(rows.values)),
+                };
+                set.run(TransposedProduct {
                     rows: &rows,
                     offsets: &self.offsets,
                     right,
@@ -104,7 +123,20 @@ impl TransposedSums {
                 });
             }
             #[cfg(target_arch = "x86_64")]
-            Sums::Pairs(sums) => sums.add(self.set, rows, &self.offsets, right),
+            Sums::Pairs(sums) => match (rows, right.values) {
+                (Operand::Plain(rows), Values::F32(values)) => {
+                    sums.add(self.set, rows, &self.offsets, right.with(values));
+                }
+                (Operand::Plain(rows), Values::Bf16(values)) => {
+                    sums.add(self.set, rows, &self.offsets, right.with(values));
+                }
+                (Operand::Bf16(rows), Values::F32(values)) => {
+                    sums.add(self.set, rows, &self.offsets, right.with(values));
+                }
+                (Operand::Bf16(rows), Values::Bf16(values)) => {
+                    sums.add(self.set, rows, &self.offsets, right.with(values));
+                }
+            },
         }
     }
 

@@ -13,7 +13,7 @@ use super::super::shared::Shared;
 use super::Columns;
 use crate::InstructionSet;
 use crate::aligned::Aligned;
-use crate::avx512_bf16::Vectors;
+use crate::avx512_bf16::{RoundToBf16, Vectors};
 
 /// Values in the sums of a block.
 const BLOCK: usize = BLOCK_ROWS * BLOCK_COLUMNS;
@@ -61,12 +61,12 @@ impl PairSums {
     ///
     /// # Panics
     /// If the processor lacks bf16 products.
-    pub(super) fn add(
+    pub(super) fn add<L: RoundToBf16, R: RoundToBf16>(
         &mut self,
         set: InstructionSet,
-        rows: &Rows<'_>,
+        rows: &Rows<'_, L>,
         offsets: &[usize],
-        right: Columns<'_>,
+        right: Columns<&[R]>,
     ) {
         let depth = offsets.len().div_ceil(TILE_DEPTH);
         if depth == 0 {
@@ -133,7 +133,7 @@ impl PairSums {
 }
 
 /// Columns to the rows of left tiles, `[column tiles, depth, 16, 32]`.
-fn transpose(vectors: Vectors, from: Columns<'_>, depth: usize, to: &mut [u16]) {
+fn transpose<T: RoundToBf16>(vectors: Vectors, from: Columns<&[T]>, depth: usize, to: &mut [u16]) {
     let rows = from.values.len() / from.stride;
     for (tile, to) in to.chunks_exact_mut(depth * TILE).enumerate() {
         let first = tile * TILE_COLUMNS;

@@ -14,7 +14,7 @@ pub(super) struct TransposedProduct<'a> {
     pub(super) rows: &'a Rows<'a>,
     /// From [`Rows::offsets`] of `rows`.
     pub(super) offsets: &'a [usize],
-    pub(super) right: Columns<'a>,
+    pub(super) right: Columns<&'a [f32]>,
     /// `[segments * segment_len, right.count]`
     pub(super) sums: &'a mut [f32],
     pub(super) panels: &'a mut Aligned<f32>,
