@@ -1,12 +1,45 @@
 //! Single operations on random values.
 
 use anyhow::Result;
+use half::bf16;
 use promptfed_kernels::attention::{Attention, Heads, Mask, Sequences};
 use promptfed_kernels::convolution::{Convolution, ConvolutionShape, PackedWeight};
-use promptfed_kernels::{Epilogue, Kernels, MatrixView, PackedMatrix};
+use promptfed_kernels::{
+    Epilogue, Kernels, MatrixView, PackedMatrix, Precision, Values, ValuesMut,
+};
 use promptfed_nn::noise::standard_normal;
 
 use crate::Workload;
+
+/// Operands and results in the precision of the products, as networks keep them and as PyTorch's are.
+enum Map {
+    F32(Vec<f32>),
+    Bf16(Vec<bf16>),
+}
+
+impl Map {
+    fn random(kernels: Kernels, seed: u64, len: usize) -> Self {
+        let values = standard_normal(seed, len);
+        match kernels.preferred_precision() {
+            Precision::F32 => Self::F32(values),
+            Precision::Bf16 => Self::Bf16(values.into_iter().map(bf16::from_f32).collect()),
+        }
+    }
+
+    fn values(&self) -> Values<'_> {
+        match self {
+            Self::F32(values) => values.into(),
+            Self::Bf16(values) => values.into(),
+        }
+    }
+
+    fn values_mut(&mut self) -> ValuesMut<'_> {
+        match self {
+            Self::F32(values) => values.into(),
+            Self::Bf16(values) => values.into(),
+        }
+    }
+}
 
 /// 3x3 convolution of one image of `size` x `size` pixels, as many channels out as in.
 pub(crate) fn convolution(kernels: Kernels, channels: usize, size: usize) -> Result<Workload> {
@@ -15,15 +48,16 @@ pub(crate) fn convolution(kernels: Kernels, channels: usize, size: usize) -> Res
     let weight = standard_normal(1, convolution.weight_len());
     let view = MatrixView::row_major(&weight, channels);
     let packed = PackedWeight::new(kernels, shape, view, kernels.preferred_precision());
-    let image = standard_normal(2, size * size * channels);
+    let image = Map::random(kernels, 2, size * size * channels);
     let bias = standard_normal(3, channels);
-    let mut output = vec![0.0; image.len()];
+    let mut output = Map::random(kernels, 4, size * size * channels);
     Ok(Box::new(move || {
         let epilogue = Epilogue {
             bias: Some(&bias),
             ..Epilogue::default()
         };
-        convolution.forward(kernels, &image, &packed, epilogue, &mut output);
+        let (image, output) = (image.values(), output.values_mut());
+        convolution.forward(kernels, image, &packed, epilogue, output);
         Ok(())
     }))
 }
@@ -38,15 +72,15 @@ pub(crate) fn linear(
     let weight = standard_normal(1, inputs * outputs);
     let view = MatrixView::row_major(&weight, outputs);
     let packed = PackedMatrix::new(kernels, view, kernels.preferred_precision());
-    let left = standard_normal(2, rows * inputs);
+    let left = Map::random(kernels, 2, rows * inputs);
     let bias = standard_normal(3, outputs);
-    let mut output = vec![0.0; rows * outputs];
+    let mut output = Map::random(kernels, 4, rows * outputs);
     Ok(Box::new(move || {
         let epilogue = Epilogue {
             bias: Some(&bias),
             ..Epilogue::default()
         };
-        kernels.multiply(&left, &packed, epilogue, &mut output);
+        kernels.multiply(left.values(), &packed, epilogue, output.values_mut());
         Ok(())
     }))
 }
@@ -58,11 +92,12 @@ pub(crate) fn attention(
     tokens: usize,
     width: usize,
 ) -> Result<Workload> {
-    let [query, key, value] = [1, 2, 3].map(|seed| standard_normal(seed, tokens * count * width));
-    let mut output = vec![0.0; query.len()];
+    let d = count * width;
+    let [query, key, value, mut output] =
+        [1, 2, 3, 4].map(|seed| Map::random(kernels, seed, tokens * d));
     Ok(Box::new(move || {
         let [query, key, value] =
-            [&query, &key, &value].map(|v| Sequences::dense(v, tokens, count * width));
+            [&query, &key, &value].map(|v| Sequences::dense(v.values(), tokens, d));
         let attention = Attention {
             query,
             key,
@@ -71,7 +106,7 @@ pub(crate) fn attention(
             mask: Mask::None,
             precision: kernels.preferred_precision(),
         };
-        kernels.attention(attention, &mut output);
+        kernels.attention(attention, output.values_mut());
         Ok(())
     }))
 }

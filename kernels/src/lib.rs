@@ -32,7 +32,7 @@ pub use activation::Activation;
 pub use instruction_set::{ENVIRONMENT, InstructionSet, Unavailable};
 pub use product::{Epilogue, Gate, MatrixView, PackedMatrix};
 pub use unspecified::unspecified;
-pub use values::{Values, ValuesMut};
+pub use values::{Element, Values, ValuesMut};
 
 /// How a weight is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -133,8 +133,11 @@ impl<'a> From<&'a mut Vec<bf16>> for ValuesMut<'a> {
     }
 }
 
-/// One value in either format.
-pub(crate) trait Element: Copy + Send + Sync {
+/// One value in either format: f32 or [`half::bf16`].
+pub trait Element: Copy + Send + Sync + Sealed {
+    /// Not a number.
+    const NAN: Self;
+
     /// Exact.
     fn widen(self) -> f32;
 
@@ -146,6 +149,8 @@ pub(crate) trait Element: Copy + Send + Sync {
 }
 
 impl Element for f32 {
+    const NAN: f32 = f32::NAN;
+
     #[inline(always)]
     fn widen(self) -> f32 {
         self
@@ -163,6 +168,8 @@ impl Element for f32 {
 }
 
 impl Element for bf16 {
+    const NAN: bf16 = bf16::NAN;
+
     #[inline(always)]
     fn widen(self) -> f32 {
         to_f32(self.to_bits())
@@ -180,6 +187,11 @@ impl Element for bf16 {
         convert(scratch, row);
     }
 }
+
+/// For the traits of this crate alone.
+pub trait Sealed {}
+impl Sealed for f32 {}
+impl Sealed for bf16 {}
 
 /// Writes each value in another format.
 #[inline(always)]

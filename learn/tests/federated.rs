@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 fn weights(seed: u64) -> Weights {
     let config = ClassifierConfig::new(2, 8).with_width(1);
-    Classifier::new(config, seed).unwrap().weights()
+    Classifier::new(config, seed).unwrap().weights().unwrap()
 }
 
 fn largest_difference(a: &Weights, b: &Weights) -> f32 {

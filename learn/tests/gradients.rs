@@ -27,7 +27,7 @@ fn gradient() -> Weights {
         &mut |_| (),
     )
     .unwrap();
-    let (mut before, after) = (tensors("before."), classifier.weights());
+    let (mut before, after) = (tensors("before."), classifier.weights().unwrap());
     for (name, tensor) in &mut before {
         for (value, after) in tensor.values.iter_mut().zip(&after[name].values) {
             *value -= after;

@@ -1,6 +1,6 @@
 //! Activation functions that layers apply to their results.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 pub use promptfed_kernels::Activation;
 
 use crate::cpu;
@@ -61,6 +61,14 @@ pub(crate) fn check_residual(residual: Option<&Tensor>, shape: &[usize]) -> crat
 /// # Errors
 /// If the last axis is odd.
 pub fn geglu(x: &Tensor) -> crate::Result<Tensor> {
+    geglu_as(x, x.dtype())
+}
+
+/// [`geglu`] in the format of the layer that reads the result.
+///
+/// # Errors
+/// If the last axis is odd.
+pub fn geglu_as(x: &Tensor, dtype: DType) -> crate::Result<Tensor> {
     let width = x.dim(D::Minus1)?;
     if width == 0 || !width.is_multiple_of(2) {
         return Err(crate::Error::shapes("GEGLU", x.dims(), &[2]));
@@ -71,13 +79,13 @@ pub fn geglu(x: &Tensor) -> crate::Result<Tensor> {
     }
     if x.device().is_cpu() {
         let kernels = cpu::kernels()?;
-        return Ok(cpu::map(x, shape, |x, output| {
+        return Ok(cpu::map_f32(x, shape, dtype, |x, output| {
             kernels.gated(x, width / 2, Activation::GeluErf, output);
         })?);
     }
     let values = x.narrow(D::Minus1, 0, width / 2)?;
     let gates = x.narrow(D::Minus1, width / 2, width / 2)?.contiguous()?;
-    Ok((values * gates.gelu_erf()?)?)
+    Ok((values * gates.gelu_erf()?)?.to_dtype(dtype)?)
 }
 
 #[cfg(test)]

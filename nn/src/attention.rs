@@ -3,9 +3,8 @@
 use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor};
 pub use promptfed_kernels::attention::Mask;
 use promptfed_kernels::attention::{Attention, Heads, Sequences};
-use promptfed_kernels::unspecified;
 
-use crate::cpu::{self, slice};
+use crate::cpu::{self, either};
 use crate::fused::gradients;
 use crate::{Error, Precision};
 
@@ -44,9 +43,9 @@ pub fn attention(
         count: heads,
         width: d / heads,
     };
-    Ok(cpu::read(&key.contiguous()?, |key| {
-        cpu::read(&value.contiguous()?, |value| {
-            cpu::map(query, query.shape(), |query, output| {
+    Ok(cpu::read_either(key, |key| {
+        cpu::read_either(value, |value| {
+            cpu::map(query, query.shape(), query.dtype(), |query, output| {
                 let attention = Attention {
                     query: Sequences::dense(query, m, d),
                     key: Sequences::dense(key, n, d),
@@ -64,7 +63,7 @@ pub fn attention(
 /// Multi-head self-attention without a mask.
 ///
 /// `qkv` is [batch, tokens, 3 d] as one projection gives it: queries, keys, values side by side. The result is
-/// [batch, tokens, d]. It has a gradient.
+/// [batch, tokens, d], in the same format. It has a gradient.
 ///
 /// # Errors
 /// If the width does not split into three times the heads.
@@ -167,12 +166,9 @@ impl CustomOp1 for SelfAttention {
 
     fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (batch, tokens, width) = layout.shape().dims3()?;
-        let qkv = slice(qkv, layout)?;
+        let qkv = either(qkv, layout)?;
+        let dtype = cpu::dtype(qkv);
         let d = width / 3;
-        let mut out = unspecified(batch * tokens * d);
-        if out.is_empty() {
-            return Ok((CpuStorage::F32(out), (batch, tokens, d).into()));
-        }
         let part = |i: usize| Sequences {
             values: qkv,
             tokens,
@@ -190,8 +186,13 @@ impl CustomOp1 for SelfAttention {
             mask: Mask::None,
             precision: cpu::packed(self.precision),
         };
-        cpu::kernels()?.attention(attention, &mut out);
-        Ok((CpuStorage::F32(out), (batch, tokens, d).into()))
+        let kernels = cpu::kernels()?;
+        let output = cpu::written(batch * tokens * d, dtype, |output| {
+            if !output.is_empty() {
+                kernels.attention(attention, output);
+            }
+        })?;
+        Ok((output, (batch, tokens, d).into()))
     }
 
     fn bwd(&self, qkv: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {

@@ -1,14 +1,15 @@
 //! Batch normalisation over the last dimension (Ioffe and Szegedy 2015), with what usually follows
 //! it in the same pass: the addition of a residual and a ReLU.
 //!
-//! Values are `[pixels, channels]`, all pixels of all images counted together.
+//! Feature maps are `[n, h, w, channels]`; mean and variance are over all pixels of all images together. Everything
+//! `[channels]` is f32, and so are sums, whatever the format of the maps.
 
-pub use promptfed_kernels::batch_norm::{AffineGradient, BatchStatistics, ScaleShift};
+use candle_core::{D, DType, Device, Tensor};
+use promptfed_kernels::batch_norm as kernels;
 
-use candle_core::{D, Tensor};
-use promptfed_kernels::Kernels;
-
-use crate::{Result, cpu};
+use crate::activation::relu;
+use crate::fused::gradients;
+use crate::{Error, Path, Result, cpu};
 
 /// The `eps` added to variances, PyTorch's default.
 pub const EPSILON: f32 = 1e-5;
@@ -16,105 +17,269 @@ pub const EPSILON: f32 = 1e-5;
 /// The share of a batch's statistics that enters the running ones, PyTorch's default.
 pub const MOMENTUM: f32 = 0.1;
 
-/// Batch normalisation on slices: for code that keeps its own buffers.
+/// Mean and variance per channel, `[channels]` each.
+#[derive(Debug, Clone)]
+pub struct Statistics {
+    /// The mean.
+    pub mean: Tensor,
+    /// The mean of squared differences from it (biased).
+    pub variance: Tensor,
+}
+
+/// Learned scale and shift, `[channels]` each.
+#[derive(Debug, Clone, Copy)]
+pub struct Affine<'a> {
+    /// The scale.
+    pub gamma: &'a Tensor,
+    /// The shift.
+    pub beta: &'a Tensor,
+}
+
+/// The gradients of a normalisation, a sum with a residual and a ReLU.
+#[derive(Debug, Clone)]
+pub struct NormGradients {
+    /// Of the values that were normalised.
+    pub values: Tensor,
+    /// Of the residual, if that was asked for.
+    pub residual: Option<Tensor>,
+    /// Of the scale.
+    pub gamma: Tensor,
+    /// Of the shift.
+    pub beta: Tensor,
+}
+
+/// `relu(normalised(values) * gamma + beta (+ residual))`.
 ///
-/// Results do not depend on the number of threads.
+/// On the kernels results do not depend on the number of threads.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNorm {
-    kernels: Kernels,
+    path: Path,
 }
 
 impl BatchNorm {
-    /// On the kernels of this processor.
+    /// By kernels or candle's operations.
+    pub fn new(path: Path) -> Self {
+        Self { path }
+    }
+
+    /// The statistics of a batch.
     ///
     /// # Errors
-    /// If the environment names an instruction set that is not here.
-    pub fn new() -> Result<Self> {
-        Ok(Self {
-            kernels: cpu::kernels()?,
+    /// If there are no values.
+    pub fn statistics(&self, values: &Tensor) -> Result<Statistics> {
+        let channels = values.dim(D::Minus1)?;
+        if values.elem_count() == 0 {
+            return Err(Error::shapes("batch normalisation", values.dims(), &[1]));
+        }
+        let Path::Kernels(kernels) = self.path else {
+            let flat = values.to_dtype(DType::F32)?.reshape(((), channels))?;
+            let mean = flat.mean(0)?;
+            let variance = flat.broadcast_sub(&mean)?.sqr()?.mean(0)?;
+            return Ok(Statistics { mean, variance });
+        };
+        let found = cpu::read_either(values, |values| kernels.batch_statistics(values, channels))?;
+        let tensor = |values| Tensor::from_vec(values, channels, &Device::Cpu);
+        Ok(Statistics {
+            mean: tensor(found.mean)?,
+            variance: tensor(found.variance)?,
         })
     }
 
-    /// The statistics of `values [pixels, channels]`.
+    /// `relu((values - mean) / sqrt(variance + EPSILON) * gamma + beta (+ residual))`, in the format of the values, which
+    /// is the residual's too.
     ///
-    /// # Panics
-    /// If `values` is empty or not a whole number of pixels.
-    pub fn statistics(&self, values: &[f32], channels: usize) -> BatchStatistics {
-        self.kernels.batch_statistics(values, channels)
-    }
-
-    /// `output = values * scale + shift (+ residual)`, then negative values to zero if `relu`; see [`factors`].
-    ///
-    /// # Panics
-    /// If the slices differ in length.
-    pub fn apply(
+    /// # Errors
+    /// If the shapes or formats do not fit.
+    pub fn forward(
         &self,
-        values: &[f32],
-        factors: &ScaleShift,
-        residual: Option<&[f32]>,
-        relu: bool,
-        output: &mut [f32],
-    ) {
-        self.kernels
-            .scale_shift(values, factors, residual, relu, output);
+        values: &Tensor,
+        statistics: &Statistics,
+        affine: Affine<'_>,
+        residual: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        self.check(values, statistics, affine.gamma, residual)?;
+        let Path::Kernels(kernels) = self.path else {
+            return Ok(composite(values, statistics, affine, residual)?);
+        };
+        let [mean, variance] = [&statistics.mean, &statistics.variance].map(cpu::values);
+        let [gamma, beta] = [affine.gamma, affine.beta].map(cpu::values);
+        let factors = kernels::ScaleShift::new(&mean?, &variance?, &gamma?, &beta?, EPSILON);
+        let (shape, dtype) = (values.shape(), values.dtype());
+        Ok(cpu::read_if(residual, |residual| {
+            cpu::map(values, shape, dtype, |values, output| {
+                kernels.scale_shift(values, &factors, residual, true, output);
+            })
+        })??)
     }
 
-    /// The gradient through a normalisation by the batch's own statistics and a ReLU behind it, whose result was
-    /// `output`: `gradient`, that of the result, becomes zero where `output` is (which is the gradient of a residual),
-    /// and `values`, the input of the normalisation, is replaced by its gradient.
+    /// The gradients through [`BatchNorm::forward`] by the batch's own statistics, whose result was `output`, from that of
+    /// the result; all maps in one format. The residual's is made if `with_residual`.
     ///
-    /// # Panics
-    /// If the slices differ in length.
-    pub fn relu_gradient(
+    /// # Errors
+    /// If the shapes or formats do not fit.
+    pub fn gradients(
         &self,
-        values: &mut [f32],
-        output: &[f32],
-        gradient: &mut [f32],
-        statistics: &BatchStatistics,
-        gamma: &[f32],
-    ) -> AffineGradient {
-        self.kernels
-            .batch_norm_relu_gradient(values, output, gradient, statistics, gamma, EPSILON)
+        values: &Tensor,
+        output: &Tensor,
+        output_gradient: &Tensor,
+        statistics: &Statistics,
+        affine: Affine<'_>,
+        with_residual: bool,
+    ) -> Result<NormGradients> {
+        self.check(values, statistics, affine.gamma, Some(output))?;
+        self.check(values, statistics, affine.beta, Some(output_gradient))?;
+        let Path::Kernels(kernels) = self.path else {
+            return Ok(composite_gradients(
+                values,
+                output,
+                output_gradient,
+                affine,
+                with_residual,
+            )?);
+        };
+        let channels = affine.gamma.elem_count();
+        let gamma = cpu::values(affine.gamma)?;
+        let statistics = kernels::BatchStatistics {
+            mean: cpu::values(&statistics.mean)?,
+            variance: cpu::values(&statistics.variance)?,
+            pixels: values.elem_count() / channels,
+        };
+        let (shape, dtype) = (values.shape(), values.dtype());
+        let mut affine = None;
+        let mut residual = None;
+        let of_values = cpu::read_either(values, |values| {
+            cpu::read_either(output, |output| {
+                cpu::read_either(output_gradient, |gradient| {
+                    let norm = kernels::NormRelu {
+                        values,
+                        output,
+                        gradient,
+                        statistics: &statistics,
+                        gamma: &gamma,
+                        eps: EPSILON,
+                    };
+                    cpu::write(shape, dtype, |to| {
+                        if !with_residual {
+                            affine = Some(kernels.batch_norm_relu_gradient(norm, to, None));
+                            return;
+                        }
+                        residual = Some(cpu::write(shape, dtype, |behind| {
+                            let found = kernels.batch_norm_relu_gradient(norm, to, Some(behind));
+                            affine = Some(found);
+                        }));
+                    })
+                })
+            })
+        })????;
+        let (gamma, beta) = affine.map_or_else(Default::default, |found| (found.gamma, found.beta));
+        Ok(NormGradients {
+            values: of_values,
+            residual: residual.transpose()?,
+            gamma: Tensor::from_vec(gamma, channels, &Device::Cpu)?,
+            beta: Tensor::from_vec(beta, channels, &Device::Cpu)?,
+        })
+    }
+
+    /// Whether maps and channels fit each other.
+    fn check(
+        &self,
+        values: &Tensor,
+        statistics: &Statistics,
+        vector: &Tensor,
+        other: Option<&Tensor>,
+    ) -> Result<()> {
+        let channels = [values.dim(D::Minus1)?];
+        let vectors = [&statistics.mean, &statistics.variance, vector];
+        if let Some(misfit) = vectors.into_iter().find(|v| v.dims() != channels) {
+            let wrong = misfit.dims();
+            return Err(Error::shapes("batch normalisation", values.dims(), wrong));
+        }
+        match other {
+            Some(other) if other.dims() != values.dims() || other.dtype() != values.dtype() => {
+                let wrong = other.dims();
+                Err(Error::shapes("batch normalisation", values.dims(), wrong))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-/// `(x - mean) / sqrt(variance + EPSILON) * gamma + beta`, all `[channels]`.
-pub fn factors(mean: &[f32], variance: &[f32], gamma: &[f32], beta: &[f32]) -> ScaleShift {
-    ScaleShift::new(mean, variance, gamma, beta, EPSILON)
-}
-
-/// Moves running statistics by [`MOMENTUM`] towards those of a batch; the variance enters unbiased, as in PyTorch.
-pub fn update_running(batch: &BatchStatistics, mean: &mut [f32], variance: &mut [f32]) {
-    let n = batch.pixels as f32;
-    let unbias = if batch.pixels > 1 { n / (n - 1.0) } else { 1.0 };
-    for (running, batch) in mean.iter_mut().zip(&batch.mean) {
-        *running += MOMENTUM * (batch - *running);
-    }
-    for (running, batch) in variance.iter_mut().zip(&batch.variance) {
-        *running += MOMENTUM * (batch * unbias - *running);
-    }
-}
-
-/// Normalisation by the statistics of the batch out of candle's own operations, for CUDA and as the
-/// reference of the CPU kernels: `values [.., channels]`, `gamma` and `beta [channels]`; returns the
-/// normalised values, the mean and the biased variance.
+/// Moves running statistics by [`MOMENTUM`] towards those of a batch of `pixels`; the variance enters unbiased, as in
+/// PyTorch.
 ///
 /// # Errors
-/// If the shapes do not fit each other.
-pub fn composite(
+/// If the shapes differ.
+pub fn update_running(
+    running: &Statistics,
+    batch: &Statistics,
+    pixels: usize,
+) -> Result<Statistics> {
+    let n = pixels as f64;
+    let unbias = if pixels > 1 { n / (n - 1.0) } else { 1.0 };
+    let momentum = f64::from(MOMENTUM);
+    let moved = |running: &Tensor, batch: &Tensor| running + ((batch - running)? * momentum)?;
+    Ok(Statistics {
+        mean: moved(&running.mean, &batch.mean)?,
+        variance: moved(&running.variance, &(&batch.variance * unbias)?)?,
+    })
+}
+
+/// [`BatchNorm::forward`] out of candle's own operations: on CUDA, and as the reference of the kernels.
+fn composite(
     values: &Tensor,
-    gamma: &Tensor,
-    beta: &Tensor,
-) -> Result<(Tensor, Tensor, Tensor)> {
-    let channels = values.dim(D::Minus1)?;
-    let flat = values.reshape(((), channels))?;
-    let mean = flat.mean_keepdim(0)?;
-    let centred = flat.broadcast_sub(&mean)?;
-    let variance = centred.sqr()?.mean_keepdim(0)?;
-    let scale = (&variance + f64::from(EPSILON))?.sqrt()?.recip()?;
-    let normalised = centred
-        .broadcast_mul(&scale.broadcast_mul(gamma)?)?
-        .broadcast_add(beta)?
-        .reshape(values.shape())?;
-    Ok((normalised, mean.flatten_all()?, variance.flatten_all()?))
+    statistics: &Statistics,
+    affine: Affine<'_>,
+    residual: Option<&Tensor>,
+) -> candle_core::Result<Tensor> {
+    let dtype = values.dtype();
+    let scale = (&statistics.variance + f64::from(EPSILON))?
+        .sqrt()?
+        .recip()?;
+    let normed = values
+        .to_dtype(DType::F32)?
+        .broadcast_sub(&statistics.mean)?
+        .broadcast_mul(&scale.mul(affine.gamma)?)?
+        .broadcast_add(affine.beta)?;
+    let sum = match residual {
+        Some(residual) => (normed + residual.to_dtype(DType::F32)?)?,
+        None => normed,
+    };
+    relu(&sum)?.to_dtype(dtype)
+}
+
+/// [`BatchNorm::gradients`] out of candle's own operations.
+fn composite_gradients(
+    values: &Tensor,
+    output: &Tensor,
+    output_gradient: &Tensor,
+    affine: Affine<'_>,
+    with_residual: bool,
+) -> candle_core::Result<NormGradients> {
+    let dtype = values.dtype();
+    let gradient = output_gradient.to_dtype(DType::F32)?;
+    let behind = output
+        .gt(0.0)?
+        .where_cond(&gradient, &gradient.zeros_like()?)?;
+    let channels = affine.gamma.elem_count();
+    let flat = |tensor: &Tensor| tensor.to_dtype(DType::F32)?.reshape(((), channels));
+    let arguments = [&flat(values)?, affine.gamma, affine.beta];
+    let mut found = gradients(&arguments, &flat(&behind)?, |a| {
+        let centred = a[0].broadcast_sub(&a[0].mean_keepdim(0)?)?;
+        let variance = centred.sqr()?.mean_keepdim(0)?;
+        let scale = (variance + f64::from(EPSILON))?.sqrt()?.recip()?;
+        centred
+            .broadcast_mul(&scale.broadcast_mul(&a[1])?)?
+            .broadcast_add(&a[2])
+    })?;
+    let mut next = || match found.pop().flatten() {
+        Some(gradient) => Ok(gradient),
+        None => candle_core::bail!("a gradient is missing"),
+    };
+    let (beta, gamma, of_values) = (next()?, next()?, next()?);
+    Ok(NormGradients {
+        values: of_values.reshape(values.shape())?.to_dtype(dtype)?,
+        residual: with_residual.then(|| behind.to_dtype(dtype)).transpose()?,
+        gamma,
+        beta,
+    })
 }

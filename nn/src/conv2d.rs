@@ -1,8 +1,8 @@
 //! Convolution layers of NHWC feature maps.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use promptfed_kernels::convolution::{Convolution, PackedWeight, UpsampledWeight};
-use promptfed_kernels::{Epilogue, Kernels};
+use promptfed_kernels::{self as kernels, Epilogue, Kernels};
 
 use crate::activation::{Activation, check_residual, finish};
 use crate::convolution::{ConvolutionShape, Padding, composite, misfit, weight_from_oihw};
@@ -21,6 +21,7 @@ pub struct Conv2d {
 enum Weight {
     Cpu {
         kernels: Kernels,
+        precision: kernels::Precision,
         plain: PackedWeight,
         /// For images that the layer makes twice as large first.
         upsampled: Option<UpsampledWeight>,
@@ -114,6 +115,7 @@ impl Conv2d {
             })?;
             Weight::Cpu {
                 kernels,
+                precision,
                 plain,
                 upsampled,
                 bias: cpu::values(&bias)?,
@@ -131,6 +133,17 @@ impl Conv2d {
             channels_out,
             weight,
         })
+    }
+
+    /// The format in which the layer's products read their images: what nothing else reads may as well be kept in it.
+    pub fn operand(&self) -> DType {
+        match &self.weight {
+            Weight::Cpu { precision, .. } => match precision {
+                kernels::Precision::F32 => DType::F32,
+                kernels::Precision::Bf16 => DType::BF16,
+            },
+            Weight::Device { matrix, .. } => matrix.dtype(),
+        }
     }
 
     /// `x` [n, h, w, ci] -> [n, ho, wo, co].
@@ -172,7 +185,7 @@ impl Conv2d {
             && c == self.channels_in
         {
             let shape = (n, 2 * h, 2 * w, self.channels_out);
-            return Ok(cpu::map(x, shape, |x, output| {
+            return Ok(cpu::map(x, shape, DType::F32, |x, output| {
                 let epilogue = Epilogue {
                     bias: Some(bias),
                     ..Epilogue::default()
@@ -201,7 +214,7 @@ impl Conv2d {
                 bias,
                 ..
             } => Ok(cpu::read_if(residual, |residual| {
-                cpu::map(x, &shape[..], |x, output| {
+                cpu::map(x, &shape[..], DType::F32, |x, output| {
                     let epilogue = Epilogue {
                         bias: Some(bias),
                         activation,

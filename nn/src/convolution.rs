@@ -4,44 +4,63 @@
 //! kernel row, kernel column, input channel. [`weight_from_oihw`] and [`weight_to_oihw`] convert
 //! from and to PyTorch's `[channels_out, channels_in, kernel, kernel]`.
 
-pub use promptfed_kernels::Write;
 pub use promptfed_kernels::convolution::{ConvolutionShape, Padding};
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor};
 use promptfed_kernels::convolution::{Convolution as Geometry, PackedWeight};
-use promptfed_kernels::{Epilogue, Kernels, MatrixView, Precision, unspecified};
+use promptfed_kernels::{Epilogue, MatrixView};
 
-use crate::cpu::{self, read, slice};
-use crate::{Error, Result};
+use crate::cpu::{self, either, slice};
+use crate::fused::gradients;
+use crate::{Error, Path, Precision, Result};
 
-/// The convolution of images of one size, on slices: for code that keeps its own buffers.
+/// The convolution of images of one size, for training: forward, and both gradients.
 ///
-/// Results do not depend on the number of threads.
+/// Products are made in its precision and summed in f32. On the kernels results do not depend on the number of threads.
 #[derive(Debug, Clone, Copy)]
 pub struct Convolution {
-    kernels: Kernels,
+    path: Path,
     geometry: Geometry,
     precision: Precision,
+}
+
+/// The gradients of a convolution.
+pub struct ConvolutionGradients {
+    /// Of the images, `[n, h, w, ci]`, in the format of feature maps; absent if nobody asked for it.
+    pub images: Option<Tensor>,
+    /// Of the weight, `[kernel * kernel * ci, co]`, f32.
+    pub weight: Tensor,
+}
+
+/// Whether the gradient of a convolution's images is wanted.
+#[derive(Debug, Clone, Copy)]
+pub enum ForImages<'a> {
+    /// It is not.
+    Unwanted,
+    /// It is.
+    Wanted,
+    /// It is, plus another gradient of the same images.
+    Added(&'a Tensor),
 }
 
 impl Convolution {
     /// For images `[height, width, channels_in]` and `channels_out` results per pixel.
     ///
     /// # Errors
-    /// If an extent is zero or the kernel does not fit into the padded image, or the environment names an
-    /// instruction set that is not here.
+    /// If an extent is zero or the kernel does not fit into the padded image.
     pub fn new(
+        path: Path,
         shape: ConvolutionShape,
         [height, width, channels_in]: [usize; 3],
         channels_out: usize,
-        precision: crate::Precision,
+        precision: Precision,
     ) -> Result<Self> {
         let image = [height, width, channels_in];
         Ok(Self {
-            kernels: cpu::kernels()?,
+            path,
             geometry: Geometry::new(shape, image, channels_out)
                 .map_err(|_| misfit(&image, &[channels_in, channels_out]))?,
-            precision: cpu::packed(precision),
+            precision,
         })
     }
 
@@ -55,53 +74,122 @@ impl Convolution {
         self.geometry.weight_len()
     }
 
-    /// `output [n, ho, wo, co]` from `images [n, h, w, ci]` and `weight [kernel * kernel * ci, co]`.
+    /// `[n, ho, wo, co]`, in the format of feature maps, from `images [n, h, w, ci]` in any format and
+    /// `weight [kernel * kernel * ci, co]` in f32.
     ///
-    /// # Panics
-    /// If a slice has another length than these shapes.
-    pub fn forward(&self, images: &[f32], weight: &[f32], output: &mut [f32]) {
-        let [_, _, channels_out] = self.geometry.output();
-        let view = MatrixView::row_major(weight, channels_out);
-        let shape = self.geometry.shape();
-        let packed = PackedWeight::new(self.kernels, shape, view, self.precision);
-        let epilogue = Epilogue::default();
-        self.geometry
-            .forward(self.kernels, images, &packed, epilogue, output);
+    /// # Errors
+    /// If a tensor has another shape.
+    pub fn forward(&self, images: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        let batch = self.batch(images, self.geometry.input())?;
+        self.check_weight(weight)?;
+        let maps = self.path.maps(self.precision);
+        let Path::Kernels(kernels) = self.path else {
+            let (images, weight) = (images.to_dtype(maps)?, weight.to_dtype(maps)?);
+            return composite(&images, &weight, self.geometry.shape());
+        };
+        let [height, width, channels] = self.geometry.output();
+        let packed = cpu::read(&weight.contiguous()?, |weight| {
+            let view = MatrixView::row_major(weight, channels);
+            let precision = cpu::packed(self.precision);
+            PackedWeight::new(kernels, self.geometry.shape(), view, precision)
+        })?;
+        let shape = (batch, height, width, channels);
+        Ok(cpu::map(images, shape, maps, |images, output| {
+            let epilogue = Epilogue::default();
+            self.geometry
+                .forward(kernels, images, &packed, epilogue, output);
+        })?)
     }
 
-    /// The gradient of the images, `[n, h, w, ci]`.
+    /// The gradients of images and weight from that of the result, in any format.
     ///
-    /// # Panics
-    /// If a slice has another length than the shapes of [`Convolution::forward`].
-    pub fn input_gradient(
+    /// candle's operations compute the convolution once more for them.
+    ///
+    /// # Errors
+    /// If a tensor has another shape than those of [`Convolution::forward`].
+    pub fn gradients(
         &self,
-        weight: &[f32],
-        output_gradient: &[f32],
-        gradient: &mut [f32],
-        write: Write,
-    ) {
-        self.geometry.input_gradient(
-            self.kernels,
-            weight,
-            output_gradient,
-            gradient,
-            write,
-            self.precision,
-        );
+        images: &Tensor,
+        weight: &Tensor,
+        output_gradient: &Tensor,
+        for_images: ForImages<'_>,
+    ) -> Result<ConvolutionGradients> {
+        let batch = self.batch(images, self.geometry.input())?;
+        self.check_weight(weight)?;
+        if self.batch(output_gradient, self.geometry.output())? != batch {
+            return Err(misfit(images.dims(), output_gradient.dims()));
+        }
+        let added = match for_images {
+            ForImages::Added(added) if added.dims() != images.dims() => {
+                return Err(misfit(images.dims(), added.dims()));
+            }
+            ForImages::Added(added) => Some(added),
+            ForImages::Wanted | ForImages::Unwanted => None,
+        };
+        let wanted = !matches!(for_images, ForImages::Unwanted);
+        let maps = self.path.maps(self.precision);
+        let precision = cpu::packed(self.precision);
+        let Path::Kernels(kernels) = self.path else {
+            let arguments = [&images.to_dtype(maps)?, &weight.to_dtype(maps)?];
+            let gradient = output_gradient.to_dtype(maps)?;
+            let shape = self.geometry.shape();
+            let mut found = gradients(&arguments, &gradient, |a| {
+                composite(&a[0], &a[1], shape).map_err(candle_core::Error::wrap)
+            })?;
+            let mut next = || found.pop().flatten();
+            let (of_weight, of_images) = (next(), next().filter(|_| wanted));
+            let of_images = match (of_images, added) {
+                (Some(gradient), Some(added)) => Some((gradient + added.to_dtype(maps)?)?),
+                (gradient, _) => gradient,
+            };
+            let none = || weight.zeros_like();
+            return Ok(ConvolutionGradients {
+                images: of_images,
+                weight: of_weight.map_or_else(none, |g| g.to_dtype(DType::F32))?,
+            });
+        };
+        let of_images = if wanted {
+            Some(cpu::read(&weight.contiguous()?, |weight| {
+                cpu::read_if(added, |added| {
+                    cpu::map(output_gradient, images.shape(), maps, |g, output| {
+                        self.geometry
+                            .input_gradient(kernels, weight, g, added, output, precision);
+                    })
+                })
+            })???)
+        } else {
+            None
+        };
+        let mut values = vec![0.0; self.geometry.weight_len()];
+        cpu::read_either(images, |images| {
+            cpu::read_either(output_gradient, |g| {
+                self.geometry
+                    .weight_gradient(kernels, images, g, &mut values, precision);
+            })
+        })??;
+        Ok(ConvolutionGradients {
+            images: of_images,
+            weight: Tensor::from_vec(values, weight.shape(), weight.device())?,
+        })
     }
 
-    /// The gradient of the weight, `[kernel * kernel * ci, co]`, replacing what `gradient` holds.
-    ///
-    /// # Panics
-    /// If a slice has another length than the shapes of [`Convolution::forward`].
-    pub fn weight_gradient(&self, images: &[f32], output_gradient: &[f32], gradient: &mut [f32]) {
-        self.geometry.weight_gradient(
-            self.kernels,
-            images,
-            output_gradient,
-            gradient,
-            self.precision,
-        );
+    /// How many images of `image` there are.
+    fn batch(&self, images: &Tensor, image: [usize; 3]) -> Result<usize> {
+        match images.dims() {
+            [batch, rest @ ..] if rest == image => Ok(*batch),
+            _ => Err(misfit(images.dims(), &image)),
+        }
+    }
+
+    fn check_weight(&self, weight: &Tensor) -> Result<()> {
+        let [.., channels_in] = self.geometry.input();
+        let [.., channels_out] = self.geometry.output();
+        let kernel = self.geometry.shape().kernel;
+        if weight.dims() == [kernel * kernel * channels_in, channels_out] {
+            Ok(())
+        } else {
+            Err(misfit(&self.geometry.input(), weight.dims()))
+        }
     }
 }
 
@@ -115,8 +203,9 @@ pub fn convolution(images: &Tensor, weight: &Tensor, shape: ConvolutionShape) ->
     if !images.device().is_cpu() {
         return composite(images, weight, shape);
     }
+    let path = Path::of(images.device())?;
     let op = TensorConvolution {
-        convolution: geometry(images.dims(), weight.dims(), shape)?,
+        convolution: geometry(images.dims(), weight.dims(), shape, path)?,
         images_have_gradient: images.track_op(),
     };
     Ok(images.contiguous()?.apply_op2(&weight.contiguous()?, op)?)
@@ -128,7 +217,7 @@ pub fn convolution(images: &Tensor, weight: &Tensor, shape: ConvolutionShape) ->
 /// # Errors
 /// If the shapes do not fit each other.
 pub fn composite(images: &Tensor, weight: &Tensor, shape: ConvolutionShape) -> Result<Tensor> {
-    geometry(images.dims(), weight.dims(), shape)?;
+    geometry(images.dims(), weight.dims(), shape, Path::Operations)?;
     let weight = weight_to_oihw(weight, shape)?;
     let images = images.permute((0, 3, 1, 2))?.contiguous()?;
     let Padding { before, after } = shape.padding;
@@ -175,7 +264,12 @@ pub(crate) fn misfit(images: &[usize], weight: &[usize]) -> Error {
     Error::shapes("a convolution", images, weight)
 }
 
-fn geometry(images: &[usize], weight: &[usize], shape: ConvolutionShape) -> Result<Convolution> {
+fn geometry(
+    images: &[usize],
+    weight: &[usize],
+    shape: ConvolutionShape,
+    path: Path,
+) -> Result<Convolution> {
     let (&[_, height, width, channels_in], &[depth, channels_out]) = (images, weight) else {
         return Err(misfit(images, weight));
     };
@@ -183,7 +277,7 @@ fn geometry(images: &[usize], weight: &[usize], shape: ConvolutionShape) -> Resu
         return Err(misfit(images, weight));
     }
     let image = [height, width, channels_in];
-    Convolution::new(shape, image, channels_out, crate::Precision::F32)
+    Convolution::new(path, shape, image, channels_out, Precision::F32)
 }
 
 struct TensorConvolution {
@@ -203,14 +297,22 @@ impl CustomOp2 for TensorConvolution {
         weight: &CpuStorage,
         weight_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let images = slice(images, images_layout)?;
-        let weight = slice(weight, weight_layout)?;
-        let [height, width, channels] = self.convolution.output();
+        let Path::Kernels(kernels) = self.convolution.path else {
+            candle_core::bail!("the processor's kernels are needed");
+        };
+        let images = either(images, images_layout)?;
+        let geometry = &self.convolution.geometry;
+        let [height, width, channels] = geometry.output();
+        let view = MatrixView::row_major(slice(weight, weight_layout)?, channels);
+        let precision = cpu::packed(self.convolution.precision);
+        let packed = PackedWeight::new(kernels, geometry.shape(), view, precision);
         let batch = images_layout.dims()[0];
-        let mut output = unspecified(batch * height * width * channels);
-        self.convolution.forward(images, weight, &mut output);
-        let shape = (batch, height, width, channels);
-        Ok((CpuStorage::F32(output), shape.into()))
+        let len = batch * height * width * channels;
+        let output = cpu::written(len, DType::F32, |output| {
+            let epilogue = Epilogue::default();
+            geometry.forward(kernels, images, &packed, epilogue, output);
+        })?;
+        Ok((output, (batch, height, width, channels).into()))
     }
 
     fn bwd(
@@ -220,28 +322,14 @@ impl CustomOp2 for TensorConvolution {
         _output: &Tensor,
         gradient: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let for_images = if self.images_have_gradient {
-            let mut values = vec![0.0; images.elem_count()];
-            read(&gradient, |gradient| {
-                read(weight, |weight| {
-                    let write = Write::Replace;
-                    self.convolution
-                        .input_gradient(weight, gradient, &mut values, write);
-                })
-            })??;
-            Some(Tensor::from_vec(values, images.shape(), images.device())?)
-        } else {
-            None
+        let wanted = match self.images_have_gradient {
+            true => ForImages::Wanted,
+            false => ForImages::Unwanted,
         };
-        let mut values = vec![0.0; weight.elem_count()];
-        read(&gradient, |gradient| {
-            read(images, |images| {
-                self.convolution
-                    .weight_gradient(images, gradient, &mut values);
-            })
-        })??;
-        let for_weight = Tensor::from_vec(values, weight.shape(), weight.device())?;
-        Ok((for_images, Some(for_weight)))
+        let found = self
+            .convolution
+            .gradients(images, weight, gradient, wanted)
+            .map_err(candle_core::Error::wrap)?;
+        Ok((found.images, Some(found.weight)))
     }
 }

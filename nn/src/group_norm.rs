@@ -67,13 +67,21 @@ impl GroupNorm {
     /// # Errors
     /// If `x` has another number of channels.
     pub fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        self.forward_as(x, activation, x.dtype())
+    }
+
+    /// [`GroupNorm::forward`] in the format of the layer that reads the result.
+    ///
+    /// # Errors
+    /// If `x` has another number of channels.
+    pub fn forward_as(&self, x: &Tensor, activation: Activation, dtype: DType) -> Result<Tensor> {
         let channels = self.gamma.elem_count();
         if x.rank() < 2 || x.dims().last() != Some(&channels) {
             return Err(Error::shapes("group normalisation", x.dims(), &[channels]));
         }
         let n = x.dim(0)?;
         if let Some(cpu) = &self.cpu {
-            return Ok(cpu::map(x, x.shape(), |x, output| {
+            return Ok(cpu::map_f32(x, x.shape(), dtype, |x, output| {
                 let norm = kernels::GroupNorm {
                     groups: self.groups,
                     eps: self.eps,
@@ -84,7 +92,7 @@ impl GroupNorm {
                 cpu.kernels.group_norm(x, n, norm, output);
             })?);
         }
-        Ok(self.composite(x, activation)?)
+        Ok(self.composite(x, activation)?.to_dtype(dtype)?)
     }
 
     /// The same by candle's operations: the path on CUDA. Sums are f32 whatever the type of `x`.

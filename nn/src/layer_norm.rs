@@ -35,6 +35,14 @@ impl AffineLayerNorm {
     /// # Errors
     /// If the last axis has another length.
     pub fn forward(&self, x: &Tensor) -> crate::Result<Tensor> {
+        self.forward_as(x, x.dtype())
+    }
+
+    /// [`AffineLayerNorm::forward`] in the format of the layer that reads the result.
+    ///
+    /// # Errors
+    /// If the last axis has another length.
+    pub fn forward_as(&self, x: &Tensor, dtype: DType) -> crate::Result<Tensor> {
         let d = self.gamma.elem_count();
         if x.dims().last() != Some(&d) {
             return Err(crate::Error::shapes("layer normalisation", x.dims(), &[d]));
@@ -43,7 +51,7 @@ impl AffineLayerNorm {
             let kernels = cpu::kernels()?;
             return Ok(cpu::read(&self.gamma, |scale| {
                 cpu::read(&self.beta, |shift| {
-                    cpu::map(x, x.shape(), |x, output| {
+                    cpu::map_f32(x, x.shape(), dtype, |x, output| {
                         let modulation = Modulation::Affine { scale, shift };
                         kernels.layer_norm(x, d, self.eps, modulation, output);
                     })
@@ -53,7 +61,7 @@ impl AffineLayerNorm {
         let normed = plain(&x.to_dtype(DType::F32)?, self.eps)?
             .broadcast_mul(&self.gamma)?
             .broadcast_add(&self.beta)?;
-        Ok(normed.to_dtype(x.dtype())?)
+        Ok(normed.to_dtype(dtype)?)
     }
 }
 
@@ -72,12 +80,14 @@ pub fn layer_norm(x: &Tensor, eps: f32) -> Result<Tensor> {
 /// Layer normalisation followed by a scale and a shift of each sample: norm(x) (1 + scale) + shift, the
 /// adaptive layer norm of diffusion transformers (Peebles and Xie 2023, section 3.2).
 ///
-/// `x` is [batch, tokens, d], `scale` and `shift` are [batch, d], all f32. The result has the shape of `x`.
+/// `x` is [batch, tokens, d], `scale` and `shift` are [batch, d], all f32. The result has the shape of `x` and the format
+/// `dtype`, f32 or that of the layer that reads it.
 pub fn modulated_layer_norm(
     x: &Tensor,
     scale: &Tensor,
     shift: &Tensor,
     eps: f32,
+    dtype: DType,
 ) -> Result<Tensor> {
     let (batch, _, d) = x.dims3()?;
     for (name, tensor) in [("scale", scale), ("shift", shift)] {
@@ -89,10 +99,10 @@ pub fn modulated_layer_norm(
         x.contiguous()?.apply_op3(
             &scale.contiguous()?,
             &shift.contiguous()?,
-            ModulatedLayerNorm { eps },
+            ModulatedLayerNorm { eps, dtype },
         )
     } else {
-        modulated(x, scale, shift, eps)
+        modulated(x, scale, shift, eps)?.to_dtype(dtype)
     }
 }
 
@@ -133,6 +143,7 @@ impl CustomOp1 for LayerNorm {
 
 struct ModulatedLayerNorm {
     eps: f32,
+    dtype: DType,
 }
 
 impl CustomOp3 for ModulatedLayerNorm {
@@ -152,10 +163,12 @@ impl CustomOp3 for ModulatedLayerNorm {
         let (_, _, d) = x_layout.shape().dims3()?;
         let x = slice(x, x_layout)?;
         let (scale, shift) = (slice(scale, scale_layout)?, slice(shift, shift_layout)?);
-        let mut out = unspecified(x.len());
         let modulation = Modulation::PerSample { scale, shift };
-        cpu::kernels()?.layer_norm(x, d, self.eps, modulation, &mut out);
-        Ok((CpuStorage::F32(out), x_layout.shape().clone()))
+        let kernels = cpu::kernels()?;
+        let output = cpu::written(x.len(), self.dtype, |output| {
+            kernels.layer_norm(x, d, self.eps, modulation, output);
+        })?;
+        Ok((output, x_layout.shape().clone()))
     }
 
     fn bwd(
@@ -166,7 +179,8 @@ impl CustomOp3 for ModulatedLayerNorm {
         _: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let mut all = gradients(&[x, scale, shift], gradient, |a| {
+        let gradient = gradient.to_dtype(DType::F32)?;
+        let mut all = gradients(&[x, scale, shift], &gradient, |a| {
             modulated(&a[0], &a[1], &a[2], self.eps)
         })?;
         Ok((all[0].take(), all[1].take(), all[2].take()))
@@ -196,7 +210,7 @@ mod tests {
             normal(2, &[3, 24]),
             normal(3, &[3, 24]),
         ];
-        let fused = |a: &[Tensor]| modulated_layer_norm(&a[0], &a[1], &a[2], 1e-6);
+        let fused = |a: &[Tensor]| modulated_layer_norm(&a[0], &a[1], &a[2], 1e-6, DType::F32);
         let composite = |a: &[Tensor]| modulated(&a[0], &a[1], &a[2], 1e-6);
         assert_close(&fused(&inputs).unwrap(), &composite(&inputs).unwrap(), 1e-5);
         assert_gradients_match(&inputs, fused, composite);
@@ -205,8 +219,7 @@ mod tests {
     #[test]
     fn a_wrong_modulation_shape_is_an_error() {
         let x = normal(1, &[3, 5, 24]);
-        assert!(
-            modulated_layer_norm(&x, &normal(2, &[2, 24]), &normal(3, &[3, 24]), 1e-6).is_err()
-        );
+        let (scale, shift) = (normal(2, &[2, 24]), normal(3, &[3, 24]));
+        assert!(modulated_layer_norm(&x, &scale, &shift, 1e-6, DType::F32).is_err());
     }
 }

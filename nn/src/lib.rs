@@ -19,9 +19,11 @@ pub mod layer_norm;
 pub mod linear;
 pub mod load;
 pub mod noise;
+mod path;
 pub mod pool;
 mod precision;
 
 pub use activation::Activation;
 pub use error::{Error, Result, WeightProblem};
+pub use path::Path;
 pub use precision::Precision;

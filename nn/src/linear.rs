@@ -1,6 +1,6 @@
 //! Affine maps.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use promptfed_kernels::{Epilogue, Gate, Kernels, MatrixView, PackedMatrix};
 
 use crate::activation::{Activation, check_residual, finish};
@@ -87,12 +87,37 @@ impl Linear {
         self.precision
     }
 
+    /// The format in which the layer's products read their left operand: what nothing else reads may as well be kept in it.
+    pub fn operand(&self) -> DType {
+        match &self.weight {
+            Weight::Cpu { .. } if self.precision == Precision::F32 => DType::F32,
+            Weight::Cpu { .. } => DType::BF16,
+            Weight::Device { matrix, .. } => matrix.dtype(),
+        }
+    }
+
+    /// The format of results where none is asked for.
+    fn results(&self) -> DType {
+        match &self.weight {
+            Weight::Cpu { .. } => DType::F32,
+            Weight::Device { matrix, .. } => matrix.dtype(),
+        }
+    }
+
     /// `x` [.., inputs] -> [.., outputs].
     ///
     /// # Errors
     /// If the last axis has another length.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.run(x, Activation::None, None)
+    }
+
+    /// [`Linear::forward`] and the activation of the result, in the format of the layer that reads it: see [`Linear::operand`].
+    ///
+    /// # Errors
+    /// If the last axis has another length.
+    pub fn forward_as(&self, x: &Tensor, activation: Activation, dtype: DType) -> Result<Tensor> {
+        self.finish(x, activation, None, None, dtype)
     }
 
     /// [`Linear::forward`] and the activation of the result.
@@ -125,12 +150,8 @@ impl Linear {
         if matches!(self.weight, Weight::Cpu { .. }) {
             return cpu::read(&gate.contiguous()?, |gate| {
                 let rows = tokens.max(1);
-                self.finish(
-                    x,
-                    Activation::None,
-                    Some(Gate::new(gate, rows)),
-                    Some(residual),
-                )
+                let gate = Some(Gate::new(gate, rows));
+                self.finish(x, Activation::None, gate, Some(residual), self.results())
             })?;
         }
         let added = self.run(x, Activation::None, None)?;
@@ -138,7 +159,7 @@ impl Linear {
     }
 
     fn run(&self, x: &Tensor, activation: Activation, residual: Option<&Tensor>) -> Result<Tensor> {
-        self.finish(x, activation, None, residual)
+        self.finish(x, activation, None, residual, self.results())
     }
 
     /// `gate` is for the CPU alone.
@@ -148,6 +169,7 @@ impl Linear {
         activation: Activation,
         gate: Option<Gate<'_>>,
         residual: Option<&Tensor>,
+        dtype: DType,
     ) -> Result<Tensor> {
         if x.dims().last() != Some(&self.inputs) {
             let map = [self.inputs, self.outputs];
@@ -165,13 +187,12 @@ impl Linear {
                 matrix,
                 bias,
             } => Ok(cpu::read_if(residual, |residual| {
-                cpu::map(x, shape, |x, output| {
+                cpu::map(x, shape, dtype, |x, output| {
                     let epilogue = Epilogue {
                         bias: bias.as_deref(),
                         activation,
                         gate,
                         residual,
-                        ..Epilogue::default()
                     };
                     kernels.multiply(x, matrix, epilogue, output);
                 })
@@ -182,7 +203,7 @@ impl Linear {
                 if let Some(bias) = bias {
                     sum = sum.broadcast_add(bias)?;
                 }
-                Ok(finish(&sum, activation, residual)?)
+                Ok(finish(&sum, activation, residual)?.to_dtype(dtype)?)
             }
         }
     }

@@ -1,42 +1,64 @@
 //! Global average pooling.
 
-use promptfed_kernels::Kernels;
+use candle_core::{DType, Tensor};
 
-use crate::{Result, cpu};
+use crate::{Path, Precision, Result, cpu};
 
-/// The mean over the pixels of every image, on slices: for code that keeps its own buffers.
+/// The mean over the pixels of every image.
 #[derive(Debug, Clone, Copy)]
 pub struct GlobalAverage {
-    kernels: Kernels,
-    shape: [usize; 2],
+    path: Path,
+    maps: DType,
 }
 
 impl GlobalAverage {
-    /// For images `[pixels, channels]`.
+    /// By kernels or candle's operations, for feature maps of a network in `precision`.
+    pub fn new(path: Path, precision: Precision) -> Self {
+        Self {
+            path,
+            maps: path.maps(precision),
+        }
+    }
+
+    /// `[n, channels]`, f32, from `values [n, h, w, channels]` in any format.
     ///
     /// # Errors
-    /// If the environment names an instruction set that is not here.
-    pub fn new(pixels: usize, channels: usize) -> Result<Self> {
-        Ok(Self {
-            kernels: cpu::kernels()?,
-            shape: [pixels, channels],
-        })
+    /// If `values` has another number of axes.
+    pub fn forward(&self, values: &Tensor) -> Result<Tensor> {
+        let (n, h, w, channels) = values.dims4()?;
+        let Path::Kernels(kernels) = self.path else {
+            let flat = values.to_dtype(DType::F32)?.reshape((n, h * w, channels))?;
+            return Ok(flat.mean(1)?);
+        };
+        let mut output = vec![0.0; n * channels];
+        cpu::read_either(values, |values| {
+            kernels.global_average(values, [h * w, channels], &mut output);
+        })?;
+        Ok(Tensor::from_vec(output, (n, channels), values.device())?)
     }
 
-    /// `output [n, channels]` from `values [n, pixels, channels]`.
+    /// The gradient of `values [n, height, width, channels]`, in the format of feature maps, from that of the means.
     ///
-    /// # Panics
-    /// If the slices do not fit each other.
-    pub fn forward(&self, values: &[f32], output: &mut [f32]) {
-        self.kernels.global_average(values, self.shape, output);
-    }
-
-    /// The gradient of the values, `[n, pixels, channels]`, from that of the output.
-    ///
-    /// # Panics
-    /// If the slices do not fit each other.
-    pub fn gradient(&self, output_gradient: &[f32], gradient: &mut [f32]) {
-        self.kernels
-            .global_average_gradient(output_gradient, self.shape, gradient);
+    /// # Errors
+    /// If the gradient is not `[n, channels]`.
+    pub fn gradient(&self, gradient: &Tensor, [height, width]: [usize; 2]) -> Result<Tensor> {
+        let (n, channels) = gradient.dims2()?;
+        let shape = (n, height, width, channels);
+        let pixels = height * width;
+        let Path::Kernels(kernels) = self.path else {
+            let spread = (gradient / pixels as f64)?.reshape((n, 1, 1, channels))?;
+            return Ok(spread
+                .broadcast_as(shape)?
+                .contiguous()?
+                .to_dtype(self.maps)?);
+        };
+        Ok(cpu::map_f32(
+            gradient,
+            shape,
+            self.maps,
+            |gradient, output| {
+                kernels.global_average_gradient(gradient, [pixels, channels], output);
+            },
+        )?)
     }
 }

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor, Var};
-use promptfed_nn::batch_norm::{BatchNorm, factors, update_running};
+use candle_core::{D, Device, Tensor, Var};
+use promptfed_nn::Path;
+use promptfed_nn::batch_norm::{Affine, BatchNorm, Statistics, update_running};
 use promptfed_nn::convolution::{ConvolutionShape, convolution, weight_from_oihw, weight_to_oihw};
 use promptfed_nn::cross_entropy::cross_entropy;
 use promptfed_nn::load::Loader;
@@ -76,31 +77,38 @@ fn convolutions_agree() {
 #[test]
 fn batch_normalisation_agrees() {
     let golden = golden(include_bytes!("golden/batch_norm.safetensors"));
-    let of = |name: &str| values(&golden[name]);
-    let (mut x, gamma, beta) = (of("x"), of("gamma"), of("beta"));
-    let norm = BatchNorm::new().unwrap();
-    let statistics = norm.statistics(&x, gamma.len());
-    let mut output = vec![0.0; x.len()];
-    let residual = of("residual");
-    let of_batch = factors(&statistics.mean, &statistics.variance, &gamma, &beta);
-    norm.apply(&x, &of_batch, Some(&residual), true, &mut output);
-    close(&output, &golden["y"], 2e-4);
+    for path in [Path::of(&Device::Cpu).unwrap(), Path::Operations] {
+        let (x, residual) = (&golden["x"], &golden["residual"]);
+        let affine = Affine {
+            gamma: &golden["gamma"],
+            beta: &golden["beta"],
+        };
+        let norm = BatchNorm::new(path);
+        let statistics = norm.statistics(x).unwrap();
+        let output = norm
+            .forward(x, &statistics, affine, Some(residual))
+            .unwrap();
+        close(&values(&output), &golden["y"], 2e-4);
 
-    let (mut mean, mut variance) = (of("mean"), of("var"));
-    update_running(&statistics, &mut mean, &mut variance);
-    close(&mean, &golden["mean_after"], 1e-6);
-    close(&variance, &golden["var_after"], 1e-5);
-    let mut evaluated = vec![0.0; x.len()];
-    let running = factors(&mean, &variance, &gamma, &beta);
-    norm.apply(&x, &running, Some(&residual), true, &mut evaluated);
-    close(&evaluated, &golden["y_eval"], 2e-4);
+        let running = Statistics {
+            mean: golden["mean"].clone(),
+            variance: golden["var"].clone(),
+        };
+        let pixels = x.elem_count() / x.dim(D::Minus1).unwrap();
+        let moved = update_running(&running, &statistics, pixels).unwrap();
+        close(&values(&moved.mean), &golden["mean_after"], 1e-6);
+        close(&values(&moved.variance), &golden["var_after"], 1e-5);
+        let evaluated = norm.forward(x, &moved, affine, Some(residual)).unwrap();
+        close(&values(&evaluated), &golden["y_eval"], 2e-4);
 
-    let mut gradient = of("g");
-    let affine = norm.relu_gradient(&mut x, &output, &mut gradient, &statistics, &gamma);
-    close(&gradient, &golden["dresidual"], 0.0);
-    close(&x, &golden["dx"], 1e-5);
-    close(&affine.gamma, &golden["dgamma"], 5e-5);
-    close(&affine.beta, &golden["dbeta"], 1e-5);
+        let found = norm
+            .gradients(x, &output, &golden["g"], &statistics, affine, true)
+            .unwrap();
+        close(&values(&found.residual.unwrap()), &golden["dresidual"], 0.0);
+        close(&values(&found.values), &golden["dx"], 1e-5);
+        close(&values(&found.gamma), &golden["dgamma"], 5e-5);
+        close(&values(&found.beta), &golden["dbeta"], 1e-5);
+    }
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn local_update(
 fn aggregate(updates: &[Update]) -> Result<Weights> {
     let models = updates
         .iter()
-        .map(|u| Ok((Classifier::from_safetensors(&u.file)?.weights(), u.size)))
+        .map(|u| Ok((Classifier::from_safetensors(&u.file)?.weights()?, u.size)))
         .collect::<Result<Vec<_>>>()?;
     Ok(federated::average(&models)?)
 }

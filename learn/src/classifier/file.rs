@@ -22,7 +22,7 @@ impl Classifier {
     /// If the file would be too large for the format.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
         let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = self
-            .weights()
+            .weights()?
             .into_iter()
             .map(|(name, tensor)| {
                 let bytes = tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -56,7 +56,7 @@ impl Classifier {
             classifier.set_class_names(&class_names)?;
         }
         let mut weights = Weights::new();
-        for (name, tensor) in classifier.weights() {
+        for (name, tensor) in classifier.weights()? {
             let found = loader.tensor(&name, &tensor.shape)?;
             let values = found.flatten_all()?.to_vec1()?;
             let shape = tensor.shape;

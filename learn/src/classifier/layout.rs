@@ -1,25 +1,31 @@
-//! The layers of a classifier, and where each tensor lies in the flat arrays that hold them all.
+//! The layers of a classifier, and the place and order of each tensor.
 
-use std::ops::Range;
-
-use promptfed_nn::Precision;
 use promptfed_nn::batch_norm::BatchNorm;
 use promptfed_nn::convolution::{Convolution, ConvolutionShape};
 use promptfed_nn::pool::GlobalAverage;
+use promptfed_nn::{Path, Precision};
 
 use super::ClassifierConfig;
 use crate::Result;
+
+/// A tensor that is trained, by its place among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Trained(pub(super) usize);
+
+/// Running statistics of a normalisation, by their place among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Running(pub(super) usize);
 
 /// A convolution and the batch normalisation after it.
 #[derive(Debug, Clone)]
 pub(super) struct NormalisedConvolution {
     pub(super) convolution: Convolution,
     pub(super) norm: BatchNorm,
-    pub(super) weight: Range<usize>,
-    pub(super) gamma: Range<usize>,
-    pub(super) beta: Range<usize>,
-    pub(super) mean: Range<usize>,
-    pub(super) variance: Range<usize>,
+    pub(super) weight: Trained,
+    pub(super) gamma: Trained,
+    pub(super) beta: Trained,
+    pub(super) mean: Running,
+    pub(super) variance: Running,
 }
 
 /// `relu(norm(conv(relu(norm(conv(x))))) + skip(x))` (He et al. 2016).
@@ -28,34 +34,37 @@ pub(super) struct Block {
     pub(super) first: NormalisedConvolution,
     pub(super) second: NormalisedConvolution,
     /// A 1x1 convolution where the shape changes, otherwise the identity.
-    pub(super) skip: Option<(Convolution, Range<usize>)>,
+    pub(super) skip: Option<(Convolution, Trained)>,
 }
 
 /// The mean over all pixels and a linear map.
 #[derive(Debug, Clone)]
 pub(super) struct Head {
     pub(super) pool: GlobalAverage,
-    pub(super) channels: usize,
-    pub(super) weight: Range<usize>,
-    pub(super) bias: Range<usize>,
+    /// `[height, width, channels]` of what is pooled.
+    pub(super) maps: [usize; 3],
+    pub(super) classes: usize,
+    /// `[channels, classes]`
+    pub(super) weight: Trained,
+    pub(super) bias: Trained,
 }
 
-/// How a tensor's values are ordered in the flat array.
+/// How a tensor is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     /// As in PyTorch.
     Plain,
     /// The transpose of PyTorch's `[out, in]`.
     Transposed,
-    /// `[kernel, kernel, in, out]` for PyTorch's `[out, in, kernel, kernel]`.
+    /// `[kernel * kernel * in, out]` for PyTorch's `[out, in, kernel, kernel]`.
     Kernel,
 }
 
-/// Which flat array holds a tensor.
+/// Which tensor holds an entry's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Store {
-    Trained,
-    Statistics,
+pub(super) enum Place {
+    Trained(Trained),
+    Running(Running),
 }
 
 /// One tensor under PyTorch's name and shape.
@@ -63,27 +72,33 @@ pub(super) enum Store {
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) shape: Vec<usize>,
-    pub(super) store: Store,
-    pub(super) range: Range<usize>,
+    pub(super) place: Place,
     pub(super) order: Order,
 }
 
 /// All layers of a classifier.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
+    pub(super) path: Path,
     pub(super) stem: NormalisedConvolution,
     pub(super) blocks: Vec<Block>,
     pub(super) head: Head,
+    /// Trained tensors and running statistics, each kind in the order of its places.
     pub(super) entries: Vec<Entry>,
-    pub(super) trained_len: usize,
-    pub(super) statistics_len: usize,
 }
 
 impl Layout {
-    pub(super) fn new(config: &ClassifierConfig) -> Result<Self> {
+    /// For a network that computes by `path`, its products in `precision`.
+    pub(super) fn new(config: &ClassifierConfig, path: Path, precision: Precision) -> Result<Self> {
         config.validate()?;
         let w = config.width;
-        let mut builder = Builder::default();
+        let mut builder = Builder {
+            path,
+            precision,
+            entries: Vec::new(),
+            trained: 0,
+            running: 0,
+        };
         let input = [config.image_size, config.image_size, 3];
         let stem = builder.normalised(["stem.0", "stem.1"], input, w, 1)?;
         let mut blocks = Vec::new();
@@ -93,34 +108,37 @@ impl Layout {
             shape = block.second.convolution.output();
             blocks.push(block);
         }
-        let [height, width, channels] = shape;
+        let [.., channels] = shape;
+        let weight = vec![config.classes, channels];
         let head = Head {
-            pool: GlobalAverage::new(height * width, channels)?,
-            channels,
-            weight: builder.add(
-                "head.weight".into(),
-                vec![config.classes, channels],
-                Store::Trained,
-                Order::Transposed,
-            ),
-            bias: builder.plain("head.bias", config.classes, Store::Trained),
+            pool: GlobalAverage::new(path, precision),
+            maps: shape,
+            classes: config.classes,
+            weight: builder.trained("head.weight".into(), weight, Order::Transposed),
+            bias: builder.trained("head.bias".into(), vec![config.classes], Order::Plain),
         };
         Ok(Self {
+            path,
             stem,
             blocks,
             head,
             entries: builder.entries,
-            trained_len: builder.trained_len,
-            statistics_len: builder.statistics_len,
         })
+    }
+
+    /// The trained values (running statistics not counted).
+    pub(super) fn num_parameters(&self) -> usize {
+        let trained = |entry: &&Entry| matches!(entry.place, Place::Trained(_));
+        self.entries.iter().filter(trained).map(Entry::len).sum()
     }
 }
 
-#[derive(Default)]
 struct Builder {
+    path: Path,
+    precision: Precision,
     entries: Vec<Entry>,
-    trained_len: usize,
-    statistics_len: usize,
+    trained: usize,
+    running: usize,
 }
 
 impl Builder {
@@ -157,16 +175,15 @@ impl Builder {
     ) -> Result<NormalisedConvolution> {
         let shape = ConvolutionShape::same(3, stride);
         let (convolution, weight) = self.convolution(conv.as_ref(), shape, input, channels)?;
-        let norm = norm.as_ref();
-        let mut vector = |part: &str, store| self.plain(&format!("{norm}.{part}"), channels, store);
+        let name = |part: &str| format!("{}.{part}", norm.as_ref());
         Ok(NormalisedConvolution {
             convolution,
-            norm: BatchNorm::new()?,
+            norm: BatchNorm::new(self.path),
             weight,
-            gamma: vector("weight", Store::Trained),
-            beta: vector("bias", Store::Trained),
-            mean: vector("running_mean", Store::Statistics),
-            variance: vector("running_var", Store::Statistics),
+            gamma: self.trained(name("weight"), vec![channels], Order::Plain),
+            beta: self.trained(name("bias"), vec![channels], Order::Plain),
+            mean: self.running(name("running_mean"), channels),
+            variance: self.running(name("running_var"), channels),
         })
     }
 
@@ -176,64 +193,76 @@ impl Builder {
         shape: ConvolutionShape,
         input: [usize; 3],
         channels: usize,
-    ) -> Result<(Convolution, Range<usize>)> {
-        let convolution = Convolution::new(shape, input, channels, Precision::chosen())?;
-        let weight = self.add(
-            format!("{name}.weight"),
-            vec![channels, input[2], shape.kernel, shape.kernel],
-            Store::Trained,
-            Order::Kernel,
-        );
+    ) -> Result<(Convolution, Trained)> {
+        let convolution = Convolution::new(self.path, shape, input, channels, self.precision)?;
+        let dims = vec![channels, input[2], shape.kernel, shape.kernel];
+        let weight = self.trained(format!("{name}.weight"), dims, Order::Kernel);
         Ok((convolution, weight))
     }
 
-    fn plain(&mut self, name: &str, len: usize, store: Store) -> Range<usize> {
-        self.add(name.to_owned(), vec![len], store, Order::Plain)
-    }
-
-    fn add(&mut self, name: String, shape: Vec<usize>, store: Store, order: Order) -> Range<usize> {
-        let total = match store {
-            Store::Trained => &mut self.trained_len,
-            Store::Statistics => &mut self.statistics_len,
-        };
-        let range = *total..*total + shape.iter().product::<usize>();
-        *total = range.end;
+    fn trained(&mut self, name: String, shape: Vec<usize>, order: Order) -> Trained {
+        let place = Trained(self.trained);
+        self.trained += 1;
         self.entries.push(Entry {
             name,
             shape,
-            store,
-            range: range.clone(),
+            place: Place::Trained(place),
             order,
         });
-        range
+        place
+    }
+
+    fn running(&mut self, name: String, channels: usize) -> Running {
+        let place = Running(self.running);
+        self.running += 1;
+        self.entries.push(Entry {
+            name,
+            shape: vec![channels],
+            place: Place::Running(place),
+            order: Order::Plain,
+        });
+        place
     }
 }
 
 impl Entry {
+    /// How many values there are.
+    pub(super) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
     /// Values that one output value is summed from.
     pub(super) fn fan_in(&self) -> usize {
         self.shape[1..].iter().product()
     }
 
-    /// The values in PyTorch's order.
+    /// The shape as it is stored.
+    pub(super) fn stored_shape(&self) -> Vec<usize> {
+        match self.order {
+            Order::Plain => self.shape.clone(),
+            Order::Transposed | Order::Kernel => vec![self.fan_in(), self.shape[0]],
+        }
+    }
+
+    /// Stored values in PyTorch's order.
     pub(super) fn export(&self, stored: &[f32]) -> Vec<f32> {
-        let stored = &stored[self.range.clone()];
         let mut values = vec![0.0; stored.len()];
         self.for_each_pair(|at_pytorch, at_stored| values[at_pytorch] = stored[at_stored]);
         values
     }
 
-    /// Stores values given in PyTorch's order.
-    pub(super) fn import(&self, values: &[f32], stored: &mut [f32]) {
-        let stored = &mut stored[self.range.clone()];
+    /// Values given in PyTorch's order as they are stored.
+    pub(super) fn import(&self, values: &[f32]) -> Vec<f32> {
+        let mut stored = vec![0.0; values.len()];
         self.for_each_pair(|at_pytorch, at_stored| stored[at_stored] = values[at_pytorch]);
+        stored
     }
 
     fn for_each_pair(&self, mut pair: impl FnMut(usize, usize)) {
         let outputs = self.shape[0];
-        let within = self.range.len() / outputs.max(1);
+        let within = self.len() / outputs.max(1);
         match self.order {
-            Order::Plain => (0..self.range.len()).for_each(|i| pair(i, i)),
+            Order::Plain => (0..self.len()).for_each(|i| pair(i, i)),
             Order::Transposed => {
                 for output in 0..outputs {
                     (0..within).for_each(|i| pair(output * within + i, i * outputs + output));

@@ -1,6 +1,5 @@
 //! The residual classifier.
 
-mod buffers;
 mod config;
 mod file;
 mod layout;
@@ -8,15 +7,17 @@ mod network;
 mod state;
 
 pub use config::{Architecture, ClassifierConfig};
-pub(crate) use network::{Batch, Network};
+pub(crate) use layout::Layout;
+pub(crate) use network::Batch;
 pub(crate) use state::State;
 
+use candle_core::{Device, Tensor};
 use promptfed_data::LabelledImages;
 use promptfed_nn::cross_entropy::softmax;
+use promptfed_nn::{Path, Precision};
 
 use crate::images::{check_size, normalise};
 use crate::{Error, Result, Weights};
-use layout::Layout;
 
 /// Images classified at once.
 const INFERENCE_BATCH: usize = 64;
@@ -33,19 +34,42 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// A classifier with initial weights drawn from `seed` as PyTorch's layers draw theirs.
+    /// A classifier on the CPU with initial weights drawn from `seed` as PyTorch's layers draw theirs.
     ///
     /// # Errors
     /// If the configuration is out of range.
     pub fn new(config: ClassifierConfig, seed: u64) -> Result<Self> {
-        let layout = Layout::new(&config)?;
-        let state = State::initial(&layout, seed);
+        let device = Device::Cpu;
+        let layout = Layout::new(&config, Path::of(&device)?, Precision::chosen())?;
+        let state = State::initial(&layout, seed, &device)?;
         Ok(Self {
             config,
             layout,
             state,
             class_names: Vec::new(),
         })
+    }
+
+    /// The same classifier on another device, where it classifies and is trained from then on: on the CPU by this
+    /// project's kernels, elsewhere by candle's operations.
+    ///
+    /// # Errors
+    /// If the weights cannot be moved.
+    pub fn on(&self, device: &Device) -> Result<Self> {
+        let layout = Layout::new(&self.config, Path::of(device)?, Precision::chosen())?;
+        self.through(layout, device)
+    }
+
+    /// The same classifier with other layers.
+    fn through(&self, layout: Layout, device: &Device) -> Result<Self> {
+        let mut moved = Self {
+            config: self.config,
+            state: State::initial(&layout, 0, device)?,
+            layout,
+            class_names: self.class_names.clone(),
+        };
+        moved.load_weights(&self.weights()?)?;
+        Ok(moved)
     }
 
     /// The configuration.
@@ -75,7 +99,7 @@ impl Classifier {
 
     /// The number of trained values (running statistics not counted).
     pub fn num_parameters(&self) -> usize {
-        self.layout.trained_len
+        self.layout.num_parameters()
     }
 
     /// The probability of every class for every image, `[n, classes]` in row-major order.
@@ -95,21 +119,21 @@ impl Classifier {
         check_size(images, &self.config, role)?;
         let image_len = self.config.image_size * self.config.image_size * 3;
         let mut probabilities = Vec::with_capacity(images.len() * self.config.classes);
-        let mut network: Option<(usize, Network<'_>)> = None;
+        let side = self.config.image_size;
         for pixels in images.pixels.chunks(INFERENCE_BATCH * image_len) {
-            let batch = pixels.len() / image_len;
-            let network = match &mut network {
-                Some((size, network)) if *size == batch => network,
-                other => &mut other.insert((batch, self.network(batch)?)).1,
-            };
-            probabilities.extend_from_slice(network.infer(&normalise(pixels), state));
+            let shape = (pixels.len() / image_len, side, side, 3);
+            let batch = Tensor::from_vec(normalise(pixels), shape, state.device())?;
+            probabilities.extend(self.layout.infer(&batch, state)?);
         }
         softmax(&mut probabilities, self.config.classes);
         Ok(probabilities)
     }
 
     /// A copy of all tensors, running statistics included.
-    pub fn weights(&self) -> Weights {
+    ///
+    /// # Errors
+    /// If they cannot be copied from their device.
+    pub fn weights(&self) -> Result<Weights> {
         self.state.export(&self.layout)
     }
 
@@ -118,17 +142,12 @@ impl Classifier {
     /// # Errors
     /// If a tensor is missing, unknown, of another shape or not finite: the error lists all of them.
     pub fn load_weights(&mut self, weights: &Weights) -> Result<()> {
-        self.state = State::import(&self.layout, weights).map_err(|problems| {
-            promptfed_nn::Error::Mismatch {
-                origin: "the given weights".to_owned(),
-                problems,
-            }
-        })?;
+        self.state = State::import(&self.layout, weights, self.state.device())?;
         Ok(())
     }
 
-    pub(crate) fn network(&self, batch: usize) -> Result<Network<'_>> {
-        Network::new(&self.layout, batch)
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     pub(crate) fn state(&self) -> &State {

@@ -1,284 +1,358 @@
-//! One training step on the CPU: forward by the batch's statistics, loss, backward.
+//! One training step: forward by the batch's statistics, loss, backward. The same code for every device: the layers
+//! know two ways to compute.
+//!
+//! The backward pass is written out: candle's own fills a tensor with zeros and adds to it, on one thread, for every
+//! gradient of every layer.
 
+use candle_core::Tensor;
 use promptfed_nn::Precision;
-use promptfed_nn::batch_norm::{AffineGradient, BatchStatistics, factors, update_running};
-use promptfed_nn::convolution::{Convolution, ConvolutionShape, Write};
+use promptfed_nn::batch_norm::{Affine, Statistics, update_running};
+use promptfed_nn::convolution::{Convolution, ConvolutionShape, ForImages};
 use promptfed_nn::cross_entropy::{CrossEntropy, cross_entropy};
 
-use super::buffers::{Buffers, Maps};
-use super::layout::{Head, Layout, NormalisedConvolution};
+use super::layout::{Block, Layout, NormalisedConvolution, Trained};
 use super::state::State;
 use crate::Result;
 
 /// A batch of images and what they show.
 pub(crate) struct Batch<'a> {
     /// `[n, size, size, 3]` in -1..=1.
-    pub(crate) images: &'a [f32],
+    pub(crate) images: Tensor,
     /// `[n]`.
     pub(crate) labels: &'a [u32],
     /// `[n]`, the samples' weights in the loss.
     pub(crate) weights: Option<&'a [f32]>,
 }
 
-/// A classifier's layers with the memory for batches of one size.
-pub(crate) struct Network<'a> {
-    layout: &'a Layout,
-    head: Convolution,
-    buffers: Buffers,
+/// A step's loss, and its gradients in the order of [`State::trained`].
+pub(crate) struct Step {
+    pub(crate) loss: CrossEntropy,
+    pub(crate) gradients: Vec<Tensor>,
 }
 
-impl<'a> Network<'a> {
-    pub(super) fn new(layout: &'a Layout, batch: usize) -> Result<Self> {
-        let Head {
-            channels, ref bias, ..
-        } = layout.head;
-        Ok(Self {
-            layout,
-            // A linear map is a 1x1 convolution of an image with one pixel per sample.
-            head: Convolution::new(
-                ConvolutionShape::same(1, 1),
-                [batch, 1, channels],
-                bias.len(),
-                Precision::F32,
-            )?,
-            buffers: Buffers::new(layout, batch),
-        })
+/// What a convolution and its normalisation leave for the backward pass.
+struct Trace {
+    /// After the convolution.
+    convolved: Tensor,
+    statistics: Statistics,
+    /// After normalisation, residual and ReLU.
+    output: Tensor,
+}
+
+/// What a block leaves.
+struct BlockTrace {
+    first: Trace,
+    second: Trace,
+}
+
+/// The way back through the layers.
+struct Backward<'a> {
+    state: &'a State,
+    /// The gradients found so far, in the order of [`State::trained`].
+    found: Vec<Option<Tensor>>,
+}
+
+impl<'a> Backward<'a> {
+    fn weight(&self, place: Trained) -> &'a Tensor {
+        self.state.trained(place)
     }
 
-    /// The loss of a batch; its gradient replaces `gradient`, the running statistics of `state` move.
+    fn set(&mut self, place: Trained, gradient: Tensor) {
+        self.found[place.0] = Some(gradient);
+    }
+}
+
+impl Layout {
+    /// The loss of a batch and its gradients; the running statistics of `state` move.
     pub(crate) fn step(
-        &mut self,
+        &self,
         state: &mut State,
         batch: &Batch<'_>,
         label_smoothing: f32,
-        gradient: &mut [f32],
-    ) -> CrossEntropy {
-        self.forward(batch.images, &state.trained, Some(&mut state.statistics));
-        let logits = &self.buffers.logits;
-        let loss = cross_entropy(logits, batch.labels, batch.weights, label_smoothing);
-        self.backward(batch.images, &state.trained, &loss.gradient, gradient);
-        loss
+    ) -> Result<Step> {
+        let images = &batch.images;
+        let stem = self.stem.train(images, None, state)?;
+        let mut blocks: Vec<BlockTrace> = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            let input = blocks.last().map_or(&stem, |before| &before.second);
+            let trace = block.train(&input.output, state)?;
+            blocks.push(trace);
+        }
+        let last = blocks.last().map_or(&stem, |block| &block.second);
+        let pooled = self.head.pool.forward(&last.output)?;
+        let logits = self.logits(&pooled, state)?;
+        let loss = cross_entropy(
+            &logits.flatten_all()?.to_vec1()?,
+            batch.labels,
+            batch.weights,
+            label_smoothing,
+        );
+
+        let mut back = Backward {
+            state,
+            found: vec![None; state.trained.len()],
+        };
+        let gradient = Tensor::from_slice(&loss.gradient, logits.shape(), images.device())?;
+        let mut gradient = self.head_gradients(&pooled, &gradient, &mut back)?;
+        while let (Some(trace), Some(block)) = (blocks.pop(), self.blocks.get(blocks.len())) {
+            let input = blocks.last().map_or(&stem, |before| &before.second);
+            gradient = block.gradient(trace, &input.output, &gradient, &mut back)?;
+        }
+        let unwanted = ForImages::Unwanted;
+        self.stem
+            .gradient(stem, images, &gradient, false, unwanted, &mut back)?;
+        let gradients = back.found.into_iter().zip(&state.trained);
+        let gradients = gradients.map(|(gradient, trained)| match gradient {
+            Some(gradient) => Ok(gradient),
+            None => trained.zeros_like(),
+        });
+        Ok(Step {
+            loss,
+            gradients: gradients.collect::<candle_core::Result<_>>()?,
+        })
     }
 
     /// The logits `[n, classes]` by the running statistics.
-    pub(super) fn infer(&mut self, images: &[f32], state: &State) -> &[f32] {
-        for layer in self.layers() {
-            let maps = layer.1;
-            maps.statistics
-                .mean
-                .copy_from_slice(&state.statistics[layer.0.mean.clone()]);
-            maps.statistics
-                .variance
-                .copy_from_slice(&state.statistics[layer.0.variance.clone()]);
+    pub(super) fn infer(&self, images: &Tensor, state: &State) -> Result<Vec<f32>> {
+        let mut maps = self.stem.infer(images, None, state)?;
+        for block in &self.blocks {
+            let residual = block.residual(&maps, state)?;
+            let inner = block.first.infer(&maps, None, state)?;
+            maps = block.second.infer(&inner, Some(&residual), state)?;
         }
-        self.forward(images, &state.trained, None);
-        &self.buffers.logits
+        let pooled = self.head.pool.forward(&maps)?;
+        Ok(self.logits(&pooled, state)?.flatten_all()?.to_vec1()?)
     }
 
-    fn layers(&mut self) -> impl Iterator<Item = (&NormalisedConvolution, &mut Maps)> {
-        let stem = (&self.layout.stem, &mut self.buffers.stem);
-        let blocks = self.layout.blocks.iter().zip(&mut self.buffers.blocks);
-        std::iter::once(stem).chain(blocks.flat_map(|(block, maps)| {
-            [
-                (&block.first, &mut maps.first),
-                (&block.second, &mut maps.second),
-            ]
-        }))
+    fn logits(&self, pooled: &Tensor, state: &State) -> Result<Tensor> {
+        let images = pooled.unsqueeze(1)?.unsqueeze(1)?;
+        let products = self
+            .map()?
+            .forward(&images, state.trained(self.head.weight))?;
+        Ok(products
+            .reshape(((), self.head.classes))?
+            .broadcast_add(state.trained(self.head.bias))?)
     }
 
-    /// With `running` by the batch's own statistics, which move the running ones; without, by the
-    /// statistics found in the buffers.
-    fn forward(&mut self, images: &[f32], trained: &[f32], running: Option<&mut Vec<f32>>) {
-        let Buffers {
-            stem,
-            blocks,
-            pooled,
-            logits,
-            ..
-        } = &mut self.buffers;
-        let mut running = running.map(Vec::as_mut_slice);
-        forward_layer(
-            &self.layout.stem,
-            images,
-            None,
-            stem,
-            trained,
-            running.as_deref_mut(),
-        );
-        let mut input: &[f32] = &stem.output;
-        for (block, maps) in self.layout.blocks.iter().zip(blocks) {
-            let residual = match &block.skip {
-                Some((skip, weight)) => {
-                    skip.forward(input, &trained[weight.clone()], &mut maps.skip);
-                    &maps.skip
-                }
-                None => input,
-            };
-            let first = &mut maps.first;
-            forward_layer(
-                &block.first,
-                input,
-                None,
-                first,
-                trained,
-                running.as_deref_mut(),
-            );
-            let (input_of_second, residual) = (&maps.first.output, Some(residual));
-            let second = &mut maps.second;
-            forward_layer(
-                &block.second,
-                input_of_second,
-                residual,
-                second,
-                trained,
-                running.as_deref_mut(),
-            );
-            input = &maps.second.output;
-        }
-        let head = &self.layout.head;
-        head.pool.forward(input, pooled);
-        self.head
-            .forward(pooled, &trained[head.weight.clone()], logits);
-        let bias = &trained[head.bias.clone()];
-        for row in logits.chunks_exact_mut(bias.len()) {
-            for (logit, bias) in row.iter_mut().zip(bias) {
-                *logit += bias;
-            }
-        }
+    /// A linear map is a 1x1 convolution of images with one pixel.
+    fn map(&self) -> Result<Convolution> {
+        let [.., channels] = self.head.maps;
+        Ok(Convolution::new(
+            self.path,
+            ConvolutionShape::same(1, 1),
+            [1, 1, channels],
+            self.head.classes,
+            Precision::F32,
+        )?)
     }
 
-    fn backward(
-        &mut self,
-        images: &[f32],
-        trained: &[f32],
-        logits_gradient: &[f32],
-        gradient: &mut [f32],
-    ) {
-        let Buffers {
-            stem,
-            blocks,
-            pooled,
-            pooled_gradient,
-            ..
-        } = &mut self.buffers;
-        let head = &self.layout.head;
-        let to_weight = &mut gradient[head.weight.clone()];
-        self.head
-            .weight_gradient(pooled, logits_gradient, to_weight);
-        let to_bias = &mut gradient[head.bias.clone()];
-        to_bias.fill(0.0);
-        for row in logits_gradient.chunks_exact(to_bias.len()) {
-            for (sum, g) in to_bias.iter_mut().zip(row) {
-                *sum += g;
-            }
-        }
-        let weight = &trained[head.weight.clone()];
-        let replace = Write::Replace;
-        self.head
-            .input_gradient(weight, logits_gradient, pooled_gradient, replace);
-        if let Some(last) = blocks.last_mut() {
-            let to = &mut last.second.gradient;
-            head.pool.gradient(pooled_gradient, to);
-        }
-
-        for i in (0..blocks.len()).rev() {
-            let block = &self.layout.blocks[i];
-            let (before, rest) = blocks.split_at_mut(i);
-            let maps = &mut rest[0];
-            let input = match before.last_mut() {
-                Some(previous) => &mut previous.second,
-                None => &mut *stem,
-            };
-            backward_norm(&block.second, &mut maps.second, trained, gradient);
-            block.second.convolution.weight_gradient(
-                &maps.first.output,
-                &maps.second.convolved,
-                &mut gradient[block.second.weight.clone()],
-            );
-            block.second.convolution.input_gradient(
-                &trained[block.second.weight.clone()],
-                &maps.second.convolved,
-                &mut maps.first.gradient,
-                Write::Replace,
-            );
-            backward_norm(&block.first, &mut maps.first, trained, gradient);
-            block.first.convolution.weight_gradient(
-                &input.output,
-                &maps.first.convolved,
-                &mut gradient[block.first.weight.clone()],
-            );
-            block.first.convolution.input_gradient(
-                &trained[block.first.weight.clone()],
-                &maps.first.convolved,
-                &mut input.gradient,
-                Write::Replace,
-            );
-            let residual = &maps.second.gradient;
-            match &block.skip {
-                Some((skip, range)) => {
-                    let to_weight = &mut gradient[range.clone()];
-                    skip.weight_gradient(&input.output, residual, to_weight);
-                    let weight = &trained[range.clone()];
-                    skip.input_gradient(weight, residual, &mut input.gradient, Write::Add);
-                }
-                None => {
-                    for (sum, g) in input.gradient.iter_mut().zip(residual) {
-                        *sum += g;
-                    }
-                }
-            }
-        }
-        backward_norm(&self.layout.stem, stem, trained, gradient);
-        self.layout.stem.convolution.weight_gradient(
-            images,
-            &stem.convolved,
-            &mut gradient[self.layout.stem.weight.clone()],
-        );
+    /// From the gradient of the logits to that of the last feature maps.
+    fn head_gradients(
+        &self,
+        pooled: &Tensor,
+        gradient: &Tensor,
+        back: &mut Backward<'_>,
+    ) -> Result<Tensor> {
+        let head = &self.head;
+        back.set(head.bias, gradient.sum(0)?);
+        let images = pooled.unsqueeze(1)?.unsqueeze(1)?;
+        let of_products = gradient.unsqueeze(1)?.unsqueeze(1)?;
+        let weight = back.weight(head.weight);
+        let wanted = ForImages::Wanted;
+        let gradients = self
+            .map()?
+            .gradients(&images, weight, &of_products, wanted)?;
+        back.set(head.weight, gradients.weight);
+        let of_pooled = match gradients.images {
+            Some(gradient) => gradient.reshape(pooled.shape())?,
+            None => pooled.zeros_like()?,
+        };
+        let [height, width, _] = head.maps;
+        Ok(head.pool.gradient(&of_pooled, [height, width])?)
     }
 }
 
-fn forward_layer(
-    layer: &NormalisedConvolution,
-    input: &[f32],
-    residual: Option<&[f32]>,
-    maps: &mut Maps,
-    trained: &[f32],
-    running: Option<&mut [f32]>,
-) {
-    let weight = &trained[layer.weight.clone()];
-    layer
-        .convolution
-        .forward(input, weight, &mut maps.convolved);
-    if let Some(running) = running {
-        maps.statistics = layer.norm.statistics(&maps.convolved, layer.gamma.len());
-        let (mean, variance) =
-            running[layer.mean.start..layer.variance.end].split_at_mut(layer.mean.len());
-        update_running(&maps.statistics, mean, variance);
+impl Block {
+    fn residual(&self, input: &Tensor, state: &State) -> Result<Tensor> {
+        match &self.skip {
+            Some((skip, weight)) => Ok(skip.forward(input, state.trained(*weight))?),
+            None => Ok(input.clone()),
+        }
     }
-    let BatchStatistics { mean, variance, .. } = &maps.statistics;
-    let (gamma, beta) = (&trained[layer.gamma.clone()], &trained[layer.beta.clone()]);
-    let factors = factors(mean, variance, gamma, beta);
-    let output = &mut maps.output;
-    layer
-        .norm
-        .apply(&maps.convolved, &factors, residual, true, output);
+
+    fn train(&self, input: &Tensor, state: &mut State) -> Result<BlockTrace> {
+        let residual = self.residual(input, state)?;
+        let first = self.first.train(input, None, state)?;
+        let second = self.second.train(&first.output, Some(&residual), state)?;
+        Ok(BlockTrace { first, second })
+    }
+
+    /// From the gradient of the block's result to that of its input.
+    fn gradient(
+        &self,
+        trace: BlockTrace,
+        input: &Tensor,
+        gradient: &Tensor,
+        back: &mut Backward<'_>,
+    ) -> Result<Tensor> {
+        let BlockTrace { first, second } = trace;
+        let wanted = ForImages::Wanted;
+        let inner = first.output.clone();
+        let (of_inner, of_residual) = self
+            .second
+            .gradient(second, &inner, gradient, true, wanted, back)?;
+        drop(inner);
+        let (of_inner, of_residual) = (needed(of_inner)?, needed(of_residual)?);
+        let of_skip = match &self.skip {
+            None => of_residual,
+            Some((skip, place)) => {
+                let weight = back.weight(*place);
+                let gradients = skip.gradients(input, weight, &of_residual, wanted)?;
+                back.set(*place, gradients.weight);
+                needed(gradients.images)?
+            }
+        };
+        let added = ForImages::Added(&of_skip);
+        let (of_input, _) = self
+            .first
+            .gradient(first, input, &of_inner, false, added, back)?;
+        needed(of_input)
+    }
 }
 
-/// Through ReLU and normalisation: `maps.gradient` becomes the gradient before the ReLU, which is
-/// also the residual's, and `maps.convolved` the gradient of the convolution's result.
-fn backward_norm(
-    layer: &NormalisedConvolution,
-    maps: &mut Maps,
-    trained: &[f32],
-    gradient: &mut [f32],
-) {
-    let AffineGradient { gamma, beta } = layer.norm.relu_gradient(
-        &mut maps.convolved,
-        &maps.output,
-        &mut maps.gradient,
-        &maps.statistics,
-        &trained[layer.gamma.clone()],
-    );
-    gradient[layer.gamma.clone()].copy_from_slice(&gamma);
-    gradient[layer.beta.clone()].copy_from_slice(&beta);
+impl NormalisedConvolution {
+    fn affine<'a>(&self, state: &'a State) -> Affine<'a> {
+        Affine {
+            gamma: state.trained(self.gamma),
+            beta: state.trained(self.beta),
+        }
+    }
+
+    /// By the batch's own statistics, which move the running ones.
+    fn train(&self, input: &Tensor, residual: Option<&Tensor>, state: &mut State) -> Result<Trace> {
+        let weight = state.trained(self.weight);
+        let convolved = self.convolution.forward(input, weight)?;
+        let statistics = self.norm.statistics(&convolved)?;
+        let (n, height, width, _) = convolved.dims4()?;
+        let running = state.statistics(self);
+        let moved = update_running(&running, &statistics, n * height * width)?;
+        state.set_statistics(self, moved);
+        let affine = self.affine(state);
+        let output = self
+            .norm
+            .forward(&convolved, &statistics, affine, residual)?;
+        Ok(Trace {
+            convolved,
+            statistics,
+            output,
+        })
+    }
+
+    fn infer(&self, input: &Tensor, residual: Option<&Tensor>, state: &State) -> Result<Tensor> {
+        let convolved = self
+            .convolution
+            .forward(input, state.trained(self.weight))?;
+        let statistics = state.statistics(self);
+        let affine = self.affine(state);
+        Ok(self
+            .norm
+            .forward(&convolved, &statistics, affine, residual)?)
+    }
+
+    /// From the gradient of the result to those of the input and, `with_residual`, of the residual.
+    fn gradient(
+        &self,
+        trace: Trace,
+        input: &Tensor,
+        gradient: &Tensor,
+        with_residual: bool,
+        for_input: ForImages<'_>,
+        back: &mut Backward<'_>,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let Trace {
+            convolved,
+            statistics,
+            output,
+        } = trace;
+        let affine = self.affine(back.state);
+        let through = self.norm.gradients(
+            &convolved,
+            &output,
+            gradient,
+            &statistics,
+            affine,
+            with_residual,
+        )?;
+        drop((convolved, output));
+        back.set(self.gamma, through.gamma);
+        back.set(self.beta, through.beta);
+        let weight = back.weight(self.weight);
+        let gradients = self
+            .convolution
+            .gradients(input, weight, &through.values, for_input)?;
+        back.set(self.weight, gradients.weight);
+        Ok((gradients.images, through.residual))
+    }
+}
+
+fn needed(gradient: Option<Tensor>) -> Result<Tensor> {
+    let missing = || candle_core::Error::msg("a gradient that was asked for is missing");
+    Ok(gradient.ok_or_else(missing)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+    use promptfed_nn::Path;
+    use promptfed_nn::noise::uniform;
+
+    use super::*;
+    use crate::{Classifier, ClassifierConfig};
+
+    /// The code of a graphics card, run on the CPU: a step's loss, gradients and running statistics, and what is inferred.
+    #[test]
+    fn a_step_by_candles_operations_is_that_of_the_kernels() {
+        for (config, tolerance) in [
+            (ClassifierConfig::new(5, 16).with_width(4), 1e-4),
+            (ClassifierConfig::resnet18(5, 8).with_width(4), 1e-3),
+        ] {
+            let of_kernels = Classifier::new(config, 3).unwrap();
+            let shape = [6, config.image_size, config.image_size, 3];
+            let pixels = uniform(1, shape.iter().product(), -1.0, 1.0);
+            let images = Tensor::from_vec(pixels, &shape[..], &Device::Cpu).unwrap();
+            let labels = [0, 1, 2, 3, 4, 0];
+            let run = |path| {
+                let layout = Layout::new(&config, path, Precision::F32).unwrap();
+                let model = of_kernels.through(layout, &Device::Cpu).unwrap();
+                let mut state = model.state().copied().unwrap();
+                let batch = Batch {
+                    images: images.clone(),
+                    labels: &labels,
+                    weights: Some(&[1.0, 2.0, 1.0, 0.5, 1.0, 1.0]),
+                };
+                let step = model.layout().step(&mut state, &batch, 0.1).unwrap();
+                let inferred = model.layout().infer(&images, &state).unwrap();
+                let running = state.export(model.layout()).unwrap();
+                (step, inferred, running)
+            };
+            let (ours, inferred, running) = run(Path::of(&Device::Cpu).unwrap());
+            let (theirs, also_inferred, also_running) = run(Path::Operations);
+            assert!((ours.loss.loss - theirs.loss.loss).abs() < 1e-5);
+            let close = |a: &[f32], b: &[f32]| {
+                let scale = b.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
+                assert_eq!(a.len(), b.len());
+                for (a, b) in a.iter().zip(b) {
+                    assert!((a - b).abs() <= tolerance * scale, "{a} and {b} of {scale}");
+                }
+            };
+            close(&inferred, &also_inferred);
+            for (name, tensor) in &running {
+                close(&tensor.values, &also_running[name].values);
+            }
+            let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            for (a, b) in ours.gradients.iter().zip(&theirs.gradients) {
+                close(&values(a), &values(b));
+            }
+        }
+    }
 }

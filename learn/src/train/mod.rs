@@ -6,6 +6,7 @@ mod sgd;
 
 pub use config::{Schedule, TrainConfig};
 
+use candle_core::Tensor;
 use promptfed_data::LabelledImages;
 use promptfed_nn::cross_entropy::CrossEntropy;
 use rand::SeedableRng;
@@ -14,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::{Batch, Network, State};
+use crate::classifier::{Batch, Layout, State};
 use crate::evaluate::predictions;
 use crate::images::{check_labelled, check_len};
 use crate::{Classifier, Error, Result};
@@ -126,14 +127,13 @@ fn run(
     }
     let batch = config.batch_size.min(set.images.len());
     let steps_per_epoch = set.images.len() / batch;
+    let state = model.state().copied()?;
     let mut run = Run {
         set,
         config,
-        state: model.state().clone(),
-        network: model.network(batch)?,
-        optimiser: Sgd::new(model.num_parameters(), config.momentum, config.weight_decay),
-        gradient: vec![0.0; model.num_parameters()],
-        pixels: vec![0.0; batch * set.images.size * set.images.size * 3],
+        optimiser: Sgd::new(&state.trained, config.momentum, config.weight_decay)?,
+        state,
+        layout: model.layout(),
         batch,
         steps: steps_per_epoch * config.epochs,
     };
@@ -148,7 +148,7 @@ fn run(
             let accuracy = accuracy(model, &run.state, validation)?;
             stats.validation_accuracy = Some(accuracy);
             if best.as_ref().is_none_or(|(highest, _)| accuracy > *highest) {
-                best = Some((accuracy, run.state.clone()));
+                best = Some((accuracy, run.state.copied()?));
                 report.selected_epoch = epoch;
             }
         } else {
@@ -181,10 +181,8 @@ struct Run<'a> {
     set: &'a TrainingSet<'a>,
     config: &'a TrainConfig,
     state: State,
-    network: Network<'a>,
+    layout: &'a Layout,
     optimiser: Sgd,
-    gradient: Vec<f32>,
-    pixels: Vec<f32>,
     batch: usize,
     steps: usize,
 }
@@ -198,7 +196,7 @@ impl Run<'_> {
         let mut rate = 0.0;
         for (step, indices) in order.chunks_exact(self.batch).enumerate() {
             rate = learning_rate(self.config, epoch * per_epoch + step, self.steps);
-            let outcome = self.step(indices, epoch, rate);
+            let outcome = self.step(indices, epoch, rate)?;
             if !outcome.loss.is_finite() {
                 return Err(Error::Diverged {
                     epoch,
@@ -218,10 +216,11 @@ impl Run<'_> {
         })
     }
 
-    fn step(&mut self, indices: &[usize], epoch: usize, rate: f32) -> CrossEntropy {
+    fn step(&mut self, indices: &[usize], epoch: usize, rate: f32) -> Result<CrossEntropy> {
         let images = self.set.images;
         let size = images.size;
-        let places = self.pixels.par_chunks_exact_mut(size * size * 3);
+        let mut pixels = vec![0.0; indices.len() * size * size * 3];
+        let places = pixels.par_chunks_exact_mut(size * size * 3);
         places.zip(indices).for_each(|(to, &index)| {
             let augmentation = &self.config.augmentation;
             let change = augmentation.draw(size, self.config.seed, epoch, index);
@@ -232,18 +231,17 @@ impl Run<'_> {
             let of_batch = indices.iter().map(|&i| weights[i]);
             of_batch.collect::<Vec<f32>>()
         });
+        let shape = (indices.len(), size, size, 3);
         let batch = Batch {
-            images: &self.pixels,
+            images: Tensor::from_vec(pixels, shape, self.state.device())?,
             labels: &labels,
             weights: weights.as_deref(),
         };
         let smoothing = self.config.label_smoothing;
-        let outcome = self
-            .network
-            .step(&mut self.state, &batch, smoothing, &mut self.gradient);
-        self.optimiser
-            .step(&mut self.state.trained, &self.gradient, rate);
-        outcome
+        let step = self.layout.step(&mut self.state, &batch, smoothing)?;
+        let trained = &mut self.state.trained;
+        self.optimiser.step(trained, &step.gradients, rate)?;
+        Ok(step.loss)
     }
 }
 

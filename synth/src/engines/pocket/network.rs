@@ -46,6 +46,8 @@ pub(super) struct Conditions {
     pooled: Tensor,
     /// [batch, text_tokens, d]
     tokens: Tensor,
+    /// Those of the patches for each prompt, [batch, patches, d].
+    positions: Tensor,
 }
 
 impl Network {
@@ -98,7 +100,10 @@ impl Network {
             tokens.extend_from_slice(&prompt.tokens);
         }
         let batch = pooled.len() / self.d;
+        let positions = self.positions.unsqueeze(0)?;
+        let places = (batch, self.patches, self.d);
         Ok(Conditions {
+            positions: positions.broadcast_as(places)?.contiguous()?,
             pooled: Tensor::from_vec(pooled, (batch, self.d), self.device())?,
             tokens: Tensor::from_vec(tokens, (batch, self.text_tokens, self.d), self.device())?,
         })
@@ -113,7 +118,7 @@ impl Network {
         let z = Tensor::from_vec(z, shape, self.device())?;
         let s = self.time(t)?.broadcast_add(&conditions.pooled)?.silu()?;
         let shared = self.ada.forward(&s)?;
-        let patches = self.patch_in.forward(&z)?.broadcast_add(&self.positions)?;
+        let patches = self.patch_in.forward_added(&z, &conditions.positions)?;
         let mut x = Tensor::cat(&[&conditions.tokens, &patches], 1)?;
         for (i, block) in self.blocks.iter().enumerate() {
             // Nothing reads the text tokens after the attention of the last block.
@@ -126,7 +131,7 @@ impl Network {
         }
         let out = self.ada_out.forward(&s)?;
         let (scale, shift) = (out.narrow(1, 0, self.d)?, out.narrow(1, self.d, self.d)?);
-        let x = modulated_layer_norm(&x, &scale, &shift, EPS)?;
+        let x = modulated_layer_norm(&x, &scale, &shift, EPS, self.patch_out.operand())?;
         Ok(self.patch_out.forward(&x)?.flatten_all()?.to_vec1()?)
     }
 
@@ -135,13 +140,15 @@ impl Network {
         let c = shared.broadcast_add(&block.ada)?;
         let part = |i: usize| c.narrow(1, i * self.d, self.d)?.contiguous();
         let kept = |x: &Tensor| x.narrow(1, dropped, x.dim(1)? - dropped)?.contiguous();
-        let normed = modulated_layer_norm(x, &part(0)?, &part(1)?, EPS)?;
-        let qkv = block.qkv.forward(&normed)?;
+        let qkv = block.qkv.operand();
+        let normed = modulated_layer_norm(x, &part(0)?, &part(1)?, EPS, qkv)?;
+        let qkv = block.qkv.forward_as(&normed, Activation::None, qkv)?;
         let attended = self_attention(&qkv, self.heads, block.qkv.precision())?;
         let gate = part(2)?;
         let x = (block.proj).forward_gated(&kept(&attended)?, &gate, &kept(x)?)?;
-        let normed = modulated_layer_norm(&x, &part(3)?, &part(4)?, EPS)?;
-        let hidden = block.fc1.forward_activated(&normed, Activation::Gelu)?;
+        let normed = modulated_layer_norm(&x, &part(3)?, &part(4)?, EPS, block.fc1.operand())?;
+        let hidden = block.fc2.operand();
+        let hidden = block.fc1.forward_as(&normed, Activation::Gelu, hidden)?;
         block.fc2.forward_gated(&hidden, &part(5)?, &x)
     }
 
