@@ -1,5 +1,7 @@
 //! The sizes of a convolution, and how its gradient splits into convolutions of stride 1.
 
+use crate::product::Segments;
+
 /// Zeros around an image, in pixels; the same in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Padding {
@@ -72,6 +74,14 @@ impl Geometry {
     /// Whether every pixel of a result is a product of the same pixel of the image alone.
     pub(super) fn is_product(&self) -> bool {
         self.shape == ConvolutionShape::same(1, 1)
+    }
+
+    /// How the values of a row on the left fall into lines of the kernel.
+    pub(super) fn segments(&self) -> Segments {
+        Segments {
+            count: self.shape.kernel,
+            len: self.shape.kernel * self.channels_in,
+        }
     }
 
     /// Rows of the weight matrix: `kernel * kernel * channels_in`.

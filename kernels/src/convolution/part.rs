@@ -24,7 +24,9 @@ pub(super) struct Part {
 pub(super) fn cut(images: Range<usize>, lines: usize, pixels: usize, wanted: usize) -> Vec<Part> {
     let per_image = lines * pixels;
     if per_image <= wanted {
-        let per_part = wanted / per_image;
+        // Equal shares: of a few large parts one more than the threads share would leave them waiting for it.
+        let parts = images.len().div_ceil(wanted / per_image).max(1);
+        let per_part = images.len().div_ceil(parts).max(1);
         let end = images.end;
         return images
             .step_by(per_part)

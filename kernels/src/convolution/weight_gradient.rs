@@ -1,12 +1,14 @@
 //! The gradient of a convolution's weight.
 
+use std::ops::Range;
+
 #[cfg(target_arch = "x86_64")]
 use half::bf16;
 use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::part::{View, Window, cut};
-use crate::product::{Columns, Operand, Segments, TransposedSums};
+use crate::product::{Operand, Share, Shared, TransposedSums};
 use crate::{Kernels, Precision, Values};
 
 /// Values in all partial gradients together: each of them fits into a second-level cache.
@@ -15,8 +17,9 @@ const PARTIAL_SUMS: usize = 1 << 20;
 /// Most shares of a batch, each with sums of its own.
 const SHARES: usize = 16;
 
-/// Shares of the columns of a weight so large that sums of their own would not pay.
-const COLUMN_SHARES: usize = 4;
+/// Shares of the sums of a weight so large that sums of their own for parts of the batch would not pay: those of a share
+/// fit into a second-level cache.
+const SUM_SHARES: usize = 8;
 
 /// Rows per pass over a tile of sums.
 const ROWS_PER_PASS: usize = 512;
@@ -32,6 +35,12 @@ pub(super) fn run(
 ) {
     let len = gradient.len();
     let count = images.len() / g.input_len();
+    let columns = g.channels_out;
+    let segments = g.segments();
+    let summed = |images_of: Range<usize>, share: Share| {
+        let maps = [images, output_gradient];
+        sums(kernels, g, maps, images_of, share, precision)
+    };
     // The shares depend on the shapes alone, so that the order of summation, and with it the result,
     // does not depend on the number of threads.
     if len * 4 <= PARTIAL_SUMS && count > 1 {
@@ -41,16 +50,12 @@ pub(super) fn run(
         let partial: Vec<Vec<f32>> = firsts
             .into_par_iter()
             .map(|first| {
-                let share = first..(first + per_share).min(count);
-                sums(
-                    kernels,
-                    g,
-                    images,
-                    output_gradient,
-                    share,
-                    0..g.channels_out,
-                    precision,
-                )
+                let images_of = first..(first + per_share).min(count);
+                let sums = summed(images_of, Share::whole(segments, columns));
+                let mut part = vec![0.0; len];
+                // SAFETY: the part is this task's own.
+                unsafe { sums.write(Shared::new(&mut part), columns) };
+                part
             })
             .collect();
         gradient.fill(0.0);
@@ -61,63 +66,34 @@ pub(super) fn run(
         }
         return;
     }
-    let per_share = g.channels_out.div_ceil(COLUMN_SHARES).next_multiple_of(32);
-    let firsts: Vec<usize> = (0..g.channels_out).step_by(per_share).collect();
-    let partial: Vec<(usize, Vec<f32>)> = firsts
-        .into_par_iter()
-        .map(|first| {
-            let columns = first..(first + per_share).min(g.channels_out);
-            (
-                first,
-                sums(
-                    kernels,
-                    g,
-                    images,
-                    output_gradient,
-                    0..count,
-                    columns,
-                    precision,
-                ),
-            )
-        })
-        .collect();
-    for (first, part) in partial {
-        let width = part.len() / g.depth();
-        let rows = gradient.chunks_exact_mut(g.channels_out);
-        for (to, from) in rows.zip(part.chunks_exact(width)) {
-            to[first..first + width].copy_from_slice(from);
-        }
-    }
+    let set = kernels.instruction_set();
+    let shares = TransposedSums::shares(set, segments, columns, precision, SUM_SHARES);
+    let gradient = Shared::new(gradient);
+    shares.into_par_iter().for_each(|share| {
+        let sums = summed(0..count, share);
+        // SAFETY: no sum is in two shares.
+        unsafe { sums.write(gradient, columns) };
+    });
 }
 
-/// The sums over some images for some columns, `[kernel * kernel * ci, columns]`.
+/// A share of the sums over some images.
 fn sums(
     kernels: Kernels,
     g: &Geometry,
-    images: Values<'_>,
-    output_gradient: Values<'_>,
-    share: std::ops::Range<usize>,
-    columns: std::ops::Range<usize>,
+    [images, output_gradient]: [Values<'_>; 2],
+    images_of: Range<usize>,
+    share: Share,
     precision: Precision,
-) -> Vec<f32> {
-    let segments = Segments {
-        count: g.shape.kernel,
-        len: g.shape.kernel * g.channels_in,
-    };
+) -> TransposedSums {
     let set = kernels.instruction_set();
-    let mut sums = TransposedSums::new(set, segments, columns.len(), precision);
+    let mut sums = TransposedSums::new(set, g.segments(), share, precision);
     let mut window = Shown::new(kernels, precision);
-    for part in cut(share, g.height_out, g.width_out, ROWS_PER_PASS) {
+    for part in cut(images_of, g.height_out, g.width_out, ROWS_PER_PASS) {
         let first = part.first_image * g.input_len();
         let inputs = images.range(first..first + part.images * g.input_len());
         let line = g.width_out * g.channels_out;
         let start = (part.first_image * g.height_out + part.first_line) * line;
-        let right = Columns {
-            values: output_gradient.range(start..start + part.images * part.lines * line),
-            stride: g.channels_out,
-            first: columns.start,
-            count: columns.len(),
-        };
+        let right = output_gradient.range(start..start + part.images * part.lines * line);
         let shown = if g.is_product() && part.lines == g.height {
             inputs
         } else {
@@ -126,14 +102,16 @@ fn sums(
         };
         match shown {
             Values::F32(values) => {
-                sums.add(Operand::Plain(&g.sweep(&part).rows(values)), right);
+                let rows = g.sweep(&part).rows(values);
+                sums.add(Operand::Plain(&rows), right, g.channels_out);
             }
             Values::Bf16(values) => {
-                sums.add(Operand::Bf16(&g.sweep(&part).rows(values)), right);
+                let rows = g.sweep(&part).rows(values);
+                sums.add(Operand::Bf16(&rows), right, g.channels_out);
             }
         }
     }
-    sums.into_values()
+    sums
 }
 
 /// A window in the format that is multiplied.

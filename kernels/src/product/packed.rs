@@ -4,6 +4,10 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::aligned::{Aligned, Number};
+#[cfg(target_arch = "x86_64")]
+use crate::avx512_bf16::Vectors;
+#[cfg(target_arch = "x86_64")]
+use crate::product::TILE;
 use crate::{InstructionSet, Kernels, Precision, bf16};
 
 /// A matrix inside a slice: value (row, column) is at `row * row_step + column * column_step`.
@@ -150,6 +154,7 @@ impl PackedMatrix {
         let fits = |start: &usize| start + reach < source.values.len();
         assert!(source.rows.iter().all(fits), "a row beyond the values");
         let panels = match precision {
+            #[cfg(target_arch = "x86_64")]
             Precision::Bf16 if set.multiplies_bf16() => Panels::Bf16Pairs {
                 values: pairs(segments, source),
             },
@@ -233,25 +238,61 @@ fn panels<T: Number + Send>(
 }
 
 /// `[panels, segments, pairs of rows, 16, 2]`.
+#[cfg(target_arch = "x86_64")]
 fn pairs(segments: Segments, source: Source<'_>) -> Aligned<u16> {
-    let padded = segments.len.next_multiple_of(PAIR_ROWS);
-    let panel = segments.count * padded * PAIR_COLUMNS;
+    let tiles = segments.len.div_ceil(PAIR_ROWS);
+    let panel = segments.count * tiles * TILE;
+    let vectors = Vectors::detect();
     let mut values = Aligned::zeros(source.columns.div_ceil(PAIR_COLUMNS) * panel);
     let panels = values.par_chunks_exact_mut(panel).enumerate();
     panels.for_each(|(number, block)| {
         let first = number * PAIR_COLUMNS;
-        let valid = (source.columns - first).min(PAIR_COLUMNS);
-        for (i, start) in source.rows.iter().enumerate() {
-            let row = i / segments.len * padded + i % segments.len;
-            let to = &mut block[row / 2 * 2 * PAIR_COLUMNS..][..2 * PAIR_COLUMNS];
-            let from = source.values[start + first * source.column_step..].iter();
-            let from = from.step_by(source.column_step).take(valid);
-            for (lane, value) in from.enumerate() {
-                to[lane * 2 + row % 2] = bf16::from_f32(*value);
+        let columns = (source.columns - first).min(PAIR_COLUMNS);
+        let (block, _) = block.as_chunks_mut::<TILE>();
+        for (segment, to) in source
+            .rows
+            .chunks(segments.len)
+            .zip(block.chunks_mut(tiles))
+        {
+            for (rows, tile) in segment.chunks(PAIR_ROWS).zip(to) {
+                pack_tile(vectors, source, rows, first, columns, tile);
             }
         }
     });
     values
+}
+
+/// Rows of a source, at most 32, from a column on.
+#[cfg(target_arch = "x86_64")]
+fn pack_tile(
+    vectors: Vectors,
+    source: Source<'_>,
+    rows: &[usize],
+    first: usize,
+    columns: usize,
+    tile: &mut [u16; TILE],
+) {
+    let Source {
+        values,
+        column_step,
+        ..
+    } = source;
+    if column_step == 1 {
+        let from = &values[first..];
+        // SAFETY: `with_segments` has checked that every row has all its columns inside the values.
+        unsafe { vectors.interleave_rows(from.as_ptr(), rows, columns, tile) };
+        return;
+    }
+    let mut copied = [[0f32; PAIR_ROWS]; PAIR_COLUMNS];
+    let mut done = 0;
+    for run in rows.chunk_by(|row, next| *next == row + 1) {
+        for (column, to) in copied.iter_mut().take(columns).enumerate() {
+            let start = run[0] + (first + column) * column_step;
+            to[done..done + run.len()].copy_from_slice(&values[start..start + run.len()]);
+        }
+        done += run.len();
+    }
+    vectors.interleave_columns(|column| &copied[column][..done], tile);
 }
 
 struct Lanes {

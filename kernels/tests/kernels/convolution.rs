@@ -259,6 +259,35 @@ proptest! {
     }
 }
 
+/// Lines of whole pairs and images of whole tiles, whose pixels are paired once for all lines of the kernel; images and
+/// bands of lines; and neighbours of such shapes.
+#[test]
+fn weight_gradients_of_whole_tiles_agree_with_f64() {
+    for (input, co, count) in [
+        ([32, 32, 16], 24, 2),
+        ([16, 16, 48], 20, 3),
+        ([12, 24, 32], 40, 1),
+        ([17, 32, 16], 9, 1),
+        ([16, 17, 16], 9, 2),
+    ] {
+        let shape = ConvolutionShape::same(3, 1);
+        let convolution = Convolution::new(shape, input, co).unwrap();
+        let images = values(1, count * input.iter().product::<usize>());
+        let gradient = values(2, count * convolution.output().iter().product::<usize>());
+        let (exact_images, exact_gradient) = (rounded(&images), rounded(&gradient));
+        let mut expected = vec![0f64; convolution.weight_len()];
+        visit(shape, &convolution, count, |i, w, o| {
+            expected[w] += f64::from(exact_gradient[o]) * f64::from(exact_images[i]);
+        });
+        for kernels in all() {
+            let mut output = vec![f32::NAN; expected.len()];
+            let precision = Precision::Bf16;
+            convolution.weight_gradient(kernels, &images, &gradient, &mut output, precision);
+            assert_close(&output, &expected, 1e-5, &format!("{kernels:?} {input:?}"));
+        }
+    }
+}
+
 /// Stride 2 with odd sizes; stride 1 and 2 with rows that are read where they lie; a weight that tasks share by columns.
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {

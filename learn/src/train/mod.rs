@@ -143,7 +143,8 @@ fn run(
     };
     let mut best: Option<(f32, State)> = None;
     for epoch in 0..config.epochs {
-        let mut stats = run.epoch(epoch)?;
+        // On a thread of the pool, which need not be woken for every layer.
+        let mut stats = rayon::scope(|_| run.epoch(epoch))?;
         if let Some(validation) = validation {
             let accuracy = accuracy(model, &run.state, validation)?;
             stats.validation_accuracy = Some(accuracy);

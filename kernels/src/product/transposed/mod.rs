@@ -1,25 +1,30 @@
 //! Products summed over rows: the gradient of a right operand.
 
 #[cfg(target_arch = "x86_64")]
+mod paired;
+#[cfg(target_arch = "x86_64")]
 mod pairs;
 mod vectors;
+
+use std::ops::Range;
 
 use super::packed::Segments;
 use super::rounded::Rounded;
 use super::run::Operand;
+use super::shared::Shared;
 use crate::aligned::Aligned;
 use crate::{InstructionSet, Precision, Values};
 use vectors::TransposedProduct;
 
 /// Some columns of a row-major matrix.
 #[derive(Clone, Copy)]
-pub(crate) struct Columns<V> {
+struct Columns<V> {
     /// `[rows, stride]`
-    pub(crate) values: V,
+    values: V,
     /// Columns of the whole matrix.
-    pub(crate) stride: usize,
-    pub(crate) first: usize,
-    pub(crate) count: usize,
+    stride: usize,
+    first: usize,
+    count: usize,
 }
 
 impl<V> Columns<V> {
@@ -34,11 +39,29 @@ impl<V> Columns<V> {
     }
 }
 
-/// `sums[k, column] = sum over rows of left[row, k] * right[row, column]`, over rows that come in parts.
+/// A part of the sums: some values of the left rows times some columns on the right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// Of the values of a left row, all segments counted together.
+    values: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Share {
+    /// All sums.
+    pub(crate) fn whole(segments: Segments, columns: usize) -> Self {
+        Self {
+            values: 0..segments.count * segments.len,
+            columns: 0..columns,
+        }
+    }
+}
+
+/// `sums[k, column] = sum over rows of left[row, k] * right[row, column]`, over rows that come in parts; those of one share.
 pub(crate) struct TransposedSums {
     set: InstructionSet,
     segments: Segments,
-    columns: usize,
+    share: Share,
     offsets: Vec<usize>,
     sums: Sums,
 }
@@ -57,20 +80,50 @@ enum Sums {
 }
 
 impl TransposedSums {
-    /// Zeros, for rows on the left of these segments and so many columns on the right.
-    pub(crate) fn new(
+    /// At most `wanted` shares of all sums, such that none repeats much of another's work.
+    pub(crate) fn shares(
         set: InstructionSet,
         segments: Segments,
         columns: usize,
         precision: Precision,
+        wanted: usize,
+    ) -> Vec<Share> {
+        let whole = Share::whole(segments, columns);
+        #[cfg(target_arch = "x86_64")]
+        if precision == Precision::Bf16 && set.multiplies_bf16() {
+            let values = pairs::shares(segments, wanted).into_iter();
+            return values
+                .map(|values| Share {
+                    values,
+                    ..whole.clone()
+                })
+                .collect();
+        }
+        let per_share = columns.div_ceil(wanted).next_multiple_of(32);
+        (0..columns)
+            .step_by(per_share)
+            .map(|first| Share {
+                columns: first..(first + per_share).min(columns),
+                ..whole.clone()
+            })
+            .collect()
+    }
+
+    /// Zeros, for rows on the left of these segments.
+    pub(crate) fn new(
+        set: InstructionSet,
+        segments: Segments,
+        share: Share,
+        precision: Precision,
     ) -> Self {
+        let (values, columns) = (share.values.clone(), share.columns.len());
         let sums = match precision {
             #[cfg(target_arch = "x86_64")]
             Precision::Bf16 if set.multiplies_bf16() => {
-                Sums::Pairs(pairs::PairSums::new(segments, columns))
+                Sums::Pairs(pairs::PairSums::new(segments, values, columns))
             }
             _ => Sums::Vectors {
-                sums: vec![0.0; segments.count * segments.len * columns],
+                sums: vec![0.0; values.len() * columns],
                 panels: Aligned::default(),
                 precision,
                 rounded: Default::default(),
@@ -79,19 +132,24 @@ impl TransposedSums {
         Self {
             set,
             segments,
-            columns,
+            share,
             offsets: Vec::new(),
             sums,
         }
     }
 
-    /// Adds the products of `rows` and the rows of `right`, as many.
+    /// Adds the products of `rows` and the rows of `right [rows, columns]`, as many.
     ///
     /// # Panics
     /// If the sizes differ from those of [`TransposedSums::new`], or the rows reach beyond their image.
-    pub(crate) fn add(&mut self, rows: Operand<'_>, right: Columns<Values<'_>>) {
-        assert_eq!(right.count, self.columns, "columns");
-        assert!(right.first + right.count <= right.stride, "columns");
+    pub(crate) fn add(&mut self, rows: Operand<'_>, right: Values<'_>, columns: usize) {
+        let right = Columns {
+            values: right,
+            stride: columns,
+            first: self.share.columns.start,
+            count: self.share.columns.len(),
+        };
+        assert!(self.share.columns.end <= columns, "columns");
         let [images, lines, pixels] = match rows {
             Operand::Plain(rows) => rows.prepare(self.segments, &mut self.offsets),
             Operand::Bf16(rows) => rows.prepare(self.segments, &mut self.offsets),
@@ -140,12 +198,35 @@ impl TransposedSums {
         }
     }
 
-    /// `[segments * len, columns]`
-    pub(crate) fn into_values(self) -> Vec<f32> {
-        match self.sums {
-            Sums::Vectors { sums, .. } => sums,
+    /// Writes the sums to their places in a matrix of all of them, of `columns` columns.
+    ///
+    /// # Panics
+    /// If they reach beyond it.
+    ///
+    /// # Safety
+    /// Nothing else may read or write this share's places meanwhile.
+    pub(crate) unsafe fn write(&self, to: Shared<'_>, columns: usize) {
+        let Share {
+            values,
+            columns: own,
+        } = &self.share;
+        let place = |value: usize| value * columns + own.start;
+        match &self.sums {
+            Sums::Vectors { sums, .. } => {
+                let rows = sums.chunks_exact(own.len().max(1));
+                for (value, row) in values.clone().zip(rows) {
+                    let start = place(value);
+                    // SAFETY: as the caller promises.
+                    unsafe { to.range(start..start + row.len()).slice() }.copy_from_slice(row);
+                }
+            }
             #[cfg(target_arch = "x86_64")]
-            Sums::Pairs(sums) => sums.into_values(),
+            Sums::Pairs(sums) => sums.for_each_part(|value, column, part| {
+                let start = place(value) + column;
+                // SAFETY: as the caller promises.
+                let row = unsafe { to.range(start..start + part.len()).slice() };
+                row.copy_from_slice(part);
+            }),
         }
     }
 }

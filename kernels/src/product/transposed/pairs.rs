@@ -3,6 +3,8 @@
 //! The columns on the right become the rows of left tiles, which takes a transposition, and the rows on the left become
 //! pairs, which takes none: they are the larger operand, as the same pixels come again for every tap of a kernel.
 
+use std::ops::Range;
+
 use super::super::packed::Segments;
 use super::super::pairs::{
     BLOCK_COLUMNS, BLOCK_ROWS, Left, Multiplier, Start, Sums, TILE, TILE_COLUMNS, TILE_DEPTH,
@@ -11,6 +13,7 @@ use super::super::pairs::{
 use super::super::rows::Rows;
 use super::super::shared::Shared;
 use super::Columns;
+use super::paired::{Paired, Plan};
 use crate::InstructionSet;
 use crate::aligned::Aligned;
 use crate::avx512_bf16::{RoundToBf16, Vectors};
@@ -18,9 +21,36 @@ use crate::avx512_bf16::{RoundToBf16, Vectors};
 /// Values in the sums of a block.
 const BLOCK: usize = BLOCK_ROWS * BLOCK_COLUMNS;
 
-/// Sums of the columns on the right times the values of the left rows, in blocks.
+/// Panels of 16 values of a segment.
+fn panels_per_segment(segments: Segments) -> usize {
+    segments.len.div_ceil(TILE_COLUMNS)
+}
+
+/// The values of a panel: 16 of one segment, fewer at its end.
+fn values_of(segments: Segments, panel: usize) -> Range<usize> {
+    let per_segment = panels_per_segment(segments);
+    let segment = panel / per_segment * segments.len;
+    let first = panel % per_segment * TILE_COLUMNS;
+    segment + first..segment + (first + TILE_COLUMNS).min(segments.len)
+}
+
+/// Cuts all values into at most `wanted` shares of whole pairs of panels.
+pub(super) fn shares(segments: Segments, wanted: usize) -> Vec<Range<usize>> {
+    let panels = segments.count * panels_per_segment(segments);
+    let per_share = panels.div_ceil(wanted).next_multiple_of(2);
+    (0..panels)
+        .step_by(per_share)
+        .map(|first| {
+            let last = (first + per_share).min(panels) - 1;
+            values_of(segments, first).start..values_of(segments, last).end
+        })
+        .collect()
+}
+
+/// Sums of the columns on the right times values of the left rows, in blocks.
 pub(super) struct PairSums {
     segments: Segments,
+    panels: Range<usize>,
     columns: usize,
     /// `[pairs of panels, blocks of columns, 32 columns, 2 panels of 16 values]`
     sums: Aligned<f32>,
@@ -28,29 +58,29 @@ pub(super) struct PairSums {
     right: Aligned<u16>,
     /// `[2 panels, tiles of 32 rows, 16 pairs, 16, 2]`
     left: Aligned<u16>,
+    paired: Paired,
 }
 
 impl PairSums {
-    pub(super) fn new(segments: Segments, columns: usize) -> Self {
+    /// Zeros for the values of a share, which begin and end with panels.
+    pub(super) fn new(segments: Segments, values: Range<usize>, columns: usize) -> Self {
+        let per_segment = panels_per_segment(segments);
+        let before = |value: usize| {
+            let within = (value % segments.len).div_ceil(TILE_COLUMNS);
+            value / segments.len * per_segment + within
+        };
         let mut new = Self {
             segments,
+            panels: before(values.start)..before(values.end),
             columns,
             sums: Aligned::default(),
             right: Aligned::default(),
             left: Aligned::default(),
+            paired: Paired::default(),
         };
-        let blocks = new.panels().div_ceil(2) * new.column_blocks();
+        let blocks = new.panels.len().div_ceil(2) * new.column_blocks();
         new.sums.resize(blocks * BLOCK);
         new
-    }
-
-    /// Panels of 16 values in a segment.
-    fn panels_per_segment(&self) -> usize {
-        self.segments.len.div_ceil(TILE_COLUMNS)
-    }
-
-    fn panels(&self) -> usize {
-        self.segments.count * self.panels_per_segment()
     }
 
     fn column_blocks(&self) -> usize {
@@ -72,19 +102,39 @@ impl PairSums {
         if depth == 0 {
             return;
         }
-        let panel = depth * TILE;
-        let (panels, per_segment) = (self.panels(), self.panels_per_segment());
-        let column_blocks = self.column_blocks();
-        self.right.resize(2 * column_blocks * panel);
-        self.left.resize(2 * panel);
         let vectors = Vectors::detect();
+        self.right.resize(2 * self.column_blocks() * depth * TILE);
         transpose(vectors, right, depth, &mut self.right);
-        let multiplier = Multiplier::of(set);
+        let all = self.segments.count * panels_per_segment(self.segments);
+        match Plan::of(rows) {
+            // A few panels share no pairs.
+            Some(plan) if self.panels == (0..all) => {
+                self.paired.make(vectors, rows, plan);
+                self.add_paired(set, plan, depth);
+            }
+            _ => self.add_panels(set, rows, offsets, depth),
+        }
+    }
+
+    /// [`PairSums::add`] of panels that are made one pair after the other.
+    fn add_panels<T: RoundToBf16>(
+        &mut self,
+        set: InstructionSet,
+        rows: &Rows<'_, T>,
+        offsets: &[usize],
+        depth: usize,
+    ) {
+        let (multiplier, vectors) = (Multiplier::of(set), Vectors::detect());
+        let panel = depth * TILE;
+        let per_segment = panels_per_segment(self.segments);
+        let all = self.panels.clone();
+        let column_blocks = self.column_blocks();
+        self.left.resize(2 * panel);
         let blocks = self.sums.chunks_exact_mut(column_blocks * BLOCK);
         for (pair, blocks) in blocks.enumerate() {
             for (i, to) in self.left.chunks_exact_mut(panel).enumerate() {
                 // The last panel of an odd number is multiplied twice and read once.
-                let number = (2 * pair + i).min(panels - 1);
+                let number = (all.start + 2 * pair + i).min(all.end - 1);
                 let first = number % per_segment * TILE_COLUMNS;
                 let start = number / per_segment * rows.segment_step + first;
                 let count = (rows.segment_len - first).min(TILE_COLUMNS);
@@ -100,36 +150,72 @@ impl PairSums {
             let (first, second) = self.left.split_at(panel);
             let columns = Left::of_tiles(&self.right, depth);
             for (number, sums) in blocks.chunks_exact_mut(BLOCK).enumerate() {
-                let sums = Sums {
-                    values: Shared::new(sums),
-                    places: [0, TILE_ROWS * BLOCK_COLUMNS],
-                    row: BLOCK_COLUMNS,
-                };
                 let places = [2 * number * panel, (2 * number + 1) * panel];
-                // SAFETY: the sums are borrowed for this block alone.
-                unsafe {
-                    multiplier.multiply(&columns, places, [first, second], Start::Held, sums);
+                add_block(&multiplier, &columns, places, [first, second], sums);
+            }
+        }
+    }
+
+    /// [`PairSums::add`] of pixels that are paired already, by image.
+    fn add_paired(&mut self, set: InstructionSet, plan: Plan, depth: usize) {
+        let multiplier = Multiplier::of(set);
+        let panel = depth * TILE;
+        let last = self.panels.end - 1;
+        let column_blocks = self.column_blocks();
+        let columns = Left::of_tiles(&self.right, plan.tiles());
+        let blocks = self.sums.chunks_exact_mut(column_blocks * BLOCK);
+        for (pair, blocks) in blocks.enumerate() {
+            for (number, sums) in blocks.chunks_exact_mut(BLOCK).enumerate() {
+                for image in 0..plan.images() {
+                    let first = image * plan.tiles() * TILE;
+                    let places = [2 * number, 2 * number + 1].map(|tile| tile * panel + first);
+                    let right = [2 * pair, (2 * pair + 1).min(last)]
+                        .map(|number| self.paired.panel(plan, number, image));
+                    add_block(&multiplier, &columns, places, right, sums);
                 }
             }
         }
     }
 
-    /// `[segments * len, columns]`
-    pub(super) fn into_values(self) -> Vec<f32> {
-        let Segments { count, len } = self.segments;
-        let (per_segment, column_blocks) = (self.panels_per_segment(), self.column_blocks());
-        let mut values = vec![0.0; count * len * self.columns];
-        for (row, to) in values.chunks_exact_mut(self.columns).enumerate() {
-            let (segment, k) = (row / len, row % len);
-            let panel = segment * per_segment + k / TILE_COLUMNS;
-            let line = panel % 2 * TILE_COLUMNS + k % TILE_COLUMNS;
-            let blocks = &self.sums[panel / 2 * column_blocks * BLOCK..];
-            for (column, to) in to.iter_mut().enumerate() {
-                *to = blocks[column * BLOCK_COLUMNS + line];
+    /// Hands out the sums of each value, some columns at a time: the value, the first column, the sums.
+    pub(super) fn for_each_part(&self, mut part: impl FnMut(usize, usize, &[f32])) {
+        let column_blocks = self.column_blocks();
+        let mut line = [0.0; BLOCK_ROWS];
+        for (number, block) in self.sums.chunks_exact(BLOCK).enumerate() {
+            let (pair, first) = (number / column_blocks, number % column_blocks * BLOCK_ROWS);
+            let count = (self.columns - first).min(BLOCK_ROWS);
+            for i in 0..2 {
+                let panel = self.panels.start + 2 * pair + i;
+                if panel >= self.panels.end {
+                    continue;
+                }
+                for (k, value) in values_of(self.segments, panel).enumerate() {
+                    let sums = block[i * TILE_COLUMNS + k..].iter().step_by(BLOCK_COLUMNS);
+                    for (to, sum) in line.iter_mut().zip(sums) {
+                        *to = *sum;
+                    }
+                    part(value, first, &line[..count]);
+                }
             }
         }
-        values
     }
+}
+
+/// Adds the products of two row tiles and two panels to a block of sums.
+fn add_block(
+    multiplier: &Multiplier,
+    columns: &Left<'_>,
+    places: [usize; 2],
+    panels: [&[u16]; 2],
+    sums: &mut [f32],
+) {
+    let sums = Sums {
+        values: Shared::new(sums),
+        places: [0, TILE_ROWS * BLOCK_COLUMNS],
+        row: BLOCK_COLUMNS,
+    };
+    // SAFETY: the sums are borrowed for this block alone.
+    unsafe { multiplier.multiply(columns, places, panels, Start::Held, sums) };
 }
 
 /// Columns to the rows of left tiles, `[column tiles, depth, 16, 32]`.
