@@ -56,19 +56,11 @@ pub(crate) fn check_residual(residual: Option<&Tensor>, shape: &[usize]) -> crat
 
 /// GEGLU: the first half of the last axis times GELU (exact) of the second (Shazeer 2020, eq. 5).
 ///
-/// `x` is [.., 2 d], the result [.., d].
+/// `x` is [.., 2 d], the result [.., d] in the format of the layer that reads it.
 ///
 /// # Errors
 /// If the last axis is odd.
-pub fn geglu(x: &Tensor) -> crate::Result<Tensor> {
-    geglu_as(x, x.dtype())
-}
-
-/// [`geglu`] in the format of the layer that reads the result.
-///
-/// # Errors
-/// If the last axis is odd.
-pub fn geglu_as(x: &Tensor, dtype: DType) -> crate::Result<Tensor> {
+pub fn geglu(x: &Tensor, dtype: DType) -> crate::Result<Tensor> {
     let width = x.dim(D::Minus1)?;
     if width == 0 || !width.is_multiple_of(2) {
         return Err(crate::Error::shapes("GEGLU", x.dims(), &[2]));
@@ -98,7 +90,7 @@ mod tests {
         let x = (normal(1, &[3, 5, 26]) * 2.0).unwrap();
         let gates = x.narrow(2, 13, 13).unwrap().gelu_erf().unwrap();
         let expected = (x.narrow(2, 0, 13).unwrap() * gates).unwrap();
-        assert_close(&geglu(&x).unwrap(), &expected, 1e-5);
-        assert!(geglu(&normal(1, &[3, 5])).is_err());
+        assert_close(&geglu(&x, DType::F32).unwrap(), &expected, 1e-5);
+        assert!(geglu(&normal(1, &[3, 5]), DType::F32).is_err());
     }
 }

@@ -123,7 +123,8 @@ impl Classifier {
         for pixels in images.pixels.chunks(INFERENCE_BATCH * image_len) {
             let shape = (pixels.len() / image_len, side, side, 3);
             let batch = Tensor::from_vec(normalise(pixels), shape, state.device())?;
-            probabilities.extend(self.layout.infer(&batch, state)?);
+            // On a thread of the pool, which need not be woken for every layer.
+            probabilities.extend(rayon::scope(|_| self.layout.infer(&batch, state))?);
         }
         softmax(&mut probabilities, self.config.classes);
         Ok(probabilities)

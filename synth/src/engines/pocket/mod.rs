@@ -35,7 +35,7 @@ use crate::engines::prompt_cache::PromptCache;
 use crate::{EngineInfo, Error, Generator, Image, ImageRequest, Result, Sampler};
 
 /// Changes when the same request would give another image.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 
 /// Encoded prompts that are kept; at the usual width of 384 this is 8 MB.
 const PROMPTS_KEPT: usize = 1024;

@@ -85,7 +85,9 @@ impl StableDiffusion {
                 .map(|i| *group.get(i).unwrap_or(&group[0]))
                 .map(|index| self.draft(index, &requests[index]))
                 .collect::<Result<Vec<_>>>()?;
-            let made = self.pipeline.make(&drafts, group.len())?;
+            // On a thread of the pool, which need not be woken for every layer.
+            let pipeline = &self.pipeline;
+            let made = rayon::scope(|_| pipeline.make(&drafts, group.len()))?;
             for (index, image) in group.into_iter().zip(made) {
                 images[index] = Some(image);
             }

@@ -23,7 +23,7 @@ use crate::error::model_fault;
 use crate::{EngineInfo, Error, Result, Sampler, SamplingDefaults};
 
 /// Changes when the same request would give another image.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// Encoded prompts that are kept; those of Stable Diffusion XL have 600 kB.
 const PROMPTS_KEPT: usize = 256;

@@ -68,13 +68,14 @@ impl ResnetBlock {
 
     /// `x` [n, h, w, channels_in], `time` [n, time_width] after SiLU -> [n, h, w, channels_out].
     pub(super) fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
-        let h = self.norm1.forward(x, Activation::Silu)?;
+        let silu = Activation::Silu;
+        let h = self.norm1.forward_as(x, silu, self.conv1.operand())?;
         let mut h = self.conv1.forward(&h)?;
         if let (Some(layer), Some(time)) = (&self.time, time) {
             let shift = layer.forward(time)?;
             h = h.broadcast_add(&shift.unsqueeze(1)?.unsqueeze(1)?)?;
         }
-        let h = self.norm2.forward(&h, Activation::Silu)?;
+        let h = self.norm2.forward_as(&h, silu, self.conv2.operand())?;
         match &self.shortcut {
             None => self.conv2.forward_added(&h, x),
             Some(shortcut) => self.conv2.forward_added(&h, &shortcut.forward(x)?),

@@ -93,7 +93,8 @@ impl UNet {
         for block in &self.up {
             x = block.forward(&x, &pass, &mut skips)?;
         }
-        self.conv_out
-            .forward(&self.norm_out.forward(&x, Activation::Silu)?)
+        let operand = self.conv_out.operand();
+        let x = self.norm_out.forward_as(&x, Activation::Silu, operand)?;
+        self.conv_out.forward(&x)
     }
 }

@@ -1,6 +1,6 @@
 //! Attention among the positions of a feature map, and from them to the tokens of the prompt.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use promptfed_nn::activation::geglu;
 use promptfed_nn::attention::{Mask, attention};
 use promptfed_nn::conv2d::Conv2d;
@@ -61,6 +61,13 @@ impl Projection {
             Self::Convolution(layer) => layer.forward_added(x, residual),
         }
     }
+
+    fn operand(&self) -> DType {
+        match self {
+            Self::Linear(layer) => layer.operand(),
+            Self::Convolution(layer) => layer.operand(),
+        }
+    }
 }
 
 impl Transformer {
@@ -81,7 +88,8 @@ impl Transformer {
     /// `x` [n, h, w, channels], `context` [n, tokens, d] -> [n, h, w, channels].
     pub(super) fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
         let (n, h, w, c) = x.dims4()?;
-        let normed = self.norm.forward(x, Activation::None)?;
+        let operand = self.proj_in.operand();
+        let normed = self.norm.forward_as(x, Activation::None, operand)?;
         let mut tokens = self.proj_in.forward(&normed)?.reshape((n, h * w, c))?;
         for block in &self.blocks {
             tokens = block.forward(&tokens, context)?;
@@ -119,11 +127,12 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let h = self.norm1.forward(x)?;
+        let h = self.norm1.forward_as(x, self.to_itself.query.operand())?;
         let x = self.to_itself.forward_added(&h, &h, x)?;
-        let h = self.norm2.forward(&x)?;
+        let h = self.norm2.forward_as(&x, self.to_prompt.query.operand())?;
         let x = self.to_prompt.forward_added(&h, context, &x)?;
-        let h = geglu(&self.gated.forward(&self.norm3.forward(&x)?)?)?;
+        let h = self.norm3.forward_as(&x, self.gated.operand())?;
+        let h = geglu(&self.gated.forward(&h)?, self.out.operand())?;
         self.out.forward_added(&h, &x)
     }
 }
@@ -157,10 +166,12 @@ impl Attention {
     }
 
     fn forward_added(&self, x: &Tensor, context: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        let operand = self.query.operand();
+        let project = |layer: &Linear, x| layer.forward_as(x, Activation::None, operand);
         let mixed = attention(
-            &self.query.forward(x)?,
-            &self.key.forward(context)?,
-            &self.value.forward(context)?,
+            &project(&self.query, x)?,
+            &project(&self.key, context)?,
+            &project(&self.value, context)?,
             self.heads,
             Mask::None,
             self.query.precision(),

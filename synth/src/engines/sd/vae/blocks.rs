@@ -88,11 +88,13 @@ impl SelfAttention {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (n, h, w, c) = x.dims4()?;
         let tokens = x.reshape((n, h * w, c))?;
-        let normed = self.norm.forward(&tokens, Activation::None)?;
+        let operand = self.query.operand();
+        let normed = self.norm.forward_as(&tokens, Activation::None, operand)?;
+        let project = |layer: &Linear| layer.forward_as(&normed, Activation::None, operand);
         let mixed = attention(
-            &self.query.forward(&normed)?,
-            &self.key.forward(&normed)?,
-            &self.value.forward(&normed)?,
+            &project(&self.query)?,
+            &project(&self.key)?,
+            &project(&self.value)?,
             1,
             Mask::None,
             self.query.precision(),

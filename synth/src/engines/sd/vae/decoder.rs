@@ -71,7 +71,9 @@ impl Decoder {
                 x = upsample.forward_upsampled(&x)?;
             }
         }
-        let x = self.norm_out.forward(&x, Activation::Silu)?;
+        let x = self
+            .norm_out
+            .forward_as(&x, Activation::Silu, self.conv_out.operand())?;
         self.conv_out.forward(&x)
     }
 }

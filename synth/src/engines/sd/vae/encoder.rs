@@ -65,7 +65,9 @@ impl Encoder {
             }
         }
         let x = self.mid.forward(&x)?;
-        let x = self.norm_out.forward(&x, Activation::Silu)?;
+        let x = self
+            .norm_out
+            .forward_as(&x, Activation::Silu, self.conv_out.operand())?;
         let mut moments = self.conv_out.forward(&x)?;
         if let Some(quant) = &self.quant {
             moments = quant.forward(&moments)?;
