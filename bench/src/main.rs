@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use promptfed_kernels::Kernels;
-use promptfed_nn::Precision;
+use promptfed_nn::{Precision, on_pool_thread};
 use serde_json::{Value, json};
 
 // The allocator of the promptfed program.
@@ -82,8 +82,7 @@ impl Workloads {
             Entry::Vacant(new) => new.insert(prepare(self.kernels, &words)?),
         };
         let start = Instant::now();
-        // On a thread of the pool, as the programs run their networks.
-        rayon::scope(|_| (0..times).try_for_each(|_| workload()))?;
+        on_pool_thread(|| (0..times).try_for_each(|_| workload()))?;
         let seconds = start.elapsed().as_secs_f64() / f64::from(times);
         Ok(json!({ "seconds": seconds }))
     }

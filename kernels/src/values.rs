@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use half::bf16;
-use half::slice::HalfFloatSliceExt;
+use rayon::prelude::*;
 
 use crate::bf16::{from_f32, to_f32};
 
@@ -75,12 +75,12 @@ impl ValuesMut<'_> {
     /// Copies as many values, or writes zeros.
     pub(crate) fn fill_from(&mut self, source: Option<Values<'_>>) {
         match (self, source) {
-            (Self::F32(to), None) => to.fill(0.0),
-            (Self::Bf16(to), None) => to.fill(bf16::ZERO),
-            (Self::F32(to), Some(Values::F32(from))) => to.copy_from_slice(from),
-            (Self::Bf16(to), Some(Values::Bf16(from))) => to.copy_from_slice(from),
-            (Self::F32(to), Some(Values::Bf16(from))) => convert(from, to),
-            (Self::Bf16(to), Some(Values::F32(from))) => convert(from, to),
+            (Self::F32(to), None) => fill(to, 0.0),
+            (Self::Bf16(to), None) => fill(to, bf16::ZERO),
+            (Self::F32(to), Some(Values::F32(from))) => copy(from, to),
+            (Self::F32(to), Some(Values::Bf16(from))) => copy(from, to),
+            (Self::Bf16(to), Some(Values::F32(from))) => copy(from, to),
+            (Self::Bf16(to), Some(Values::Bf16(from))) => copy(from, to),
         }
     }
 }
@@ -139,12 +139,15 @@ pub trait Element: Copy + Send + Sync + Sealed {
     const NAN: Self;
 
     /// Exact.
+    #[doc(hidden)]
     fn widen(self) -> f32;
 
     /// The nearest.
+    #[doc(hidden)]
     fn narrow(value: f32) -> Self;
 
     /// Writes what `write` makes of a row whose values it need not read; in `scratch` first where they are rounded.
+    #[doc(hidden)]
     fn write(row: &mut [Self], scratch: &mut Vec<f32>, write: impl FnOnce(&mut [f32]));
 }
 
@@ -193,15 +196,22 @@ pub trait Sealed {}
 impl Sealed for f32 {}
 impl Sealed for bf16 {}
 
+/// Values of one task.
+const TASK: usize = 1 << 16;
+
+fn fill<T: Element>(to: &mut [T], value: T) {
+    to.par_chunks_mut(TASK).for_each(|to| to.fill(value));
+}
+
+fn copy<S: Element, T: Element>(from: &[S], to: &mut [T]) {
+    let tasks = to.par_chunks_mut(TASK).zip(from.par_chunks(TASK));
+    tasks.for_each(|(to, from)| convert(from, to));
+}
+
 /// Writes each value in another format.
 #[inline(always)]
 pub(crate) fn convert<S: Element, T: Element>(from: &[S], to: &mut [T]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = T::narrow(from.widen());
     }
-}
-
-/// The bits of bf16 values.
-pub(crate) fn bits(values: &[bf16]) -> &[u16] {
-    values.reinterpret_cast()
 }

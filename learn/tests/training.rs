@@ -89,7 +89,19 @@ fn the_best_epoch_on_validation_is_kept() {
         accuracies.iter().position(|a| *a == best),
         Some(report.selected_epoch)
     );
+    // Later steps did not change it.
+    assert!(report.selected_epoch + 1 < config.epochs, "{accuracies:?}");
     assert_eq!(evaluate(&model, &validation).unwrap().accuracy as f32, best);
+}
+
+#[test]
+fn training_does_not_change_a_clone() {
+    let mut model = classifier(0);
+    let clone = model.clone();
+    let before = clone.weights().unwrap();
+    train(&mut model, &squares(9, 16, 4), None, &short(), &mut |_| ()).unwrap();
+    assert!(clone.weights().unwrap() == before);
+    assert!(model.weights().unwrap() != before);
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(crate) fn check_residual(residual: Option<&Tensor>, shape: &[usize]) -> crat
 
 /// GEGLU: the first half of the last axis times GELU (exact) of the second (Shazeer 2020, eq. 5).
 ///
-/// `x` is [.., 2 d], the result [.., d] in the format of the layer that reads it.
+/// `x` is [.., 2 d], f32 on the CPU, the result [.., d] in the format of the layer that reads it.
 ///
 /// # Errors
 /// If the last axis is odd.

@@ -13,7 +13,7 @@ use crate::{Error, Precision};
 const MOST_SCORES: usize = 1 << 28;
 
 /// Multi-head attention of queries [batch, m, heads * width] over keys and values [batch, n, heads * width]:
-/// softmax(q k^T / sqrt(width)) v per head (Vaswani et al. 2017, eq. 1). The result has the shape of the queries.
+/// softmax(q k^T / sqrt(width)) v per head (Vaswani et al. 2017, eq. 1). The result has the shape and format of the queries.
 ///
 /// On the CPU the scores are never whole in memory, and `precision` says how products are made where the processor
 /// multiplies bf16. Scores and their softmax are f32 everywhere.
@@ -63,7 +63,7 @@ pub fn attention(
 /// Multi-head self-attention without a mask.
 ///
 /// `qkv` is [batch, tokens, 3 d] as one projection gives it: queries, keys, values side by side. The result is
-/// [batch, tokens, d], in the same format. It has a gradient.
+/// [batch, tokens, d], in the same format. In f32 it has a gradient.
 ///
 /// # Errors
 /// If the width does not split into three times the heads.

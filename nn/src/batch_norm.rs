@@ -97,7 +97,7 @@ impl BatchNorm {
         affine: Affine<'_>,
         residual: Option<&Tensor>,
     ) -> Result<Tensor> {
-        self.check(values, statistics, affine.gamma, residual)?;
+        check(values, statistics, affine, residual)?;
         let Path::Kernels(kernels) = self.path else {
             return Ok(composite(values, statistics, affine, residual)?);
         };
@@ -113,7 +113,8 @@ impl BatchNorm {
     }
 
     /// The gradients through [`BatchNorm::forward`] by the batch's own statistics, whose result was `output`, from that of
-    /// the result; all maps in one format. The residual's is made if `with_residual`.
+    /// the result; all maps in one format. The residual's is made if `with_residual`. (candle's operations compute the statistics
+    /// once more.)
     ///
     /// # Errors
     /// If the shapes or formats do not fit.
@@ -126,8 +127,8 @@ impl BatchNorm {
         affine: Affine<'_>,
         with_residual: bool,
     ) -> Result<NormGradients> {
-        self.check(values, statistics, affine.gamma, Some(output))?;
-        self.check(values, statistics, affine.beta, Some(output_gradient))?;
+        check(values, statistics, affine, Some(output))?;
+        check(values, statistics, affine, Some(output_gradient))?;
         let Path::Kernels(kernels) = self.path else {
             return Ok(composite_gradients(
                 values,
@@ -163,8 +164,8 @@ impl BatchNorm {
                             affine = Some(kernels.batch_norm_relu_gradient(norm, to, None));
                             return;
                         }
-                        residual = Some(cpu::write(shape, dtype, |behind| {
-                            let found = kernels.batch_norm_relu_gradient(norm, to, Some(behind));
+                        residual = Some(cpu::write(shape, dtype, |before| {
+                            let found = kernels.batch_norm_relu_gradient(norm, to, Some(before));
                             affine = Some(found);
                         }));
                     })
@@ -179,28 +180,30 @@ impl BatchNorm {
             beta: Tensor::from_vec(beta, channels, &Device::Cpu)?,
         })
     }
+}
 
-    /// Whether maps and channels fit each other.
-    fn check(
-        &self,
-        values: &Tensor,
-        statistics: &Statistics,
-        vector: &Tensor,
-        other: Option<&Tensor>,
-    ) -> Result<()> {
-        let channels = [values.dim(D::Minus1)?];
-        let vectors = [&statistics.mean, &statistics.variance, vector];
-        if let Some(misfit) = vectors.into_iter().find(|v| v.dims() != channels) {
-            let wrong = misfit.dims();
-            return Err(Error::shapes("batch normalisation", values.dims(), wrong));
+/// Whether maps and channels fit each other.
+fn check(
+    values: &Tensor,
+    statistics: &Statistics,
+    affine: Affine<'_>,
+    other: Option<&Tensor>,
+) -> Result<()> {
+    let misfit = |wrong: &[usize]| Error::shapes("batch normalisation", values.dims(), wrong);
+    let channels = [values.dim(D::Minus1)?];
+    let Statistics { mean, variance } = statistics;
+    let vectors = [mean, variance, affine.gamma, affine.beta];
+    if let Some(wrong) = vectors.into_iter().find(|v| v.dims() != channels) {
+        return Err(misfit(wrong.dims()));
+    }
+    if values.elem_count() == 0 {
+        return Err(misfit(&[0]));
+    }
+    match other {
+        Some(other) if other.dims() != values.dims() || other.dtype() != values.dtype() => {
+            Err(misfit(other.dims()))
         }
-        match other {
-            Some(other) if other.dims() != values.dims() || other.dtype() != values.dtype() => {
-                let wrong = other.dims();
-                Err(Error::shapes("batch normalisation", values.dims(), wrong))
-            }
-            _ => Ok(()),
-        }
+        _ => Ok(()),
     }
 }
 
@@ -257,13 +260,13 @@ fn composite_gradients(
 ) -> candle_core::Result<NormGradients> {
     let dtype = values.dtype();
     let gradient = output_gradient.to_dtype(DType::F32)?;
-    let behind = output
+    let before = output
         .gt(0.0)?
         .where_cond(&gradient, &gradient.zeros_like()?)?;
     let channels = affine.gamma.elem_count();
     let flat = |tensor: &Tensor| tensor.to_dtype(DType::F32)?.reshape(((), channels));
     let arguments = [&flat(values)?, affine.gamma, affine.beta];
-    let mut found = gradients(&arguments, &flat(&behind)?, |a| {
+    let mut found = gradients(&arguments, &flat(&before)?, |a| {
         let centred = a[0].broadcast_sub(&a[0].mean_keepdim(0)?)?;
         let variance = centred.sqr()?.mean_keepdim(0)?;
         let scale = (variance + f64::from(EPSILON))?.sqrt()?.recip()?;
@@ -278,7 +281,7 @@ fn composite_gradients(
     let (beta, gamma, of_values) = (next()?, next()?, next()?);
     Ok(NormGradients {
         values: of_values.reshape(values.shape())?.to_dtype(dtype)?,
-        residual: with_residual.then(|| behind.to_dtype(dtype)).transpose()?,
+        residual: with_residual.then(|| before.to_dtype(dtype)).transpose()?,
         gamma,
         beta,
     })

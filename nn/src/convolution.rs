@@ -16,7 +16,7 @@ use crate::{Error, Path, Precision, Result};
 
 /// The convolution of images of one size, for training: forward, and both gradients.
 ///
-/// Products are made in its precision and summed in f32. On the kernels results do not depend on the number of threads.
+/// Products are made in its precision; the kernels sum them in f32. On the kernels results do not depend on the number of threads.
 #[derive(Debug, Clone, Copy)]
 pub struct Convolution {
     path: Path,
@@ -25,6 +25,7 @@ pub struct Convolution {
 }
 
 /// The gradients of a convolution.
+#[derive(Debug, Clone)]
 pub struct ConvolutionGradients {
     /// Of the images, `[n, h, w, ci]`, in the format of feature maps; absent if nobody asked for it.
     pub images: Option<Tensor>,
@@ -74,7 +75,7 @@ impl Convolution {
         self.geometry.weight_len()
     }
 
-    /// `[n, ho, wo, co]`, in the format of feature maps, from `images [n, h, w, ci]` in any format and
+    /// `[n, ho, wo, co]`, in the format of feature maps, from `images [n, h, w, ci]` in f32 or that format and
     /// `weight [kernel * kernel * ci, co]` in f32.
     ///
     /// # Errors
@@ -82,7 +83,7 @@ impl Convolution {
     pub fn forward(&self, images: &Tensor, weight: &Tensor) -> Result<Tensor> {
         let batch = self.batch(images, self.geometry.input())?;
         self.check_weight(weight)?;
-        let maps = self.path.maps(self.precision);
+        let maps = Path::maps(self.precision);
         let Path::Kernels(kernels) = self.path else {
             let (images, weight) = (images.to_dtype(maps)?, weight.to_dtype(maps)?);
             return composite(&images, &weight, self.geometry.shape());
@@ -101,7 +102,7 @@ impl Convolution {
         })?)
     }
 
-    /// The gradients of images and weight from that of the result, in any format.
+    /// The gradients of images and weight from that of the result, in f32 or the format of feature maps.
     ///
     /// candle's operations compute the convolution once more for them.
     ///
@@ -127,7 +128,7 @@ impl Convolution {
             ForImages::Wanted | ForImages::Unwanted => None,
         };
         let wanted = !matches!(for_images, ForImages::Unwanted);
-        let maps = self.path.maps(self.precision);
+        let maps = Path::maps(self.precision);
         let precision = cpu::packed(self.precision);
         let Path::Kernels(kernels) = self.path else {
             let arguments = [&images.to_dtype(maps)?, &weight.to_dtype(maps)?];
@@ -198,10 +199,14 @@ impl Convolution {
 /// border count as zero. Both gradients are available.
 ///
 /// # Errors
-/// If the shapes do not fit each other.
+/// If the shapes do not fit each other, or the images are not f32.
 pub fn convolution(images: &Tensor, weight: &Tensor, shape: ConvolutionShape) -> Result<Tensor> {
     if !images.device().is_cpu() {
         return composite(images, weight, shape);
+    }
+    if images.dtype() != DType::F32 {
+        let found = images.dtype();
+        return Err(candle_core::Error::msg(format!("images are {found:?} and not f32")).into());
     }
     let path = Path::of(images.device())?;
     let op = TensorConvolution {

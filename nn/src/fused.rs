@@ -16,7 +16,9 @@ pub(crate) fn gradients(
     let inputs: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
     let weighted = (composite(&inputs)? * gradient)?.sum_all()?;
     let store = weighted.backward()?;
-    Ok(vars.iter().map(|var| store.get(var).cloned()).collect())
+    // Without the operations that made them: nobody differentiates them again.
+    let gradient = |var: &Var| store.get(var).map(Tensor::detach);
+    Ok(vars.iter().map(gradient).collect())
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl GroupNorm {
         })
     }
 
-    /// Normalises `x` [n, .., c], each sample by itself, and applies `activation`.
+    /// Normalises `x` [n, .., c] (f32 on the CPU), each sample by itself, and applies `activation`.
     ///
     /// # Errors
     /// If `x` has another number of channels.

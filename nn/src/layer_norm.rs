@@ -30,7 +30,7 @@ impl AffineLayerNorm {
         })
     }
 
-    /// Normalises `x` [.., d].
+    /// Normalises `x` [.., d], f32 on the CPU.
     ///
     /// # Errors
     /// If the last axis has another length.

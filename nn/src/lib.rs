@@ -21,9 +21,11 @@ pub mod load;
 pub mod noise;
 mod path;
 pub mod pool;
+mod pool_thread;
 mod precision;
 
 pub use activation::Activation;
 pub use error::{Error, Result, WeightProblem};
 pub use path::Path;
+pub use pool_thread::on_pool_thread;
 pub use precision::Precision;

@@ -27,12 +27,12 @@ impl Path {
         })
     }
 
-    /// The format of feature maps and their gradients: the kernels know half precision as bf16 only.
-    pub fn maps(self, precision: Precision) -> DType {
-        match (self, precision) {
-            (_, Precision::F32) => DType::F32,
-            (Self::Operations, Precision::F16) => DType::F16,
-            _ => DType::BF16,
+    /// The format of feature maps and their gradients in training. Half precision means bf16: in f16 gradients would need a
+    /// scaled loss.
+    pub(crate) fn maps(precision: Precision) -> DType {
+        match precision {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 | Precision::F16 => DType::BF16,
         }
     }
 }

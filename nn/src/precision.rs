@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use promptfed_kernels::Kernels;
 use serde::{Deserialize, Serialize};
 
-/// The number format of a model's weights and of the factors of products. Sums, and activations between layers on the
-/// CPU, are f32 in each.
+/// The number format of a model's weights and of the factors of products. Sums are f32 in each; on the CPU so is what lies between
+/// layers, but for what only products read, which is kept in the format they read, and the feature maps of training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

@@ -1,4 +1,4 @@
-//! Batch normalisation, cross-entropy, pooling against candle's own operations and their gradients.
+//! The layers of training by both ways to compute, against each other and candle's own differentiation of their definitions.
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -164,20 +164,25 @@ fn layers_of_training_agree_in_bf16() {
             assert!(largest_difference(&found, &expected) < 1e-2 * scale, "{i}");
         }
     };
-    let convolved = |path, precision: Precision, maps| {
-        let shape = ConvolutionShape::same(3, 1);
+    let convolved = |path, kernel, stride, precision: Precision, maps| {
+        let shape = ConvolutionShape::same(kernel, stride);
         let convolution = Convolution::new(path, shape, [8, 8, 12], 16, precision).unwrap();
+        let w = w.narrow(0, 0, kernel * kernel * 12).unwrap();
         let y = convolution.forward(&x, &w).unwrap();
-        let found = convolution.gradients(&x, &w, &y, ForImages::Wanted);
+        let added = x.to_dtype(maps).unwrap();
+        let found = convolution.gradients(&x, &w, &y, ForImages::Added(&added));
         let found = found.unwrap();
         let dx = found.images.unwrap();
         assert_eq!((y.dtype(), dx.dtype()), (maps, maps));
         assert_eq!(found.weight.dtype(), DType::F32);
         [y, dx, found.weight]
     };
-    let [y, dx, dw] = convolved(kernels, Precision::Bf16, DType::BF16);
-    let exact = convolved(operations, Precision::F32, DType::F32);
-    close(&[y.clone(), dx, dw], &exact);
+    for (kernel, stride) in [(3, 1), (3, 2), (1, 1), (1, 2)] {
+        let found = convolved(kernels, kernel, stride, Precision::Bf16, DType::BF16);
+        let exact = convolved(operations, kernel, stride, Precision::F32, DType::F32);
+        close(&found, &exact);
+    }
+    let [y, ..] = convolved(kernels, 3, 1, Precision::Bf16, DType::BF16);
 
     let (gamma, beta) = (normal(3, &[16]), normal(4, &[16]));
     let affine = Affine {
@@ -243,11 +248,13 @@ fn wrong_shapes_of_training_layers_are_errors() {
             beta: &gamma,
         };
         assert!(norm.forward(&x, &statistics, affine, Some(&g)).is_err());
-        let wrong = Affine {
-            gamma: &beta,
-            beta: &beta,
-        };
-        assert!(norm.forward(&x, &statistics, wrong, None).is_err());
+        for (gamma, beta) in [(&beta, &gamma), (&gamma, &beta)] {
+            let wrong = Affine { gamma, beta };
+            assert!(norm.forward(&x, &statistics, wrong, None).is_err());
+        }
+        let pool = GlobalAverage::new(path, Precision::F32);
+        assert!(pool.forward(&normal(1, &[2, 0, 3, 4])).is_err());
+        assert!(pool.gradient(&normal(1, &[2, 3]), [0, 4]).is_err());
         assert!(
             norm.gradients(&x, &x, &g, &statistics, affine, false)
                 .is_err()

@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_data::{load, stratified_split};
 use promptfed_learn::{Architecture, Classifier, ClassifierConfig, TrainConfig, train};
 use promptfed_prompts::ContentHash;
+use promptfed_synth::engines::DeviceKind;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -50,6 +51,9 @@ pub(crate) struct Args {
     /// Share of the images held out to select the epoch; 0 keeps the last
     #[arg(long, default_value_t = 0.1)]
     validation_fraction: f64,
+    /// Where the classifier is trained: cpu or cuda [default: cpu]
+    #[arg(long)]
+    device: Option<DeviceKind>,
     /// Seed of the weights, the order, the augmentation and the held-out part
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -92,6 +96,7 @@ impl RecipeArgs {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
+    let device = args.device.unwrap_or_default().open()?;
     let (dataset, label_space) = args.read.open(&args.data)?;
     let (images, report) = load(&dataset, args.recipe.image_size, &args.read.decode())?;
     data::tell_skipped(&report);
@@ -107,7 +112,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         architecture: args.architecture.into(),
         ..ClassifierConfig::new(label_space.len(), args.recipe.image_size)
     };
-    let mut model = Classifier::new(classifier, args.seed)?;
+    let mut model = Classifier::new(classifier, args.seed)?.on(&device)?;
     let bar = context.progress.bar("training", args.epochs as u64);
     let validation = (!validation.is_empty()).then_some(&validation);
     let report = train(

@@ -41,7 +41,11 @@ impl Vectors {
 
     /// The transpose of 32 rows x 16 columns of values: a tile of 16 lines.
     ///
-    /// `row` gives the columns of a row, at most 16 values; what it lacks is zero.
+    /// `row` gives the columns of a row, at most 16 values; what it lacks is zero. Rows 2 p and 2 p + 1 have as many values, or the
+    /// second one none.
+    ///
+    /// # Panics
+    /// If they have not.
     pub(crate) fn transpose<'a, T: RoundToBf16 + 'a>(
         self,
         row: impl Fn(usize) -> &'a [T],

@@ -1,4 +1,4 @@
-//! Rounding f32 values to bf16.
+//! Loading values as bf16, f32 ones rounded; storing f32 values rounded.
 
 use std::arch::x86_64::{__m512bh, __m512i};
 use std::arch::x86_64::{
@@ -28,7 +28,7 @@ pub(crate) trait RoundToBf16: Copy + Sync {
 }
 
 /// The lowest `count` bits of 32.
-pub(super) fn lanes(count: usize) -> u32 {
+fn lanes(count: usize) -> u32 {
     ((1u64 << count.min(32)) - 1) as u32
 }
 

@@ -17,7 +17,7 @@ pub struct AffineGradient {
     pub beta: Vec<f32>,
 }
 
-/// What a normalisation by the batch's own statistics and a ReLU behind it made of a batch, and the gradient of that. The
+/// What a normalisation by the batch's own statistics and a ReLU after it made of a batch, and the gradient of that. The
 /// values are all f32 or all bf16, `[pixels, channels]`.
 #[derive(Clone, Copy, Debug)]
 pub struct NormRelu<'a> {
@@ -36,9 +36,9 @@ pub struct NormRelu<'a> {
 }
 
 impl Kernels {
-    /// Writes the gradient of the values to `to`, and the gradient behind the ReLU, which is the residual's, to `behind`.
+    /// Writes the gradient of the values to `to`, and the gradient before the ReLU, which is the residual's, to `before`.
     ///
-    /// With `x^ = (x - mean) / s`, `s = sqrt(variance + eps)`, `m` pixels and gradient `g` behind the ReLU:
+    /// With `x^ = (x - mean) / s`, `s = sqrt(variance + eps)`, `m` pixels and gradient `g` before the ReLU:
     /// `dx = gamma / s * (g - sum(g) / m - x^ * sum(g x^) / m)`.
     ///
     /// # Panics
@@ -47,23 +47,23 @@ impl Kernels {
         self,
         norm: NormRelu<'_>,
         to: impl Into<ValuesMut<'a>>,
-        behind: Option<ValuesMut<'a>>,
+        before: Option<ValuesMut<'a>>,
     ) -> AffineGradient {
         let (x, y, g) = (norm.values, norm.output, norm.gradient);
-        match (x, y, g, to.into(), behind) {
-            (Values::F32(x), Values::F32(y), Values::F32(g), ValuesMut::F32(to), behind) => {
-                let behind = behind.map(|behind| match behind {
-                    ValuesMut::F32(behind) => behind,
+        match (x, y, g, to.into(), before) {
+            (Values::F32(x), Values::F32(y), Values::F32(g), ValuesMut::F32(to), before) => {
+                let before = before.map(|before| match before {
+                    ValuesMut::F32(before) => before,
                     ValuesMut::Bf16(_) => panic!("{FORMATS}"),
                 });
-                self.relu_gradient(norm, Maps { x, y, g }, to, behind)
+                self.relu_gradient(norm, Maps { x, y, g }, to, before)
             }
-            (Values::Bf16(x), Values::Bf16(y), Values::Bf16(g), ValuesMut::Bf16(to), behind) => {
-                let behind = behind.map(|behind| match behind {
-                    ValuesMut::Bf16(behind) => behind,
+            (Values::Bf16(x), Values::Bf16(y), Values::Bf16(g), ValuesMut::Bf16(to), before) => {
+                let before = before.map(|before| match before {
+                    ValuesMut::Bf16(before) => before,
                     ValuesMut::F32(_) => panic!("{FORMATS}"),
                 });
-                self.relu_gradient(norm, Maps { x, y, g }, to, behind)
+                self.relu_gradient(norm, Maps { x, y, g }, to, before)
             }
             _ => panic!("{FORMATS}"),
         }
@@ -74,7 +74,7 @@ impl Kernels {
         norm: NormRelu<'_>,
         maps: Maps<'_, T>,
         to: &mut [T],
-        behind: Option<&mut [T]>,
+        before: Option<&mut [T]>,
     ) -> AffineGradient {
         let NormRelu {
             statistics,
@@ -83,30 +83,36 @@ impl Kernels {
             ..
         } = norm;
         let (channels, total) = (gamma.len(), maps.x.len());
-        assert!(total.is_multiple_of(channels), "pixels");
+        assert_eq!(statistics.pixels * channels, total, "pixels");
+        assert_eq!(statistics.mean.len(), channels, "channels of the mean");
+        assert_eq!(
+            statistics.variance.len(),
+            channels,
+            "channels of the variance"
+        );
         let same = |len: usize| assert_eq!(len, total, "values");
         same(maps.y.len());
         same(maps.g.len());
         same(to.len());
-        let behind = behind.map_or(&mut [][..], |behind| {
-            same(behind.len());
-            behind
+        let before = before.map_or(&mut [][..], |before| {
+            same(before.len());
+            before
         });
         let len = task_len(channels);
         let mean = &statistics.mean;
         // As many parts as of the values, empty ones where nothing is written.
-        let part_of_behind = if behind.is_empty() { 0 } else { len };
-        let behind = Shared::new(behind);
+        let part_of_before = if before.is_empty() { 0 } else { len };
+        let before = Shared::new(before);
         let parts: Vec<[Vec<f32>; 2]> = (0..total.div_ceil(len))
             .into_par_iter()
             .map(|task| {
                 let maps = maps.part(task * len, len);
-                let start = task * part_of_behind;
-                let end = start + part_of_behind.min(maps.x.len());
+                let start = task * part_of_before;
+                let end = start + part_of_before.min(maps.x.len());
                 let mut sums = Sums {
                     maps,
                     // SAFETY: every task has a part of its own.
-                    behind: unsafe { behind.range(start..end).slice() },
+                    before: unsafe { before.range(start..end).slice() },
                     mean,
                     sums: [vec![0.0; channels], vec![0.0; channels]],
                 };
@@ -180,7 +186,7 @@ impl<T: Element> Maps<'_, T> {
         }
     }
 
-    /// Values less the mean, and the gradient behind the ReLU, of channels `first..first + W` of a pixel.
+    /// Values less the mean, and the gradient before the ReLU, of channels `first..first + W` of a pixel.
     #[inline(always)]
     fn at<const W: usize>(&self, place: usize, mean: &[f32; W]) -> [[f32; W]; 2] {
         let mut x: [f32; W] = load(self.x, place);
@@ -194,11 +200,11 @@ impl<T: Element> Maps<'_, T> {
     }
 }
 
-/// Sums of the gradient behind the ReLU, and of its products with differences from the mean.
+/// Sums of the gradient before the ReLU, and of its products with differences from the mean.
 struct Sums<'a, T> {
     maps: Maps<'a, T>,
     /// Where that gradient goes; empty where nobody needs it.
-    behind: &'a mut [T],
+    before: &'a mut [T],
     mean: &'a [f32],
     sums: [Vec<f32>; 2],
 }
@@ -217,8 +223,8 @@ impl<T: Element> PerChannel for Sums<'_, T> {
                 sums[c] += g[c];
                 products[c] += g[c] * x[c];
             }
-            if !self.behind.is_empty() {
-                store(g, self.behind, place);
+            if !self.before.is_empty() {
+                store(g, self.before, place);
             }
         }
         self.sums[0][first..first + W].copy_from_slice(&sums);

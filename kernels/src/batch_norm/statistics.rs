@@ -101,10 +101,10 @@ impl<T: Element> PerChannel for Moments<'_, T> {
     #[inline(always)]
     fn block<const W: usize>(&mut self, first: usize, from: usize, to: usize) {
         let channels = self.mean.len();
-        let mean: [f32; W] = load::<_, W>(&self.mean, first);
-        let mut sums: [f32; W] = load::<_, W>(&self.sums, first);
+        let mean: [f32; W] = load(&self.mean, first);
+        let mut sums: [f32; W] = load(&self.sums, first);
         for pixel in from..to {
-            let x: [f32; W] = load::<_, W>(self.values, pixel * channels + first);
+            let x: [f32; W] = load(self.values, pixel * channels + first);
             for c in 0..W {
                 let difference = x[c] - mean[c];
                 sums[c] += if self.squares {

@@ -200,7 +200,7 @@ impl Convolution {
     }
 
     /// The gradient of the images, `[n, h, w, ci]`, from the gradient of the output and
-    /// `weight [kernel * kernel * ci, co]`, which is packed in `precision`; plus `added`, which is as long.
+    /// `weight [kernel * kernel * ci, co]`, which is packed in `precision`; plus `added`, as long as the gradient.
     ///
     /// # Panics
     /// If a slice has another length than the shapes of [`Convolution::forward`].

@@ -9,7 +9,7 @@ use super::geometry::Geometry;
 use crate::Values;
 use crate::aligned::{Aligned, Number};
 use crate::product::Rows;
-use crate::values::Element;
+use crate::values::convert;
 
 /// Consecutive images, or consecutive lines of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,11 +124,7 @@ impl Window<f32> {
             Values::F32(images) => {
                 self.show(images, size, view, 0.0, |from, to| to.copy_from_slice(from));
             }
-            Values::Bf16(images) => self.show(images, size, view, 0.0, |from, to| {
-                for (to, from) in to.iter_mut().zip(from) {
-                    *to = from.widen();
-                }
-            }),
+            Values::Bf16(images) => self.show(images, size, view, 0.0, convert),
         }
     }
 }

@@ -8,17 +8,17 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::part::{View, Window, cut};
-use crate::product::{Operand, Share, Shared, TransposedSums};
+use crate::product::{Operand, Share, Shared, TransposedSums, by_pairs};
 use crate::{Kernels, Precision, Values};
 
 /// Values in all partial gradients together: each of them fits into a second-level cache.
 const PARTIAL_SUMS: usize = 1 << 20;
 
 /// Most shares of a batch, each with sums of its own.
-const SHARES: usize = 16;
+const BATCH_SHARES: usize = 16;
 
-/// Shares of the sums of a weight so large that sums of their own for parts of the batch would not pay: those of a share
-/// fit into a second-level cache.
+/// Shares of the sums themselves where sums of their own for parts of the batch would not pay: those of 256 channels fit into a
+/// second-level cache then.
 const SUM_SHARES: usize = 8;
 
 /// Rows per pass over a tile of sums.
@@ -44,14 +44,14 @@ pub(super) fn run(
     // The shares depend on the shapes alone, so that the order of summation, and with it the result,
     // does not depend on the number of threads.
     if len * 4 <= PARTIAL_SUMS && count > 1 {
-        let shares = (PARTIAL_SUMS / len).min(SHARES);
+        let shares = (PARTIAL_SUMS / len).min(BATCH_SHARES);
         let per_share = count.div_ceil(shares);
         let firsts: Vec<usize> = (0..count).step_by(per_share).collect();
         let partial: Vec<Vec<f32>> = firsts
             .into_par_iter()
             .map(|first| {
                 let images_of = first..(first + per_share).min(count);
-                let sums = summed(images_of, Share::whole(segments, columns));
+                let sums = summed(images_of, Share::All);
                 let mut part = vec![0.0; len];
                 // SAFETY: the part is this task's own.
                 unsafe { sums.write(Shared::new(&mut part), columns) };
@@ -67,7 +67,12 @@ pub(super) fn run(
         return;
     }
     let set = kernels.instruction_set();
-    let shares = TransposedSums::shares(set, segments, columns, precision, SUM_SHARES);
+    let wanted = if len * 4 <= PARTIAL_SUMS {
+        1
+    } else {
+        SUM_SHARES
+    };
+    let shares = TransposedSums::shares(set, segments, columns, precision, wanted);
     let gradient = Shared::new(gradient);
     shares.into_par_iter().for_each(|share| {
         let sums = summed(0..count, share);
@@ -86,7 +91,7 @@ fn sums(
     precision: Precision,
 ) -> TransposedSums {
     let set = kernels.instruction_set();
-    let mut sums = TransposedSums::new(set, g.segments(), share, precision);
+    let mut sums = TransposedSums::new(set, g.segments(), g.channels_out, share, precision);
     let mut window = Shown::new(kernels, precision);
     for part in cut(images_of, g.height_out, g.width_out, ROWS_PER_PASS) {
         let first = part.first_image * g.input_len();
@@ -123,11 +128,9 @@ enum Shown {
 
 impl Shown {
     fn new(kernels: Kernels, precision: Precision) -> Self {
-        match precision {
+        match by_pairs(kernels.instruction_set(), precision) {
             #[cfg(target_arch = "x86_64")]
-            Precision::Bf16 if kernels.instruction_set().multiplies_bf16() => {
-                Self::Rounded(Window::default())
-            }
+            true => Self::Rounded(Window::default()),
             _ => Self::Plain(Window::default()),
         }
     }

@@ -1,9 +1,10 @@
 //! What happens to a product's sums on their way into the result.
 
+use half::bf16;
 use pulp::Simd;
 
 use super::rows::starts;
-use crate::values::Element;
+use crate::values::{Element, convert};
 use crate::{Activation, Values, ValuesMut};
 
 /// Factors of a product's rows.
@@ -67,7 +68,8 @@ impl<'a> Epilogue<'a> {
         }
     }
 
-    /// Whether the activation comes last, so that results need no memory but the output.
+    /// Whether results can be finished in an f32 output itself: without a gate, with an f32 residual at most, and that without
+    /// an activation.
     pub(crate) fn keeps_no_sums(&self) -> bool {
         if self.gate.is_some() || matches!(self.residual, Some(Values::Bf16(_))) {
             return false;
@@ -174,17 +176,13 @@ pub(crate) fn complete<S: Simd>(
 pub(crate) fn put(sums: &[f32], to: ValuesMut<'_>) {
     match to {
         ValuesMut::F32(to) => to.copy_from_slice(sums),
-        ValuesMut::Bf16(to) => {
-            for (to, sum) in to.iter_mut().zip(sums) {
-                *to = Element::narrow(*sum);
-            }
-        }
+        ValuesMut::Bf16(to) => convert(sums, to),
     }
 }
 
 /// Adds each value of `from`, which is as long.
 #[inline(always)]
-fn add_widened<T: Element>(to: &mut [f32], from: &[T]) {
+fn add_widened(to: &mut [f32], from: &[bf16]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to += from.widen();
     }

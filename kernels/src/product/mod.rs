@@ -29,4 +29,4 @@ pub(crate) use rounded::Round;
 pub(crate) use rows::Rows;
 pub(crate) use run::{Operand, Product, Scratch};
 pub(crate) use shared::{Output, Shared};
-pub(crate) use transposed::{Share, TransposedSums};
+pub(crate) use transposed::{Share, TransposedSums, by_pairs};

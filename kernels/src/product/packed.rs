@@ -99,11 +99,16 @@ pub(crate) enum Panels {
     },
     /// `[panels of 16 columns, segments, pairs of rows, 16, 2]` for bf16 instructions, each segment
     /// padded to whole tiles of 32 rows.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "bf16 instructions are used on x86-64 only")
+    )]
     Bf16Pairs { values: Aligned<u16> },
 }
 
 /// Columns of a panel of pairs, and rows of one tile of it.
 pub(crate) const PAIR_COLUMNS: usize = 16;
+#[cfg(target_arch = "x86_64")]
 pub(crate) const PAIR_ROWS: usize = 32;
 
 impl PackedMatrix {
@@ -126,7 +131,9 @@ impl PackedMatrix {
         matrix: MatrixView<'_>,
         precision: Precision,
     ) -> Self {
-        let rows: Vec<usize> = (0..matrix.rows).map(|row| row * matrix.row_step).collect();
+        // A wrapped product would pass for a place inside the values.
+        let start = |row: usize| row.checked_mul(matrix.row_step).unwrap_or(usize::MAX);
+        let rows: Vec<usize> = (0..matrix.rows).map(start).collect();
         let source = Source {
             values: matrix.values,
             rows: &rows,
@@ -150,8 +157,9 @@ impl PackedMatrix {
             "an empty matrix"
         );
         assert_eq!(source.rows.len(), segments.count * segments.len, "rows");
-        let reach = (columns - 1) * source.column_step;
-        let fits = |start: &usize| start + reach < source.values.len();
+        let reach = (columns - 1).checked_mul(source.column_step);
+        let starts = reach.and_then(|reach| source.values.len().checked_sub(reach));
+        let fits = |start: &usize| starts.is_some_and(|starts| *start < starts);
         assert!(source.rows.iter().all(fits), "a row beyond the values");
         let panels = match precision {
             #[cfg(target_arch = "x86_64")]

@@ -69,6 +69,7 @@ impl<'a, T> Rows<'a, T> {
     }
 
     /// How many rows there are.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn len(&self) -> usize {
         self.images * self.lines * self.pixels
     }

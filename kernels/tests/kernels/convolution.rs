@@ -259,16 +259,19 @@ proptest! {
     }
 }
 
-/// Lines of whole pairs and images of whole tiles, whose pixels are paired once for all lines of the kernel; images and
-/// bands of lines; and neighbours of such shapes.
+/// Lines of whole pairs and images of whole tiles, whose pixels are paired once for all lines of the kernel: several images of a
+/// batch's share, windows of no whole tiles, bands of lines; neighbours of such shapes; and sums in shares.
 #[test]
 fn weight_gradients_of_whole_tiles_agree_with_f64() {
     for (input, co, count) in [
         ([32, 32, 16], 24, 2),
         ([16, 16, 48], 20, 3),
-        ([12, 24, 32], 40, 1),
-        ([17, 32, 16], 9, 1),
+        ([16, 16, 16], 5, 19),
+        ([12, 24, 32], 40, 2),
+        ([17, 32, 16], 9, 2),
         ([16, 17, 16], 9, 2),
+        ([16, 16, 16], 9, 1),
+        ([5, 6, 200], 170, 2),
     ] {
         let shape = ConvolutionShape::same(3, 1);
         let convolution = Convolution::new(shape, input, co).unwrap();

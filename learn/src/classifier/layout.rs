@@ -44,6 +44,8 @@ pub(super) struct Head {
     /// `[height, width, channels]` of what is pooled.
     pub(super) maps: [usize; 3],
     pub(super) classes: usize,
+    /// The linear map as a 1x1 convolution of images with one pixel.
+    pub(super) map: Convolution,
     /// `[channels, classes]`
     pub(super) weight: Trained,
     pub(super) bias: Trained,
@@ -79,7 +81,6 @@ pub(super) struct Entry {
 /// All layers of a classifier.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
-    pub(super) path: Path,
     pub(super) stem: NormalisedConvolution,
     pub(super) blocks: Vec<Block>,
     pub(super) head: Head,
@@ -114,11 +115,17 @@ impl Layout {
             pool: GlobalAverage::new(path, precision),
             maps: shape,
             classes: config.classes,
+            map: Convolution::new(
+                path,
+                ConvolutionShape::same(1, 1),
+                [1, 1, channels],
+                config.classes,
+                Precision::F32,
+            )?,
             weight: builder.trained("head.weight".into(), weight, Order::Transposed),
             bias: builder.trained("head.bias".into(), vec![config.classes], Order::Plain),
         };
         Ok(Self {
-            path,
             stem,
             blocks,
             head,

@@ -14,7 +14,7 @@ pub(crate) use state::State;
 use candle_core::{Device, Tensor};
 use promptfed_data::LabelledImages;
 use promptfed_nn::cross_entropy::softmax;
-use promptfed_nn::{Path, Precision};
+use promptfed_nn::{Path, Precision, on_pool_thread};
 
 use crate::images::{check_size, normalise};
 use crate::{Error, Result, Weights};
@@ -37,7 +37,7 @@ impl Classifier {
     /// A classifier on the CPU with initial weights drawn from `seed` as PyTorch's layers draw theirs.
     ///
     /// # Errors
-    /// If the configuration is out of range.
+    /// If the configuration is out of range, or the environment names an instruction set that is not here.
     pub fn new(config: ClassifierConfig, seed: u64) -> Result<Self> {
         let device = Device::Cpu;
         let layout = Layout::new(&config, Path::of(&device)?, Precision::chosen())?;
@@ -51,10 +51,11 @@ impl Classifier {
     }
 
     /// The same classifier on another device, where it classifies and is trained from then on: on the CPU by this
-    /// project's kernels, elsewhere by candle's operations.
+    /// project's kernels, elsewhere by candle's operations; in [`Precision::chosen`] either way, which asks the CPU where nobody has
+    /// chosen.
     ///
     /// # Errors
-    /// If the weights cannot be moved.
+    /// If the weights cannot be moved, or the environment names an instruction set that is not here.
     pub fn on(&self, device: &Device) -> Result<Self> {
         let layout = Layout::new(&self.config, Path::of(device)?, Precision::chosen())?;
         self.through(layout, device)
@@ -62,14 +63,12 @@ impl Classifier {
 
     /// The same classifier with other layers.
     fn through(&self, layout: Layout, device: &Device) -> Result<Self> {
-        let mut moved = Self {
+        Ok(Self {
             config: self.config,
-            state: State::initial(&layout, 0, device)?,
+            state: State::import(&layout, &self.weights()?, device)?,
             layout,
             class_names: self.class_names.clone(),
-        };
-        moved.load_weights(&self.weights()?)?;
-        Ok(moved)
+        })
     }
 
     /// The configuration.
@@ -105,7 +104,7 @@ impl Classifier {
     /// The probability of every class for every image, `[n, classes]` in row-major order.
     ///
     /// # Errors
-    /// If the images are not of the configured size.
+    /// If the images are not of the configured size, or the device fails.
     pub fn probabilities(&self, images: &LabelledImages) -> Result<Vec<f32>> {
         self.probabilities_with(&self.state, images, "given")
     }
@@ -120,12 +119,14 @@ impl Classifier {
         let image_len = self.config.image_size * self.config.image_size * 3;
         let mut probabilities = Vec::with_capacity(images.len() * self.config.classes);
         let side = self.config.image_size;
-        for pixels in images.pixels.chunks(INFERENCE_BATCH * image_len) {
-            let shape = (pixels.len() / image_len, side, side, 3);
-            let batch = Tensor::from_vec(normalise(pixels), shape, state.device())?;
-            // On a thread of the pool, which need not be woken for every layer.
-            probabilities.extend(rayon::scope(|_| self.layout.infer(&batch, state))?);
-        }
+        on_pool_thread(|| -> Result<()> {
+            for pixels in images.pixels.chunks(INFERENCE_BATCH * image_len) {
+                let shape = (pixels.len() / image_len, side, side, 3);
+                let batch = Tensor::from_vec(normalise(pixels), shape, state.device())?;
+                probabilities.extend(self.layout.infer(&batch, state)?);
+            }
+            Ok(())
+        })?;
         softmax(&mut probabilities, self.config.classes);
         Ok(probabilities)
     }

@@ -1,13 +1,11 @@
 //! One training step: forward by the batch's statistics, loss, backward. The same code for every device: the layers
 //! know two ways to compute.
 //!
-//! The backward pass is written out: candle's own fills a tensor with zeros and adds to it, on one thread, for every
-//! gradient of every layer.
+//! The backward pass is written out: candle's own fills a tensor with zeros and adds to it for every gradient of every layer.
 
 use candle_core::Tensor;
-use promptfed_nn::Precision;
 use promptfed_nn::batch_norm::{Affine, Statistics, update_running};
-use promptfed_nn::convolution::{Convolution, ConvolutionShape, ForImages};
+use promptfed_nn::convolution::ForImages;
 use promptfed_nn::cross_entropy::{CrossEntropy, cross_entropy};
 
 use super::layout::{Block, Layout, NormalisedConvolution, Trained};
@@ -101,14 +99,10 @@ impl Layout {
         let unwanted = ForImages::Unwanted;
         self.stem
             .gradient(stem, images, &gradient, false, unwanted, &mut back)?;
-        let gradients = back.found.into_iter().zip(&state.trained);
-        let gradients = gradients.map(|(gradient, trained)| match gradient {
-            Some(gradient) => Ok(gradient),
-            None => trained.zeros_like(),
-        });
+        let gradients = back.found.into_iter().map(needed);
         Ok(Step {
             loss,
-            gradients: gradients.collect::<candle_core::Result<_>>()?,
+            gradients: gradients.collect::<Result<_>>()?,
         })
     }
 
@@ -126,24 +120,11 @@ impl Layout {
 
     fn logits(&self, pooled: &Tensor, state: &State) -> Result<Tensor> {
         let images = pooled.unsqueeze(1)?.unsqueeze(1)?;
-        let products = self
-            .map()?
-            .forward(&images, state.trained(self.head.weight))?;
+        let weight = state.trained(self.head.weight);
+        let products = self.head.map.forward(&images, weight)?;
         Ok(products
             .reshape(((), self.head.classes))?
             .broadcast_add(state.trained(self.head.bias))?)
-    }
-
-    /// A linear map is a 1x1 convolution of images with one pixel.
-    fn map(&self) -> Result<Convolution> {
-        let [.., channels] = self.head.maps;
-        Ok(Convolution::new(
-            self.path,
-            ConvolutionShape::same(1, 1),
-            [1, 1, channels],
-            self.head.classes,
-            Precision::F32,
-        )?)
     }
 
     /// From the gradient of the logits to that of the last feature maps.
@@ -159,14 +140,9 @@ impl Layout {
         let of_products = gradient.unsqueeze(1)?.unsqueeze(1)?;
         let weight = back.weight(head.weight);
         let wanted = ForImages::Wanted;
-        let gradients = self
-            .map()?
-            .gradients(&images, weight, &of_products, wanted)?;
+        let gradients = head.map.gradients(&images, weight, &of_products, wanted)?;
         back.set(head.weight, gradients.weight);
-        let of_pooled = match gradients.images {
-            Some(gradient) => gradient.reshape(pooled.shape())?,
-            None => pooled.zeros_like()?,
-        };
+        let of_pooled = needed(gradients.images)?.reshape(pooled.shape())?;
         let [height, width, _] = head.maps;
         Ok(head.pool.gradient(&of_pooled, [height, width])?)
     }
@@ -303,34 +279,55 @@ fn needed(gradient: Option<Tensor>) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
-    use promptfed_nn::Path;
     use promptfed_nn::noise::uniform;
+    use promptfed_nn::{Path, Precision};
 
     use super::*;
     use crate::{Classifier, ClassifierConfig};
 
+    /// A classifier none of whose weights is special, and six images.
+    fn example(config: ClassifierConfig) -> (Classifier, Tensor) {
+        let mut model = Classifier::new(config, 3).unwrap();
+        let mut weights = model.weights().unwrap();
+        for (i, (name, tensor)) in weights.iter_mut().enumerate() {
+            if tensor.shape.len() == 1 {
+                let low = if name.contains("var") { 0.5 } else { -0.5 };
+                tensor.values = uniform(i as u64, tensor.values.len(), low, 1.5);
+            }
+        }
+        model.load_weights(&weights).unwrap();
+        let shape = [6, config.image_size, config.image_size, 3];
+        let pixels = uniform(1, shape.iter().product(), -1.0, 1.0);
+        let images = Tensor::from_vec(pixels, &shape[..], &Device::Cpu).unwrap();
+        (model, images)
+    }
+
+    fn step(model: &Classifier, state: &mut State, images: &Tensor) -> Step {
+        let batch = Batch {
+            images: images.clone(),
+            labels: &[0, 1, 2, 3, 4, 0],
+            weights: Some(&[1.0, 2.0, 1.0, 0.5, 1.0, 1.0]),
+        };
+        model.layout().step(state, &batch, 0.1).unwrap()
+    }
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
     /// The code of a graphics card, run on the CPU: a step's loss, gradients and running statistics, and what is inferred.
     #[test]
     fn a_step_by_candles_operations_is_that_of_the_kernels() {
-        for (config, tolerance) in [
-            (ClassifierConfig::new(5, 16).with_width(4), 1e-4),
-            (ClassifierConfig::resnet18(5, 8).with_width(4), 1e-3),
+        for config in [
+            ClassifierConfig::new(5, 16).with_width(4),
+            ClassifierConfig::resnet18(5, 8).with_width(4),
         ] {
-            let of_kernels = Classifier::new(config, 3).unwrap();
-            let shape = [6, config.image_size, config.image_size, 3];
-            let pixels = uniform(1, shape.iter().product(), -1.0, 1.0);
-            let images = Tensor::from_vec(pixels, &shape[..], &Device::Cpu).unwrap();
-            let labels = [0, 1, 2, 3, 4, 0];
+            let (model, images) = example(config);
             let run = |path| {
                 let layout = Layout::new(&config, path, Precision::F32).unwrap();
-                let model = of_kernels.through(layout, &Device::Cpu).unwrap();
+                let model = model.through(layout, &Device::Cpu).unwrap();
                 let mut state = model.state().copied().unwrap();
-                let batch = Batch {
-                    images: images.clone(),
-                    labels: &labels,
-                    weights: Some(&[1.0, 2.0, 1.0, 0.5, 1.0, 1.0]),
-                };
-                let step = model.layout().step(&mut state, &batch, 0.1).unwrap();
+                let step = step(&model, &mut state, &images);
                 let inferred = model.layout().infer(&images, &state).unwrap();
                 let running = state.export(model.layout()).unwrap();
                 (step, inferred, running)
@@ -342,17 +339,64 @@ mod tests {
                 let scale = b.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
                 assert_eq!(a.len(), b.len());
                 for (a, b) in a.iter().zip(b) {
-                    assert!((a - b).abs() <= tolerance * scale, "{a} and {b} of {scale}");
+                    assert!((a - b).abs() <= 1e-3 * scale, "{a} and {b} of {scale}");
                 }
             };
             close(&inferred, &also_inferred);
             for (name, tensor) in &running {
                 close(&tensor.values, &also_running[name].values);
             }
-            let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(ours.gradients.len(), theirs.gradients.len());
             for (a, b) in ours.gradients.iter().zip(&theirs.gradients) {
+                assert_eq!(a.dims(), b.dims());
                 close(&values(a), &values(b));
             }
         }
+    }
+
+    /// Along its own direction the gradient of every tensor of eight blocks is the slope of the loss.
+    #[test]
+    fn gradients_of_resnet18_agree_with_finite_differences() {
+        let config = ClassifierConfig::resnet18(5, 16).with_width(4);
+        let (model, images) = example(config);
+        let layout = Layout::new(&config, Path::of(&Device::Cpu).unwrap(), Precision::F32);
+        let model = model.through(layout.unwrap(), &Device::Cpu).unwrap();
+        let start = model.state();
+        let found = step(&model, &mut start.copied().unwrap(), &images);
+        let norm = |tensor: &Tensor| {
+            let squares = values(tensor).into_iter().map(|v| f64::from(v).powi(2));
+            squares.sum::<f64>().sqrt()
+        };
+        let mut checked = 0;
+        for (i, gradient) in found.gradients.iter().enumerate() {
+            let slope = norm(gradient);
+            if slope < 0.02 {
+                continue;
+            }
+            let size = (1e-4 / slope).min(3e-4 * norm(&start.trained[i]).max(0.5));
+            let loss = |sign: f64| {
+                let mut state = start.copied().unwrap();
+                let moved = (gradient * (sign * size / slope)).unwrap();
+                state.trained[i] = (&state.trained[i] + moved).unwrap();
+                f64::from(step(&model, &mut state, &images).loss.loss)
+            };
+            let difference = (loss(1.0) - loss(-1.0)) / (2.0 * size);
+            let error = (difference - slope).abs() / slope;
+            assert!(error < 0.05, "tensor {i}: {difference} and not {slope}");
+            checked += 1;
+        }
+        assert!(checked * 2 > found.gradients.len(), "{checked} tensors");
+    }
+
+    #[test]
+    fn another_device_keeps_everything() {
+        let (mut model, images) = example(ClassifierConfig::new(5, 16).with_width(4));
+        let names: Vec<String> = (0..5).map(|i| i.to_string()).collect();
+        model.set_class_names(&names).unwrap();
+        let moved = model.on(&Device::Cpu).unwrap();
+        assert_eq!(moved.class_names(), names);
+        assert!(moved.weights().unwrap() == model.weights().unwrap());
+        let infer = |model: &Classifier| model.layout().infer(&images, model.state()).unwrap();
+        assert_eq!(infer(&moved), infer(&model));
     }
 }

@@ -9,6 +9,7 @@ pub use config::{Schedule, TrainConfig};
 use candle_core::Tensor;
 use promptfed_data::LabelledImages;
 use promptfed_nn::cross_entropy::CrossEntropy;
+use promptfed_nn::on_pool_thread;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -52,7 +53,7 @@ pub struct TrainReport {
 /// a batch is left out of that epoch, unless the set is smaller than a batch. The weights kept are
 /// those of the epoch with the best validation accuracy (the earliest such epoch), or those of the
 /// last epoch when there are no validation images. The same model, images and configuration give
-/// the same weights bit for bit, whatever the number of threads.
+/// the same weights, on the CPU bit for bit whatever the number of threads.
 ///
 /// # Errors
 /// If the configuration is out of range, if the images do not fit the model, or if the loss is no
@@ -143,8 +144,7 @@ fn run(
     };
     let mut best: Option<(f32, State)> = None;
     for epoch in 0..config.epochs {
-        // On a thread of the pool, which need not be woken for every layer.
-        let mut stats = rayon::scope(|_| run.epoch(epoch))?;
+        let mut stats = on_pool_thread(|| run.epoch(epoch))?;
         if let Some(validation) = validation {
             let accuracy = accuracy(model, &run.state, validation)?;
             stats.validation_accuracy = Some(accuracy);

@@ -34,26 +34,55 @@ impl Sgd {
         gradients: &[Tensor],
         rate: f32,
     ) -> Result<()> {
-        let Self {
-            velocity,
-            momentum,
-            weight_decay,
-        } = self;
-        let (momentum, decay) = (*momentum, *weight_decay);
-        for ((w, g), v) in weights.iter_mut().zip(gradients).zip(velocity) {
-            if w.device().is_cpu() {
-                let velocity = move |v: f32, w: f32, g: f32| momentum * v + (g + decay * w);
-                let weight =
-                    move |w: f32, g: f32, v: f32| w - rate * (g + decay * w + momentum * v);
-                v.inplace_op3(w, g, &Update(velocity))?;
-                w.inplace_op3(g, v, &Update(weight))?;
-                continue;
+        let rule = Rule {
+            rate,
+            momentum: self.momentum,
+            decay: self.weight_decay,
+        };
+        let tensors = weights.iter_mut().zip(gradients).zip(&mut self.velocity);
+        for ((weight, gradient), velocity) in tensors {
+            if weight.device().is_cpu() {
+                rule.in_place(weight, gradient, velocity)?;
+            } else {
+                rule.by_operations(weight, gradient, velocity)?;
             }
-            let (momentum, decay) = (f64::from(momentum), f64::from(decay));
-            let slope = (g + (&*w * decay)?)?;
-            *v = ((&*v * momentum)? + &slope)?;
-            *w = (&*w - ((slope + (&*v * momentum)?)? * f64::from(rate))?)?;
         }
+        Ok(())
+    }
+}
+
+/// One step of one tensor.
+#[derive(Clone, Copy)]
+struct Rule {
+    rate: f32,
+    momentum: f32,
+    decay: f32,
+}
+
+impl Rule {
+    fn in_place(self, weight: &Tensor, gradient: &Tensor, velocity: &Tensor) -> Result<()> {
+        let Self {
+            rate,
+            momentum,
+            decay,
+        } = self;
+        let of_velocity = move |v: f32, w: f32, g: f32| momentum * v + (g + decay * w);
+        let of_weight = move |w: f32, g: f32, v: f32| w - rate * (g + decay * w + momentum * v);
+        velocity.inplace_op3(weight, gradient, &Update(of_velocity))?;
+        weight.inplace_op3(gradient, velocity, &Update(of_weight))
+    }
+
+    /// The same by candle's operations, into new tensors: on CUDA.
+    fn by_operations(
+        self,
+        weight: &mut Tensor,
+        gradient: &Tensor,
+        velocity: &mut Tensor,
+    ) -> Result<()> {
+        let [rate, momentum, decay] = [self.rate, self.momentum, self.decay].map(f64::from);
+        let slope = (gradient + (&*weight * decay)?)?;
+        *velocity = ((&*velocity * momentum)? + &slope)?;
+        *weight = (&*weight - ((slope + (&*velocity * momentum)?)? * rate)?)?;
         Ok(())
     }
 }
@@ -91,5 +120,37 @@ impl<F: Fn(f32, f32, f32) -> f32 + Sync> InplaceOp3 for Update<F> {
             }
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+    use promptfed_nn::noise::standard_normal;
+
+    #[test]
+    fn both_ways_take_the_same_steps() {
+        let tensor = |seed: u64| {
+            let values = standard_normal(seed, 70_000);
+            Tensor::from_vec(values, (700, 100), &Device::Cpu).unwrap()
+        };
+        let rule = Rule {
+            rate: 0.1,
+            momentum: 0.9,
+            decay: 0.01,
+        };
+        let zeros = tensor(0).zeros_like().unwrap();
+        let [mut w, mut v] = [tensor(1), zeros.copy().unwrap()];
+        let [in_place_w, in_place_v] = [tensor(1), zeros.copy().unwrap()];
+        for seed in 2..5 {
+            let g = tensor(seed);
+            rule.by_operations(&mut w, &g, &mut v).unwrap();
+            rule.in_place(&in_place_w, &g, &in_place_v).unwrap();
+        }
+        for (a, b) in [(w, in_place_w), (v, in_place_v)] {
+            let apart = (a - b).unwrap().abs().unwrap().max_all().unwrap();
+            assert!(apart.to_scalar::<f32>().unwrap() < 1e-5);
+        }
     }
 }

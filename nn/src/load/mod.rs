@@ -35,7 +35,8 @@ pub struct Loader {
     precision: Precision,
 }
 
-/// The number format of the activations of a model whose weights are kept in `precision`: f32 on the CPU.
+/// The number format of the activations of a model whose weights are kept in `precision`: f32 on the CPU, where a layer asks for no
+/// other.
 pub fn activations(precision: Precision, device: &Device) -> DType {
     match precision {
         _ if device.is_cpu() => DType::F32,

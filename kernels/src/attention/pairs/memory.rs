@@ -73,7 +73,8 @@ impl Memory {
         let starts: Vec<usize> = (first_row..first_row + value.tokens)
             .map(|row| value.row(row) + head * width)
             .collect();
-        let inside = |start: &usize| start + width <= value.values.len();
+        let most = value.values.len().checked_sub(width);
+        let inside = |start: &usize| most.is_some_and(|most| *start <= most);
         assert!(starts.iter().all(inside), "values reach beyond their slice");
         for (number, to) in to.iter_mut().enumerate() {
             let channel = number / tiles * TILE_COLUMNS;

@@ -1,13 +1,13 @@
 //! Left operands of bf16 products.
 
 use half::bf16;
+use half::slice::HalfFloatSliceExt;
 
 use super::block::{Left, TILE, TILE_DEPTH, TILE_ROWS};
 use super::strides::equal_steps;
 use crate::aligned::Aligned;
 use crate::avx512_bf16::{RoundToBf16, Vectors};
 use crate::product::rows::Rows;
-use crate::values::bits;
 
 /// Rows as tiles where they lie; `None` if they are no whole tiles, or not at equal distances.
 pub(super) fn in_place<'a>(rows: &Rows<'a, bf16>) -> Option<Left<'a>> {
@@ -17,7 +17,7 @@ pub(super) fn in_place<'a>(rows: &Rows<'a, bf16>) -> Option<Left<'a>> {
         && rows.len().is_multiple_of(TILE_ROWS)
         && equal_steps(shape, steps, TILE_ROWS);
     whole.then_some(Left {
-        values: bits(rows.values),
+        values: rows.values.reinterpret_cast(),
         row: rows.pixel_step,
         tile: TILE_DEPTH,
         segment: rows.segment_step,

@@ -39,29 +39,32 @@ impl<V> Columns<V> {
     }
 }
 
-/// A part of the sums: some values of the left rows times some columns on the right.
+/// A part of the sums.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Share {
-    /// Of the values of a left row, all segments counted together.
-    values: Range<usize>,
-    columns: Range<usize>,
+pub(crate) enum Share {
+    All,
+    /// Of some values of the left rows, all segments counted together: whole panels.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "panels are for bf16 instructions")
+    )]
+    Values(Range<usize>),
+    /// Of some columns on the right.
+    Columns(Range<usize>),
 }
 
-impl Share {
-    /// All sums.
-    pub(crate) fn whole(segments: Segments, columns: usize) -> Self {
-        Self {
-            values: 0..segments.count * segments.len,
-            columns: 0..columns,
-        }
-    }
+/// Whether sums are made by bf16 instructions.
+pub(crate) fn by_pairs(set: InstructionSet, precision: Precision) -> bool {
+    precision == Precision::Bf16 && set.multiplies_bf16()
 }
 
 /// `sums[k, column] = sum over rows of left[row, k] * right[row, column]`, over rows that come in parts; those of one share.
 pub(crate) struct TransposedSums {
     set: InstructionSet,
     segments: Segments,
-    share: Share,
+    /// Of the values of a left row.
+    values: Range<usize>,
+    columns: Range<usize>,
     offsets: Vec<usize>,
     sums: Sums,
 }
@@ -71,8 +74,8 @@ enum Sums {
     Vectors {
         sums: Vec<f32>,
         panels: Aligned<f32>,
-        /// The operands rounded to bf16, if that is the precision.
         precision: Precision,
+        /// The operands as f32 values, rounded to bf16 if that is the precision.
         rounded: [Rounded; 2],
     },
     #[cfg(target_arch = "x86_64")]
@@ -88,42 +91,42 @@ impl TransposedSums {
         precision: Precision,
         wanted: usize,
     ) -> Vec<Share> {
-        let whole = Share::whole(segments, columns);
         #[cfg(target_arch = "x86_64")]
-        if precision == Precision::Bf16 && set.multiplies_bf16() {
-            let values = pairs::shares(segments, wanted).into_iter();
-            return values
-                .map(|values| Share {
-                    values,
-                    ..whole.clone()
-                })
-                .collect();
+        if by_pairs(set, precision) {
+            let values = pairs::shares(segments, wanted);
+            return values.into_iter().map(Share::Values).collect();
         }
+        let _ = (set, segments, precision);
         let per_share = columns.div_ceil(wanted).next_multiple_of(32);
         (0..columns)
             .step_by(per_share)
-            .map(|first| Share {
-                columns: first..(first + per_share).min(columns),
-                ..whole.clone()
-            })
+            .map(|first| Share::Columns(first..(first + per_share).min(columns)))
             .collect()
     }
 
-    /// Zeros, for rows on the left of these segments.
+    /// Zeros, for rows on the left of these segments and so many columns on the right.
     pub(crate) fn new(
         set: InstructionSet,
         segments: Segments,
+        columns: usize,
         share: Share,
         precision: Precision,
     ) -> Self {
-        let (values, columns) = (share.values.clone(), share.columns.len());
+        let all = 0..segments.count * segments.len;
+        let (values, columns) = match share {
+            Share::All => (all, 0..columns),
+            Share::Values(values) => (values, 0..columns),
+            Share::Columns(columns) => (all, columns),
+        };
         let sums = match precision {
             #[cfg(target_arch = "x86_64")]
-            Precision::Bf16 if set.multiplies_bf16() => {
-                Sums::Pairs(pairs::PairSums::new(segments, values, columns))
-            }
+            Precision::Bf16 if by_pairs(set, precision) => Sums::Pairs(pairs::PairSums::new(
+                segments,
+                values.clone(),
+                columns.len(),
+            )),
             _ => Sums::Vectors {
-                sums: vec![0.0; values.len() * columns],
+                sums: vec![0.0; values.len() * columns.len()],
                 panels: Aligned::default(),
                 precision,
                 rounded: Default::default(),
@@ -132,7 +135,8 @@ impl TransposedSums {
         Self {
             set,
             segments,
-            share,
+            values,
+            columns,
             offsets: Vec::new(),
             sums,
         }
@@ -146,10 +150,10 @@ impl TransposedSums {
         let right = Columns {
             values: right,
             stride: columns,
-            first: self.share.columns.start,
-            count: self.share.columns.len(),
+            first: self.columns.start,
+            count: self.columns.len(),
         };
-        assert!(self.share.columns.end <= columns, "columns");
+        assert!(self.columns.end <= columns, "columns");
         let [images, lines, pixels] = match rows {
             Operand::Plain(rows) => rows.prepare(self.segments, &mut self.offsets),
             Operand::Bf16(rows) => rows.prepare(self.segments, &mut self.offsets),
@@ -206,15 +210,11 @@ impl TransposedSums {
     /// # Safety
     /// Nothing else may read or write this share's places meanwhile.
     pub(crate) unsafe fn write(&self, to: Shared<'_>, columns: usize) {
-        let Share {
-            values,
-            columns: own,
-        } = &self.share;
-        let place = |value: usize| value * columns + own.start;
+        let place = |value: usize| value * columns + self.columns.start;
         match &self.sums {
             Sums::Vectors { sums, .. } => {
-                let rows = sums.chunks_exact(own.len().max(1));
-                for (value, row) in values.clone().zip(rows) {
+                let rows = sums.chunks_exact(self.columns.len().max(1));
+                for (value, row) in self.values.clone().zip(rows) {
                     let start = place(value);
                     // SAFETY: as the caller promises.
                     unsafe { to.range(start..start + row.len()).slice() }.copy_from_slice(row);

@@ -69,9 +69,16 @@ impl PairSums {
             let within = (value % segments.len).div_ceil(TILE_COLUMNS);
             value / segments.len * per_segment + within
         };
+        let panels = before(values.start)..before(values.end);
+        debug_assert!(
+            panels.is_empty()
+                || values_of(segments, panels.start).start == values.start
+                    && values_of(segments, panels.end - 1).end == values.end,
+            "whole panels"
+        );
         let mut new = Self {
             segments,
-            panels: before(values.start)..before(values.end),
+            panels,
             columns,
             sums: Aligned::default(),
             right: Aligned::default(),

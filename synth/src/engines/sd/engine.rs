@@ -7,6 +7,8 @@ use super::pipeline::{Draft, Pipeline};
 use super::request::{Request, Start};
 use super::unet::UNet;
 use super::vae::Vae;
+use promptfed_nn::on_pool_thread;
+
 use crate::engines::prompt_cache::PromptCache;
 use crate::{
     EngineInfo, Error, Generator, Image, ImageRequest, ImageSeed, Result, SamplingDefaults,
@@ -85,9 +87,8 @@ impl StableDiffusion {
                 .map(|i| *group.get(i).unwrap_or(&group[0]))
                 .map(|index| self.draft(index, &requests[index]))
                 .collect::<Result<Vec<_>>>()?;
-            // On a thread of the pool, which need not be woken for every layer.
             let pipeline = &self.pipeline;
-            let made = rayon::scope(|_| pipeline.make(&drafts, group.len()))?;
+            let made = on_pool_thread(|| pipeline.make(&drafts, group.len()))?;
             for (index, image) in group.into_iter().zip(made) {
                 images[index] = Some(image);
             }
