@@ -132,7 +132,7 @@ impl PackedMatrix {
         precision: Precision,
     ) -> Self {
         // A wrapped product would pass for a place inside the values.
-        let start = |row: usize| row.checked_mul(matrix.row_step).unwrap_or(usize::MAX);
+        let start = |row: usize| row.saturating_mul(matrix.row_step);
         let rows: Vec<usize> = (0..matrix.rows).map(start).collect();
         let source = Source {
             values: matrix.values,
