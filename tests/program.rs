@@ -246,6 +246,13 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
             3,
             "stepz",
         ),
+        (&["train", "empty", "--device", "tpu"], 2, "tpu"),
+        #[cfg(not(feature = "cuda"))]
+        (
+            &["train", "empty", "--device", "cuda"],
+            3,
+            "--features cuda",
+        ),
         (&["evaluate", "absent", "empty"], 1, "absent"),
         (
             &["submit", "absent", "--round", "1", "--token", "t"],
