@@ -40,9 +40,18 @@ pub(crate) fn rounded(values: &[f32]) -> Vec<f32> {
     values.iter().map(nearest).collect()
 }
 
-/// The values in bf16, which the products and normalisations of these tests never make subnormal.
+/// The values in bf16.
 pub(crate) fn narrow(values: &[f32]) -> Vec<bf16> {
     values.iter().map(|v| bf16::from_f32(*v)).collect()
+}
+
+/// Subnormal values as zeros, which bf16 instructions make of them.
+pub(crate) fn flushed(values: &[bf16]) -> Vec<bf16> {
+    let flush = |v: &bf16| match v.classify() {
+        std::num::FpCategory::Subnormal => bf16::ZERO,
+        _ => *v,
+    };
+    values.iter().map(flush).collect()
 }
 
 /// The values in f32.
