@@ -6,7 +6,7 @@ use promptfed_kernels::{Activation, Epilogue, MatrixView, Precision, Values};
 use proptest::prelude::*;
 
 use crate::support::{
-    PRECISIONS, all, assert_close, config, narrow, rounded, values, widen, with_threads,
+    PRECISIONS, all, assert_close, config, narrow, of_sums, rounded, values, widen, with_threads,
 };
 
 /// Visits every (image value, weight value, result value) triple of a convolution.
@@ -89,6 +89,7 @@ proptest! {
                 let biased = Epilogue { bias: Some(&bias), ..Epilogue::default() };
                 let epilogue = if plain { biased } else { Epilogue { activation: Activation::Relu, residual: Some(Values::F32(&residual)), ..biased } };
                 convolution.forward(kernels, &images, &packed, epilogue, &mut output);
+                let tolerance = of_sums(tolerance, convolution.weight_len() / co, &expected);
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {shape:?} {input:?} {co} {count}"));
             }
         }
@@ -114,13 +115,12 @@ proptest! {
                 let mut output = vec![f32::NAN; before.len()];
                 let added = add.then_some(Values::F32(&before));
                 convolution.input_gradient(kernels, &weight, &gradient, added, &mut output, precision);
-                assert_close(&output, &for_images, tolerance, &format!("images {precision:?} {what}"));
+                let terms = shape.kernel * shape.kernel * co;
+                let of_images = of_sums(tolerance, terms, &for_images);
+                assert_close(&output, &for_images, of_images, &format!("images {precision:?} {what}"));
                 let mut output = vec![f32::NAN; weight.len()];
                 convolution.weight_gradient(kernels, &images, &gradient, &mut output, precision);
-                // Sums of n products of such values are about sqrt(n) / 3; a few of them may all be smaller.
-                let usual = (gradient.len() as f64 / co as f64).sqrt() / 3.0;
-                let largest = for_weight.iter().fold(1e-30, |a: f64, b| a.max(b.abs()));
-                let tolerance = tolerance * (usual / largest).max(1.0);
+                let tolerance = of_sums(tolerance, gradient.len() / co, &for_weight);
                 assert_close(&output, &for_weight, tolerance, &format!("weight {precision:?} {what}"));
             }
         }

@@ -3,8 +3,8 @@ use promptfed_kernels::{Epilogue, Gate, MatrixView, PackedMatrix, Precision, Val
 use proptest::prelude::*;
 
 use crate::support::{
-    ACTIVATIONS, PRECISIONS, all, assert_close, config, flushed, narrow, rounded, values, widen,
-    with_threads,
+    ACTIVATIONS, PRECISIONS, all, assert_close, config, flushed, narrow, of_sums, rounded, values,
+    widen, with_threads,
 };
 
 fn reference(left: &[f32], right: &[f32], depth: usize, columns: usize) -> Vec<f64> {
@@ -32,7 +32,7 @@ proptest! {
                 let mut output = vec![f32::NAN; rows * columns];
                 kernels.multiply(&left, &weights, Epilogue::default(), &mut output);
                 let what = format!("{kernels:?} {precision:?} {rows} x {depth} x {columns}");
-                assert_close(&output, &expected, tolerance, &what);
+                assert_close(&output, &expected, of_sums(tolerance, depth, &expected), &what);
             }
         }
     }
@@ -81,6 +81,7 @@ proptest! {
                     residual: with_residual.then_some(Values::F32(&residual)),
                 };
                 kernels.multiply(&left, &weights, epilogue, &mut output);
+                let tolerance = of_sums(tolerance, depth, &expected);
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {epilogue:?}"));
             }
         }

@@ -59,6 +59,13 @@ pub(crate) fn widen(values: &[bf16]) -> Vec<f32> {
     values.iter().map(|v| v.to_f32()).collect()
 }
 
+/// A tolerance for sums of `terms` products of values in -1..1: such sums are about sqrt(terms) / 3, and a few of them may all be
+/// smaller.
+pub(crate) fn of_sums(tolerance: f64, terms: usize, expected: &[f64]) -> f64 {
+    let largest = expected.iter().fold(1e-30, |a: f64, b| a.max(b.abs()));
+    tolerance * ((terms as f64).sqrt() / 3.0 / largest).max(1.0)
+}
+
 /// Fails if any value is off by more than `tolerance` of the largest expected one.
 pub(crate) fn assert_close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
