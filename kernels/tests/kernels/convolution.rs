@@ -89,7 +89,7 @@ proptest! {
                 let biased = Epilogue { bias: Some(&bias), ..Epilogue::default() };
                 let epilogue = if plain { biased } else { Epilogue { activation: Activation::Relu, residual: Some(Values::F32(&residual)), ..biased } };
                 convolution.forward(kernels, &images, &packed, epilogue, &mut output);
-                let tolerance = of_sums(tolerance, convolution.weight_len() / co, &expected);
+                let tolerance = of_sums((precision, tolerance), convolution.weight_len() / co, &expected);
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {shape:?} {input:?} {co} {count}"));
             }
         }
@@ -116,11 +116,11 @@ proptest! {
                 let added = add.then_some(Values::F32(&before));
                 convolution.input_gradient(kernels, &weight, &gradient, added, &mut output, precision);
                 let terms = shape.kernel * shape.kernel * co;
-                let of_images = of_sums(tolerance, terms, &for_images);
+                let of_images = of_sums((precision, tolerance), terms, &for_images);
                 assert_close(&output, &for_images, of_images, &format!("images {precision:?} {what}"));
                 let mut output = vec![f32::NAN; weight.len()];
                 convolution.weight_gradient(kernels, &images, &gradient, &mut output, precision);
-                let tolerance = of_sums(tolerance, gradient.len() / co, &for_weight);
+                let tolerance = of_sums((precision, tolerance), gradient.len() / co, &for_weight);
                 assert_close(&output, &for_weight, tolerance, &format!("weight {precision:?} {what}"));
             }
         }

@@ -32,7 +32,7 @@ proptest! {
                 let mut output = vec![f32::NAN; rows * columns];
                 kernels.multiply(&left, &weights, Epilogue::default(), &mut output);
                 let what = format!("{kernels:?} {precision:?} {rows} x {depth} x {columns}");
-                assert_close(&output, &expected, of_sums(tolerance, depth, &expected), &what);
+                assert_close(&output, &expected, of_sums((precision, tolerance), depth, &expected), &what);
             }
         }
     }
@@ -81,7 +81,7 @@ proptest! {
                     residual: with_residual.then_some(Values::F32(&residual)),
                 };
                 kernels.multiply(&left, &weights, epilogue, &mut output);
-                let tolerance = of_sums(tolerance, depth, &expected);
+                let tolerance = of_sums((precision, tolerance), depth, &expected);
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {epilogue:?}"));
             }
         }

@@ -10,12 +10,12 @@ use std::ops::Range;
 use half::bf16;
 use pulp::{Simd, WithSimd};
 
-use super::epilogue::{Epilogue, Target, Tile, complete, put};
+use super::epilogue::{Epilogue, Target, Tile, complete};
 use super::rows::Rows;
 use super::{Output, Shared};
 use crate::aligned::Aligned;
 use crate::avx512_bf16::Vectors;
-use crate::{Activation, InstructionSet, ValuesMut};
+use crate::{Activation, InstructionSet};
 
 pub(crate) use block::{BLOCK_COLUMNS, BLOCK_ROWS, Block, Left, Start, Sums};
 pub(crate) use block::{TILE, TILE_COLUMNS, TILE_DEPTH, TILE_ROWS};
@@ -218,8 +218,7 @@ impl WithSimd for Finish<'_, '_> {
             complete(simd, row, gate, residual);
             if let Output::F32(output) = output {
                 // SAFETY: nothing else reads or writes this task's columns.
-                let to = unsafe { output.range(range).slice() };
-                put(row, ValuesMut::F32(to));
+                unsafe { output.range(range).slice() }.copy_from_slice(row);
             }
         }
     }
