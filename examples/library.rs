@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example library` reads the bundled drawings and tests on drawings the generator was not shown.
 
-use promptfed::client::{ExtractOptions, captioner, class_list, extract};
+use promptfed::client::{ExtractOptions, captioner, extract};
 use promptfed::data::{DecodeOptions, OpenOptions, load, open};
 use promptfed::learn::{Classifier, ClassifierConfig, TrainConfig, evaluate, train};
 use promptfed::prompts::{LabelSpace, Level, TemplateSet};
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
     let classes = LabelSpace::builtin("emoji")?;
     let options = OpenOptions {
-        class_names: Some(class_list(&classes)),
+        label_space: Some(classes.clone()),
         ..OpenOptions::default()
     };
     let private = open(&assets.join("emoji/private.parquet"), &options)?;

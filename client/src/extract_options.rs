@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use promptfed_data::{DecodeLimits, DecodeOptions};
-use promptfed_prompts::{LabelSpace, Level, TemplateSet};
+use promptfed_prompts::{Level, TemplateSet};
 
 use crate::{Captioner, NoCaptioner};
 
@@ -53,17 +53,4 @@ impl ExtractOptions {
             threads: self.threads,
         }
     }
-}
-
-/// The classes of a label space in the form of [`OpenOptions::class_names`](promptfed_data::OpenOptions::class_names):
-/// data opened with them has the label space's order, and leaves out other classes with a warning.
-pub fn class_list(label_space: &LabelSpace) -> Vec<(String, Vec<String>)> {
-    label_space
-        .classes()
-        .iter()
-        .map(|class| {
-            let others = class.prompt_name.iter().chain(&class.aliases);
-            (class.name.clone(), others.cloned().collect())
-        })
-        .collect()
 }

@@ -3,12 +3,12 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use promptfed_client::{ExtractOptions, captioner, class_list, extract};
+//! use promptfed_client::{ExtractOptions, captioner, extract};
 //! use promptfed_data::OpenOptions;
 //! use promptfed_prompts::{LabelSpace, Level, TemplateSet};
 //!
 //! let classes = LabelSpace::builtin("pacs")?;
-//! let options = OpenOptions { class_names: Some(class_list(&classes)), ..OpenOptions::default() };
+//! let options = OpenOptions { label_space: Some(classes.clone()), ..OpenOptions::default() };
 //! let images = promptfed_data::open("pictures".as_ref(), &options)?;
 //!
 //! let mut options = ExtractOptions::new(Level::Instance, TemplateSet::builtin("pocket")?);
@@ -46,7 +46,7 @@ pub use colour::Colour;
 pub use domain::{NamedDomain, give_domain, name_domain};
 pub use error::{Error, Result};
 pub use extract::{extract, extract_with_progress};
-pub use extract_options::{ExtractOptions, class_list};
+pub use extract_options::ExtractOptions;
 pub use extraction::{ClassImages, ExtractReport, Extraction, Preview, WithoutCaption};
 pub use request_error::RequestError;
 pub use session::{RetryPolicy, Session};

@@ -1,7 +1,7 @@
 //! The bundled drawings at every level: what would leave, and how many bytes.
 #![allow(clippy::unwrap_used)]
 
-use promptfed_client::{ExtractOptions, captioner, class_list, extract};
+use promptfed_client::{ExtractOptions, captioner, extract};
 use promptfed_data::{OpenOptions, open};
 use promptfed_prompts::{LabelSpace, Level, PromptSet, TemplateSet};
 
@@ -13,7 +13,7 @@ fn every_level() {
     );
     let classes = LabelSpace::builtin("emoji").unwrap();
     let options = OpenOptions {
-        class_names: Some(class_list(&classes)),
+        label_space: Some(classes.clone()),
         ..OpenOptions::default()
     };
     let dataset = open(path.as_ref(), &options).unwrap();

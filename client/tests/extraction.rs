@@ -5,8 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use promptfed_client::{
-    CaptionProblem, Error, ExtractOptions, Extraction, captioner, class_list, extract,
-    extract_with_progress,
+    CaptionProblem, Error, ExtractOptions, Extraction, captioner, extract, extract_with_progress,
 };
 use promptfed_data::{Dataset, OpenOptions, SkipReason, open};
 use promptfed_prompts::{LabelSpace, Level, PromptSet, TemplateSet};
@@ -51,15 +50,11 @@ fn pictures() -> (TempDir, Dataset) {
 }
 
 fn reopen(folder: &Path) -> Dataset {
-    let class_names = Some(class_list(&pacs()));
-    open(
-        folder,
-        &OpenOptions {
-            class_names,
-            ..OpenOptions::default()
-        },
-    )
-    .unwrap()
+    let options = OpenOptions {
+        label_space: Some(pacs()),
+        ..OpenOptions::default()
+    };
+    open(folder, &options).unwrap()
 }
 
 fn texts(extraction: &Extraction) -> Vec<&str> {

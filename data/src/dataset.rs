@@ -99,7 +99,7 @@ impl fmt::Display for ImageSource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DatasetWarning {
-    /// A folder or class that is not in [`OpenOptions::class_names`](crate::OpenOptions::class_names).
+    /// A folder or class that is not in [`OpenOptions::label_space`](crate::OpenOptions::label_space).
     ClassNotListed {
         /// The class as the data calls it.
         class: String,

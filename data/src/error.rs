@@ -11,6 +11,9 @@ pub enum DataError {
     /// The operating system refused; the message names the file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// A file could not be read; the message names it.
+    #[error(transparent)]
+    File(#[from] promptfed_files::FileError),
     /// Nothing that looks like one of the layouts.
     #[error(
         "{path} holds no data set ({found}); expected one of: {layouts}",
@@ -59,18 +62,6 @@ pub enum DataError {
     NameNotUtf8 {
         /// The folder.
         path: PathBuf,
-    },
-    /// Two classes of the caller's list share a name or alias.
-    #[error(
-        "`{name}` names both class {first} and class {second} of the class list; names and aliases must differ"
-    )]
-    AmbiguousClass {
-        /// The shared name.
-        name: String,
-        /// Position of the first class.
-        first: usize,
-        /// Position of the second class.
-        second: usize,
     },
     /// A line of a list or mapping file is malformed.
     #[error("{path}:{line}: {reason}", path = path.display())]

@@ -19,13 +19,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod class_list;
 mod dataset;
 mod decode;
 mod error;
 mod folder;
 mod labelled_images;
 mod listing;
+mod mapping;
 mod open;
 mod partition;
 mod picture;

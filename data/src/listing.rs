@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::class_list::ClassList;
+use promptfed_prompts::same_name::composed;
+use promptfed_prompts::{ClassIndex, LabelSpace};
+
 use crate::{DataError, Dataset, DatasetWarning, ImageSource, Result, Sample};
 
-/// How class names found in the data are ordered when the caller gave no class list.
+/// How class names found in the data are ordered when the caller gave no label space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClassOrder {
     /// By name, as torchvision's `ImageFolder`.
@@ -60,12 +62,12 @@ impl Names {
 impl Listing {
     /// Provisional index of a class, as the data calls it.
     pub(crate) fn class(&mut self, name: &str) -> u32 {
-        self.classes.add(name)
+        self.classes.add(&composed(name))
     }
 
     /// Provisional index of a domain.
     pub(crate) fn domain(&mut self, name: &str) -> u32 {
-        self.domains.add(name)
+        self.domains.add(&composed(name))
     }
 
     /// Adds a sample with provisional indices.
@@ -89,12 +91,12 @@ impl Listing {
         self.warnings.push(warning);
     }
 
-    /// Fixes labels and domains. With a class list, its order holds and unlisted classes are left out with a warning.
+    /// Fixes labels and domains. With a label space, its order holds and unlisted classes are left out with a warning.
     pub(crate) fn finish(
         mut self,
         path: &Path,
         order: ClassOrder,
-        classes: Option<&ClassList>,
+        label_space: Option<&LabelSpace>,
     ) -> Result<Dataset> {
         if self.samples.is_empty() {
             return Err(DataError::NoSamples {
@@ -103,11 +105,12 @@ impl Listing {
                     .to_owned(),
             });
         }
-        let (labels, class_names) = match (classes, order) {
-            (Some(list), _) => {
-                let labels: Vec<Option<u32>> =
-                    self.classes.names.iter().map(|n| list.find(n)).collect();
-                (labels, list.names().to_vec())
+        let (labels, class_names) = match (label_space, order) {
+            (Some(space), _) => {
+                let label = |name: &String| space.index_of(name).map(ClassIndex::get);
+                let labels: Vec<Option<u32>> = self.classes.names.iter().map(label).collect();
+                let names = space.classes().iter().map(|class| class.name.clone());
+                (labels, names.collect())
             }
             (None, ClassOrder::ByName) => self.classes.sorted(|_| true),
             (None, ClassOrder::AsAdded) => (
@@ -128,7 +131,7 @@ impl Listing {
             return Err(DataError::NoSamples {
                 path: path.to_owned(),
                 reason: format!(
-                    "none of its classes ({}) is in the class list ({})",
+                    "none of its classes ({}) is in the label space ({})",
                     abbreviate(&self.classes.names),
                     abbreviate(&class_names)
                 ),

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::class_list::{ClassList, MAPPING_FILES, read_mapping};
+use promptfed_prompts::LabelSpace;
+
 use crate::folder::{Folder, folder_name, has_extension};
 use crate::listing::{ClassOrder, Listing};
+use crate::mapping::{MAPPING_FILES, read_mapping};
 use crate::readers::{class_folders, domain_folders, domainnet_lists, parquet};
 use crate::{DataError, Dataset, Result, split_names};
 
@@ -37,9 +39,9 @@ impl Layout {
 pub struct OpenOptions {
     /// The layout to expect.
     pub layout: Layout,
-    /// `(name, aliases)` per class: fixes the label order, gives wnids and folder names their class, and leaves out
-    /// every class that is not listed. Compared without case; `_` and `-` count as spaces.
-    pub class_names: Option<Vec<(String, Vec<String>)>>,
+    /// The classes: fixes the label order, gives wnids and folder names their class by the names, prompt names and
+    /// aliases, and leaves out every class that is not in it.
+    pub label_space: Option<LabelSpace>,
     /// The split to read (`train`, `test`, ...): a sub-folder, the `_train` of a list file, or the prefix of Parquet
     /// shards. Needed only where several lie side by side.
     pub split: Option<String>,
@@ -48,24 +50,20 @@ pub struct OpenOptions {
 /// Lists the samples at `path` without reading any picture.
 ///
 /// Hidden files, text side-cars and tables are no samples; every other file of a class folder is one, and proves when
-/// it is decoded whether it is a picture. Symbolic links are followed. Without a class list, class folders are named by
+/// it is decoded whether it is a picture. Symbolic links are followed. Without a label space, class folders are named by
 /// the root's mapping file (`classes.txt`, `wnids.txt`, `words.txt`, `class_names.txt` or `LOC_synset_mapping.txt`,
 /// lines of `wnid name`) where it knows them, and labels are ordered by class name.
 ///
 /// # Errors
 /// When nothing there has a known layout, a file is malformed, or several splits lie there and none is chosen.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
-    let classes = match &options.class_names {
-        Some(list) => Some(ClassList::new(list)?),
-        None => None,
-    };
     let mut listing = Listing::default();
     let order = if fs_err::metadata(path)?.is_dir() {
         read_folder(path, options, &mut listing)?
     } else {
         read_file(path, options, &mut listing)?
     };
-    listing.finish(path, order, classes.as_ref())
+    listing.finish(path, order, options.label_space.as_ref())
 }
 
 fn read_file(path: &Path, options: &OpenOptions, listing: &mut Listing) -> Result<ClassOrder> {

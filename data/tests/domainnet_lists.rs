@@ -5,6 +5,7 @@ mod common;
 
 use common::{summary, write};
 use promptfed_data::{DataError, Dataset, DatasetWarning, ImageSource, OpenOptions, Result, open};
+use promptfed_prompts::LabelSpace;
 use tempfile::tempdir;
 
 fn open_split(path: &std::path::Path, split: &str) -> Result<Dataset> {
@@ -59,10 +60,7 @@ fn a_single_list_can_be_opened_and_filtered_by_class() {
         "clipart/aircraft_carrier/x.jpg 0\nclipart/axe/y.jpg 11\nclipart/zebra/z.jpg 9\n",
     );
     let options = OpenOptions {
-        class_names: Some(vec![
-            ("axe".to_owned(), vec![]),
-            ("aircraft carrier".to_owned(), vec![]),
-        ]),
+        label_space: Some(LabelSpace::from_names("test", ["axe", "aircraft carrier"]).unwrap()),
         ..OpenOptions::default()
     };
     let dataset = open(&list, &options).unwrap();

@@ -15,6 +15,7 @@ use parquet::schema::parser::parse_message_type;
 use promptfed_data::{
     DataError, DatasetWarning, DecodeOptions, OpenOptions, SkipReason, decode, load, open,
 };
+use promptfed_prompts::{ClassEntry, LabelSpace};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -209,8 +210,13 @@ fn labels_without_names_are_named_by_number_and_matched_by_alias() {
     let dataset = open(&path, &OpenOptions::default()).unwrap();
     assert_eq!(dataset.class_names, ["9", "10"]);
     assert_eq!(dataset.labels(), [1, 0, 1]);
+    let ten = ClassEntry {
+        name: "ten".to_owned(),
+        prompt_name: None,
+        aliases: vec!["10".to_owned()],
+    };
     let options = OpenOptions {
-        class_names: Some(vec![("ten".to_owned(), vec!["10".to_owned()])]),
+        label_space: Some(LabelSpace::new("test", vec![ten]).unwrap()),
         ..OpenOptions::default()
     };
     assert_eq!(open(&path, &options).unwrap().labels(), [0, 0]);

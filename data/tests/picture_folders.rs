@@ -5,20 +5,18 @@ mod common;
 
 use common::{png, summary, write};
 use promptfed_data::{DataError, DatasetWarning, Layout, OpenOptions, open};
+use promptfed_prompts::{ClassEntry, LabelSpace};
 use tempfile::tempdir;
 
 fn classes(list: &[(&str, &[&str])]) -> OpenOptions {
+    let entry = |(name, aliases): &(&str, &[&str])| ClassEntry {
+        name: (*name).to_owned(),
+        prompt_name: None,
+        aliases: aliases.iter().map(|a| (*a).to_owned()).collect(),
+    };
+    let classes = list.iter().map(entry).collect();
     OpenOptions {
-        class_names: Some(
-            list.iter()
-                .map(|(name, aliases)| {
-                    (
-                        (*name).to_owned(),
-                        aliases.iter().map(|a| (*a).to_owned()).collect(),
-                    )
-                })
-                .collect(),
-        ),
+        label_space: Some(LabelSpace::new("test", classes).unwrap()),
         ..OpenOptions::default()
     }
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
 
 use crate::error::LabelSpaceProblem;
+use crate::same_name::{composed, folded};
 use crate::text::{MAX_CLASS_NAME_BYTES, check_clean, clean, excerpt};
 use crate::{ContentHash, Error, Place, Result, builtin};
 
@@ -53,14 +53,68 @@ pub struct ClassEntry {
 
 /// An ordered list of classes with distinct names.
 ///
-/// Names and aliases are compared without case, and with `_` equal to a space.
+/// Names and aliases are compared by [`folded`]: without case, and with `_` equal to a space. Names that differ in this
+/// alone (`US`, `us`) may stand in one list, and are then told apart letter by letter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Document", into = "Document")]
 pub struct LabelSpace {
     name: String,
     classes: Vec<ClassEntry>,
-    by_name: HashMap<String, u32>,
+    known: Known,
     hash: ContentHash,
+}
+
+/// Which class a text means.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    exact: HashMap<String, u32>,
+    /// By [`folded`].
+    folded: HashMap<String, Folded>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Folded {
+    /// The class, the first where there are several.
+    class: u32,
+    /// Whether the names of several classes differ only in what folding takes away.
+    is_shared: bool,
+    /// Whether only names of classes fold to this, and no alias or prompt name.
+    is_name: bool,
+}
+
+impl Known {
+    /// Notes that `text` means `class`.
+    ///
+    /// # Errors
+    /// The other class that the text means already. Only names of classes may differ in what folding takes away.
+    fn add(&mut self, text: &str, class: u32, is_name: bool) -> Result<(), u32> {
+        let other = *self.exact.entry(text.to_owned()).or_insert(class);
+        if other != class {
+            return Err(other);
+        }
+        let first = Folded {
+            class,
+            is_shared: false,
+            is_name,
+        };
+        let folded = self.folded.entry(folded(text)).or_insert(first);
+        if folded.class == class && !folded.is_shared {
+            folded.is_name &= is_name;
+        } else if folded.is_name && is_name {
+            folded.is_shared = true;
+        } else {
+            return Err(folded.class);
+        }
+        Ok(())
+    }
+
+    fn find(&self, text: &str) -> Option<u32> {
+        let exact = self.exact.get(&composed(text)).copied();
+        exact.or_else(|| {
+            let folded = self.folded.get(&folded(text))?;
+            (!folded.is_shared).then_some(folded.class)
+        })
+    }
 }
 
 /// The label space as files and messages have it.
@@ -95,22 +149,22 @@ impl LabelSpace {
             };
             return Err(refuse(Place::single("classes"), problem));
         }
-        let mut by_name = HashMap::new();
+        let mut known = Known::default();
         let mut cleaned = Vec::with_capacity(classes.len());
         for (index, entry) in classes.into_iter().enumerate() {
             let mut accept = |text: String, field| {
                 let place = Place::entry("classes", index).field(field);
                 let text = clean(&text, MAX_CLASS_NAME_BYTES)
                     .map_err(|problem| refuse(place.clone(), LabelSpaceProblem::Text(problem)))?;
-                match by_name.insert(folded(&text), index as u32) {
-                    Some(other) if other as usize != index => Err(refuse(
+                match known.add(&text, index as u32, field == "name") {
+                    Ok(()) => Ok(text),
+                    Err(other) => Err(refuse(
                         place,
                         LabelSpaceProblem::Duplicate {
                             name: text,
                             class: other as usize,
                         },
                     )),
-                    _ => Ok(text),
                 }
             };
             cleaned.push(ClassEntry {
@@ -130,7 +184,7 @@ impl LabelSpace {
         Ok(Self {
             name,
             classes: cleaned,
-            by_name,
+            known,
             hash,
         })
     }
@@ -204,9 +258,10 @@ impl LabelSpace {
             .map(|entry| entry.prompt_name.as_deref().unwrap_or(&entry.name))
     }
 
-    /// The class with this name, prompt name or alias; case is ignored and `_` equals a space.
+    /// The class with this name, prompt name or alias: letter by letter, else the only one that is the same when both
+    /// are [`folded`].
     pub fn index_of(&self, name: &str) -> Option<ClassIndex> {
-        self.by_name.get(&folded(name)).copied().map(ClassIndex)
+        self.known.find(name).map(ClassIndex)
     }
 
     /// Hash of names and prompt names in order. Aliases and the label space's own name are left out:
@@ -243,17 +298,6 @@ impl From<LabelSpace> for Document {
             classes: space.classes,
         }
     }
-}
-
-fn folded(name: &str) -> String {
-    let spaced = name.replace('_', " ");
-    spaced
-        .nfc()
-        .collect::<String>()
-        .to_lowercase()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// Every text goes in with its length first, so that no two lists share their bytes.

@@ -32,6 +32,7 @@ mod prompt;
 mod prompt_set;
 mod prompt_set_builder;
 pub mod protocol;
+pub mod same_name;
 mod template;
 mod template_set;
 mod text;

@@ -3,7 +3,6 @@
 use crate::exit::BadInput;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use promptfed_client::class_list;
 use promptfed_data::{Dataset, DecodeOptions, DecodeReport, Layout, OpenOptions};
 use promptfed_prompts::{LabelSpace, PromptSet, TemplateSet};
 use std::path::{Path, PathBuf};
@@ -86,10 +85,9 @@ pub(crate) fn open(
     split: Option<String>,
     label_space: Option<&LabelSpace>,
 ) -> Result<Dataset> {
-    let class_names = label_space.map(class_list);
     let options = OpenOptions {
         layout,
-        class_names,
+        label_space: label_space.cloned(),
         split,
     };
     let dataset = promptfed_data::open(path, &options)?;

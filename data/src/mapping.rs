@@ -1,56 +1,9 @@
-//! The caller's class list, and the mapping files that give folder names their class names.
+//! The mapping files that give folder names their class names.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use crate::{DataError, Result};
-
-/// Classes in label order with every name they go by.
-#[derive(Debug)]
-pub(crate) struct ClassList {
-    names: Vec<String>,
-    index: HashMap<String, u32>,
-}
-
-impl ClassList {
-    /// Builds the look-up.
-    ///
-    /// # Errors
-    /// When two classes share a name or alias.
-    pub(crate) fn new(classes: &[(String, Vec<String>)]) -> Result<Self> {
-        let mut index: HashMap<String, u32> = HashMap::new();
-        for (i, (name, aliases)) in classes.iter().enumerate() {
-            for known_as in std::iter::once(name).chain(aliases) {
-                let first = *index.entry(normalised(known_as)).or_insert(i as u32);
-                if first != i as u32 {
-                    return Err(DataError::AmbiguousClass {
-                        name: known_as.clone(),
-                        first: first as usize,
-                        second: i,
-                    });
-                }
-            }
-        }
-        let names = classes.iter().map(|(name, _)| name.clone()).collect();
-        Ok(Self { names, index })
-    }
-
-    /// Class names in label order.
-    pub(crate) fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// The label of what the data calls a class.
-    pub(crate) fn find(&self, name: &str) -> Option<u32> {
-        self.index.get(&normalised(name)).copied()
-    }
-}
-
-/// Lower case, with `_` and `-` as spaces and runs of spaces as one: `French_horn` is `french horn`.
-fn normalised(name: &str) -> String {
-    let spaced = name.to_lowercase().replace(['_', '-'], " ");
-    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
-}
 
 /// File names in which folder names (wnids) are mapped to class names.
 pub(crate) const MAPPING_FILES: [&str; 5] = [
@@ -137,36 +90,6 @@ fn is_separator(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_compared_without_case_and_underscores() {
-        let list = ClassList::new(&[
-            ("French horn".to_owned(), vec!["n03394916".to_owned()]),
-            ("church".to_owned(), vec![]),
-        ])
-        .unwrap();
-        assert_eq!(list.find("french_horn"), Some(0));
-        assert_eq!(list.find("N03394916"), Some(0));
-        assert_eq!(list.find("Church"), Some(1));
-        assert_eq!(list.find("tench"), None);
-    }
-
-    #[test]
-    fn a_name_of_two_classes_is_an_error() {
-        let error = ClassList::new(&[
-            ("kite".to_owned(), vec![]),
-            ("bird of prey".to_owned(), vec!["Kite".to_owned()]),
-        ])
-        .unwrap_err();
-        assert!(matches!(
-            error,
-            DataError::AmbiguousClass {
-                first: 0,
-                second: 1,
-                ..
-            }
-        ));
-    }
 
     #[test]
     fn mappings_take_the_first_synonym_and_tell_doubles_apart() {

@@ -1,0 +1,49 @@
+//! What can go wrong with a file.
+
+use std::path::PathBuf;
+
+/// What this crate's functions return.
+pub type Result<T, E = FileError> = std::result::Result<T, E>;
+
+/// Why a file could not be read or written; every message names the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// The operating system refused.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A named pipe, device, socket or folder where a file is needed.
+    #[error("{} is {what}; only regular files are read", path.display())]
+    NotRegular {
+        /// What was opened.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// More bytes than are read.
+    #[error("{} has more than {limit} bytes, the most that is read of such a file", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Bytes that are no text.
+    #[error("{}, line {line}: {reason}", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Line of the first bytes at fault, from 1.
+        line: usize,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A path where no file can be written.
+    #[error("{} cannot be written: {reason}", path.display())]
+    NotWritable {
+        /// The path.
+        path: PathBuf,
+        /// What stands in the way and what to do.
+        reason: String,
+    },
+}

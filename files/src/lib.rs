@@ -1,0 +1,15 @@
+//! Files as every room reads and writes them: regular ones alone, read up to a limit; text in UTF-8 or, with its mark, in
+//! UTF-16; written under another name and moved into place, so that whatever goes wrong leaves the whole old file or the
+//! whole new one.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod error;
+mod read;
+mod text;
+mod write;
+
+pub use error::{FileError, Result};
+pub use read::{open_regular, read, read_text};
+pub use text::{NotText, decode_text};
+pub use write::{prove_writable, write_whole};

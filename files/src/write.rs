@@ -1,0 +1,174 @@
+//! Writing files whole or not at all.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::{FileError, Result};
+
+/// Writes a file under another name in the same folder, waits for the disk, and moves it to its place: a full disk, a kill or a
+/// power cut leaves the whole file that was there before, or none, or the whole new one. Missing parent folders are made; a link is
+/// followed; a device such as `/dev/stdout` is written to as it is.
+///
+/// # Errors
+/// [`FileError::NotWritable`] for a folder or a read-only file, or what the operating system says.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let place = match place(path)? {
+        Place::File(place) => place,
+        Place::Device => {
+            let mut device = fs_err::OpenOptions::new().write(true).open(path)?;
+            return Ok(device.write_all(bytes)?);
+        }
+    };
+    let mut partial = partial(&place)?;
+    let named =
+        |e: std::io::Error| std::io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    partial.write_all(bytes).map_err(named)?;
+    partial.as_file().sync_all().map_err(named)?;
+    partial.persist(&place).map_err(|e| named(e.error))?;
+    // The rename itself lies in the folder; only Unix lets a folder be synced.
+    #[cfg(unix)]
+    fs_err::File::open(folder_of(&place))?.sync_all()?;
+    Ok(())
+}
+
+/// Proves before long work that its result can be written: makes the parent folders, and writes an empty file there that is taken
+/// away again.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn prove_writable(path: &Path) -> Result<()> {
+    match place(path)? {
+        Place::File(place) => partial(&place).map(drop),
+        Place::Device => Ok(()),
+    }
+}
+
+enum Place {
+    /// Where the file lies or will lie; its parent folder is there.
+    File(PathBuf),
+    Device,
+}
+
+fn place(path: &Path) -> Result<Place> {
+    let refuse = |reason: &str| FileError::NotWritable {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    };
+    if path.file_name().is_none() {
+        return Err(refuse("it names no file; give the name of a file"));
+    }
+    let metadata = match fs_err::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            fs_err::create_dir_all(folder_of(path))?;
+            return Ok(Place::File(path.to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if metadata.is_dir() {
+        return Err(refuse("it is a folder; give the name of a file"));
+    }
+    if !metadata.is_file() {
+        return Ok(Place::Device);
+    }
+    if metadata.permissions().readonly() {
+        return Err(refuse(
+            "it is there and read-only; choose another name or make it writable",
+        ));
+    }
+    Ok(Place::File(fs_err::canonicalize(path)?))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn partial(place: &Path) -> Result<tempfile::NamedTempFile> {
+    let folder = folder_of(place);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".promptfed-").suffix(".partial");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Less what the user's mask takes away, as for any file that is made.
+        let mode = match fs_err::metadata(place) {
+            Ok(there) => there.permissions().mode() & 0o777,
+            Err(_) => 0o666,
+        };
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    builder.tempfile_in(folder).map_err(|e| {
+        let text = format!("no file can be made in {}: {e}", folder.display());
+        std::io::Error::new(e.kind(), text).into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs_err::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn parents_are_made_and_nothing_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/model");
+        prove_writable(&path).unwrap();
+        assert!(names(&folder.path().join("a/b")).is_empty());
+        write_whole(&path, b"one").unwrap();
+        write_whole(&path, b"two").unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), b"two");
+        assert_eq!(names(&folder.path().join("a/b")), ["model"]);
+    }
+
+    #[test]
+    fn folders_and_paths_below_files_are_refused_before_the_work() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = prove_writable(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("is a folder"), "{error}");
+        let file = folder.path().join("file");
+        fs_err::write(&file, b"").unwrap();
+        assert!(prove_writable(&file.join("below")).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_devices_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real");
+        let link = folder.path().join("link");
+        fs_err::write(&real, b"old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        write_whole(&link, b"new").unwrap();
+        assert_eq!(fs_err::read(&real).unwrap(), b"new");
+        assert!(fs_err::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(write_whole(Path::new("/dev/full"), b"x").is_err());
+        write_whole(Path::new("/dev/null"), b"x").unwrap();
+        assert!(!fs_err::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_are_those_of_ordinary_files() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+        write_whole(&ours, b"").unwrap();
+        fs_err::write(&theirs, b"").unwrap();
+        assert_eq!(mode(&ours), mode(&theirs));
+        fs_err::set_permissions(&ours, std::fs::Permissions::from_mode(0o600)).unwrap();
+        write_whole(&ours, b"secret").unwrap();
+        assert_eq!(mode(&ours), 0o600);
+    }
+}
