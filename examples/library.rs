@@ -3,7 +3,7 @@
 //! `cargo run --release --example library` reads the bundled drawings and tests on drawings the generator was not shown.
 
 use promptfed::client::{ExtractOptions, captioner, extract};
-use promptfed::data::{DecodeOptions, OpenOptions, load, open};
+use promptfed::data::{DecodeOptions, Fit, OpenOptions, load, open};
 use promptfed::learn::{Classifier, ClassifierConfig, TrainConfig, evaluate, train};
 use promptfed::prompts::{LabelSpace, Level, TemplateSet};
 use promptfed::synth::engines::pocket::Pocket;
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         &TrainConfig::default(),
         &mut |_| {},
     )?;
-    let (test, _) = load(&test, images.size, &DecodeOptions::default())?;
+    let (test, _) = load(&test, images.size, Fit::Crop, &DecodeOptions::default())?;
     println!("accuracy {:.3}", evaluate(&classifier, &test)?.accuracy);
     Ok(())
 }

@@ -104,6 +104,12 @@ pub enum DataError {
     /// Arrays that belong together do not fit.
     #[error("images do not fit together: {0}")]
     Mismatch(String),
+    /// A text that names no way to make a picture square.
+    #[error("`{text}` is no way to fit a picture into a square; write crop, pad or squash")]
+    BadFit {
+        /// The text.
+        text: String,
+    },
     /// A partition's text or numbers are out of range.
     #[error(
         "`{text}` is no partition: {reason}; write iid:CLIENTS, dirichlet:CLIENTS:ALPHA, domain or domain+dirichlet:ALPHA:CLIENTS_PER_DOMAIN"

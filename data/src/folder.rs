@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::picture::{self, EXTENSIONS_NOT_READ};
 use crate::{DataError, Result};
 
 /// Extensions of files that accompany pictures and are never listed as one.
@@ -12,10 +13,15 @@ const SIDECARS: [&str; 20] = [
 ];
 
 /// Extensions that pictures usually have; only used to recognise layouts, never to choose a decoder.
-const PICTURES: [&str; 8] = ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff"];
+const PICTURES: [&str; 10] = [
+    "jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "dcm", "dicom",
+];
 
 /// Files looked at before a folder without picture extensions counts as one without pictures.
 const FILES_TO_SNIFF: usize = 32;
+
+/// Bytes by which every picture is known: DICOM has its mark behind 128 of anything.
+const BYTES_TO_SNIFF: usize = 132;
 
 /// The visible entries of a folder, sorted by name; symbolic links count as what they point to.
 #[derive(Debug, Default)]
@@ -60,6 +66,10 @@ impl Folder {
             || self
                 .files
                 .iter()
+                .any(|f| has_extension(f, EXTENSIONS_NOT_READ))
+            || self
+                .files
+                .iter()
                 .filter(|f| !has_extension(f, &SIDECARS))
                 .take(FILES_TO_SNIFF)
                 .any(|f| starts_like_a_picture(f))
@@ -96,5 +106,5 @@ pub(crate) fn first_bytes<const N: usize>(path: &Path) -> Vec<u8> {
 }
 
 fn starts_like_a_picture(path: &Path) -> bool {
-    path.is_file() && image::guess_format(&first_bytes::<16>(path)).is_ok()
+    path.is_file() && picture::starts_like_a_picture(&first_bytes::<BYTES_TO_SNIFF>(path))
 }

@@ -1,6 +1,9 @@
 //! Decoded, resized images with their labels in one array.
 
-use crate::{DataError, Dataset, DecodeOptions, DecodeReport, Result, decode_map, resize_square};
+use crate::{
+    Adjustment, DataError, Dataset, DecodeOptions, DecodeReport, Fit, Result, decode_map,
+    resize_square,
+};
 
 /// Square RGB images of one size with their labels, ready for training.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,13 +113,14 @@ impl LabelledImages {
 }
 
 /// Decodes every sample and resizes it with [`resize_square`]. Images come in sample order; those in the report's
-/// `skipped` are missing.
+/// `skipped` are missing, and those that `fit` cuts much of are counted as [`Adjustment::EndsCut`].
 ///
 /// # Errors
 /// As [`decode`](crate::decode()); also when `size` is 0 or above 65535.
 pub fn load(
     dataset: &Dataset,
     size: usize,
+    fit: Fit,
     options: &DecodeOptions,
 ) -> Result<(LabelledImages, DecodeReport)> {
     if !(1..=65535).contains(&size) {
@@ -133,12 +137,17 @@ pub fn load(
         domain_names: dataset.domain_names.clone(),
     };
     let mut failure = None;
-    let report = decode_map(
+    let mut cut = 0;
+    let mut report = decode_map(
         dataset,
         options,
-        |_, picture| resize_square(&picture, size),
+        |_, picture| {
+            let cut = fit.lost_share(picture.width, picture.height) > Adjustment::MUCH;
+            resize_square(&picture, size, fit).map(|pixels| (pixels, cut))
+        },
         |index, resized| match resized {
-            Ok(pixels) => {
+            Ok((pixels, is_cut)) => {
+                cut += usize::from(is_cut);
                 let sample = &dataset.samples[index];
                 images.pixels.extend_from_slice(&pixels);
                 images.labels.push(sample.label);
@@ -147,6 +156,9 @@ pub fn load(
             Err(error) => failure = failure.take().or(Some(error)),
         },
     )?;
+    if cut > 0 {
+        report.adjusted.insert(Adjustment::EndsCut, cut);
+    }
     match failure {
         Some(error) => Err(error),
         None => Ok((images, report)),

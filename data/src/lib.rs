@@ -3,15 +3,15 @@
 //! 1. [`open()`] finds out the layout of a path and lists its samples without reading any picture.
 //! 2. [`decode()`] streams the pictures as RGB in order, on all cores, in bounded memory; unfit pictures are skipped
 //!    and listed by [`SkipReason`], or end the run with [`DecodeOptions::strict`].
-//! 3. [`load`] decodes into one square-resized array, [`LabelledImages`].
+//! 3. [`load`] decodes into one array of squares, [`LabelledImages`], that keeps of each picture what a [`Fit`] says.
 //! 4. [`partition()`] deals samples to clients, [`stratified_split`] holds some back for validation.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), promptfed_data::DataError> {
-//! use promptfed_data::{DecodeOptions, OpenOptions, load, open};
+//! use promptfed_data::{DecodeOptions, Fit, OpenOptions, load, open};
 //!
 //! let dataset = open("pictures".as_ref(), &OpenOptions::default())?;
-//! let (images, report) = load(&dataset, 64, &DecodeOptions::default())?;
+//! let (images, report) = load(&dataset, 64, Fit::Crop, &DecodeOptions::default())?;
 //! println!("{} images of {} classes; {report}", images.len(), images.class_names.len());
 //! # Ok(())
 //! # }
@@ -19,9 +19,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod adjustment;
 mod dataset;
 mod decode;
 mod error;
+mod fit;
 mod folder;
 mod labelled_images;
 mod listing;
@@ -36,9 +38,11 @@ mod skip;
 mod split;
 mod split_names;
 
+pub use adjustment::Adjustment;
 pub use dataset::{Dataset, DatasetWarning, ImageSource, Sample};
 pub use decode::{DecodeLimits, DecodeOptions, DecodedImage, decode, decode_map, read_encoded};
 pub use error::DataError;
+pub use fit::Fit;
 pub use labelled_images::{LabelledImages, load};
 pub use open::{Layout, OpenOptions, open};
 pub use partition::{Partition, partition};

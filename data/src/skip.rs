@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::Adjustment;
+
 /// Why a picture was not decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,13 +18,11 @@ pub enum SkipReason {
     Truncated,
     /// More pixels or bytes than [`DecodeLimits`](crate::DecodeLimits) allow, by its own header; never decoded.
     TooLarge,
-    /// Print colours (CMYK or YCCK), which have no agreed conversion to RGB without a colour profile.
-    Cmyk,
-    /// More than 8 bits per channel (12 and 16-bit integers, floating point).
-    SixteenBit,
-    /// More than one frame or page.
-    Animated,
-    /// No JPEG, PNG, GIF, WebP, BMP or TIFF, or a variant of them that is not supported.
+    /// Channels that have no agreed range or decoder: floating point, 12-bit JPEG.
+    ChannelDepth,
+    /// Several pages or frames, none of which stands for the others.
+    ManyPages,
+    /// No JPEG, PNG, GIF, WebP, BMP, TIFF or DICOM, or a variant of them that is not supported.
     UnsupportedFormat,
     /// The file or row could not be read.
     Unreadable,
@@ -32,13 +32,12 @@ pub enum SkipReason {
 
 impl SkipReason {
     /// All reasons, in the order reports list them.
-    pub const ALL: [SkipReason; 9] = [
+    pub const ALL: [SkipReason; 8] = [
         SkipReason::Corrupt,
         SkipReason::Truncated,
         SkipReason::TooLarge,
-        SkipReason::Cmyk,
-        SkipReason::SixteenBit,
-        SkipReason::Animated,
+        SkipReason::ChannelDepth,
+        SkipReason::ManyPages,
         SkipReason::UnsupportedFormat,
         SkipReason::Unreadable,
         SkipReason::Empty,
@@ -51,9 +50,8 @@ impl fmt::Display for SkipReason {
             SkipReason::Corrupt => "corrupt",
             SkipReason::Truncated => "truncated",
             SkipReason::TooLarge => "too large",
-            SkipReason::Cmyk => "CMYK",
-            SkipReason::SixteenBit => "16-bit",
-            SkipReason::Animated => "animated",
+            SkipReason::ChannelDepth => "channel depth",
+            SkipReason::ManyPages => "several pages",
             SkipReason::UnsupportedFormat => "unsupported format",
             SkipReason::Unreadable => "unreadable",
             SkipReason::Empty => "empty",
@@ -87,6 +85,8 @@ pub struct DecodeReport {
     pub decoded: usize,
     /// Pictures left out, in sample order.
     pub skipped: Vec<Skipped>,
+    /// Number of delivered pictures for each [`Adjustment`] that was made.
+    pub adjusted: BTreeMap<Adjustment, usize>,
 }
 
 impl DecodeReport {
@@ -98,10 +98,26 @@ impl DecodeReport {
         }
         counts
     }
+
+    /// One sentence for each kind of [`Adjustment`] that was made, with its count and what to do where it is not wanted.
+    pub fn notes(&self) -> impl Iterator<Item = String> + '_ {
+        self.adjusted
+            .iter()
+            .map(|(adjustment, &count)| adjustment.told(count, self.decoded))
+    }
+
+    /// Counts `other`'s pictures too. Its skipped samples keep their indices.
+    pub fn merge(&mut self, other: DecodeReport) {
+        self.decoded += other.decoded;
+        self.skipped.extend(other.skipped);
+        for (adjustment, count) in other.adjusted {
+            *self.adjusted.entry(adjustment).or_insert(0) += count;
+        }
+    }
 }
 
 impl fmt::Display for DecodeReport {
-    /// `120 decoded, 3 skipped (corrupt 1, animated 2)`.
+    /// `120 decoded, 3 skipped (corrupt 1, truncated 2)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} decoded", self.decoded)?;
         if self.skipped.is_empty() {

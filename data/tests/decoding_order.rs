@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{dataset_of, encode, picture, write};
 use image::ImageFormat;
-use promptfed_data::{Dataset, DecodeLimits, DecodeOptions, decode, decode_map, load};
+use promptfed_data::{Dataset, DecodeLimits, DecodeOptions, Fit, decode, decode_map, load};
 use tempfile::{TempDir, tempdir};
 
 /// `count` pictures of very different sizes; the first pixel's blue is the index.
@@ -97,16 +97,16 @@ fn a_panic_of_the_caller_comes_out() {
 #[test]
 fn loading_gives_the_same_images_with_any_number_of_threads() {
     let (_root, dataset) = pictures(50);
-    let (one, _) = load(&dataset, 16, &options(1, 1 << 20)).unwrap();
-    let (many, _) = load(&dataset, 16, &options(7, 1 << 20)).unwrap();
+    let (one, _) = load(&dataset, 16, Fit::Crop, &options(1, 1 << 20)).unwrap();
+    let (many, _) = load(&dataset, 16, Fit::Crop, &options(7, 1 << 20)).unwrap();
     assert_eq!(one.hash(), many.hash());
     assert_eq!(one.pixels.len(), 50 * 16 * 16 * 3);
-    assert!(load(&dataset, 0, &options(1, 0)).is_err());
-    assert!(load(&dataset, 1 << 20, &options(1, 0)).is_err());
+    assert!(load(&dataset, 0, Fit::Crop, &options(1, 0)).is_err());
+    assert!(load(&dataset, 1 << 20, Fit::Crop, &options(1, 0)).is_err());
 }
 
 #[test]
 fn an_empty_data_set_loads_as_no_images() {
-    let (images, report) = load(&dataset_of(&[]), 8, &DecodeOptions::default()).unwrap();
+    let (images, report) = load(&dataset_of(&[]), 8, Fit::Crop, &DecodeOptions::default()).unwrap();
     assert!(images.is_empty() && report.skipped.is_empty());
 }

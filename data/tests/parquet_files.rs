@@ -13,7 +13,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use promptfed_data::{
-    DataError, DatasetWarning, DecodeOptions, OpenOptions, SkipReason, decode, load, open,
+    DataError, DatasetWarning, DecodeOptions, Fit, OpenOptions, SkipReason, decode, load, open,
 };
 use promptfed_prompts::{ClassEntry, LabelSpace};
 use proptest::prelude::*;
@@ -96,7 +96,7 @@ fn shards_of_the_hub_are_read_in_order() {
         .collect();
     assert_eq!(captions[1], Some("picture 1"));
     assert_eq!(captions[2], None);
-    let (images, report) = load(&dataset, 4, &DecodeOptions::default()).unwrap();
+    let (images, report) = load(&dataset, 4, Fit::Crop, &DecodeOptions::default()).unwrap();
     assert!(report.skipped.is_empty());
     let reds: Vec<u8> = (0..images.len()).map(|i| images.image(i)[0]).collect();
     assert_eq!(reds, [0, 1, 2, 3, 4, 5, 6, 7]);
@@ -110,7 +110,13 @@ fn rows_can_be_read_in_any_order() {
         vec![1, 4, 6],
         vec![6, 5, 4, 3, 2, 1, 0],
     ] {
-        let (images, _) = load(&dataset.subset(&order), 4, &DecodeOptions::default()).unwrap();
+        let (images, _) = load(
+            &dataset.subset(&order),
+            4,
+            Fit::Crop,
+            &DecodeOptions::default(),
+        )
+        .unwrap();
         let reds: Vec<usize> = (0..images.len())
             .map(|i| images.image(i)[0].into())
             .collect();

@@ -4,10 +4,10 @@
 mod common;
 
 use common::shared_data;
-use promptfed_data::{DataError, Dataset, DecodeOptions, OpenOptions, load, open};
+use promptfed_data::{DataError, Dataset, DecodeOptions, Fit, OpenOptions, load, open};
 
 fn load_all(dataset: &Dataset) -> promptfed_data::LabelledImages {
-    let (images, report) = load(dataset, 32, &DecodeOptions::default()).unwrap();
+    let (images, report) = load(dataset, 32, Fit::Crop, &DecodeOptions::default()).unwrap();
     assert!(report.skipped.is_empty(), "{report}");
     assert_eq!(images.len(), dataset.len());
     images

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use common::{dataset_of, encode, golden, picture, write};
 use image::{DynamicImage, ImageFormat};
-use promptfed_data::{DataError, DecodeLimits, DecodeOptions, SkipReason, Skipped, decode};
+use promptfed_data::{
+    Adjustment, DataError, DecodeLimits, DecodeOptions, SkipReason, Skipped, decode,
+};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -110,83 +112,157 @@ fn corrupt_pictures() {
 #[test]
 fn empty_and_foreign_files() {
     assert_eq!(reason(b""), Some(SkipReason::Empty));
-    for bytes in [
-        &b"<!DOCTYPE html><html>404</html>"[..],
-        b"%PDF-1.7",
-        b"x",
-        &[0; 1000],
-    ] {
+    for bytes in [&b"%PDF-1.7"[..], b"x", &[0; 1000]] {
         assert_eq!(reason(bytes), Some(SkipReason::UnsupportedFormat));
     }
 }
 
 #[test]
-fn print_colours_are_found_in_the_jpeg_frame() {
-    let adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x02";
-    let frame =
-        b"\xff\xc0\x00\x14\x08\x00\x10\x00\x10\x04\x01\x11\x00\x02\x11\x00\x03\x11\x00\x04\x11\x00";
-    let bytes = [
-        &b"\xff\xd8"[..],
-        adobe,
-        frame,
-        b"\xff\xda\x00\x02\x11\xff\xd9",
-    ]
-    .concat();
-    assert_eq!(reason(&bytes), Some(SkipReason::Cmyk));
-}
-
-#[test]
-fn deep_channels_of_png_tiff_and_jpeg() {
-    for deep in [
-        DynamicImage::new_rgb16(4, 4),
-        DynamicImage::new_luma16(4, 4),
-        DynamicImage::new_rgba16(4, 4),
-    ] {
-        for format in [ImageFormat::Png, ImageFormat::Tiff] {
-            assert_eq!(reason(&encode(&deep, format)), Some(SkipReason::SixteenBit));
-        }
-    }
+fn depths_without_an_agreed_range_are_told() {
     let float = encode(&DynamicImage::new_rgb32f(4, 4), ImageFormat::Tiff);
-    assert_eq!(reason(&float), Some(SkipReason::SixteenBit));
+    assert_eq!(reason(&float), Some(SkipReason::ChannelDepth));
     let mut twelve_bit = encode(&picture(16, 16, 3), ImageFormat::Jpeg);
     let frame = twelve_bit
         .windows(2)
         .position(|w| w == b"\xff\xc0")
         .unwrap();
     twelve_bit[frame + 4] = 12;
-    assert_eq!(reason(&twelve_bit), Some(SkipReason::SixteenBit));
+    assert_eq!(reason(&twelve_bit), Some(SkipReason::ChannelDepth));
 }
 
 #[test]
-fn animations_of_png_gif_and_webp() {
-    let png = encode(&picture(4, 4, 1), ImageFormat::Png);
-    let after_header = 8 + 25;
-    let control = png_chunk(b"acTL", &[0, 0, 0, 2, 0, 0, 0, 0]);
-    let animated = [&png[..after_header], &control, &png[after_header..]].concat();
-    assert_eq!(reason(&animated), Some(SkipReason::Animated));
-    let control = png_chunk(b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]);
-    let still = [&png[..after_header], &control, &png[after_header..]].concat();
-    assert!(reason(&still) != Some(SkipReason::Animated));
+fn deep_pictures_decode_in_every_layout() {
+    for deep in [
+        DynamicImage::new_rgb16(4, 4),
+        DynamicImage::new_luma16(4, 4),
+        DynamicImage::new_rgba16(4, 4),
+    ] {
+        for format in [ImageFormat::Png, ImageFormat::Tiff] {
+            assert_eq!(reason(&encode(&deep, format)), None);
+        }
+    }
+}
 
+#[test]
+fn values_of_twelve_bits_in_sixteen_are_told() {
+    let root = tempdir().unwrap();
+    let files = [4095u16, 4096].map(|brightest| {
+        let deep =
+            image::ImageBuffer::from_fn(8, 8, |x, _| image::Luma([brightest * (x as u16 % 2)]));
+        let file = root.path().join(format!("{brightest}.png"));
+        write(
+            &file,
+            encode(&DynamicImage::ImageLuma16(deep), ImageFormat::Png),
+        );
+        file
+    });
+    let report = decode(&dataset_of(&files), &DecodeOptions::default(), |_, _| {}).unwrap();
+    assert_eq!(report.adjusted[&Adjustment::DeepChannels], 2);
+    assert_eq!(report.adjusted[&Adjustment::DarkDeepChannels], 1);
+}
+
+#[test]
+fn other_kinds_are_named_with_the_way_to_convert_them() {
+    let ftyp = |brand: &[u8; 4]| {
+        let mut bytes = b"\0\0\0\x18ftypmif1\0\0\0\0mif1".to_vec();
+        bytes.extend(brand);
+        bytes.extend([0; 40]);
+        bytes
+    };
+    let cases: [(Vec<u8>, &str, &str); 12] = [
+        (ftyp(b"heic"), "HEIC", "heif-convert"),
+        (ftyp(b"avif"), "AVIF", "avifdec"),
+        (
+            b"\0\0\0\x14ftypqt  \0\0\0\0qt  ".to_vec(),
+            "video",
+            "ffmpeg",
+        ),
+        (b"\xff\x0a\x00\x10".to_vec(), "JPEG XL", "djxl"),
+        (
+            b"\0\0\0\x0cjP  \r\n\x87\n".to_vec(),
+            "JPEG 2000",
+            "opj_decompress",
+        ),
+        (
+            b"<?xml version='1.0'?>\n<svg width='9'/>".to_vec(),
+            "SVG",
+            "rsvg-convert",
+        ),
+        (b"%PDF-1.7".to_vec(), "PDF", "pdftoppm"),
+        (b"8BPS\0\x01".to_vec(), "Photoshop", "PNG"),
+        (
+            b"<!DOCTYPE html><html>404</html>".to_vec(),
+            "web page",
+            "download",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1".to_vec(),
+            "LFS",
+            "git lfs pull",
+        ),
+        (b"PK\x03\x04....".to_vec(), "ZIP", "unpack"),
+        (
+            b"II*\0\x10\0\0\0CR\x02\0".to_vec(),
+            "camera raw",
+            "JPEG or PNG",
+        ),
+    ];
+    for (bytes, name, remedy) in cases {
+        let skipped = outcome_within(&bytes, DecodeLimits::default()).unwrap();
+        assert_eq!(skipped.reason, SkipReason::UnsupportedFormat, "{skipped}");
+        assert!(skipped.detail.contains(name), "{skipped}");
+        assert!(skipped.detail.contains(remedy), "{skipped}");
+    }
+}
+
+#[test]
+fn animations_that_are_cut_short_are_truncated() {
     let mut gif = Vec::new();
     let mut encoder = image::codecs::gif::GifEncoder::new(&mut gif);
     for seed in [1, 2] {
         encoder
-            .encode_frame(image::Frame::new(picture(4, 4, seed).into_rgba8()))
+            .encode_frame(image::Frame::new(picture(24, 24, seed).into_rgba8()))
             .unwrap();
     }
     drop(encoder);
-    assert_eq!(reason(&gif), Some(SkipReason::Animated));
+    assert_eq!(reason(&gif), None);
+    let kept = gif.len() - gif.len() / 4;
+    assert_eq!(reason(&gif[..kept]), Some(SkipReason::Truncated));
+}
 
-    let chunk = b"VP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x03\x00\x00";
-    let webp = [
-        &b"RIFF"[..],
-        &(4 + chunk.len() as u32).to_le_bytes(),
-        b"WEBP",
-        chunk,
-    ]
-    .concat();
-    assert_eq!(reason(&webp), Some(SkipReason::Animated));
+/// A profile of zeros, a thousandfold of what it takes in the file.
+#[test]
+fn profiles_and_texts_that_inflate_are_left_alone() {
+    let png = encode(&picture(24, 18, 1), ImageFormat::Png);
+    let after_header = 8 + 25;
+    // One stored empty block would do for a decoder that does not look; this one is no zlib stream at all.
+    for kind in [b"iCCP", b"zTXt", b"iTXt"] {
+        let chunk = png_chunk(kind, b"name\0\0\0\0\0not compressed at all");
+        let with_chunk = [&png[..after_header], &chunk, &png[after_header..]].concat();
+        assert_eq!(reason(&with_chunk), None, "{kind:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_read_and_only_up_to_the_limit() {
+    let root = tempdir().unwrap();
+    let pipe = root.path().join("pipe.png");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let device = root.path().join("device.png");
+    std::os::unix::fs::symlink("/dev/zero", &device).unwrap();
+    let dataset = dataset_of(&[pipe, device, root.path().to_owned()]);
+    let report = decode(&dataset, &DecodeOptions::default(), |_, _| {}).unwrap();
+    for (skipped, what) in report
+        .skipped
+        .iter()
+        .zip(["a named pipe", "a device", "a folder"])
+    {
+        assert_eq!(skipped.reason, SkipReason::Unreadable, "{skipped}");
+        assert!(skipped.detail.contains(what), "{skipped}");
+    }
+    assert_eq!(report.skipped.len(), 3);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::comparison::{ClientSummary, DataSummary};
 use crate::{Error, Result, seeds};
 use promptfed_data::{
-    Dataset, DecodeOptions, LabelledImages, Partition, load, partition, stratified_split,
+    Dataset, DecodeOptions, Fit, LabelledImages, Partition, load, partition, stratified_split,
 };
 use promptfed_prompts::{ContentHash, LabelSpace};
 
@@ -91,7 +91,7 @@ impl Federation {
         let mut clients = Vec::with_capacity(parts.len());
         for (index, part) in parts.iter().enumerate() {
             let dataset = private.subset(part);
-            let (images, report) = load(&dataset, options.image_size, &options.decode)?;
+            let (images, report) = load(&dataset, options.image_size, Fit::Crop, &options.decode)?;
             skipped += report.skipped.len();
             let (train, validation) = stratified_split(
                 &images.labels,
@@ -111,7 +111,7 @@ impl Federation {
                 private: dataset,
             });
         }
-        let (test, report) = load(test, options.image_size, &options.decode)?;
+        let (test, report) = load(test, options.image_size, Fit::Crop, &options.decode)?;
         skipped += report.skipped.len();
         Ok(Self {
             label_space,

@@ -116,8 +116,8 @@ pub(crate) fn tell(left_out: &[String]) {
     }
 }
 
-/// [`tell`] for pictures that were skipped in decoding.
-pub(crate) fn tell_skipped(report: &DecodeReport) {
+/// [`tell`] for pictures that were skipped in decoding; also what was done to those that were not.
+pub(crate) fn tell_decoded(report: &DecodeReport) {
     tell(
         &report
             .skipped
@@ -125,6 +125,9 @@ pub(crate) fn tell_skipped(report: &DecodeReport) {
             .map(ToString::to_string)
             .collect::<Vec<_>>(),
     );
+    for note in report.notes() {
+        eprintln!("note: {note}");
+    }
 }
 
 /// A built-in label space, or one from a TOML file.

@@ -6,7 +6,7 @@ use crate::exit::BadInput;
 use anyhow::{Context as _, Result};
 use clap::Args as ClapArgs;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
-use promptfed_data::load;
+use promptfed_data::{Fit, load};
 use promptfed_learn::{Classifier, evaluate};
 use promptfed_prompts::{ContentHash, LabelSpace};
 use serde_json::json;
@@ -36,8 +36,13 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     };
     let layout = args.read.layout.into();
     let dataset = data::open(&args.data, layout, args.read.split.clone(), Some(&space))?;
-    let (images, report) = load(&dataset, model.config().image_size, &args.read.decode())?;
-    data::tell_skipped(&report);
+    let (images, report) = load(
+        &dataset,
+        model.config().image_size,
+        Fit::Crop,
+        &args.read.decode(),
+    )?;
+    data::tell_decoded(&report);
     let evaluation = evaluate(&model, &images)?;
     if context.json {
         println!(

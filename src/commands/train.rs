@@ -4,7 +4,7 @@ use super::data::{self, ReadArgs};
 use crate::Context;
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
-use promptfed_data::{load, stratified_split};
+use promptfed_data::{Fit, load, stratified_split};
 use promptfed_learn::{Architecture, Classifier, ClassifierConfig, TrainConfig, train};
 use promptfed_prompts::ContentHash;
 use promptfed_synth::engines::DeviceKind;
@@ -98,8 +98,13 @@ impl RecipeArgs {
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let device = args.device.unwrap_or_default().open()?;
     let (dataset, label_space) = args.read.open(&args.data)?;
-    let (images, report) = load(&dataset, args.recipe.image_size, &args.read.decode())?;
-    data::tell_skipped(&report);
+    let (images, report) = load(
+        &dataset,
+        args.recipe.image_size,
+        Fit::Crop,
+        &args.read.decode(),
+    )?;
+    data::tell_decoded(&report);
     let config = TrainConfig {
         epochs: args.epochs,
         seed: args.seed,

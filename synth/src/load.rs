@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use promptfed_data::{Dataset, DecodeOptions, ImageSource, LabelledImages, Sample};
+use promptfed_data::{Dataset, DecodeOptions, Fit, ImageSource, LabelledImages, Sample};
 
 use crate::job::{JobRecord, ManifestRow, OutputFormat, read_manifest};
 use crate::{Error, Result};
@@ -69,7 +69,7 @@ pub fn load_images(out_dir: &Path, size: usize) -> Result<LabelledImages> {
         strict: true,
         ..DecodeOptions::default()
     };
-    let (images, _) = promptfed_data::load(&dataset, size, &options)?;
+    let (images, _) = promptfed_data::load(&dataset, size, Fit::Crop, &options)?;
     Ok(images)
 }
 

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use promptfed_data::{DecodeOptions, LabelledImages, OpenOptions, load, open};
+use promptfed_data::{DecodeOptions, Fit, LabelledImages, OpenOptions, load, open};
 use promptfed_learn::{Classifier, ClassifierConfig, TrainConfig, evaluate, train};
 use promptfed_nn::Precision;
 use serde_json::json;
@@ -16,7 +16,7 @@ const SIZE: usize = 32;
 
 fn images(path: &str) -> Result<LabelledImages> {
     let dataset = open(Path::new(path), &OpenOptions::default())?;
-    Ok(load(&dataset, SIZE, &DecodeOptions::default())?.0)
+    Ok(load(&dataset, SIZE, Fit::Crop, &DecodeOptions::default())?.0)
 }
 
 fn main() -> Result<()> {

@@ -4,13 +4,13 @@ mod encoded;
 mod memory_gate;
 mod sources;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use crate::picture::{Unfit, inspect};
-use crate::{DataError, Dataset, DecodeReport, Result, SkipReason, Skipped};
+use crate::{Adjustment, DataError, Dataset, DecodeReport, Result, SkipReason, Skipped};
 pub use encoded::read_encoded;
 use memory_gate::MemoryGate;
 use sources::{Encoded, Sources};
@@ -62,17 +62,26 @@ pub struct DecodedImage {
 /// Pictures read ahead per thread, so that a slow one does not stop the others.
 const WINDOW_PER_THREAD: usize = 4;
 
+/// What became of a picture that decoded.
+struct Delivery<T> {
+    item: T,
+    adjustments: BTreeSet<Adjustment>,
+    /// Bytes it holds of the gate.
+    held: u64,
+}
+
 /// A picture that was given to the decoding threads.
 struct InFlight<T> {
     encoded_bytes: u64,
-    receiver: Receiver<Result<(T, u64), Unfit>>,
+    receiver: Receiver<Result<Delivery<T>, Unfit>>,
 }
 
 /// Decodes every sample and hands it to `on_image` with its index, in sample order, on the calling thread.
 ///
-/// The format is found from the content, never from the extension. As PIL's `convert("RGB")` does, grey is repeated,
-/// palettes are looked up and an alpha channel is dropped without blending; the EXIF orientation is not applied.
-/// Unfit pictures are left out and listed in the report.
+/// The format is found from the content, never from the extension. Pictures come as people see them: turned as their
+/// metadata (EXIF, TIFF) says, transparency blended on white, grey repeated, palettes looked up, 16 bits scaled to 8, print
+/// colours converted without a colour profile, of an animation the first frame. The report counts each [`Adjustment`]; unfit
+/// pictures are left out and listed in it.
 ///
 /// # Errors
 /// With [`DecodeOptions::strict`], the first unfit picture; pictures before it have been delivered.
@@ -134,8 +143,11 @@ pub fn decode_map<T: Send>(
                 });
                 let (gate, map) = (&gate, &map);
                 scope.spawn_fifo(move |_| {
-                    let outcome = decode_one(encoded, index, limits, gate)
-                        .map(|(image, bytes)| (map(index, image), bytes));
+                    let outcome = decode_one(encoded, index, limits, gate).map(|one| Delivery {
+                        item: map(index, one.item),
+                        adjustments: one.adjustments,
+                        held: one.held,
+                    });
                     // Nobody listens after an early end.
                     let _ = sender.send(outcome);
                 });
@@ -151,10 +163,13 @@ pub fn decode_map<T: Send>(
             let index = delivered;
             delivered += 1;
             match outcome {
-                Ok((item, bytes)) => {
+                Ok(delivery) => {
                     report.decoded += 1;
-                    on_item(index, item);
-                    gate.delivered(bytes);
+                    for adjustment in delivery.adjustments {
+                        *report.adjusted.entry(adjustment).or_insert(0) += 1;
+                    }
+                    on_item(index, delivery.item);
+                    gate.delivered(delivery.held);
                 }
                 Err(unfit) => {
                     gate.delivered(0);
@@ -191,13 +206,12 @@ fn skip(
     Ok(())
 }
 
-/// Decodes a picture; also returns the bytes it holds of the gate.
 fn decode_one(
     encoded: Encoded,
     index: usize,
     limits: &DecodeLimits,
     gate: &MemoryGate,
-) -> Result<(DecodedImage, u64), Unfit> {
+) -> Result<Delivery<DecodedImage>, Unfit> {
     let bytes = encoded.read(limits)?;
     // A decoder's own mistake on a hostile picture costs that picture, not the run.
     catch_unwind(AssertUnwindSafe(|| {
@@ -205,7 +219,11 @@ fn decode_one(
         let held = picture.decoding_bytes();
         gate.enter(index, held);
         match picture.decode() {
-            Ok(image) => Ok((image, held)),
+            Ok((item, adjustments)) => Ok(Delivery {
+                item,
+                adjustments,
+                held,
+            }),
             Err(unfit) => {
                 gate.leave(held);
                 Err(unfit)

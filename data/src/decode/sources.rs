@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use parquet::data_type::ByteArray;
+use promptfed_files::FileError;
 
 use crate::picture::{Unfit, check_encoded_size};
 use crate::readers::parquet::PictureRows;
@@ -55,19 +56,34 @@ impl Encoded {
 
     /// Reads the bytes; files that are too large are not read.
     pub(super) fn read(self, limits: &DecodeLimits) -> Result<EncodedBytes, Unfit> {
-        let unreadable =
-            |e: std::io::Error| Unfit::new(SkipReason::Unreadable, e.kind().to_string());
         match self {
             Encoded::File(path) => {
-                let size = std::fs::metadata(&path).map_err(unreadable)?.len();
-                check_encoded_size(size, limits)?;
-                std::fs::read(path)
+                // The size is told for files of which not a byte is read.
+                if let Ok(metadata) = std::fs::metadata(&path) {
+                    check_encoded_size(metadata.len(), limits)?;
+                }
+                promptfed_files::read(&path, limits.max_encoded_bytes)
                     .map(EncodedBytes::File)
                     .map_err(unreadable)
             }
             Encoded::Row(bytes) => Ok(EncodedBytes::Row(bytes)),
             Encoded::Unreadable(detail) => Err(Unfit::new(SkipReason::Unreadable, detail)),
         }
+    }
+}
+
+fn unreadable(error: FileError) -> Unfit {
+    match error {
+        FileError::Io(error) => Unfit::new(SkipReason::Unreadable, error.kind().to_string()),
+        FileError::NotRegular { what, .. } => Unfit::new(
+            SkipReason::Unreadable,
+            format!("it is {what}; only regular files are read"),
+        ),
+        FileError::TooLarge { limit, .. } => Unfit::new(
+            SkipReason::TooLarge,
+            format!("more encoded bytes than the limit of {limit}"),
+        ),
+        other => Unfit::new(SkipReason::Unreadable, other.to_string()),
     }
 }
 

@@ -14,6 +14,11 @@ impl<'a> Bytes<'a> {
         Self { bytes, position }
     }
 
+    /// Where the next byte is read.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Unfit> {
         let taken = self
             .position

@@ -2,19 +2,20 @@
 
 use super::Unfit;
 use super::bytes::Bytes;
-use crate::SkipReason;
+use super::container::Container;
+use crate::{Adjustment, SkipReason};
 
 /// Counts frames up to the trailer. A missing trailer is forgiven, as every viewer does, when a frame is complete.
-pub(super) fn check(bytes: &[u8]) -> Result<(), Unfit> {
+pub(super) fn check(bytes: &[u8]) -> Result<Container, Unfit> {
     let mut reader = Bytes::at(bytes, 6);
     reader.skip(4)?;
     let flags = reader.u8()?;
     reader.skip(2)?;
     skip_colour_table(&mut reader, flags)?;
-    let mut frames = 0;
+    let mut frames = 0u64;
     loop {
-        if reader.rest().is_empty() && frames == 1 {
-            return Ok(());
+        if reader.rest().is_empty() && frames > 0 {
+            return Ok(found(frames));
         }
         match reader.u8()? {
             0x2c => {
@@ -24,15 +25,12 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Unfit> {
                 reader.skip(1)?;
                 skip_sub_blocks(&mut reader)?;
                 frames += 1;
-                if frames > 1 {
-                    return Err(Unfit::new(SkipReason::Animated, "more than one frame"));
-                }
             }
             0x21 => {
                 reader.skip(1)?;
                 skip_sub_blocks(&mut reader)?;
             }
-            0x3b if frames == 1 => return Ok(()),
+            0x3b if frames > 0 => return Ok(found(frames)),
             0x3b => return Err(Unfit::new(SkipReason::Corrupt, "the GIF holds no frame")),
             other => {
                 return Err(Unfit::new(
@@ -42,6 +40,10 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Unfit> {
             }
         }
     }
+}
+
+fn found(frames: u64) -> Container {
+    Container::with((frames > 1).then_some(Adjustment::FirstFrame))
 }
 
 fn skip_colour_table(reader: &mut Bytes<'_>, flags: u8) -> Result<(), Unfit> {

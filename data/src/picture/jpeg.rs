@@ -2,32 +2,36 @@
 
 use super::Unfit;
 use super::bytes::{Bytes, truncated};
-use crate::SkipReason;
+use super::container::Container;
+use crate::{Adjustment, SkipReason};
 
 const END_OF_IMAGE: u8 = 0xd9;
 const START_OF_SCAN: u8 = 0xda;
+const CMYK_COMPONENTS: u8 = 4;
 
 /// Walks the markers up to the end of the image. Bit errors inside the compressed data are not found here, and a decoder
 /// may not notice them either.
-pub(super) fn check(bytes: &[u8]) -> Result<(), Unfit> {
+pub(super) fn check(bytes: &[u8]) -> Result<Container, Unfit> {
     let mut reader = Bytes::at(bytes, 2);
-    let mut has_frame = false;
+    let mut frame = None;
     let mut has_scan = false;
     loop {
         match next_marker(&mut reader)? {
             0x01 | 0xd0..=0xd8 => {}
-            END_OF_IMAGE if has_frame && has_scan => return Ok(()),
             END_OF_IMAGE => {
-                return Err(Unfit::new(
-                    SkipReason::Corrupt,
-                    "the JPEG ends without a picture",
-                ));
+                let Some(components) = frame.filter(|_| has_scan) else {
+                    return Err(Unfit::new(
+                        SkipReason::Corrupt,
+                        "the JPEG ends without a picture",
+                    ));
+                };
+                let print = components == CMYK_COMPONENTS;
+                return Ok(Container::with(print.then_some(Adjustment::PrintColours)));
             }
             marker => {
                 let segment = segment(&mut reader)?;
                 if is_frame(marker) {
-                    check_frame(marker, segment)?;
-                    has_frame = true;
+                    frame = Some(check_frame(marker, segment)?);
                 }
                 if marker == START_OF_SCAN {
                     has_scan = true;
@@ -65,28 +69,26 @@ fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
 
-fn check_frame(marker: u8, segment: &[u8]) -> Result<(), Unfit> {
+/// The number of colour components.
+fn check_frame(marker: u8, segment: &[u8]) -> Result<u8, Unfit> {
     let mut frame = Bytes::at(segment, 0);
     let short = |_| Unfit::new(SkipReason::Corrupt, "the JPEG frame header is too short");
     let precision = frame.u8().map_err(short)?;
     frame.skip(4).map_err(short)?;
     let components = frame.u8().map_err(short)?;
-    if components == 4 {
-        return Err(Unfit::new(SkipReason::Cmyk, "four colour components"));
-    }
     if precision > 8 {
         return Err(Unfit::new(
-            SkipReason::SixteenBit,
-            format!("{precision} bits per channel"),
+            SkipReason::ChannelDepth,
+            format!("a JPEG of {precision} bits per channel; convert it to PNG"),
         ));
     }
     if !matches!(marker, 0xc0..=0xc2) {
         return Err(Unfit::new(
             SkipReason::UnsupportedFormat,
-            "lossless, hierarchical or arithmetic JPEG",
+            "lossless, hierarchical or arithmetic JPEG; convert it to PNG",
         ));
     }
-    Ok(())
+    Ok(components)
 }
 
 /// Skips entropy-coded data: up to a marker that is neither a stuffed byte, a restart nor a fill byte.

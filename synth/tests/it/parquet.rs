@@ -1,6 +1,6 @@
 //! Parquet shards as the data crate reads them.
 
-use promptfed_data::{DecodeOptions, OpenOptions};
+use promptfed_data::{DecodeOptions, Fit, OpenOptions};
 use promptfed_synth::{ImageBudget, JobSpec, OutputFormat, load_images};
 
 use crate::fixtures::{Painter, files, run_quietly, spec_for};
@@ -39,7 +39,8 @@ fn shards_read_back_as_a_data_set_of_the_hub() {
     let dataset =
         promptfed_data::open(&parquet.path().join("data"), &OpenOptions::default()).unwrap();
     assert_eq!(dataset.class_names, images.class_names);
-    let (opened, report) = promptfed_data::load(&dataset, 8, &DecodeOptions::default()).unwrap();
+    let (opened, report) =
+        promptfed_data::load(&dataset, 8, Fit::Crop, &DecodeOptions::default()).unwrap();
     assert!(report.skipped.is_empty());
     assert_eq!(opened, images);
 }
