@@ -66,6 +66,29 @@ pub enum Error {
         /// Name asked for.
         captioner: String,
     },
+    /// A class to be excluded that nobody knows.
+    #[error("there is no class `{class}` to exclude; the data has {known}")]
+    UnknownClass {
+        /// The name.
+        class: String,
+        /// The classes of the data.
+        known: String,
+    },
+    /// Prompts of a level with domains from data without.
+    #[error(
+        "level `{level}` tells of domains, and the data has none; give the site's own (as `photo` or `pencil sketch`), or choose level `{}`",
+        Level::Class
+    )]
+    DomainNeeded {
+        /// The level.
+        level: Level,
+    },
+    /// No prompt may leave.
+    #[error("no prompt is left: {why}")]
+    AllWithheld {
+        /// Why, and what to do.
+        why: String,
+    },
     /// Nothing to choose a domain from.
     #[error("give at least two domains to choose from")]
     DomainCandidates,

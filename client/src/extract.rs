@@ -17,8 +17,8 @@ use crate::{
 /// are left out and listed in the report.
 ///
 /// # Errors
-/// [`Error::ClassNotInLabelSpace`] and missing templates are found before any image is read. In strict mode, the first image
-/// that would be left out. [`Error::NothingUsable`] where no image is left.
+/// [`Error::ClassNotInLabelSpace`], [`Error::UnknownClass`] and missing templates are found before any image is read. In strict mode,
+/// the first image that would be left out. [`Error::NothingUsable`] where no image is left, [`Error::AllWithheld`] where no prompt is.
 pub fn extract(
     dataset: &Dataset,
     label_space: &LabelSpace,
@@ -40,6 +40,14 @@ pub fn extract_with_progress(
     if options.level.has_caption() && options.captioner.name() == NoCaptioner::NAME {
         return Err(Error::CaptionerNeeded);
     }
+    let (included, excluded_classes) = options.release.included(dataset, label_space)?;
+    if included.is_empty() && !excluded_classes.is_empty() {
+        return Err(Error::AllWithheld {
+            why: "all images are of excluded classes".to_owned(),
+        });
+    }
+    let listed = dataset;
+    let dataset = &listed.subset(&included);
     let names = Names::resolve(dataset, label_space, options)?;
     let mut collected = Collected::new(dataset, label_space, options);
     let decoded =
@@ -51,17 +59,31 @@ pub fn extract_with_progress(
             |index, image| caption(&dataset.samples[index], Some(&image), options),
             |index, caption| {
                 collected.add(index, &names, caption);
-                progress(index + 1);
+                progress(included[index] + 1);
             },
         )?
     } else {
         for (index, sample) in dataset.samples.iter().enumerate() {
             collected.add(index, &names, caption(sample, None, options));
-            progress(index + 1);
+            progress(included[index] + 1);
         }
         DecodeReport::default()
     };
-    collected.finish(decode, decoded)
+    let mut report = ExtractReport {
+        images: listed.samples.len(),
+        decoded,
+        decode,
+        dataset_warnings: listed.warnings.clone(),
+        ..ExtractReport::default()
+    };
+    report.withheld.excluded_classes = excluded_classes;
+    for skipped in &mut report.decode.skipped {
+        skipped.sample = included[skipped.sample];
+    }
+    for without in &mut collected.without_caption {
+        without.sample = included[without.sample];
+    }
+    collected.finish(report)
 }
 
 /// `None` below instance level; an absent caption is a problem at instance level.
@@ -124,9 +146,19 @@ impl Names {
                     },
                 )?);
             }
-            options
+            let template = options
                 .templates
-                .for_prompt(options.level, names.domain(sample))?;
+                .for_prompt(options.level, names.domain(sample));
+            template.map_err(|error| match error {
+                promptfed_prompts::Error::NoTemplate { domain: None, .. }
+                    if options.level.has_domain() =>
+                {
+                    Error::DomainNeeded {
+                        level: options.level,
+                    }
+                }
+                error => error.into(),
+            })?;
         }
         Ok(names)
     }
@@ -229,18 +261,12 @@ impl<'a> Collected<'a> {
         }
     }
 
-    fn finish(self, decode: DecodeReport, decoded: bool) -> Result<Extraction> {
+    fn finish(self, mut report: ExtractReport) -> Result<Extraction> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let report = ExtractReport {
-            images: self.dataset.samples.len(),
-            used: self.used,
-            decoded,
-            decode,
-            without_caption: self.without_caption,
-            dataset_warnings: self.dataset.warnings.clone(),
-        };
+        report.used = self.used;
+        report.without_caption = self.without_caption;
         if report.used == 0 {
             let why: Vec<_> = report
                 .left_out()
@@ -256,7 +282,17 @@ impl<'a> Collected<'a> {
                 },
             });
         }
-        let counted = self.builder.build()?;
+        let rules = &self.options.release;
+        let counted = rules.apply(
+            self.builder.build()?,
+            self.label_space,
+            &mut report.withheld,
+        )?;
+        report.used = counted
+            .prompts()
+            .iter()
+            .map(|prompt| prompt.count.unwrap_or(1) as usize)
+            .sum();
         let mut prompt_set = counted.clone();
         if !self.options.counts {
             prompt_set = prompt_set.without_counts();

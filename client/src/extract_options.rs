@@ -6,7 +6,7 @@ use std::sync::Arc;
 use promptfed_data::{DecodeLimits, DecodeOptions};
 use promptfed_prompts::{Level, TemplateSet};
 
-use crate::{Captioner, NoCaptioner};
+use crate::{Captioner, NoCaptioner, ReleaseRules};
 
 /// How [`extract`](crate::extract) turns images into prompts.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct ExtractOptions {
     pub captioner: Arc<dyn Captioner>,
     /// Whether the prompts say how many images stand behind them. Default: no.
     pub counts: bool,
+    /// What is left out of the prompts. Default: nothing.
+    pub release: ReleaseRules,
     /// Whether the first image that cannot be used is an error instead of being skipped. Default: no.
     pub strict: bool,
     /// Whether images are decoded even where no captioner looks at them. Default: yes. Without, extraction is as
@@ -39,6 +41,7 @@ impl ExtractOptions {
             templates,
             captioner: Arc::new(NoCaptioner),
             counts: false,
+            release: ReleaseRules::default(),
             strict: false,
             check_images: true,
             limits: DecodeLimits::default(),

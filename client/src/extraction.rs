@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use promptfed_data::{DatasetWarning, DecodeReport};
-use promptfed_prompts::{ContentHash, LabelSpace, Level, PromptSet, RenderedPrompt};
+use promptfed_prompts::{ContentHash, LabelSpace, Level, Prompt, PromptSet, RenderedPrompt};
 use serde::Serialize;
 
-use crate::{CaptionProblem, Result};
+use crate::{CaptionProblem, Result, Withheld};
 
 /// Prompts made of images, with what their owner should see before sending them.
 #[derive(Clone, Debug)]
@@ -30,10 +30,8 @@ pub struct Preview {
     pub hash: ContentHash,
     /// Bytes of the compressed form, the body of the submission.
     pub wire_bytes: usize,
-    /// The texts that the server's generator will read, in prompt order.
-    pub rendered: Vec<RenderedPrompt>,
-    /// Number of distinct prompts.
-    pub distinct_prompts: usize,
+    /// The prompts as the server's generator will read them, in the order in which they leave, each with the images behind it.
+    pub prompts: Vec<PreviewPrompt>,
     /// Prompts that stand for exactly one image. Such a prompt describes that image alone; fewer is more private.
     pub single_image_prompts: usize,
     /// Smallest number of images behind a prompt: every image shares its prompt with at least this many, itself
@@ -44,6 +42,43 @@ pub struct Preview {
     pub images_per_class: Vec<ClassImages>,
     /// Whether the prompts carry counts.
     pub counts_released: bool,
+}
+
+/// One prompt, with what stays here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PreviewPrompt {
+    /// What the generator is asked for.
+    pub positive: String,
+    /// What guidance leads away from; empty for nothing.
+    pub negative: String,
+    /// Name of the class.
+    pub class: String,
+    /// The domain, where the level tells it and there is one.
+    pub domain: Option<String>,
+    /// The caption, where the level tells it.
+    pub caption: Option<String>,
+    /// Images behind the prompt, at least 1. A prompt of a single image describes that image alone.
+    pub images: u32,
+}
+
+impl PreviewPrompt {
+    /// One prompt of `counted`.
+    pub(crate) fn new(
+        counted: &PromptSet,
+        prompt: &Prompt,
+        label_space: &LabelSpace,
+    ) -> Result<Self> {
+        let RenderedPrompt { positive, negative } = counted.render(prompt, label_space)?;
+        let class = label_space.class_name(prompt.class).unwrap_or_default();
+        Ok(Self {
+            positive,
+            negative,
+            class: class.to_owned(),
+            domain: prompt.domain.as_ref().map(|d| d.as_str().to_owned()),
+            caption: prompt.caption.as_ref().map(|c| c.as_str().to_owned()),
+            images: prompt.count.unwrap_or(1),
+        })
+    }
 }
 
 /// How many images of a class were used.
@@ -74,25 +109,20 @@ impl Preview {
             images_per_class[prompt.class.get() as usize].images +=
                 u64::from(prompt.count.unwrap_or(1));
         }
-        let groups = || {
-            counted
-                .prompts()
-                .iter()
-                .map(|prompt| prompt.count.unwrap_or(1))
-        };
+        let prompts = counted
+            .prompts()
+            .iter()
+            .map(|prompt| PreviewPrompt::new(counted, prompt, label_space))
+            .collect::<Result<Vec<_>>>()?;
+        let groups = || prompts.iter().map(|prompt| prompt.images);
         Ok(Self {
             level: released.level(),
             json: released.to_json(),
             hash: released.hash(),
             wire_bytes: released.to_wire().len(),
-            rendered: released
-                .prompts()
-                .iter()
-                .map(|prompt| released.render(prompt, label_space))
-                .collect::<Result<_, _>>()?,
-            distinct_prompts: released.len(),
             single_image_prompts: groups().filter(|&images| images == 1).count(),
             smallest_group: groups().min().unwrap_or(0),
+            prompts,
             images_per_class,
             counts_released: released.has_counts(),
         })
@@ -106,6 +136,8 @@ pub struct ExtractReport {
     pub images: usize,
     /// Images that stand behind the prompts.
     pub used: usize,
+    /// What the release rules left out.
+    pub withheld: Withheld,
     /// Whether images were decoded; if not, corrupt ones count as used.
     pub decoded: bool,
     /// Images that were skipped in decoding, with the reason.
@@ -151,6 +183,22 @@ impl ExtractReport {
                 _ => "unusable caption",
             };
             *reasons.entry(reason.to_owned()).or_insert(0) += 1;
+        }
+        let groups = |prompts: &[PreviewPrompt]| -> usize {
+            prompts.iter().map(|prompt| prompt.images as usize).sum()
+        };
+        let excluded = &self.withheld.excluded_classes;
+        for (reason, images) in [
+            (
+                "class excluded",
+                excluded.iter().map(|class| class.images as usize).sum(),
+            ),
+            ("group too small", groups(&self.withheld.small_groups)),
+            ("beyond the most prompts", groups(&self.withheld.beyond_max)),
+        ] {
+            if images > 0 {
+                reasons.insert(reason.to_owned(), images);
+            }
         }
         reasons
     }

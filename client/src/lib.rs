@@ -31,6 +31,7 @@ mod error;
 mod extract;
 mod extract_options;
 mod extraction;
+mod release;
 mod request_error;
 mod session;
 mod submit;
@@ -47,7 +48,10 @@ pub use domain::{NamedDomain, give_domain, name_domain};
 pub use error::{Error, Result};
 pub use extract::{extract, extract_with_progress};
 pub use extract_options::ExtractOptions;
-pub use extraction::{ClassImages, ExtractReport, Extraction, Preview, WithoutCaption};
+pub use extraction::{
+    ClassImages, ExtractReport, Extraction, Preview, PreviewPrompt, WithoutCaption,
+};
+pub use release::{ReleaseRules, Withheld};
 pub use request_error::RequestError;
 pub use session::{RetryPolicy, Session};
 pub use submit::FederationClient;

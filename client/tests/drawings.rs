@@ -30,15 +30,15 @@ fn every_level() {
         let preview = &extraction.preview;
         println!(
             "{level} {captions}: {} prompts, {} bytes, {} for one image, {}",
-            preview.distinct_prompts,
+            preview.prompts.len(),
             preview.wire_bytes,
             preview.single_image_prompts,
-            preview.rendered[0].positive
+            preview.prompts[0].positive
         );
         assert_eq!(extraction.report.used, dataset.len());
         let arrived = PromptSet::from_wire(&extraction.prompt_set.to_wire(), &classes).unwrap();
         assert_eq!(arrived, extraction.prompt_set);
-        sizes.push(preview.distinct_prompts);
+        sizes.push(preview.prompts.len());
     }
     assert_eq!(sizes[..2], [10, 70]);
     assert!(

@@ -60,7 +60,7 @@ fn reopen(folder: &Path) -> Dataset {
 fn texts(extraction: &Extraction) -> Vec<&str> {
     extraction
         .preview
-        .rendered
+        .prompts
         .iter()
         .map(|text| text.positive.as_str())
         .collect()
@@ -73,7 +73,7 @@ fn class_level() {
     assert_eq!(texts(&extraction), ["a dog", "a person"]);
     let preview = &extraction.preview;
     assert_eq!(
-        (preview.distinct_prompts, preview.single_image_prompts),
+        (preview.prompts.len(), preview.single_image_prompts),
         (2, 1)
     );
     assert_eq!(preview.smallest_group, 1);
@@ -133,7 +133,7 @@ fn instance_level() {
 
     options.captioner = captioner("attributes").unwrap();
     let fewer = extract(&dataset, &pacs(), &options).unwrap();
-    assert_eq!(fewer.preview.distinct_prompts, 3);
+    assert_eq!(fewer.preview.prompts.len(), 3);
     assert_eq!(fewer.preview.single_image_prompts, 2);
 }
 
@@ -266,9 +266,12 @@ fn what_is_missing_shows_before_images_are_read() {
         matches!(&error, Error::ClassNotInLabelSpace { class, .. } if class == "dog"),
         "{error}"
     );
-    let mut fgl = pocket(Level::Domain);
-    fgl.templates = TemplateSet::builtin("fgl-domainnet").unwrap();
-    let error = fails(&pacs(), &fgl);
+    let mut own = pocket(Level::Domain);
+    own.templates = TemplateSet::from_toml(
+        "name = \"own\"\n[[templates]]\nlevel = \"domain\"\ndomains = [\"sketch\"]\npositive = \"{label}\"",
+    )
+    .unwrap();
+    let error = fails(&pacs(), &own);
     assert!(error.to_string().contains("domain `photo`"), "{error}");
     assert!(matches!(
         fails(&pacs(), &pocket(Level::Instance)),

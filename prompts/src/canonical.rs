@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::json_fault::parse;
 use crate::prompt_set::check_label_space;
 use crate::prompt_set_builder::{Merged, check_class};
 use crate::template::Slot;
@@ -159,19 +160,6 @@ pub(crate) fn read(
     let templates = read_templates(document.templates, level, spelling)?;
     let merged = read_prompts(document.prompts, level, label_space, spelling)?;
     PromptSet::assemble(level, found, templates, merged)
-}
-
-fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| Error::Json {
-        path: excerpt(&e.path().to_string()),
-        reason: excerpt(&e.inner().to_string()),
-    })?;
-    reader.end().map_err(|e| Error::Json {
-        path: ".".to_owned(),
-        reason: e.to_string(),
-    })?;
-    Ok(value)
 }
 
 fn read_templates(

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::{ContentHash, Domain, Level};
+use crate::text::excerpt;
+use crate::{ContentHash, Domain, Level, Template};
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -106,11 +107,15 @@ pub enum Error {
         offset: usize,
     },
     /// Not JSON of the expected shape.
-    #[error("{path}: {reason}")]
+    #[error("line {line}, column {column}, in {path}: {reason}")]
     Json {
-        /// Which entry and field, as in `prompts[3].class`; `.` for the whole.
+        /// The line, from 1.
+        line: usize,
+        /// The character of the line, from 1.
+        column: usize,
+        /// Which entry and field, as in `prompts[3].class`, counted from 0.
         path: String,
-        /// What the JSON reader expected.
+        /// What the JSON reader found and expected.
         reason: String,
     },
     /// Readable, but not in the one form that has this content's hash.
@@ -169,7 +174,7 @@ pub enum Error {
     #[error(
         "template set `{set}` has no {level}-level template for {}; it has {level}-level templates for {}; \
          add one to the template file or choose another set",
-        .domain.as_ref().map_or_else(|| "prompts without a domain".to_owned(), |d| format!("domain `{d}`")),
+        prompts_of(.domain.as_ref()),
         if .known.is_empty() { "nothing".to_owned() } else { .known.join(", ") }
     )]
     NoTemplate {
@@ -195,6 +200,29 @@ pub enum Error {
         place: Place,
         /// What is wrong with it.
         problem: TemplateProblem,
+    },
+    /// Prompts of another level than the round's.
+    #[error(
+        "the prompts are of level `{found}`, and the round's are of level `{agreed}`; extract them again for this round"
+    )]
+    LevelNotAgreed {
+        /// The level of the prompts.
+        found: Level,
+        /// The round's.
+        agreed: Level,
+    },
+    /// Prompts worded by another template than the round's.
+    #[error(
+        "the template for {} is {}, and the round's is {}; extract the prompts again for this round",
+        prompts_of(.domain.as_ref()), quoted(.found), quoted(.agreed)
+    )]
+    TemplateNotAgreed {
+        /// The prompts that it is for; none for those without a domain.
+        domain: Option<Domain>,
+        /// Theirs.
+        found: Box<Template>,
+        /// The round's.
+        agreed: Box<Template>,
     },
     /// Sets that do not pool.
     #[error(
@@ -227,11 +255,15 @@ pub enum Error {
         known: String,
     },
     /// A TOML file that cannot be read.
-    #[error("the {kind} is not valid TOML of the expected shape: {reason}")]
+    #[error("line {line}, column {column}: not the TOML of a {kind}: {reason}")]
     Toml {
         /// `label space` or `template set`.
         kind: &'static str,
-        /// What the TOML reader said, with line and column.
+        /// The line, from 1.
+        line: usize,
+        /// The character of the line, from 1.
+        column: usize,
+        /// What the TOML reader said.
         reason: String,
     },
     /// Not a level.
@@ -246,6 +278,44 @@ pub enum Error {
         /// Text found.
         found: String,
     },
+}
+
+/// The prompts of a domain, in a message.
+fn prompts_of(domain: Option<&Domain>) -> String {
+    domain.map_or_else(
+        || "prompts without a domain".to_owned(),
+        |domain| format!("domain `{domain}`"),
+    )
+}
+
+/// A template in a message.
+fn quoted(template: &Template) -> String {
+    match template.negative() {
+        "" => format!("`{}`", template.positive()),
+        negative => format!("`{}` without `{negative}`", template.positive()),
+    }
+}
+
+/// What a TOML reader says of `text`, in one line.
+pub(crate) fn toml_error(kind: &'static str, text: &str, error: &toml::de::Error) -> Error {
+    let at = error.span().map_or(0, |span| span.start);
+    let (line, column) = line_and_column(text, at);
+    Error::Toml {
+        kind,
+        line,
+        column,
+        reason: excerpt(&error.message().replace('\n', " ")),
+    }
+}
+
+/// Line and character of the line, both from 1, of the byte `offset` of a text.
+pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line = before.rfind('\n').map_or(0, |at| at + 1);
+    (
+        1 + before.matches('\n').count(),
+        1 + before[line..].chars().count(),
+    )
 }
 
 /// Which entry and field of a document, written `prompts[3].caption`.
@@ -350,7 +420,7 @@ pub enum TemplateProblem {
     },
     /// Not a placeholder.
     #[error(
-        "unknown placeholder {{{found}}}; use {{label}}, {{a label}}, {{domain}} or {{caption}}"
+        "unknown placeholder {{{found}}}; use {{label}}, {{a label}}, {{domain}}, {{a domain}} or {{caption}}"
     )]
     UnknownPlaceholder {
         /// What the braces enclose.
@@ -363,7 +433,7 @@ pub enum TemplateProblem {
     #[error("the positive text of an instance-level template names no caption; use {{caption}}")]
     NoCaption,
     /// A template for any domain that does not say which.
-    #[error("the positive text of a template for any domain must use {{domain}}")]
+    #[error("the positive text of a template for any domain must use {{domain}} or {{a domain}}")]
     NoDomain,
     /// A placeholder that has no value here.
     #[error("{{{placeholder}}} has no value in this template (level `{level}`); remove it")]
@@ -374,7 +444,7 @@ pub enum TemplateProblem {
         level: Level,
     },
     /// A negative text with the class in it.
-    #[error("the negative text may only use {{domain}}")]
+    #[error("the negative text may only use {{domain}} and {{a domain}}")]
     LabelInNegative,
     /// Two templates for the same prompts.
     #[error("there is already a template of this level for {domain}")]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::LabelSpaceProblem;
+use crate::error::{LabelSpaceProblem, toml_error};
 use crate::same_name::{composed, folded};
 use crate::text::{MAX_CLASS_NAME_BYTES, check_clean, clean, excerpt};
 use crate::{ContentHash, Error, Place, Result, builtin};
@@ -117,6 +117,18 @@ impl Known {
     }
 }
 
+/// What a written file says at its top.
+const FILE_COMMENT: &str = r#"# The classes of a federation, in the order that all its members use.
+#
+#   name         what the class is called
+#   prompt_name  optional: what prompts say in place of the name, where the name alone has several meanings or is no word,
+#                as in  prompt_name = "fruit: orange"
+#   aliases      optional: other names of its folders or labels, as in  aliases = ["n07747607", "Orange"]
+#
+# Names, prompt names and order decide the label space's hash, which clients and server must share; aliases do not.
+
+"#;
+
 /// The label space as files and messages have it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -211,11 +223,26 @@ impl LabelSpace {
     /// # Errors
     /// [`Error::Toml`], or as [`LabelSpace::new`].
     pub fn from_toml(text: &str) -> Result<Self> {
-        let document: Document = toml::from_str(text).map_err(|e| Error::Toml {
-            kind: "label space",
-            reason: e.to_string(),
-        })?;
+        let document: Document =
+            toml::from_str(text).map_err(|e| toml_error("label space", text, &e))?;
         Self::try_from(document)
+    }
+
+    /// The label space as a file that [`LabelSpace::from_toml`] reads, with comments that explain what can be changed.
+    pub fn to_toml(&self) -> String {
+        let text = |value: &str| toml::Value::from(value).to_string();
+        let mut file = format!("{FILE_COMMENT}name = {}\n", text(&self.name));
+        for class in &self.classes {
+            file.push_str(&format!("\n[[classes]]\nname = {}\n", text(&class.name)));
+            if let Some(prompt_name) = &class.prompt_name {
+                file.push_str(&format!("prompt_name = {}\n", text(prompt_name)));
+            }
+            if !class.aliases.is_empty() {
+                let aliases: Vec<String> = class.aliases.iter().map(|alias| text(alias)).collect();
+                file.push_str(&format!("aliases = [{}]\n", aliases.join(", ")));
+            }
+        }
+        file
     }
 
     /// A label space that comes with this crate; [`LabelSpace::builtin_names`] lists them.

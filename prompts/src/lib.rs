@@ -21,10 +21,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod article;
 mod builtin;
 mod canonical;
 mod error;
 mod hash;
+mod json_fault;
 mod label_space;
 pub mod ledger;
 mod level;

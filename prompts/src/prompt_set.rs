@@ -101,6 +101,20 @@ impl PromptSet {
         self.prompts.iter().all(|prompt| prompt.count.is_some())
     }
 
+    /// The prompts that `keep` wants, with the templates they use.
+    ///
+    /// # Errors
+    /// [`Error::NoPrompts`] where none is kept.
+    pub fn retain(self, mut keep: impl FnMut(&Prompt) -> bool) -> Result<Self> {
+        let mut merged = Merged::new(self.has_counts());
+        for (index, prompt) in self.prompts.into_iter().enumerate() {
+            if keep(&prompt) {
+                merged.add(prompt, || Place::entry("prompts", index))?;
+            }
+        }
+        Self::assemble(self.level, self.label_space, self.templates, merged).map(|(set, _)| set)
+    }
+
     /// The same prompts without counts.
     #[must_use]
     pub fn without_counts(mut self) -> Self {

@@ -1,14 +1,16 @@
 //! One template: the text around class, domain and caption.
 
+use crate::article::indefinite_article;
 use crate::error::TemplateProblem;
+use crate::same_name::composed;
 use crate::text::{MAX_TEMPLATE_BYTES, check_spelling};
 use crate::{Error, Level, Place, RenderedPrompt, Result};
 
 /// Positive and negative text with placeholders.
 ///
-/// `{label}` is the class's prompt name, `{a label}` the same with its indefinite article, `{domain}`
-/// the domain, `{caption}` the caption. The negative text may use `{domain}` only. Spaces are kept as
-/// they are, at the ends too.
+/// `{label}` is the class's prompt name, `{domain}` the domain, both with spaces for underscores; `{a label}` and
+/// `{a domain}` are the same with their indefinite articles, `{caption}` is the caption as it is. The negative text may use
+/// the domain only. Spaces are kept as they are, at the ends too.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Template {
     positive: String,
@@ -32,6 +34,7 @@ enum Piece<'a> {
     Label,
     LabelWithArticle,
     Domain,
+    DomainWithArticle,
     Caption,
 }
 
@@ -54,7 +57,7 @@ impl Template {
             })?;
             for piece in Pieces(text, 0) {
                 let problem = match piece {
-                    Ok(Piece::Text(_) | Piece::Domain) => continue,
+                    Ok(Piece::Text(_) | Piece::Domain | Piece::DomainWithArticle) => continue,
                     Ok(_) if field == "positive" => continue,
                     Ok(_) => TemplateProblem::LabelInNegative,
                     Err(problem) => problem,
@@ -63,7 +66,7 @@ impl Template {
             }
         }
         let template = Self { positive, negative };
-        if template.uses(Piece::Label) || template.uses(Piece::LabelWithArticle) {
+        if template.uses(&[Piece::Label, Piece::LabelWithArticle]) {
             Ok(template)
         } else {
             Err(Error::Template {
@@ -76,21 +79,23 @@ impl Template {
     /// Checks that every placeholder has a value in prompts of this level and slot, and that none of
     /// what those prompts tell is lost.
     pub(crate) fn check_use(&self, place: &Place, level: Level, slot: Slot) -> Result<()> {
+        let says_domain = self.uses(&[Piece::Domain, Piece::DomainWithArticle]);
+        let says_caption = self.uses(&[Piece::Caption]);
         let problem = if slot != Slot::NoDomain && !level.has_domain() {
             TemplateProblem::DomainAtClassLevel
-        } else if slot == Slot::NoDomain && self.uses(Piece::Domain) {
+        } else if slot == Slot::NoDomain && says_domain {
             TemplateProblem::NoValue {
                 placeholder: "domain",
                 level,
             }
-        } else if slot == Slot::AnyDomain && !self.uses(Piece::Domain) {
+        } else if slot == Slot::AnyDomain && !says_domain {
             TemplateProblem::NoDomain
-        } else if self.uses(Piece::Caption) && !level.has_caption() {
+        } else if says_caption && !level.has_caption() {
             TemplateProblem::NoValue {
                 placeholder: "caption",
                 level,
             }
-        } else if !self.uses(Piece::Caption) && level.has_caption() {
+        } else if !says_caption && level.has_caption() {
             TemplateProblem::NoCaption
         } else {
             return Ok(());
@@ -119,18 +124,17 @@ impl Template {
         domain: Option<&str>,
         caption: Option<&str>,
     ) -> RenderedPrompt {
+        let label = words(label);
+        let domain = words(domain.unwrap_or_default());
         let fill = |text: &str| {
             let mut filled = String::with_capacity(text.len() + label.len() + 32);
             for piece in Pieces(text, 0).flatten() {
                 match piece {
                     Piece::Text(text) => filled.push_str(text),
-                    Piece::Label => filled.push_str(label),
-                    Piece::LabelWithArticle => {
-                        filled.push_str(article(label));
-                        filled.push(' ');
-                        filled.push_str(label);
-                    }
-                    Piece::Domain => filled.push_str(domain.unwrap_or_default()),
+                    Piece::Label => filled.push_str(&label),
+                    Piece::LabelWithArticle => push_with_article(&mut filled, &label),
+                    Piece::Domain => filled.push_str(&domain),
+                    Piece::DomainWithArticle => push_with_article(&mut filled, &domain),
                     Piece::Caption => filled.push_str(caption.unwrap_or_default()),
                 }
             }
@@ -142,18 +146,31 @@ impl Template {
         }
     }
 
-    fn uses(&self, piece: Piece<'_>) -> bool {
-        [&self.positive, &self.negative]
-            .into_iter()
-            .any(|text| Pieces(text, 0).any(|found| found == Ok(piece)))
+    fn uses(&self, pieces: &[Piece<'_>]) -> bool {
+        [&self.positive, &self.negative].into_iter().any(|text| {
+            Pieces(text, 0)
+                .flatten()
+                .any(|found| pieces.contains(&found))
+        })
     }
 }
 
-/// `an` before a vowel letter, else `a`.
-fn article(label: &str) -> &'static str {
-    match label.chars().next() {
-        Some('a' | 'e' | 'i' | 'o' | 'u' | 'A' | 'E' | 'I' | 'O' | 'U') => "an",
-        _ => "a",
+/// A name as prompts say it: with spaces for underscores. A name of nothing else stays as it is.
+fn words(name: &str) -> String {
+    if !name.contains('_') {
+        return name.to_owned();
+    }
+    match composed(&name.replace('_', " ")) {
+        spaces if spaces.is_empty() => name.to_owned(),
+        words => words,
+    }
+}
+
+fn push_with_article(text: &mut String, name: &str) {
+    if !name.is_empty() {
+        text.push_str(indefinite_article(name));
+        text.push(' ');
+        text.push_str(name);
     }
 }
 
@@ -189,6 +206,7 @@ impl<'a> Iterator for Pieces<'a> {
                         "label" => Ok(Piece::Label),
                         "a label" => Ok(Piece::LabelWithArticle),
                         "domain" => Ok(Piece::Domain),
+                        "a domain" => Ok(Piece::DomainWithArticle),
                         "caption" => Ok(Piece::Caption),
                         found => Err(TemplateProblem::UnknownPlaceholder {
                             found: found.to_owned(),
@@ -224,6 +242,19 @@ mod tests {
             template.render("clock", None, None).positive,
             "a clock in : "
         );
+    }
+
+    #[test]
+    fn underscores_are_spaces_except_in_captions() {
+        let template =
+            Template::new("{a domain} of {a label}, {label}, {domain}: {caption}", "").unwrap();
+        let text = template.render("ice_cream", Some("oil_painting"), Some("file_name"));
+        assert_eq!(
+            text.positive,
+            "an oil painting of an ice cream, ice cream, oil painting: file_name"
+        );
+        let odd = template.render("_tv__set_", Some("_"), None);
+        assert_eq!(odd.positive, "a _ of a tv set, tv set, _: ");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::TemplateProblem;
+use crate::error::{TemplateProblem, toml_error};
+use crate::same_name::folded;
 use crate::template::Slot;
 use crate::text::{MAX_CLASS_NAME_BYTES, check_clean};
 use crate::{Domain, Error, Level, Place, Result, Template, builtin};
@@ -16,10 +17,10 @@ use crate::{Domain, Error, Level, Place, Result, Template, builtin};
 pub struct TemplateEntry {
     /// The level it serves.
     pub level: Level,
-    /// The domains it serves; compared without case.
+    /// The domains it serves; compared by [`folded`]: without case, and with `_` equal to a space.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<Domain>,
-    /// Whether it serves every domain that has no template of its own; the text must then say `{domain}`.
+    /// Whether it serves every domain that has no template of its own; the text must then say `{domain}` or `{a domain}`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_domain: bool,
     /// Positive text, see [`Template`].
@@ -92,10 +93,8 @@ impl TemplateSet {
     /// # Errors
     /// [`Error::Toml`], or as [`TemplateSet::new`].
     pub fn from_toml(text: &str) -> Result<Self> {
-        let document: Document = toml::from_str(text).map_err(|e| Error::Toml {
-            kind: "template set",
-            reason: e.to_string(),
-        })?;
+        let document: Document =
+            toml::from_str(text).map_err(|e| toml_error("template set", text, &e))?;
         Self::try_from(document)
     }
 
@@ -110,6 +109,11 @@ impl TemplateSet {
     /// Names of the built-in template sets.
     pub fn builtin_names() -> Vec<&'static str> {
         builtin::names(builtin::TEMPLATE_SETS)
+    }
+
+    /// Whether the set has any template of this level.
+    pub fn has_level(&self, level: Level) -> bool {
+        self.entries().any(|entry| entry.level == level)
     }
 
     /// The set's name.
@@ -177,7 +181,7 @@ impl TemplateSet {
 }
 
 fn same(one: &Domain, other: &Domain) -> bool {
-    one == other || one.as_str().to_lowercase() == other.as_str().to_lowercase()
+    one == other || folded(one.as_str()) == folded(other.as_str())
 }
 
 fn served(entry: &TemplateEntry) -> Vec<String> {

@@ -110,10 +110,12 @@ fn pocket_speaks_the_phrases_it_was_trained_on() {
 #[test]
 fn unknown_domain_falls_back_or_is_named() {
     let watercolour = Domain::try_from("watercolour").unwrap();
-    let error = TemplateSet::builtin("pocket")
-        .unwrap()
-        .for_prompt(Level::Domain, Some(&watercolour))
-        .unwrap_err();
+    let error = TemplateSet::from_toml(
+        "name = \"own\"\n[[templates]]\nlevel = \"domain\"\ndomains = [\"art_painting\"]\npositive = \"{label}\"",
+    )
+    .unwrap()
+    .for_prompt(Level::Domain, Some(&watercolour))
+    .unwrap_err();
     assert!(matches!(&error, Error::NoTemplate { domain: Some(d), .. } if *d == watercolour));
     assert!(
         error.to_string().contains("domain `watercolour`"),
@@ -144,6 +146,80 @@ fn unknown_domain_falls_back_or_is_named() {
     assert_eq!(of("watercolour"), "an owl, watercolour");
     assert!(set.for_prompt(Level::Domain, None).is_err());
     assert!(set.for_prompt(Level::Instance, Some(&watercolour)).is_err());
+}
+
+#[test]
+fn every_built_in_set_has_words_for_every_level_and_domain() {
+    for name in TemplateSet::builtin_names() {
+        let set = TemplateSet::builtin(name).unwrap();
+        for domain in [
+            "pencil sketch",
+            "oil painting",
+            "dslr",
+            "amazon",
+            "jiangxi_tecom",
+        ] {
+            let key = Domain::try_from(domain).unwrap();
+            for level in Level::ALL {
+                let template = set.for_prompt(level, Some(&key)).unwrap();
+                let text = template
+                    .render("hour_glass", Some(domain), Some("CAPTION"))
+                    .positive;
+                let says = |part: &str| text.contains(part);
+                assert!(says("hour glass"), "{name}: {text}");
+                assert_eq!(
+                    says(&domain.replace('_', " ")),
+                    level.has_domain(),
+                    "{name}: {text}"
+                );
+                assert_eq!(says("CAPTION"), level.has_caption(), "{name}: {text}");
+                assert!(!says("_") && !says("{"), "{name}: {text}");
+            }
+        }
+        for level in [Level::Class, Level::Instance] {
+            assert!(set.for_prompt(level, None).is_ok(), "{name}");
+        }
+        assert!(set.for_prompt(Level::Domain, None).is_err(), "{name}");
+    }
+    let other = |set, label, domain| render(set, Level::Domain, Some(domain), label).0;
+    assert_eq!(
+        other("pocket", "elephant", "pencil sketch"),
+        "an elephant, pencil sketch"
+    );
+    assert_eq!(
+        other("pocket", "dog", "jiangxi_tecom"),
+        "a dog, jiangxi tecom"
+    );
+    assert_eq!(
+        other("pocket", "dog", "Art Painting"),
+        "a painting of a dog"
+    );
+    assert_eq!(other("fgl", "dog", "dslr"), "dog, dslr, high resolution");
+    assert_eq!(
+        other("fgl-domainnet", "dog", "dslr"),
+        "dog, dslr, only one object in the picture, high resolution"
+    );
+}
+
+#[test]
+fn a_label_space_file_comes_back() {
+    for name in LabelSpace::builtin_names() {
+        let space = LabelSpace::builtin(name).unwrap();
+        assert_eq!(LabelSpace::from_toml(&space.to_toml()).unwrap(), space);
+    }
+    let odd = LabelSpace::new(
+        "a \"name\"",
+        vec![
+            entry("T-shirt/top", Some("it's a 'T' \\ shirt"), &["[x]", "# y"]),
+            entry("US", None, &[]),
+            entry("us", None, &[]),
+            entry("城", None, &["=", "true"]),
+        ],
+    )
+    .unwrap();
+    let file = odd.to_toml();
+    assert_eq!(LabelSpace::from_toml(&file).unwrap(), odd, "{file}");
+    assert!(file.contains("prompt_name") && file.contains("aliases"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::extract::PromptArgs;
 use super::filter::FilterArgs;
 use super::synth::{Engine, SamplingArgs};
 use super::train::RecipeArgs;
+use super::words::{Asked, UnknownWords};
 use crate::Context;
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
@@ -15,7 +16,7 @@ use promptfed_eval::comparison::Comparison;
 use promptfed_eval::methods::{Centralised, Chance, FedAvg, Fgl, FglConfig, Method};
 use promptfed_eval::report::{self, bytes};
 use promptfed_eval::{Experiment, ExperimentData, Setting};
-use promptfed_prompts::protocol::ImageBudget;
+use promptfed_prompts::protocol::{ImageBudget, PromptPlan};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -153,6 +154,21 @@ impl SettingArgs {
         }
     }
 
+    /// What the classes and domains say that the engine was never shown, told before the work begins.
+    fn unknown_words(&self, experiment: &Experiment, prompts: &PromptArgs) -> Result<UnknownWords> {
+        let is_asked = self.methods.contains(&MethodName::Fgl);
+        let mut asked = match self.engine {
+            Engine::Pocket if is_asked => Asked::pocket(self.engines.pocket())?,
+            _ => Asked::nothing(),
+        };
+        asked.label_space(&experiment.data.label_space);
+        if prompts.wording.level.has_domain() {
+            let domains = &experiment.data.private.domain_names;
+            domains.iter().for_each(|domain| asked.domain(domain));
+        }
+        Ok(asked.tell())
+    }
+
     fn methods(
         &self,
         prompts: &PromptArgs,
@@ -177,11 +193,13 @@ impl SettingArgs {
     }
 
     fn fgl(&self, prompts: &PromptArgs, server: &Path, context: &Context) -> Result<Fgl> {
+        let PromptPlan { level, templates } = prompts.wording.plan()?;
         let config = FglConfig {
-            level: prompts.level,
-            templates: data::template_set(&prompts.templates)?,
-            captioner: prompts.load_captioner()?,
+            level,
+            templates,
+            captioner: prompts.load_captioner(level)?,
             counts: prompts.counts,
+            release: prompts.release.rules(),
             synthesis: self.sampling.plan(
                 self.engine.name(),
                 ImageBudget::Total(self.images),
@@ -211,6 +229,7 @@ pub(crate) fn compare(
         // An unfinished round of an earlier run would be worked on first, on this run's time.
         fs_err::remove_dir_all(&server)?;
     }
+    let unknown_words = setting.unknown_words(experiment, prompts)?;
     let methods = setting.methods(prompts, &server, context)?;
     let mut comparison = experiment.run(&methods, &context.progress)?;
     comparison.settings.extend(described(prompts, setting));
@@ -222,7 +241,7 @@ pub(crate) fn compare(
             "{}",
             json!({
                 "methods": comparison.summary(), "report": page.display().to_string(), "seconds": comparison.seconds,
-                "version": comparison.version,
+                "version": comparison.version, "unknown_words": unknown_words,
             })
         );
     } else {
@@ -237,12 +256,13 @@ pub(crate) fn compare(
 }
 
 fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String)> {
+    let level = prompts.wording.level;
     let score = setting.filter.min_score();
     let score = score.map_or("no filter".to_owned(), |score| score.to_string());
     [
-        ("prompt level", prompts.level.to_string()),
-        ("templates", prompts.templates.clone()),
-        ("captioner", prompts.captioner().to_owned()),
+        ("prompt level", level.to_string()),
+        ("templates", prompts.wording.templates.clone()),
+        ("captioner", prompts.captioner(level).to_owned()),
         ("counts released", prompts.counts.to_string()),
         ("synthetic images", setting.images.to_string()),
         ("least CLIP score", score),
@@ -252,7 +272,9 @@ fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String
         ("local epochs", setting.local_epochs.to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    .into_iter()
+    .chain(prompts.release.described())
+    .collect()
 }
 
 fn table(comparison: &Comparison) -> Table {

@@ -4,8 +4,14 @@ use crate::exit::BadInput;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use promptfed_data::{Dataset, DecodeOptions, DecodeReport, Layout, OpenOptions};
-use promptfed_prompts::{LabelSpace, PromptSet, TemplateSet};
+use promptfed_prompts::{LabelSpace, MAX_DECODED_BYTES, PromptSet, TemplateSet};
 use std::path::{Path, PathBuf};
+
+/// Most bytes of a label space or template file that are read.
+const MAX_TOML_BYTES: u64 = 64 << 20;
+
+/// Most bytes of a prompt file that are read: of UTF-16 twice as many as may travel.
+const MAX_PROMPT_BYTES: u64 = 2 * MAX_DECODED_BYTES as u64;
 
 /// How to read a data set.
 #[derive(Args, Debug, Clone)]
@@ -55,7 +61,20 @@ impl From<LayoutArg> for Layout {
 impl ReadArgs {
     /// Opens `path` and finds its classes.
     pub(crate) fn open(&self, path: &Path) -> Result<(Dataset, LabelSpace)> {
-        let label_space = self.label_space.as_deref().map(label_space).transpose()?;
+        self.open_for(path, None)
+    }
+
+    /// [`ReadArgs::open`] with the classes that a round has agreed on, where there is one.
+    pub(crate) fn open_for(
+        &self,
+        path: &Path,
+        agreed: Option<LabelSpace>,
+    ) -> Result<(Dataset, LabelSpace)> {
+        let label_space = match (agreed, &self.label_space) {
+            (Some(agreed), _) => Some(agreed),
+            (None, Some(name)) => Some(label_space(name)?),
+            (None, None) => None,
+        };
         let dataset = open(
             path,
             self.layout.into(),
@@ -155,12 +174,12 @@ fn read_named(what: &str, name: &str, builtin: &[&str]) -> Result<String> {
             builtin.join(", ")
         )));
     }
-    Ok(fs_err::read_to_string(name)?)
+    Ok(promptfed_files::read_text(Path::new(name), MAX_TOML_BYTES)?)
 }
 
 /// Reads `prompts.json` with its label space: the one given, else the built-in one that it was made for.
 pub(crate) fn prompt_set(path: &Path, space: Option<&str>) -> Result<(PromptSet, LabelSpace)> {
-    let json = fs_err::read_to_string(path)?;
+    let json = prompt_text(path)?;
     if let Some(name) = space {
         let space = label_space(name)?;
         let set =
@@ -179,6 +198,11 @@ pub(crate) fn prompt_set(path: &Path, space: Option<&str>) -> Result<(PromptSet,
         "{} was made for classes that are not built in; name them with --label-space FILE",
         path.display()
     )))
+}
+
+/// Reads the text of `prompts.json`.
+pub(crate) fn prompt_text(path: &Path) -> Result<String> {
+    Ok(promptfed_files::read_text(path, MAX_PROMPT_BYTES)?)
 }
 
 /// The bundled weights and drawings: `PROMPTFED_ASSETS`, else beside the program or the current folder, else the source tree.

@@ -3,8 +3,9 @@
 use super::compare::{MethodName, SettingArgs, compare};
 use super::data;
 use super::engines::EngineArgs;
-use super::extract::PromptArgs;
+use super::extract::{PromptArgs, WordingArgs};
 use super::filter::FilterArgs;
+use super::release::ReleaseArgs;
 use super::synth::{Engine, SamplingArgs};
 use super::train::RecipeArgs;
 use crate::Context;
@@ -83,11 +84,14 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let (private, test) = (open("private.parquet")?, open("test.parquet")?);
     let budget = if args.quick { QUICK } else { FULL };
     let prompts = PromptArgs {
-        level: args.level,
-        templates: "pocket".to_owned(),
+        wording: WordingArgs {
+            level: args.level,
+            templates: "pocket".to_owned(),
+        },
         captioner: None,
         model: None,
         counts: false,
+        release: ReleaseArgs::default(),
     };
     let setting = SettingArgs {
         methods: vec![

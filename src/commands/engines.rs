@@ -39,6 +39,11 @@ impl EngineArgs {
         }
     }
 
+    /// The weights of the pocket engine, as they are named.
+    pub(crate) fn pocket(&self) -> Option<&str> {
+        self.pocket.as_deref()
+    }
+
     /// The engines, each loaded when a round needs it; a model of the hub is downloaded now.
     pub(crate) fn engines(&self, context: &Context) -> Result<Engines> {
         let pocket = synth::pocket_folder(self.pocket.as_deref())?;

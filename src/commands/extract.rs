@@ -1,58 +1,86 @@
 //! `promptfed extract`: private images to prompts, shown before anything leaves.
 
+use super::agreed::{Agreed, AgreedArgs};
 use super::data::{self, ReadArgs};
+use super::domain::DomainArgs;
+use super::preview::{self, Shown};
+use super::release::ReleaseArgs;
+use super::synth::Engine;
+use super::words::Asked;
 use crate::Context;
 use crate::exit::BadInput;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args as ClapArgs;
-use promptfed_client::{
-    Captioner, ExtractOptions, captioner_with, extract_with_progress, give_domain, name_domain,
-};
-use promptfed_data::Dataset;
+use promptfed_client::{Captioner, ExtractOptions, captioner_with, extract_with_progress};
 use promptfed_eval::report::bytes;
+use promptfed_prompts::protocol::PromptPlan;
 use promptfed_prompts::{Level, PromptSet};
-use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Turn private images into prompts, and show what would leave the machine.
 ///
-/// Nothing is sent. prompts.json holds exactly what `promptfed submit` will send; read it, or edit the data and run again.
+/// Nothing is sent. prompts.json holds exactly what `promptfed submit` will send; prompts can be taken out of it by hand. Beside it,
+/// prompts.preview.json says how many images stand behind each prompt and what was left out; it stays here.
+///
+/// For a round: `promptfed extract DATA --round 1 --server URL` takes classes, level and templates from the round. Without one:
+/// `promptfed label-space from DATA` writes the classes to a file that clients and server can share.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     /// Folder, list or Parquet file of labelled images
     data: PathBuf,
     #[command(flatten)]
+    agreed: AgreedArgs,
+    #[command(flatten)]
     read: ReadArgs,
     #[command(flatten)]
     prompts: PromptArgs,
+    #[command(flatten)]
+    domain: DomainArgs,
     /// Where the prompts go
     #[arg(long, value_name = "FILE", default_value = "prompts.json")]
     out: PathBuf,
+    /// Where the preview goes, which stays here [default: beside --out, prompts.preview.json]
+    #[arg(long, value_name = "FILE")]
+    preview: Option<PathBuf>,
     /// Prompts to show; all of them are in the file
     #[arg(long, value_name = "N", default_value_t = 12)]
     show: usize,
-    /// Domains to choose from for images without one, such as "photo,pencil sketch,oil painting": that which --clip finds
-    /// most of them show
-    #[arg(long, value_name = "TEXT,..", value_delimiter = ',', requires = "clip")]
-    domains: Vec<String>,
-    /// Folder of a CLIP model in the layout of the transformers library, for --domains
-    #[arg(long, value_name = "DIR", requires = "domains")]
-    clip: Option<PathBuf>,
     /// Do not decode images that no captioner looks at: faster, but a corrupt image counts as one
     #[arg(long)]
     trust_images: bool,
 }
 
-/// What prompts tell.
+/// How much prompts tell, and in which words.
 #[derive(ClapArgs, Clone)]
-pub(crate) struct PromptArgs {
+pub(crate) struct WordingArgs {
     /// How much each prompt tells: class, domain (class and style), or instance (with a caption)
     #[arg(long, default_value_t = Level::Class)]
     pub(crate) level: Level,
-    /// Words around class, domain and caption: fgl, fgl-domainnet, pocket, or a TOML file
+    /// Words around class, domain and caption: fgl, fgl-domainnet, pocket, or a TOML file (docs/label-spaces.md)
     #[arg(long, value_name = "NAME|FILE", default_value = "pocket")]
     pub(crate) templates: String,
+}
+
+impl WordingArgs {
+    /// Level and templates, as a round agrees on them.
+    pub(crate) fn plan(&self) -> Result<PromptPlan> {
+        let plan = PromptPlan {
+            level: self.level,
+            templates: data::template_set(&self.templates)?,
+        };
+        plan.validate().map_err(|error| {
+            anyhow::Error::msg(format!("--templates {}: {error}", self.templates)).context(BadInput)
+        })?;
+        Ok(plan)
+    }
+}
+
+/// What prompts tell.
+#[derive(ClapArgs, Clone)]
+pub(crate) struct PromptArgs {
+    #[command(flatten)]
+    pub(crate) wording: WordingArgs,
     /// Who writes captions at the instance level: metadata (caption column or side-car .txt), attributes (colours
     /// and tone), blip (what the picture shows; needs --model), or several joined with + [default: metadata+attributes]
     #[arg(long, value_name = "NAME")]
@@ -63,17 +91,22 @@ pub(crate) struct PromptArgs {
     /// Also release how many images stand behind each prompt
     #[arg(long)]
     pub(crate) counts: bool,
+    #[command(flatten)]
+    pub(crate) release: ReleaseArgs,
 }
 
 impl PromptArgs {
-    /// The captioner for the level.
-    pub(crate) fn load_captioner(&self) -> Result<Arc<dyn Captioner>> {
-        Ok(captioner_with(self.captioner(), self.model.as_deref())?)
+    /// The captioner for prompts of this level.
+    pub(crate) fn load_captioner(&self, level: Level) -> Result<Arc<dyn Captioner>> {
+        Ok(captioner_with(
+            self.captioner(level),
+            self.model.as_deref(),
+        )?)
     }
 
-    /// The captioner's name for the level.
-    pub(crate) fn captioner(&self) -> &str {
-        match (&self.captioner, self.level) {
+    /// The captioner's name for prompts of this level.
+    pub(crate) fn captioner(&self, level: Level) -> &str {
+        match (&self.captioner, level) {
             (Some(name), _) => name,
             (None, Level::Instance) => "metadata+attributes",
             (None, _) => "none",
@@ -82,19 +115,31 @@ impl PromptArgs {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    let (mut dataset, label_space) = args.read.open(&args.data)?;
-    if let Some(model) = &args.clip {
-        name_by_clip(&args.domains, model, &mut dataset)?;
+    let preview_file = preview::file(args.preview.as_deref(), &args.out);
+    for file in preview_file.iter().chain([&args.out]) {
+        promptfed_files::prove_writable(file)?;
     }
+    let Agreed {
+        plan: PromptPlan { level, templates },
+        label_space,
+        engine,
+    } = args.agreed.agreed(&args.prompts.wording)?;
+    let (mut dataset, label_space) = args.read.open_for(&args.data, label_space)?;
+    args.domain.name(&mut dataset, level)?;
+    // Without a round, prompts in pocket's own words are for pocket.
+    let engine = engine.as_deref().unwrap_or_else(|| templates.name());
+    let mut asked = if engine == Engine::Pocket.name() {
+        Asked::server()?
+    } else {
+        Asked::nothing()
+    };
     let options = ExtractOptions {
-        captioner: args.prompts.load_captioner()?,
+        captioner: args.prompts.load_captioner(level)?,
         counts: args.prompts.counts,
+        release: args.prompts.release.rules(),
         strict: args.read.strict,
         check_images: !args.trust_images,
-        ..ExtractOptions::new(
-            args.prompts.level,
-            data::template_set(&args.prompts.templates)?,
-        )
+        ..ExtractOptions::new(level, templates)
     };
     let bar = context.progress.bar("images", dataset.len() as u64);
     let extraction = extract_with_progress(&dataset, &label_space, &options, &mut |done| {
@@ -106,84 +151,24 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let silent = report.without_caption.iter();
     let silent = silent.map(|w| format!("{}: {}", w.image, w.problem));
     data::tell(&skipped.chain(silent).collect::<Vec<_>>());
-    fs_err::write(&args.out, &extraction.preview.json)?;
-    let preview = &extraction.preview;
+    asked.prompts(&extraction.prompt_set, &label_space);
+    let shown = Shown {
+        extraction: &extraction,
+        label_space: &label_space,
+        unknown_words: asked.tell(),
+        out: &args.out,
+        preview_file: preview_file.as_deref(),
+        show: args.show,
+    };
+    promptfed_files::write_whole(&args.out, extraction.preview.json.as_bytes())?;
+    if let Some(file) = &preview_file {
+        promptfed_files::write_whole(file, shown.file()?.as_bytes())?;
+    }
     if context.json {
-        println!(
-            "{}",
-            json!({
-                "out": args.out.display().to_string(), "hash": preview.hash, "wire_bytes": preview.wire_bytes, "level": preview.level,
-                "prompts": preview.distinct_prompts, "images": extraction.report.used,
-                "left_out": extraction.report.left_out(), "warnings": extraction.report.warnings(), "single_image_prompts": preview.single_image_prompts,
-                "smallest_group": preview.smallest_group, "counts_released": preview.counts_released,
-                "label_space": { "name": label_space.name(), "hash": label_space.hash() },
-            })
-        );
-        return Ok(());
+        println!("{}", shown.json());
+    } else {
+        println!("{}", shown.text());
     }
-    println!("Would leave this machine:");
-    for rendered in preview.rendered.iter().take(args.show) {
-        println!("  {}", rendered.positive);
-    }
-    if preview.rendered.len() > args.show {
-        println!(
-            "  ... and {} more, all in {}",
-            preview.rendered.len() - args.show,
-            args.out.display()
-        );
-    }
-    let left_out = extraction.report.images - extraction.report.used;
-    println!(
-        "{} prompts from {} images ({left_out} left out), {} on the wire, hash {}",
-        preview.distinct_prompts,
-        extraction.report.used,
-        bytes(preview.wire_bytes as u64),
-        preview.hash
-    );
-    if preview.single_image_prompts > 0 {
-        println!(
-            "{} prompts stand for a single image each; a level that tells less is more private",
-            preview.single_image_prompts
-        );
-    }
-    println!(
-        "Counts per class are {}.",
-        if preview.counts_released {
-            "part of the prompts"
-        } else {
-            "not part of the prompts"
-        }
-    );
-    println!(
-        "Nothing was sent. {} holds exactly what `promptfed submit` sends.",
-        args.out.display()
-    );
-    Ok(())
-}
-
-/// Images that CLIP looks at to choose the domain.
-const LOOKED_AT: usize = 200;
-
-fn name_by_clip(domains: &[String], model: &Path, dataset: &mut Dataset) -> Result<()> {
-    if !dataset.domain_names.is_empty() {
-        bail!(
-            anyhow::Error::msg("the data has domains of its own; leave out --domains and --clip")
-                .context(BadInput)
-        );
-    }
-    let domains: Vec<&str> = domains.iter().map(|domain| domain.trim()).collect();
-    let named = name_domain(dataset, &domains, model, LOOKED_AT)?;
-    let shares = domains.iter().zip(&named.scores);
-    let shares: Vec<String> = shares
-        .map(|(domain, score)| format!("{domain} {score:.2}"))
-        .collect();
-    eprintln!(
-        "domain: {}, from {} images ({})",
-        named.domain.as_str(),
-        named.images,
-        shares.join(", ")
-    );
-    give_domain(dataset, &named.domain);
     Ok(())
 }
 

@@ -1,19 +1,25 @@
 //! The commands, one file each.
 
+mod agreed;
 mod compare;
 mod data;
 mod demo;
+mod domain;
 mod engines;
 mod evaluate;
 mod extract;
 mod filter;
+mod label_space;
 mod partition;
+mod preview;
 mod register;
+mod release;
 mod round;
 mod serve;
 mod submit;
 mod synth;
 mod train;
+mod words;
 
 use crate::Context;
 use anyhow::Result;
@@ -25,6 +31,8 @@ pub(crate) enum Command {
     Demo(demo::Args),
     /// Client: turn private images into prompts, and show what would leave the machine
     Extract(extract::Args),
+    /// The classes of a federation: take them from data, show the built-in ones
+    LabelSpace(label_space::Args),
     /// Client: send extracted prompts to a server's round
     Submit(submit::Args),
     /// Server: accept prompts, synthesise, train, hand out the model
@@ -50,6 +58,7 @@ impl Command {
         match self {
             Self::Demo(args) => demo::run(args, context),
             Self::Extract(args) => extract::run(args, context),
+            Self::LabelSpace(args) => label_space::run(args, context),
             Self::Submit(args) => submit::run(args, context),
             Self::Serve(args) => serve::run(args, context),
             Self::Register(args) => register::run(args, context),

@@ -1,13 +1,15 @@
 //! `promptfed round`: a server's rounds.
 
-use super::data;
+use super::extract::WordingArgs;
 use super::filter::probability;
+use super::label_space;
 use super::register::AdminArgs;
 use super::submit::ServerArgs;
-use super::synth::SamplingArgs;
+use super::synth::{Engine, SamplingArgs};
 use super::train::RecipeArgs;
+use super::words::{Asked, UnknownWords};
 use crate::Context;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args as ClapArgs, Subcommand};
 use promptfed_client::{AdminClient, FederationClient};
 use promptfed_prompts::protocol::{
@@ -28,6 +30,8 @@ pub(crate) struct Args {
 enum Command {
     /// Open a round (administrator)
     Open(Box<OpenArgs>),
+    /// Save what clients and server agreed on: classes, level, templates, and the plan of the server's work
+    Spec(SpecArgs),
     /// List all rounds
     List(TokenArgs),
     /// Where a round stands; with --wait until it is done
@@ -51,9 +55,14 @@ struct OpenArgs {
     /// A name for people
     #[arg(long, default_value = "round")]
     name: String,
-    /// The classes: a built-in name or a TOML file
-    #[arg(long, value_name = "NAME|FILE")]
-    label_space: String,
+    /// The classes: a built-in name, a TOML file, or labelled images whose classes are taken
+    #[arg(value_name = "NAME|FILE|DATA", required_unless_present = "label_space")]
+    classes: Option<String>,
+    /// The classes, where they do not stand alone
+    #[arg(long, value_name = "NAME|FILE|DATA", conflicts_with = "classes")]
+    label_space: Option<String>,
+    #[command(flatten)]
+    wording: WordingArgs,
     /// Close by itself once so many clients have submitted
     #[arg(long, value_name = "N")]
     expected_clients: Option<u32>,
@@ -87,9 +96,12 @@ struct OpenArgs {
 
 impl OpenArgs {
     fn spec(&self) -> Result<RoundSpec> {
+        let classes = self.classes.as_deref().or(self.label_space.as_deref());
+        let classes = classes.context("name the classes")?;
         Ok(RoundSpec {
             name: self.name.clone(),
-            label_space: data::label_space(&self.label_space)?,
+            label_space: label_space::named_or_of_data(classes)?,
+            prompts: Some(self.wording.plan()?),
             synthesis: self.sampling.plan(
                 &self.engine,
                 self.images.map_or(
@@ -170,15 +182,19 @@ struct ModelArgs {
     out: PathBuf,
 }
 
+#[derive(ClapArgs)]
+struct SpecArgs {
+    #[command(flatten)]
+    round: RoundArgs,
+    /// Where it goes (JSON); `promptfed extract DATA --round FILE` takes it where the server is out of reach
+    #[arg(long, value_name = "FILE", default_value = "round.json")]
+    out: PathBuf,
+}
+
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     match args.command {
-        Command::Open(args) => {
-            let status = args
-                .admin
-                .connect(&args.server)?
-                .open_round(&args.spec()?)?;
-            show(context, &status, &line(&status))
-        }
+        Command::Open(args) => open(&args, context),
+        Command::Spec(args) => save_spec(&args, context),
         Command::List(args) => {
             let rounds = args.connect()?.rounds()?;
             let lines: Vec<String> = rounds.iter().map(line).collect();
@@ -214,6 +230,52 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             show(context, &results.model, &told)
         }
     }
+}
+
+fn open(args: &OpenArgs, context: &Context) -> Result<()> {
+    let spec = args.spec()?;
+    let unknown_words = unknown_words(&spec)?;
+    let status = args.admin.connect(&args.server)?.open_round(&spec)?;
+    let mut shown = serde_json::to_value(&status)?;
+    shown["unknown_words"] = serde_json::to_value(unknown_words)?;
+    show(context, &shown, &line(&status))
+}
+
+/// What the classes and the templates' domains say that the round's engine was never shown.
+fn unknown_words(spec: &RoundSpec) -> Result<UnknownWords> {
+    if spec.synthesis.engine != Engine::Pocket.name() {
+        return Ok(Asked::nothing().tell());
+    }
+    let mut asked = Asked::server()?;
+    asked.label_space(&spec.label_space);
+    if let Some(plan) = spec.prompts.as_ref().filter(|p| p.level.has_domain()) {
+        let entries = plan.templates.entries();
+        for entry in entries.filter(|entry| entry.level == plan.level) {
+            entry.domains.iter().for_each(|d| asked.domain(d.as_str()));
+        }
+    }
+    Ok(asked.tell())
+}
+
+fn save_spec(args: &SpecArgs, context: &Context) -> Result<()> {
+    let spec = args.round.token.connect()?.round(args.round.round)?;
+    let text = format!("{}\n", serde_json::to_string_pretty(&spec)?);
+    promptfed_files::write_whole(&args.out, text.as_bytes())?;
+    let wording = match &spec.prompts {
+        Some(plan) => format!("level {}, templates {}", plan.level, plan.templates.name()),
+        None => "no level and no templates agreed".to_owned(),
+    };
+    let told = format!(
+        "round {} ({}): {} classes of `{}` (hash {}), {wording}, engine {}; saved in {out}, for `promptfed extract DATA --round {out}`",
+        args.round.round,
+        spec.name,
+        spec.label_space.len(),
+        spec.label_space.name(),
+        spec.label_space.hash(),
+        spec.synthesis.engine,
+        out = args.out.display(),
+    );
+    show(context, &spec, &told)
 }
 
 fn end(

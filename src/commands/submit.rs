@@ -1,5 +1,6 @@
 //! `promptfed submit`: prompts to a server's round.
 
+use super::data;
 use super::extract::summary;
 use crate::Context;
 use anyhow::{Context as _, Result};
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     name: String,
 }
 
+/// Where a server listens by itself.
+pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7878";
+
 /// Where the server is.
 #[derive(ClapArgs, Clone)]
 pub(crate) struct ServerArgs {
@@ -41,13 +45,13 @@ pub(crate) struct ServerArgs {
         long,
         env = "PROMPTFED_SERVER",
         value_name = "URL",
-        default_value = "http://127.0.0.1:7878"
+        default_value = DEFAULT_SERVER
     )]
     pub(crate) server: String,
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    let json = fs_err::read_to_string(&args.prompts)?;
+    let json = data::prompt_text(&args.prompts)?;
     let client = FederationClient::new(&args.server.server, &args.name, &args.token)?;
     let spec = client.round(args.round)?;
     let prompts = PromptSet::from_json(&json, &spec.label_space)

@@ -20,6 +20,7 @@ import precision
 import sampling
 import train
 import weights
+import words
 from recipes import RECIPES
 
 
@@ -74,6 +75,7 @@ def make(a):
         chosen = choice["chosen"]
         net, tok, config = weights.load(out / chosen["weights"], dev)
         weights.export(net.state_dict(), net.cfg, config["train_steps"], chosen["sampler"], out / "tokenizer.json", ship)
+        words.write(recipe, a.data, ship)
         report = measure.main([a.model] + flags(weights=ship, data=a.data, per=a.per, fit_steps=a.fit_steps, seeds=a.seeds, ceilings=out.parent / "ceilings.json", json=out / "measure.json"))
         texts = pictures.grid(net, tok, recipe, chosen["sampler"], ship / "samples.png", dev)
         pictures.curve(out / "log.jsonl", ship / "curve.png")

@@ -6,7 +6,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from captions import DOMAIN_PHRASES
-from data import WNID, encode
+from corpora import WNID
+from data import encode
 from pocket import sample
 
 PACS = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")

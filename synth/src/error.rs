@@ -86,6 +86,9 @@ pub enum Error {
         /// Its value in the specification handed over.
         wanted: String,
     },
+    /// A file could not be written or a folder not be used; the message names it.
+    #[error(transparent)]
+    File(#[from] promptfed_files::FileError),
     /// A file of an output folder that this version cannot read.
     #[error("{}: {reason}", file.display())]
     Output {

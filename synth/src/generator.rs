@@ -16,6 +16,12 @@ pub trait Generator: Send {
     /// What this engine is, and the settings it was made for.
     fn describe(&self) -> &EngineInfo;
 
+    /// The words of a prompt that the engine was never shown, so that images of them will not look like them; none where the
+    /// engine cannot tell.
+    fn unknown_words(&self, _prompt: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Makes one image per request, in order.
     ///
     /// # Errors

@@ -5,14 +5,14 @@ use crate::comparison::{MethodRun, SubmittedPrompts};
 use crate::observer::{Observer, Task};
 use crate::{FederatedClient, Result, seeds};
 use promptfed_client::{
-    AdminClient, Captioner, ExtractOptions, FederationClient, RetryPolicy, extract,
+    AdminClient, Captioner, ExtractOptions, FederationClient, ReleaseRules, RetryPolicy, extract,
 };
 use promptfed_data::LabelledImages;
 use promptfed_learn::{Classifier, EpochStats, evaluate};
 use promptfed_prompts::ledger::{Direction, Ledger};
 use promptfed_prompts::protocol::{
-    CurvePoint, GuidancePlan, RegistrationRequest, RoundId, RoundResults, RoundSpec, RoundState,
-    RoundStatus, SynthesisPlan, TrainingPlan,
+    CurvePoint, GuidancePlan, PromptPlan, RegistrationRequest, RoundId, RoundResults, RoundSpec,
+    RoundState, RoundStatus, SynthesisPlan, TrainingPlan,
 };
 use promptfed_prompts::{Level, TemplateSet};
 use promptfed_server::{Engines, RunningServer, Server, ServerConfig};
@@ -32,6 +32,8 @@ pub struct FglConfig {
     pub captioner: Arc<dyn Captioner>,
     /// Whether clients release how many images stand behind a prompt.
     pub counts: bool,
+    /// What clients leave out of their prompts.
+    pub release: ReleaseRules,
     /// How images are made; its seed is replaced by one of each run.
     pub synthesis: SynthesisPlan,
     /// Passes over the synthetic images.
@@ -76,6 +78,10 @@ impl Fgl {
         RoundSpec {
             name: format!("seed {}", context.seed),
             label_space: context.federation.label_space.clone(),
+            prompts: Some(PromptPlan {
+                level: self.config.level,
+                templates: self.config.templates.clone(),
+            }),
             synthesis: SynthesisPlan {
                 seed: seeds::derive(context.seed, "synthesis"),
                 ..self.config.synthesis.clone()
@@ -95,13 +101,13 @@ impl Fgl {
         }
     }
 
-    /// Registers, reads the round, extracts and submits as one client would.
+    /// Registers, reads the round, extracts and submits as one client would; nothing where all of its prompts are withheld.
     fn submit(
         &self,
         admin: &AdminClient,
         round: RoundId,
         client: &FederatedClient,
-    ) -> Result<(FederationClient, SubmittedPrompts)> {
+    ) -> Result<(FederationClient, Option<SubmittedPrompts>)> {
         let registration = admin.register(&RegistrationRequest {
             name: client.name.clone(),
             replace_token: true,
@@ -111,15 +117,19 @@ impl Fgl {
         let options = ExtractOptions {
             captioner: Arc::clone(&self.config.captioner),
             counts: self.config.counts,
+            release: self.config.release.clone(),
             ..ExtractOptions::new(self.config.level, self.config.templates.clone())
         };
-        let extraction = extract(&client.private, &spec.label_space, &options)?;
+        let extraction = match extract(&client.private, &spec.label_space, &options) {
+            Err(promptfed_client::Error::AllWithheld { .. }) => return Ok((session, None)),
+            extraction => extraction?,
+        };
         session.submit(round, &extraction.prompt_set)?;
         let preview = extraction.preview;
         let rendered = preview
-            .rendered
+            .prompts
             .into_iter()
-            .map(|r| (r.positive, r.negative));
+            .map(|p| (p.positive, p.negative));
         let submitted = SubmittedPrompts {
             client: client.name.clone(),
             hash: preview.hash,
@@ -127,7 +137,7 @@ impl Fgl {
             document: preview.json,
             rendered: rendered.collect(),
         };
-        Ok((session, submitted))
+        Ok((session, Some(submitted)))
     }
 
     fn synthetic(&self, round: RoundId, size: usize) -> Result<LabelledImages> {
@@ -168,10 +178,21 @@ impl Method for Fgl {
         for client in clients {
             let (session, submitted) = self.submit(&admin, round, client)?;
             sessions.push(session);
-            prompts.push(submitted);
+            prompts.extend(submitted);
             task.set(sessions.len() as u64);
         }
         drop(task);
+        let silent = clients.len() - prompts.len();
+        if prompts.is_empty() {
+            return Err(promptfed_client::Error::AllWithheld {
+                why: "every client withholds all of its prompts; ask for smaller groups".to_owned(),
+            }
+            .into());
+        }
+        if silent > 0 {
+            // The round waits for all of them.
+            admin.close(round)?;
+        }
 
         let mut shown = Shown::new(context.observer);
         admin.wait(round, None, &mut |status| shown.update(status))?;
@@ -203,7 +224,7 @@ impl Method for Fgl {
             },
             prompts,
             synthetic: Some(self.synthetic(round, context.classifier.image_size)?),
-            provenance: provenance(&results),
+            provenance: provenance(&results, silent),
         })
     }
 }
@@ -218,8 +239,10 @@ fn epoch_stats(point: &CurvePoint) -> EpochStats {
     }
 }
 
-fn provenance(results: &RoundResults) -> Vec<(String, String)> {
+/// `silent` is the number of clients that released nothing.
+fn provenance(results: &RoundResults, silent: usize) -> Vec<(String, String)> {
     [
+        ("clients that released no prompt", silent.to_string()),
         (
             "engine",
             format!("{} {}", results.engine.name, results.engine.version),

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::problem::{InvalidMessage, check_name};
-use crate::LabelSpace;
+use crate::{Error, LabelSpace, Level, PromptSet, TemplateSet};
 
 /// A whole round: the label space, how images are made, how the central model is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct RoundSpec {
     /// The classes; every submission must carry this label space's hash.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub label_space: LabelSpace,
+    /// What prompts tell and how they are worded; without it the first submission decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<PromptPlan>,
     /// How images are made from the pooled prompts.
     pub synthesis: SynthesisPlan,
     /// How the central model is trained on them.
@@ -36,8 +39,67 @@ impl RoundSpec {
         if let Some(clients) = self.expected_clients {
             check_integer("expected_clients", clients.into(), 1..=1_000_000)?;
         }
+        if let Some(prompts) = &self.prompts {
+            prompts.validate()?;
+        }
         self.synthesis.validate()?;
         self.training.validate()
+    }
+}
+
+/// What every client of a round puts into its prompts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PromptPlan {
+    /// How much of each image its prompt tells.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub level: Level,
+    /// The texts around class, domain and caption.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub templates: TemplateSet,
+}
+
+impl PromptPlan {
+    /// Checks that there is a template of the level. The templates check themselves when they are made.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn validate(&self) -> Result<(), InvalidMessage> {
+        if self.templates.has_level(self.level) {
+            return Ok(());
+        }
+        let rule = format!("a set with {}-level templates", self.level);
+        Err(InvalidMessage::new(
+            "prompts.templates",
+            self.templates.name(),
+            rule,
+        ))
+    }
+
+    /// Checks that a client's prompts are of this level and worded by these templates.
+    ///
+    /// # Errors
+    /// [`Error::LevelNotAgreed`], [`Error::TemplateNotAgreed`], or [`Error::NoTemplate`] for a domain that the plan has no
+    /// template for.
+    pub fn check(&self, prompts: &PromptSet) -> Result<(), Error> {
+        if prompts.level() != self.level {
+            return Err(Error::LevelNotAgreed {
+                found: prompts.level(),
+                agreed: self.level,
+            });
+        }
+        for (domain, template) in prompts.templates() {
+            let agreed = self.templates.for_prompt(self.level, domain)?;
+            if template != agreed {
+                return Err(Error::TemplateNotAgreed {
+                    domain: domain.cloned(),
+                    found: Box::new(template.clone()),
+                    agreed: Box::new(agreed.clone()),
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -217,6 +279,10 @@ mod tests {
         RoundSpec {
             name: "round".into(),
             label_space: LabelSpace::from_names("pets", ["cat", "dog"]).unwrap(),
+            prompts: Some(PromptPlan {
+                level: Level::Class,
+                templates: TemplateSet::builtin("pocket").unwrap(),
+            }),
             synthesis: SynthesisPlan {
                 engine: "pocket".into(),
                 images: ImageBudget::PerPrompt(2),
@@ -250,6 +316,67 @@ mod tests {
         let json = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<RoundSpec>(&json).unwrap(), spec);
         spec.validate().unwrap();
+    }
+
+    #[test]
+    fn a_spec_of_before_prompts_were_agreed_is_read() {
+        let mut json = serde_json::to_value(spec()).unwrap();
+        json.as_object_mut().unwrap().remove("prompts");
+        let old: RoundSpec = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(old.prompts, None);
+        assert_eq!(serde_json::to_value(&old).unwrap(), json);
+        old.validate().unwrap();
+        json["prompts"] = serde_json::json!({ "level": "class", "templates": null });
+        serde_json::from_value::<RoundSpec>(json).unwrap_err();
+    }
+
+    #[test]
+    fn prompts_are_held_to_level_and_templates() {
+        let set = |level, templates: &str, domain: Option<&str>| {
+            let templates = TemplateSet::builtin(templates).unwrap();
+            let mut builder = PromptSet::builder(&spec().label_space, level, &templates);
+            let domain = domain.map(|name| crate::Domain::try_from(name).unwrap());
+            builder
+                .add(crate::ClassIndex::new(1), domain, None)
+                .unwrap();
+            builder.build().unwrap()
+        };
+        let plan = |level| PromptPlan {
+            level,
+            templates: TemplateSet::builtin("pocket").unwrap(),
+        };
+        plan(Level::Class)
+            .check(&set(Level::Class, "pocket", Some("photo")))
+            .unwrap();
+        plan(Level::Domain)
+            .check(&set(Level::Domain, "pocket", Some("dslr")))
+            .unwrap();
+        let error = plan(Level::Class)
+            .check(&set(Level::Domain, "pocket", Some("photo")))
+            .unwrap_err();
+        let told = error.to_string();
+        assert!(
+            told.contains("`domain`") && told.contains("`class`"),
+            "{told}"
+        );
+        let error = plan(Level::Domain)
+            .check(&set(Level::Domain, "fgl", Some("dslr")))
+            .unwrap_err();
+        let told = error.to_string();
+        assert!(
+            told.contains("{label}, {domain}, high resolution") && told.contains("{a label}"),
+            "{told}"
+        );
+        let mut none = spec();
+        none.prompts = Some(PromptPlan {
+            level: Level::Domain,
+            templates: TemplateSet::from_toml(
+                "name = \"own\"\n[[templates]]\nlevel = \"class\"\npositive = \"{label}\"",
+            )
+            .unwrap(),
+        });
+        let told = none.validate().unwrap_err().to_string();
+        assert!(told.contains("prompts.templates"), "{told}");
     }
 
     #[test]

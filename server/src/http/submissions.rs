@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use promptfed_prompts::protocol::{
-    ProblemCode, RoundId, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt, WIRE_MEDIA_TYPE,
+    ProblemCode, RoundId, RoundSpec, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
+    WIRE_MEDIA_TYPE,
 };
 use promptfed_prompts::{Error as PromptsError, LabelSpace, MAX_WIRE_BYTES, PromptSet};
 
@@ -45,7 +46,7 @@ pub(super) async fn submit(
     let spec = spec.ok_or_else(|| Refusal::no_round(round))?;
     let wire = read(&parts.headers, body, MAX_WIRE_BYTES).await?;
     let submitted = state.store(move |store| {
-        let set = match PromptSet::from_wire(&wire, &spec.label_space) {
+        let set = match received(&wire, &spec) {
             Ok(set) => set,
             Err(error) => return Ok(Err(unacceptable(error, round, &spec.label_space))),
         };
@@ -108,6 +109,15 @@ pub(super) async fn receipt(
     })
 }
 
+/// Reads a prompt set and holds it to what the round has agreed.
+fn received(wire: &[u8], spec: &RoundSpec) -> Result<PromptSet, PromptsError> {
+    let set = PromptSet::from_wire(wire, &spec.label_space)?;
+    if let Some(plan) = &spec.prompts {
+        plan.check(&set)?;
+    }
+    Ok(set)
+}
+
 fn unacceptable(error: PromptsError, round: RoundId, label_space: &LabelSpace) -> Refusal {
     let message = error.to_string();
     match error {
@@ -118,6 +128,16 @@ fn unacceptable(error: PromptsError, round: RoundId, label_space: &LabelSpace) -
             format!(
                 "extract again with the label space {:?} that GET /v1/rounds/{round} gives",
                 label_space.name()
+            ),
+        ),
+        PromptsError::LevelNotAgreed { .. }
+        | PromptsError::TemplateNotAgreed { .. }
+        | PromptsError::NoTemplate { .. } => Refusal::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            ProblemCode::Incompatible,
+            message,
+            format!(
+                "extract again with level and templates of the round: `promptfed extract --round {round}` takes them from it"
             ),
         ),
         PromptsError::WireTooLarge { max, .. } => Refusal::too_large(max),

@@ -2,7 +2,7 @@
 
 use promptfed_client::RequestError;
 use promptfed_prompts::protocol::{
-    ImageBudget, ProblemCode, RoundId, RoundState, SubmissionOutcome,
+    ImageBudget, ProblemCode, PromptPlan, RoundId, RoundState, SubmissionOutcome,
 };
 use promptfed_prompts::{ClassIndex, LabelSpace, Level, PromptSet, TemplateSet};
 
@@ -119,6 +119,62 @@ fn sets_that_cannot_be_pooled_are_refused_when_they_come() {
     let answer = a.submit(round, &captioned_prompts(&["on a mat"])).unwrap();
     assert_eq!(answer.outcome, SubmissionOutcome::Replaced);
     b.submit(round, &captioned_prompts(&["in a box"])).unwrap();
+}
+
+#[test]
+fn a_round_with_a_prompt_plan_takes_its_level_and_templates_alone() {
+    let fixture = Fixture::start();
+    let mut spec = round_spec();
+    spec.prompts = Some(PromptPlan {
+        level: Level::Class,
+        templates: TemplateSet::builtin("fgl").unwrap(),
+    });
+    let round = fixture.open(&spec);
+    let client = fixture.client("a");
+    assert_eq!(client.round(round).unwrap(), spec);
+    let refused = |set: &PromptSet, parts: [&str; 3]| {
+        let error = client.submit(round, set).unwrap_err();
+        let problem = error.problem().unwrap_or_else(|| panic!("{error}"));
+        assert_eq!(
+            (problem.status, problem.code),
+            (422, ProblemCode::Incompatible)
+        );
+        let told = format!("{} {}", problem.message, problem.remedy);
+        for part in parts {
+            assert!(told.contains(part), "{told}");
+        }
+    };
+    // The first submission does not fix it.
+    refused(
+        &captioned_prompts(&["on a mat"]),
+        ["`instance`", "`class`", "--round"],
+    );
+    let mut builder = PromptSet::builder(
+        &crate::support::label_space(),
+        Level::Class,
+        &TemplateSet::builtin("pocket").unwrap(),
+    );
+    builder.add(ClassIndex::new(0), None, None).unwrap();
+    refused(
+        &builder.build().unwrap(),
+        [
+            "`a {label}`",
+            "`{label}, real world images, high resolution `",
+            "--round",
+        ],
+    );
+    assert_eq!(client.status(round).unwrap().submissions, 0);
+    client.submit(round, &class_prompts(&[0])).unwrap();
+
+    spec.prompts.as_mut().unwrap().level = Level::Domain;
+    spec.prompts.as_mut().unwrap().templates = TemplateSet::from_toml(
+        "name = \"own\"\n[[templates]]\nlevel = \"class\"\npositive = \"{label}\"",
+    )
+    .unwrap();
+    assert!(matches!(
+        fixture.admin.open_round(&spec),
+        Err(RequestError::Invalid(_))
+    ));
 }
 
 #[test]

@@ -153,6 +153,7 @@ pub(crate) fn round_spec() -> RoundSpec {
     RoundSpec {
         name: "test".into(),
         label_space: label_space(),
+        prompts: None,
         synthesis: SynthesisPlan {
             engine: "noise".into(),
             images: ImageBudget::PerPrompt(8),

@@ -7,6 +7,7 @@ mod stable_diffusion;
 
 use self::stable_diffusion::SdArgs;
 use crate::commands::filter::FilterArgs;
+use crate::commands::words::{Asked, UnknownWords};
 use crate::exit::BadInput;
 use crate::{Context, interrupt};
 use anyhow::Result;
@@ -14,7 +15,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_synth::engines::DeviceKind;
 use promptfed_synth::engines::pocket::Pocket;
 use promptfed_synth::engines::sd::Precision;
-use promptfed_synth::{Generator, ImageBudget, JobSpec, OutputFormat, Spread};
+use promptfed_synth::{Generator, ImageBudget, JobSpec, OutputFormat, PromptSource, Spread};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -198,9 +199,20 @@ fn specify(args: &Args, loaded: &Loaded) -> Result<JobSpec> {
     Ok(spec)
 }
 
+/// What of the prompts the engine was never shown, told before the work begins.
+fn unknown_words(args: &Args, prompts: &PromptSource) -> Result<UnknownWords> {
+    let mut asked = match args.engine {
+        Engine::Pocket => Asked::pocket(args.model.as_deref())?,
+        Engine::Sd => Asked::nothing(),
+    };
+    asked.job(prompts)?;
+    Ok(asked.tell())
+}
+
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let mut loaded = load(&args, context)?;
     let spec = specify(&args, &loaded)?;
+    let unknown_words = unknown_words(&args, &spec.prompts)?;
     let engine = loaded.engine.as_mut();
 
     let cancel = interrupt::flag();
@@ -227,7 +239,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     if context.json {
         println!(
             "{}",
-            json!({ "out": args.out.display().to_string(), "engine": info.name, "weights_hash": info.weights_hash, "report": report })
+            json!({ "out": args.out.display().to_string(), "engine": info.name, "weights_hash": info.weights_hash, "report": report, "unknown_words": unknown_words })
         );
     } else {
         println!(

@@ -64,6 +64,21 @@ impl PromptSource {
         }
     }
 
+    /// The text of every prompt of a file of rendered prompts, from the first to the last; none for a prompt set, which says
+    /// itself what it holds.
+    ///
+    /// # Errors
+    /// A file or a line of it that cannot be read.
+    pub fn each_text(&self, mut look: impl FnMut(&RenderedPrompt)) -> Result<()> {
+        if matches!(self, PromptSource::Set { .. }) {
+            return Ok(());
+        }
+        for prompt in self.read()? {
+            look(&prompt?.text);
+        }
+        Ok(())
+    }
+
     /// Reads the prompts from the first to the last.
     pub(crate) fn read(&self) -> Result<Box<dyn Iterator<Item = Result<JobPrompt>> + '_>> {
         Ok(match self {
@@ -133,6 +148,9 @@ impl<'a> JsonLines<'a> {
         let read = (&mut self.reader)
             .take(limit)
             .read_until(b'\n', &mut self.buffer)?;
+        if self.line == 1 {
+            self.take_mark()?;
+        }
         if read > MAX_LINE_BYTES {
             return Err(self.fault(format!(
                 "the line is longer than {MAX_LINE_BYTES} bytes; shorten its texts"
@@ -141,8 +159,25 @@ impl<'a> JsonLines<'a> {
         Ok(read > 0)
     }
 
+    /// Takes a byte order mark away.
+    fn take_mark(&mut self) -> Result<()> {
+        if self.buffer.starts_with(b"\xff\xfe") || self.buffer.starts_with(b"\xfe\xff") {
+            return Err(self.fault("the file is UTF-16; save it as UTF-8"));
+        }
+        if self.buffer.starts_with(b"\xef\xbb\xbf") {
+            self.buffer.drain(..3);
+        }
+        Ok(())
+    }
+
     fn parse(&self) -> Result<JobPrompt> {
-        let line: Line = serde_json::from_slice(&self.buffer).map_err(|e| {
+        let text = std::str::from_utf8(&self.buffer).map_err(|e| {
+            self.fault(format!(
+                "byte {:#04x} is not UTF-8 (perhaps Windows-1252 or Latin-1); save the file as UTF-8",
+                self.buffer[e.valid_up_to()]
+            ))
+        })?;
+        let line: Line = serde_json::from_str(text).map_err(|e| {
             self.fault(format!(
                 "{e}; a line is {{\"class\", \"domain\"?, \"prompt\", \"negative\"?, \"count\"?}}"
             ))

@@ -12,6 +12,7 @@ mod patches;
 mod sampler;
 mod text;
 mod tokenizer;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use rayon::prelude::*;
 
 pub use config::{Config, Prediction, SamplerConfig};
 pub use text::TextFeatures;
+pub use words::KnownWords;
 
 use self::network::{Conditions, Network};
 use self::sampler::Schedule;
@@ -48,6 +50,7 @@ pub struct Pocket {
     info: EngineInfo,
     config: Config,
     tokenizer: Tokenizer,
+    words: Option<KnownWords>,
     text: TextEncoder,
     network: Network,
     cache: PromptCache<TextFeatures>,
@@ -99,6 +102,7 @@ impl Pocket {
         let [config_file, tokenizer_file, weights_file] = &files;
         let config = Config::read(config_file)?;
         let tokenizer = Tokenizer::read(tokenizer_file, &config)?;
+        let words = KnownWords::read(dir)?;
         let mut loader = Loader::open(weights_file, device)?.with_precision(precision);
         let text = TextEncoder::load(&mut loader, &config)?;
         let network = Network::load(&mut loader, &config)?;
@@ -116,6 +120,7 @@ impl Pocket {
         Ok(Self {
             info,
             tokenizer,
+            words,
             text,
             network,
             cache: PromptCache::new(PROMPTS_KEPT),
@@ -250,6 +255,11 @@ impl Pocket {
 impl Generator for Pocket {
     fn describe(&self) -> &EngineInfo {
         &self.info
+    }
+
+    fn unknown_words(&self, prompt: &str) -> Vec<String> {
+        let words = self.words.as_ref();
+        words.map_or_else(Vec::new, |words| words.unknown(prompt))
     }
 
     fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {

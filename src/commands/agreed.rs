@@ -1,0 +1,140 @@
+//! What a round has agreed on, from its server or from a file.
+
+use super::extract::WordingArgs;
+use super::submit::DEFAULT_SERVER;
+use crate::exit::BadInput;
+use anyhow::{Context as _, Result};
+use clap::Args;
+use promptfed_client::FederationClient;
+use promptfed_prompts::LabelSpace;
+use promptfed_prompts::protocol::{MAX_MESSAGE_BYTES, PromptPlan, RoundId, RoundSpec};
+use std::path::Path;
+
+/// The round that prompts are made for.
+#[derive(Args)]
+pub(crate) struct AgreedArgs {
+    /// The round that the prompts are for: its number on --server, or the file that `promptfed round spec` saved. Classes,
+    /// level and templates are the round's
+    #[arg(long, value_name = "ROUND|FILE", conflicts_with_all = ["label_space", "level", "templates"])]
+    round: Option<String>,
+    /// The server's address, for --round [default: http://127.0.0.1:7878]
+    #[arg(long, env = SERVER, value_name = "URL")]
+    server: Option<String>,
+    /// This client's token, from `promptfed register`, for --round
+    #[arg(long, env = TOKEN, hide_env_values = true)]
+    token: Option<String>,
+}
+
+const SERVER: &str = "PROMPTFED_SERVER";
+const TOKEN: &str = "PROMPTFED_TOKEN";
+
+/// What all clients of a round do alike.
+pub(crate) struct Agreed {
+    /// Level and templates.
+    pub(crate) plan: PromptPlan,
+    /// The classes, where a round names them.
+    pub(crate) label_space: Option<LabelSpace>,
+    /// The engine that will read the prompts, where a round names it.
+    pub(crate) engine: Option<String>,
+}
+
+impl AgreedArgs {
+    /// The round's classes, level and templates; without a round, the level and templates of `wording`.
+    pub(crate) fn agreed(&self, wording: &WordingArgs) -> Result<Agreed> {
+        let Some(round) = &self.round else {
+            self.check_without_round()?;
+            return Ok(Agreed {
+                plan: wording.plan()?,
+                label_space: None,
+                engine: None,
+            });
+        };
+        let spec = self.spec(round)?;
+        let plan = match spec.prompts {
+            Some(plan) => plan,
+            None => {
+                eprintln!(
+                    "warning: round {round} names no level and no templates; {} and {} are used, and the first client to submit decides for all",
+                    wording.level, wording.templates
+                );
+                wording.plan()?
+            }
+        };
+        Ok(Agreed {
+            plan,
+            label_space: Some(spec.label_space),
+            engine: Some(spec.synthesis.engine),
+        })
+    }
+
+    fn spec(&self, round: &str) -> Result<RoundSpec> {
+        let Ok(number) = round.parse::<RoundId>() else {
+            self.check_without_server(round)?;
+            return read(round.as_ref());
+        };
+        let Some(token) = &self.token else {
+            let text = format!(
+                "round {number} is read with this client's token: give --token or {TOKEN}, or --round FILE of `promptfed round spec`"
+            );
+            return Err(anyhow::Error::msg(text).context(BadInput));
+        };
+        let server = self.server.as_deref().unwrap_or(DEFAULT_SERVER);
+        let client = FederationClient::new(server, "client", token)?;
+        Ok(client.round(number)?)
+    }
+
+    /// Flags that would have no effect; what the environment holds is for all commands.
+    fn given(&self) -> Vec<&'static str> {
+        [
+            ("--server", SERVER, &self.server),
+            ("--token", TOKEN, &self.token),
+        ]
+        .into_iter()
+        .filter(|(_, variable, value)| value.is_some() && std::env::var_os(variable).is_none())
+        .map(|(flag, _, _)| flag)
+        .collect()
+    }
+
+    fn check_without_round(&self) -> Result<()> {
+        match self.given() {
+            none if none.is_empty() => Ok(()),
+            flags => Err(anyhow::Error::msg(format!(
+                "{} is for --round, which is not given; nothing is sent here",
+                flags.join(" and ")
+            ))
+            .context(BadInput)),
+        }
+    }
+
+    fn check_without_server(&self, file: &str) -> Result<()> {
+        match self.given() {
+            none if none.is_empty() => Ok(()),
+            flags => Err(anyhow::Error::msg(format!(
+                "--round {file} is a file and no round's number: leave out {}",
+                flags.join(" and ")
+            ))
+            .context(BadInput)),
+        }
+    }
+}
+
+/// Reads what `promptfed round spec` saved.
+fn read(file: &Path) -> Result<RoundSpec> {
+    let text = promptfed_files::read_text(file, MAX_MESSAGE_BYTES as u64).with_context(|| {
+        format!(
+            "--round takes a round's number or a file: {}",
+            file.display()
+        )
+    })?;
+    let spec: RoundSpec = serde_json::from_str(&text).map_err(|error| {
+        anyhow::Error::msg(format!(
+            "{} is not what `promptfed round spec` saves: {error}",
+            file.display()
+        ))
+        .context(BadInput)
+    })?;
+    spec.validate().map_err(|error| {
+        anyhow::Error::msg(format!("{}: {error}", file.display())).context(BadInput)
+    })?;
+    Ok(spec)
+}

@@ -1,0 +1,170 @@
+//! Tells of words that the bundled generator was never shown, before hours are spent on them.
+
+use super::{data, synth};
+use anyhow::Result;
+use promptfed_prompts::{LabelSpace, PromptSet};
+use promptfed_synth::PromptSource;
+use promptfed_synth::engines::pocket::KnownWords;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Names that are told before the rest is counted.
+const TOLD: usize = 10;
+
+/// What of some prompts `pocket` was never shown.
+#[derive(Serialize, Default)]
+pub(crate) struct UnknownWords {
+    /// Classes with their unknown words.
+    classes: BTreeMap<String, Vec<String>>,
+    /// Domains with theirs.
+    domains: BTreeMap<String, Vec<String>>,
+    /// Unknown words of captions, or of prompts that are not made of classes.
+    texts: BTreeSet<String>,
+}
+
+/// The prompts that are looked at.
+pub(crate) struct Asked<'a> {
+    known: Option<KnownWords>,
+    classes: BTreeSet<&'a str>,
+    found: UnknownWords,
+}
+
+impl<'a> Asked<'a> {
+    /// Prompts for `pocket` with these weights, a name or a folder; without them the bundled default.
+    pub(crate) fn pocket(weights: Option<&str>) -> Result<Self> {
+        Ok(Self::of(KnownWords::read(&synth::pocket_folder(weights)?)?))
+    }
+
+    /// Prompts for a server's `pocket`, whose weights are not known here: the bundled default.
+    pub(crate) fn server() -> Result<Self> {
+        if data::assets().is_err() {
+            eprintln!(
+                "warning: whether the generator `pocket` knows the words was not looked up: its word list is not beside the program (set PROMPTFED_ASSETS)"
+            );
+            return Ok(Self::nothing());
+        }
+        Self::pocket(None)
+    }
+
+    /// Prompts for an engine that does not say what it knows.
+    pub(crate) fn nothing() -> Self {
+        Self::of(None)
+    }
+
+    fn of(known: Option<KnownWords>) -> Self {
+        Self {
+            known,
+            classes: BTreeSet::new(),
+            found: UnknownWords::default(),
+        }
+    }
+
+    fn unknown(&self, text: &str) -> Vec<String> {
+        let known = self.known.as_ref();
+        known.map_or_else(Vec::new, |known| known.unknown(text))
+    }
+
+    /// Looks at a class by the text that prompts use for it.
+    fn class(&mut self, name: &'a str, prompt_name: &str) {
+        if self.classes.insert(name) {
+            let words = self.unknown(prompt_name);
+            if !words.is_empty() {
+                self.found.classes.insert(name.to_owned(), words);
+            }
+        }
+    }
+
+    /// Looks at all classes of a label space.
+    pub(crate) fn label_space(&mut self, space: &'a LabelSpace) {
+        for class in space.classes() {
+            let text = class.prompt_name.as_deref().unwrap_or(&class.name);
+            self.class(&class.name, text);
+        }
+    }
+
+    /// Looks at a domain.
+    pub(crate) fn domain(&mut self, domain: &str) {
+        if !self.found.domains.contains_key(domain) {
+            let words = self.unknown(domain);
+            if !words.is_empty() {
+                self.found.domains.insert(domain.to_owned(), words);
+            }
+        }
+    }
+
+    /// Looks at a caption, or at a whole prompt that was not made of class and domain.
+    fn text(&mut self, text: &str) {
+        let words = self.unknown(text);
+        self.found.texts.extend(words);
+    }
+
+    /// Looks at the classes, domains and captions of a prompt set.
+    pub(crate) fn prompts(&mut self, prompts: &PromptSet, space: &'a LabelSpace) {
+        for prompt in prompts.prompts() {
+            let names = (
+                space.class_name(prompt.class),
+                space.prompt_name(prompt.class),
+            );
+            if let (Some(name), Some(text)) = names {
+                self.class(name, text);
+            }
+            prompt.domain.iter().for_each(|d| self.domain(d.as_str()));
+            prompt.caption.iter().for_each(|c| self.text(c.as_str()));
+        }
+    }
+
+    /// Looks at the prompts of a job.
+    pub(crate) fn job(&mut self, prompts: &'a PromptSource) -> Result<()> {
+        if let PromptSource::Set {
+            prompts,
+            label_space,
+        } = prompts
+        {
+            self.prompts(prompts, label_space);
+        }
+        Ok(prompts.each_text(|text| self.text(&text.positive))?)
+    }
+
+    /// Warns of what was found, once, and hands it over.
+    pub(crate) fn tell(self) -> UnknownWords {
+        let found = self.found;
+        let Some(known) = self.known else {
+            return found;
+        };
+        let mut parts = Vec::new();
+        if !found.classes.is_empty() {
+            parts.push(format!(
+                "{} of {} classes: {}",
+                found.classes.len(),
+                self.classes.len(),
+                few(found.classes.keys())
+            ));
+        }
+        if !found.domains.is_empty() {
+            parts.push(format!("domains: {}", few(found.domains.keys())));
+        }
+        if !found.texts.is_empty() {
+            parts.push(format!("words: {}", few(found.texts.iter())));
+        }
+        if !parts.is_empty() {
+            eprintln!(
+                "warning: the generator `pocket` was never shown {}; it knows {} words, such as {}, and its images of others will not look like \
+                 them: use Stable Diffusion (--engine sd) for these",
+                parts.join("; "),
+                known.len(),
+                known.some(8).join(", ")
+            );
+        }
+        found
+    }
+}
+
+fn few<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
+    let all = names.len();
+    let mut told: Vec<&str> = names.take(TOLD).map(String::as_str).collect();
+    let more = format!("{} more", all - told.len());
+    if all > told.len() {
+        told.push(&more);
+    }
+    told.join(", ")
+}
