@@ -60,6 +60,7 @@ fn code(error: &anyhow::Error) -> u8 {
 /// The exit code of an error that one of the libraries defines, where it is not 1.
 fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     use promptfed_eval::Error as Eval;
+    use promptfed_files::FileError;
     use promptfed_synth::Error as Synth;
     if error.is::<promptfed_prompts::Error>()
         || error.is::<promptfed_data::DataError>()
@@ -69,6 +70,13 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if error.is::<promptfed_client::RequestError>() {
         return Some(4);
+    }
+    // The system's own refusals are failures of the work.
+    if let Some(
+        FileError::NotText { .. } | FileError::NotRegular { .. } | FileError::TooLarge { .. },
+    ) = error.downcast_ref()
+    {
+        return Some(3);
     }
     // Transparent variants hide the error they pass on from the chain.
     match error.downcast_ref::<Eval>() {
