@@ -1,10 +1,11 @@
 //! `promptfed extract`: private images to prompts, shown before anything leaves.
 
 use super::data::{self, ReadArgs};
+use super::idle;
 use crate::Context;
 use crate::exit::BadInput;
 use anyhow::{Result, bail};
-use clap::Args as ClapArgs;
+use clap::{ArgMatches, Args as ClapArgs};
 use promptfed_client::{
     Captioner, ExtractOptions, captioner_with, extract_with_progress, give_domain, name_domain,
 };
@@ -81,13 +82,52 @@ impl PromptArgs {
     }
 }
 
+/// Refuses flags of captions that no prompt holds, and of text that is not printed.
+pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+    if matches.get_flag("json") {
+        idle::refuse(
+            matches,
+            &["show"],
+            "with --json; the prompts are in the file of --out",
+        )?;
+    }
+    let looks = idle::is_given(matches, "clip") || idle::is_given(matches, "model");
+    if !looks {
+        idle::refuse(
+            matches,
+            &["precision"],
+            "without --clip or --model, where no network computes",
+        )?;
+    }
+    refuse_idle_captions(matches)
+}
+
+/// Refuses flags of captions where prompts have none.
+pub(super) fn refuse_idle_captions(matches: &ArgMatches) -> Result<()> {
+    match matches.get_one("level") {
+        Some(Level::Instance) => Ok(()),
+        _ => idle::refuse(
+            matches,
+            &["captioner", "model"],
+            "where prompts have no caption; add --level instance",
+        ),
+    }
+}
+
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let (mut dataset, label_space) = args.read.open(&args.data)?;
     if let Some(model) = &args.clip {
         name_by_clip(&args.domains, model, &mut dataset)?;
     }
+    let captioner = args.prompts.load_captioner()?;
+    if args.trust_images && args.prompts.level.has_caption() && captioner.needs_pixels() {
+        bail!(
+            anyhow::Error::msg("--trust-images has no effect where a captioner looks at every image; leave it out, or use --captioner metadata")
+                .context(BadInput)
+        );
+    }
     let options = ExtractOptions {
-        captioner: args.prompts.load_captioner()?,
+        captioner,
         counts: args.prompts.counts,
         strict: args.read.strict,
         check_images: !args.trust_images,
