@@ -136,7 +136,7 @@ impl Method for FedAvg {
             &Classifier::from_safetensors(&file)?,
             &context.federation.test,
         )?;
-        Ok(Outcome::of(MethodRun {
+        let outcome = Outcome::of(MethodRun {
             seed: context.seed,
             evaluation,
             ledger,
@@ -146,7 +146,18 @@ impl Method for FedAvg {
             model_hash: Some(ContentHash::of(&file)),
             selected: Some(selected),
             selection: Some(choice.selection().to_string()),
-        }))
+        });
+        let idle = (0..clients.len()).filter(|index| !able.contains(index));
+        let idle: Vec<&str> = idle.map(|index| clients[index].name.as_str()).collect();
+        let told = ("clients without a step".to_owned(), idle.join(", "));
+        Ok(Outcome {
+            provenance: if idle.is_empty() {
+                Vec::new()
+            } else {
+                vec![told]
+            },
+            ..outcome
+        })
     }
 }
 
