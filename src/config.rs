@@ -66,13 +66,20 @@ pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Vec<OsString>
                 file.display()
             );
         };
+        let opposite = opposite(command, key);
         let overruled = command
             .get_arguments()
             .filter(|other| {
-                other.get_id() == arg.get_id() || exclude_each_other(command, arg, other)
+                other.get_id() == arg.get_id()
+                    || exclude_each_other(command, arg, other)
+                    || other.get_long() == opposite.as_deref() && opposite.is_some()
             })
             .any(|other| is_given(&args, other));
         if !overruled {
+            if let (Value::Boolean(false), Some(other)) = (value, opposite) {
+                inserted.push(format!("--{other}").into());
+                continue;
+            }
             inserted
                 .extend(as_flags(arg, key, value).with_context(|| {
                     format!("{}: `{key}` of `promptfed{path}`", file.display())
@@ -156,6 +163,15 @@ fn asks_for_help(args: &[OsString]) -> bool {
         || args.get(1).is_some_and(|a| a == "help")
 }
 
+/// The flag that says of a switch that is off what `--no-KEY` (or `--KEY` for it) says, where there is such a pair.
+fn opposite(command: &Command, key: &str) -> Option<String> {
+    let other = key
+        .strip_prefix("no-")
+        .map_or_else(|| format!("no-{key}"), str::to_owned);
+    let is_there = |arg: &Arg| arg.get_long() == Some(other.as_str());
+    command.get_arguments().any(is_there).then_some(other)
+}
+
 fn as_flags(arg: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>> {
     if matches!(arg.get_action(), ArgAction::SetTrue) {
         return match value {
@@ -190,6 +206,21 @@ mod tests {
                     .long("json")
                     .global(true)
                     .action(ArgAction::SetTrue),
+            )
+            .subcommand(
+                Command::new("train")
+                    .arg(
+                        Arg::new("flip")
+                            .long("flip")
+                            .action(ArgAction::SetTrue)
+                            .overrides_with("no_flip"),
+                    )
+                    .arg(
+                        Arg::new("no_flip")
+                            .long("no-flip")
+                            .action(ArgAction::SetTrue)
+                            .overrides_with("flip"),
+                    ),
             )
             .subcommand(
                 Command::new("synth")
@@ -239,6 +270,17 @@ mod tests {
         let toml = "[synth]\nimages = 3";
         let args = ["synth", "--steps", "8"];
         assert_eq!(merged(toml, &args).unwrap(), args);
+    }
+
+    #[test]
+    fn a_switch_that_is_off_is_its_opposite() {
+        let toml = "[train]\nflip = false";
+        assert_eq!(merged(toml, &["train"]).unwrap(), ["train", "--no-flip"]);
+        for flag in ["--flip", "--no-flip"] {
+            assert_eq!(merged(toml, &["train", flag]).unwrap(), ["train", flag]);
+        }
+        let toml = "[train]\nno-flip = true";
+        assert_eq!(merged(toml, &["train"]).unwrap(), ["train", "--no-flip"]);
     }
 
     #[test]

@@ -61,6 +61,7 @@ fn code(error: &anyhow::Error) -> u8 {
 fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     use promptfed_eval::Error as Eval;
     use promptfed_files::FileError;
+    use promptfed_learn::Error as Learn;
     use promptfed_synth::Error as Synth;
     if error.is::<promptfed_prompts::Error>()
         || error.is::<promptfed_data::DataError>()
@@ -90,7 +91,11 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Eval::Client(_),
         ) => return Some(3),
         Some(Eval::Request(_)) => return Some(4),
+        Some(Eval::Learn(error)) => return code_of(error),
         _ => {}
+    }
+    if let Some(Learn::OneValue { .. }) = error.downcast_ref::<Learn>() {
+        return Some(3);
     }
     match error.downcast_ref::<Synth>() {
         Some(

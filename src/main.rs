@@ -71,7 +71,9 @@ fn main() -> ExitCode {
     let result = config::merge(std::env::args_os().collect(), &root)
         .map_err(|error| error.context(exit::BadInput))
         .and_then(|args| {
-            let cli = Cli::from_arg_matches(&root.get_matches_from(args))?;
+            let matches = root.get_matches_from(args);
+            commands::refuse_idle(&matches)?;
+            let cli = Cli::from_arg_matches(&matches)?;
             if let Some(precision) = cli.precision {
                 precision.choose();
             }

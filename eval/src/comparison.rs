@@ -81,8 +81,11 @@ pub struct MethodRun {
     pub accuracy_by_bytes: Vec<(u64, f64)>,
     /// Hash of the final model's file, where there is a model.
     pub model_hash: Option<ContentHash>,
-    /// The epoch or round whose model was kept, chosen on the validation split.
+    /// The epoch or round whose model was kept, from 0.
     pub selected: Option<usize>,
+    /// Why that one: `best validation: ...`, or `last: ...` where there were too few validation images to choose by.
+    #[serde(default)]
+    pub selection: Option<String>,
 }
 
 /// One client's submission as the server saw it.

@@ -7,7 +7,7 @@ use crate::methods::{Method, RunContext};
 use crate::observer::Observer;
 use crate::{Error, Result};
 use promptfed_data::{Dataset, DecodeOptions, LabelledImages, Partition};
-use promptfed_learn::{ClassifierConfig, TrainConfig};
+use promptfed_learn::Recipe;
 use promptfed_prompts::LabelSpace;
 use std::time::Instant;
 
@@ -42,14 +42,8 @@ pub struct ExperimentData {
 /// What all methods of an experiment have in common.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    /// Share of every client's images held out to select models, in (0, 0.5].
-    pub validation_fraction: f64,
-    /// Side in pixels of the images that classifiers see.
-    pub image_size: usize,
-    /// Channels of the classifier's first stage.
-    pub width: usize,
-    /// The training recipe; each method sets its own epochs, schedule and seed.
-    pub training: TrainConfig,
+    /// The classifier and its training; each method sets its own epochs, schedule and seed.
+    pub recipe: Recipe,
     /// One run of every method for each seed; at least one.
     pub seeds: Vec<u64>,
 }
@@ -77,12 +71,7 @@ impl Experiment {
             drop(reading);
             let context = RunContext {
                 federation: &federation,
-                classifier: ClassifierConfig::new(
-                    self.data.label_space.len(),
-                    self.setting.image_size,
-                )
-                .with_width(self.setting.width),
-                training: &self.setting.training,
+                recipe: &self.setting.recipe,
                 seed,
                 observer,
             };
@@ -134,8 +123,8 @@ impl Experiment {
             &FederationOptions {
                 partition: self.data.partition,
                 min_per_client: self.data.min_per_client,
-                image_size: self.setting.image_size,
-                validation_fraction: self.setting.validation_fraction,
+                image_size: self.setting.recipe.image_size,
+                validation_fraction: self.setting.recipe.validation_fraction,
                 seed,
                 decode: self.data.decode.clone(),
             },
@@ -143,12 +132,14 @@ impl Experiment {
     }
 
     fn settings(&self, federation: &Federation) -> Vec<(String, String)> {
-        let training = &self.setting.training;
+        let recipe = &self.setting.recipe;
+        let training = &recipe.training;
         [
             ("partition", self.data.partition.to_string()),
             ("clients", federation.clients.len().to_string()),
-            ("image size", format!("{} px", self.setting.image_size)),
-            ("classifier width", self.setting.width.to_string()),
+            ("image size", format!("{} px", recipe.image_size)),
+            ("classifier", recipe.architecture.to_string()),
+            ("classifier width", recipe.width.to_string()),
             ("batch size", training.batch_size.to_string()),
             ("peak learning rate", training.learning_rate.to_string()),
             ("momentum", training.momentum.to_string()),
@@ -166,10 +157,8 @@ impl Experiment {
                     training.augmentation.shift
                 ),
             ),
-            (
-                "validation share",
-                self.setting.validation_fraction.to_string(),
-            ),
+            ("validation share", recipe.validation_fraction.to_string()),
+            ("kept epoch or round", federation.selection.to_string()),
             (
                 "unreadable pictures skipped",
                 federation.skipped.to_string(),

@@ -5,6 +5,7 @@ use crate::{Error, Result, seeds};
 use promptfed_data::{
     Dataset, DecodeOptions, Fit, LabelledImages, Partition, load, partition, stratified_split,
 };
+use promptfed_learn::{HeldOut, Selection, Tally};
 use promptfed_prompts::{ContentHash, LabelSpace};
 
 /// One client of a federation.
@@ -16,7 +17,7 @@ pub struct FederatedClient {
     pub private: Dataset,
     /// The part of its images that methods on real images train on.
     pub train: LabelledImages,
-    /// The part that selects a model.
+    /// The part that selects a model; none where all clients' parts together could not.
     pub validation: LabelledImages,
 }
 
@@ -27,6 +28,8 @@ pub struct Federation {
     pub label_space: LabelSpace,
     /// The clients.
     pub clients: Vec<FederatedClient>,
+    /// Which epoch or round is kept of a model that is trained on the clients' images.
+    pub selection: Selection,
     /// Images that results are reported on; nothing is chosen by them.
     pub test: LabelledImages,
     /// The partition's text form.
@@ -44,7 +47,7 @@ pub struct FederationOptions {
     pub min_per_client: usize,
     /// Side in pixels that images are resized to.
     pub image_size: usize,
-    /// Share of every client's images held out to select models, in (0, 0.5].
+    /// Share of every client's images held out to select models, in [0, 0.5].
     pub validation_fraction: f64,
     /// Seed of the partition and the validation split.
     pub seed: u64,
@@ -87,50 +90,71 @@ impl Federation {
             options.min_per_client.max(1),
             seeds::derive(options.seed, "partition"),
         )?;
+        let classes = label_space.len();
+        let (mut trained_on, mut validated_on) = (Tally::default(), Tally::default());
         let mut skipped = 0;
-        let mut clients = Vec::with_capacity(parts.len());
+        let mut dealt = Vec::with_capacity(parts.len());
         for (index, part) in parts.iter().enumerate() {
             let dataset = private.subset(part);
             let (images, report) = load(&dataset, options.image_size, Fit::Crop, &options.decode)?;
             skipped += report.skipped.len();
-            let (train, validation) = stratified_split(
+            let (train, held) = stratified_split(
                 &images.labels,
                 options.validation_fraction,
                 seeds::derive(options.seed, &format!("validation of client {index}")),
             );
+            for (tally, part) in [(&mut trained_on, &train), (&mut validated_on, &held)] {
+                let labels: Vec<u32> = part.iter().map(|&i| images.labels[i]).collect();
+                tally.add(&Tally::of_labels(&labels, classes));
+            }
             let name = match (&options.partition, part.first()) {
                 (Partition::DomainPerClient, Some(&first)) => private.samples[first]
                     .domain
                     .map(|d| private.domain_names[d as usize].clone()),
                 _ => None,
             };
-            clients.push(FederatedClient {
-                name: name.unwrap_or_else(|| format!("client-{index}")),
-                train: images.subset(&train),
-                validation: images.subset(&validation),
-                private: dataset,
-            });
+            let name = name.unwrap_or_else(|| format!("client-{index}"));
+            dealt.push((name, dataset, images, train, held));
         }
+        let selection = Selection::by(&trained_on, &validated_on, &test.class_names);
+        let chooses = selection.is_by_validation();
+        let clients = dealt.into_iter();
+        let clients = clients.map(|(name, private, images, train, held)| FederatedClient {
+            name,
+            private,
+            validation: images.subset(if chooses { &held } else { &[] }),
+            train: if chooses {
+                images.subset(&train)
+            } else {
+                images
+            },
+        });
+        let clients = clients.collect();
         let (test, report) = load(test, options.image_size, Fit::Crop, &options.decode)?;
         skipped += report.skipped.len();
         Ok(Self {
             label_space,
             clients,
+            selection,
             test,
             partition: options.partition.to_string(),
             skipped,
         })
     }
 
-    /// All clients' training images, and all their validation images.
+    /// All clients' images in one place.
     ///
     /// # Errors
     /// If there is no client.
-    pub fn pooled(&self) -> Result<(LabelledImages, LabelledImages)> {
+    pub fn pooled(&self) -> Result<HeldOut> {
         let all = |pick: fn(&FederatedClient) -> &LabelledImages| {
             LabelledImages::concat(&self.clients.iter().map(pick).collect::<Vec<_>>())
         };
-        Ok((all(|c| &c.train)?, all(|c| &c.validation)?))
+        Ok(HeldOut {
+            training: all(|c| &c.train)?,
+            validation: all(|c| &c.validation)?,
+            selection: self.selection.clone(),
+        })
     }
 
     /// Counts and hashes for the report.

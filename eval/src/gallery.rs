@@ -18,7 +18,7 @@ pub(crate) fn cells(
     let Some(synthetic) = synthetic else {
         return Ok(Vec::new());
     };
-    let (private, _) = federation.pooled()?;
+    let private = federation.pooled()?.training;
     let domains: Vec<Option<&String>> = if private.domain_names.is_empty() {
         vec![None]
     } else {

@@ -88,6 +88,15 @@ pub enum Error {
         value: f32,
     },
 
+    /// Batch normalisation of a single value per channel, which is that value's own mean: it would give 0 whatever the image.
+    #[error(
+        "a batch of 1 image of {image_size} px leaves one value per channel to normalise, which says nothing; train on 2 images or more, in batches of 2 or more, or on images of 9 px or more"
+    )]
+    OneValue {
+        /// The side of the images.
+        image_size: usize,
+    },
+
     /// Training ran into values that are not finite.
     #[error("the loss became {loss} in epoch {epoch}; lower the learning rate ({learning_rate})")]
     Diverged {

@@ -7,7 +7,7 @@ use promptfed_nn::cross_entropy::arg_max;
 use serde::{Deserialize, Serialize};
 
 use crate::images::{check_labelled, check_len};
-use crate::{Classifier, Error, Result};
+use crate::{Classifier, Error, Result, Tally};
 
 /// How well a classifier names images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,11 @@ pub fn evaluate(classifier: &Classifier, images: &LabelledImages) -> Result<Eval
 }
 
 impl Evaluation {
+    /// The images of each class and those named rightly.
+    pub fn tally(&self) -> Tally {
+        Tally::of_confusion(&self.confusion)
+    }
+
     /// Compares any predictor's classes, one per image and each below `classes`, with the labels of `images`.
     ///
     /// # Errors

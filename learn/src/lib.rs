@@ -22,6 +22,9 @@ mod error;
 mod evaluate;
 pub mod federated;
 mod images;
+mod recipe;
+mod selection;
+mod tally;
 mod train;
 mod weights;
 
@@ -29,5 +32,10 @@ pub use augment::Augmentation;
 pub use classifier::{Architecture, Classifier, ClassifierConfig};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, evaluate};
-pub use train::{EpochStats, Schedule, TrainConfig, TrainReport, train, train_weighted};
+pub use recipe::Recipe;
+pub use selection::{Choice, HeldOut, MIN_IN_ALL, MIN_OF_A_CLASS, Selection};
+pub use tally::Tally;
+pub use train::{
+    EpochStats, Schedule, TrainConfig, TrainReport, train, train_held_out, train_weighted,
+};
 pub use weights::{WeightTensor, Weights};

@@ -5,7 +5,8 @@ mod common;
 
 use common::squares;
 use promptfed_learn::{
-    Classifier, ClassifierConfig, Error, TrainConfig, evaluate, train, train_weighted,
+    Augmentation, Classifier, ClassifierConfig, Error, Recipe, TrainConfig, evaluate, train,
+    train_weighted,
 };
 
 fn classifier(seed: u64) -> Classifier {
@@ -62,36 +63,146 @@ fn learns_from_eight_images() {
     assert_eq!(evaluation.confusion.iter().flatten().sum::<u64>(), 40);
 }
 
+/// One value per channel is its own mean: PyTorch refuses it too.
 #[test]
-fn one_image_of_the_smallest_size_trains() {
-    let config = ClassifierConfig::new(1, 8).with_width(1);
-    let mut model = Classifier::new(config, 0).unwrap();
-    train(&mut model, &squares(1, 8, 1), None, &short(), &mut |_| ()).unwrap();
-    assert_eq!(evaluate(&model, &squares(1, 8, 1)).unwrap().accuracy, 1.0);
+fn a_batch_of_one_value_per_channel_is_refused_and_two_train() {
+    for config in [
+        ClassifierConfig::new(2, 8).with_width(2),
+        ClassifierConfig::resnet18(2, 8).with_width(2),
+    ] {
+        let start = Classifier::new(config, 0).unwrap();
+        let fit = |n: usize, batch_size| {
+            let mut model = start.clone();
+            let config = TrainConfig {
+                batch_size,
+                ..short()
+            };
+            let result = train(&mut model, &squares(n, 8, 2), None, &config, &mut |_| ());
+            (result, model.weights().unwrap())
+        };
+        for (n, batch) in [(1, 64), (4, 1)] {
+            let (refused, weights) = fit(n, batch);
+            assert!(matches!(refused, Err(Error::OneValue { image_size: 8 })));
+            let told = refused.unwrap_err().to_string();
+            assert!(told.contains("batches of 2 or more"), "{told}");
+            assert!(weights == start.weights().unwrap());
+        }
+        // Three images in batches of two leave one out of each epoch.
+        for (n, batch) in [(2, 64), (3, 2)] {
+            let (trained, weights) = fit(n, batch);
+            trained.unwrap();
+            assert!(weights != start.weights().unwrap());
+        }
+        // The remedy that the error names.
+        let larger = ClassifierConfig {
+            image_size: 9,
+            ..config
+        };
+        let mut model = Classifier::new(larger, 0).unwrap();
+        train(&mut model, &squares(1, 9, 1), None, &short(), &mut |_| ()).unwrap();
+    }
 }
 
 #[test]
-fn the_best_epoch_on_validation_is_kept() {
-    let (images, validation) = (squares(24, 16, 4), squares(20, 16, 4));
+fn the_latest_of_the_best_epochs_on_enough_validation_images_is_kept() {
+    let (images, validation) = (squares(24, 16, 4), squares(60, 16, 4));
     let mut model = classifier(0);
     let config = TrainConfig {
         epochs: 6,
         ..short()
     };
     let report = train(&mut model, &images, Some(&validation), &config, &mut |_| ()).unwrap();
+    assert!(report.selection.is_by_validation(), "{}", report.selection);
     let accuracies: Vec<f32> = report
         .curve
         .iter()
-        .map(|e| e.validation_accuracy.unwrap())
+        .map(|e| e.validation_balanced_accuracy.unwrap())
         .collect();
     let best = accuracies.iter().copied().fold(0.0, f32::max);
     assert_eq!(
-        accuracies.iter().position(|a| *a == best),
+        accuracies.iter().rposition(|a| *a == best),
         Some(report.selected_epoch)
     );
-    // Later steps did not change it.
-    assert!(report.selected_epoch + 1 < config.epochs, "{accuracies:?}");
-    assert_eq!(evaluate(&model, &validation).unwrap().accuracy as f32, best);
+    let tally = evaluate(&model, &validation).unwrap().tally();
+    assert_eq!(tally.balanced_accuracy() as f32, best);
+}
+
+#[test]
+fn too_few_validation_images_keep_the_last_epoch() {
+    let images = squares(24, 16, 4);
+    let run = |validation: Option<&_>| {
+        let mut model = classifier(0);
+        let report = train(&mut model, &images, validation, &short(), &mut |_| ()).unwrap();
+        (report, model.weights().unwrap())
+    };
+    let (report, weights) = run(Some(&squares(40, 16, 4)));
+    assert_eq!(report.selected_epoch, 2);
+    let told = report.selection.to_string();
+    assert!(
+        told.starts_with("last: only 40 validation images"),
+        "{told}"
+    );
+    assert!(report.curve[0].validation_accuracy.is_some());
+    assert!(weights == run(None).1);
+}
+
+/// The majority class wins plain accuracy from the first epoch on; it must not be what is kept.
+#[test]
+fn a_majority_class_does_not_choose_the_epoch() {
+    let skewed = |n: usize| {
+        let all = squares(4 * n, 16, 4);
+        let common = (0..4 * n).filter(|i| i % 4 == 0);
+        let rare = (0..4 * n).filter(|i| i % 4 != 0).take(18);
+        all.subset(&common.chain(rare).collect::<Vec<_>>())
+    };
+    let mut model = classifier(0);
+    let config = TrainConfig {
+        epochs: 12,
+        ..short()
+    };
+    let (images, validation) = (skewed(150), skewed(150));
+    let report = train(&mut model, &images, Some(&validation), &config, &mut |_| ()).unwrap();
+    assert!(report.selection.is_by_validation(), "{}", report.selection);
+    let kept = &report.curve[report.selected_epoch];
+    let best = report
+        .curve
+        .iter()
+        .filter_map(|e| e.validation_balanced_accuracy);
+    assert_eq!(
+        kept.validation_balanced_accuracy,
+        best.reduce(f32::max),
+        "{:?}",
+        report.curve
+    );
+    assert!(kept.validation_balanced_accuracy > Some(0.5), "{kept:?}");
+}
+
+#[test]
+fn what_the_classes_are_told_apart_by_survives_without_flips() {
+    // Left half or right half bright.
+    let images = squares(40, 16, 2);
+    let accuracy = |flip| {
+        let recipe = Recipe {
+            image_size: 16,
+            width: 6,
+            training: TrainConfig {
+                epochs: 30,
+                augmentation: Augmentation {
+                    flip,
+                    ..Augmentation::default()
+                },
+                ..TrainConfig::default()
+            },
+            ..Recipe::default()
+        };
+        let mut model = recipe.start(2).unwrap();
+        let held_out = recipe.hold_out(&images);
+        recipe.train(&mut model, &held_out, &mut |_| ()).unwrap();
+        assert_eq!(model.recipe(), Some(&recipe));
+        evaluate(&model, &images).unwrap().accuracy
+    };
+    assert!(accuracy(false) > 0.95);
+    assert!(accuracy(true) < 0.8);
 }
 
 #[test]
@@ -122,8 +233,19 @@ fn samples_of_weight_zero_teach_nothing() {
 fn files_and_weights_round_trip() {
     let mut model = classifier(3);
     train(&mut model, &squares(9, 16, 4), None, &short(), &mut |_| ()).unwrap();
+    assert_eq!(model.recipe(), None);
+    let plain = model.to_safetensors().unwrap();
+    assert_eq!(Classifier::from_safetensors(&plain).unwrap().recipe(), None);
+    let recipe = Recipe {
+        image_size: 16,
+        width: 6,
+        training: short(),
+        ..Recipe::default()
+    };
+    model.set_recipe(recipe.clone());
     let bytes = model.to_safetensors().unwrap();
     let back = Classifier::from_safetensors(&bytes).unwrap();
+    assert_eq!(back.recipe(), Some(&recipe));
     assert!(back.weights().unwrap() == model.weights().unwrap());
     assert_eq!(back.config(), model.config());
     assert!(back.to_safetensors().unwrap() == bytes);

@@ -14,7 +14,10 @@ pub use access::{
     Registration, RegistrationRequest, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
 };
 pub use ids::{ClientId, RoundId};
-pub use plan::{GuidancePlan, ImageBudget, PromptPlan, RoundSpec, SynthesisPlan, TrainingPlan};
+pub use plan::{
+    ClassifierArchitecture, GUIDANCE, GuidancePlan, ImageBudget, PromptPlan, RoundSpec,
+    SynthesisPlan, TrainingPlan,
+};
 pub use problem::{InvalidMessage, Problem, ProblemCode};
 pub use results::{
     CurvePoint, EngineSummary, FilterSummary, ImageCounts, ModelSummary, PooledPrompts,

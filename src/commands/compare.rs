@@ -4,12 +4,13 @@ use super::data::{self, ReadArgs};
 use super::engines::EngineArgs;
 use super::extract::PromptArgs;
 use super::filter::FilterArgs;
+use super::idle;
+use super::recipe::{RecipeArgs, tell_doubts};
 use super::synth::{Engine, SamplingArgs};
-use super::train::RecipeArgs;
 use super::words::{Asked, UnknownWords};
 use crate::Context;
 use anyhow::Result;
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{ArgMatches, Args as ClapArgs, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_data::Partition;
 use promptfed_eval::comparison::Comparison;
@@ -23,7 +24,8 @@ use std::path::{Path, PathBuf};
 /// Compare generative learning with federated averaging and central training on your own data.
 ///
 /// Clients are simulated on this machine; prompts cross a real HTTP server on the loopback interface, and every byte that would
-/// cross a network is counted. Models are selected on validation splits, never on the test images.
+/// cross a network is counted. Models are selected on validation splits, never on the test images; where a split is too small to
+/// choose by, the last epoch or round is kept, and the report says so.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     /// The clients' images: folder, list or Parquet file
@@ -87,9 +89,6 @@ pub(crate) struct SettingArgs {
     /// Passes over a client's own images in each round of federated averaging
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub(crate) local_epochs: usize,
-    /// Share of images held out to select models
-    #[arg(long, default_value_t = 0.1)]
-    pub(crate) validation_fraction: f64,
 }
 
 /// Reads a whole number of 1 or more.
@@ -112,6 +111,79 @@ pub(crate) enum MethodName {
     Chance,
 }
 
+/// What only the generative method reads, but for engines and captions.
+const OF_FGL: [&str; 15] = [
+    "engine",
+    "pocket",
+    "sd",
+    "sd_device",
+    "sd_batch",
+    "sd_size",
+    "filter_clip",
+    "min_score",
+    "images",
+    "steps",
+    "guidance",
+    "sampler",
+    "synthetic_epochs",
+    "templates",
+    "counts",
+];
+
+/// What only training reads.
+const OF_TRAINING: [&str; 11] = [
+    "architecture",
+    "width",
+    "batch_size",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "label_smoothing",
+    "flip",
+    "no_flip",
+    "shift",
+    "validation_fraction",
+];
+
+/// Refuses flags of methods that are not run, and of the engine that is not asked.
+pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+    let methods: Vec<&MethodName> = matches
+        .get_many("methods")
+        .map_or(Vec::new(), Iterator::collect);
+    let runs = |name| methods.contains(&&name);
+    if methods.iter().all(|name| **name == MethodName::Chance) {
+        idle::refuse(
+            matches,
+            &OF_TRAINING,
+            "where no method trains; add one to --methods",
+        )?;
+    }
+    if !runs(MethodName::Fedavg) {
+        let flags = ["rounds", "local_epochs"];
+        idle::refuse(matches, &flags, "without fedavg; add it to --methods")?;
+    }
+    if !runs(MethodName::Centralised) {
+        idle::refuse(
+            matches,
+            &["epochs"],
+            "without centralised; add it to --methods",
+        )?;
+    }
+    if !runs(MethodName::Fgl) {
+        const WITHOUT: &str = "without fgl; add it to --methods";
+        idle::refuse(matches, &OF_FGL, WITHOUT)?;
+        return idle::refuse(matches, &["level", "captioner", "model"], WITHOUT);
+    }
+    match matches.get_one("engine") {
+        Some(Engine::Sd) => idle::refuse(matches, &["pocket"], "with --engine sd; leave it out")?,
+        _ => {
+            let flags = ["sd", "sd_device", "sd_batch", "sd_size"];
+            idle::refuse(matches, &flags, "without --engine sd; add it")?;
+        }
+    }
+    super::extract::refuse_idle_captions(matches)
+}
+
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let (private, label_space) = args.read.open(&args.private)?;
     let layout = args.read.layout.into();
@@ -131,7 +203,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             min_per_client: args.min_per_client,
             decode: args.read.decode(),
         },
-        setting: args.setting.shared(),
+        setting: args.setting.shared()?,
     };
     compare(
         &experiment,
@@ -144,14 +216,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
 
 impl SettingArgs {
     /// What all methods have in common.
-    pub(crate) fn shared(&self) -> Setting {
-        Setting {
-            validation_fraction: self.validation_fraction,
-            image_size: self.recipe.image_size,
-            width: self.recipe.width,
-            training: self.recipe.training(),
+    pub(crate) fn shared(&self) -> Result<Setting> {
+        Ok(Setting {
+            recipe: self.recipe.recipe(self.epochs, self.seed)?,
             seeds: (0..self.seeds).map(|i| self.seed.wrapping_add(i)).collect(),
-        }
+        })
     }
 
     /// What the classes and domains say that the engine was never shown, told before the work begins.
@@ -207,7 +276,6 @@ impl SettingArgs {
                 0,
             ),
             epochs: self.synthetic_epochs,
-            validation_fraction: self.validation_fraction,
         };
         let engines = self.filter.clip.add_to(self.engines.engines(context)?);
         self.engine.check(&engines)?;
@@ -230,6 +298,8 @@ pub(crate) fn compare(
         fs_err::remove_dir_all(&server)?;
     }
     let unknown_words = setting.unknown_words(experiment, prompts)?;
+    let classes = &experiment.data.private.class_names;
+    tell_doubts(&experiment.setting.recipe, classes);
     let methods = setting.methods(prompts, &server, context)?;
     let mut comparison = experiment.run(&methods, &context.progress)?;
     comparison.settings.extend(described(prompts, setting));
@@ -242,6 +312,7 @@ pub(crate) fn compare(
             json!({
                 "methods": comparison.summary(), "report": page.display().to_string(), "seconds": comparison.seconds,
                 "version": comparison.version, "unknown_words": unknown_words,
+                "warnings": experiment.setting.recipe.doubts(classes),
             })
         );
     } else {

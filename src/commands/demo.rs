@@ -5,9 +5,9 @@ use super::data;
 use super::engines::EngineArgs;
 use super::extract::{PromptArgs, WordingArgs};
 use super::filter::FilterArgs;
+use super::recipe::RecipeArgs;
 use super::release::ReleaseArgs;
 use super::synth::{Engine, SamplingArgs};
-use super::train::RecipeArgs;
 use crate::Context;
 use anyhow::Result;
 use clap::Args as ClapArgs;
@@ -108,18 +108,15 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         images: budget.images,
         sampling: SamplingArgs::default(),
         recipe: RecipeArgs {
-            image_size: 32,
             width: budget.width,
             batch_size: 32,
             learning_rate: 0.05,
-            weight_decay: 5e-4,
-            label_smoothing: 0.1,
+            ..RecipeArgs::default()
         },
         epochs: budget.epochs,
         synthetic_epochs: budget.synthetic_epochs,
         rounds: budget.rounds,
         local_epochs: 1,
-        validation_fraction: 0.1,
     };
     let experiment = Experiment {
         data: ExperimentData {
@@ -131,7 +128,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             min_per_client: 1,
             decode: DecodeOptions::default(),
         },
-        setting: setting.shared(),
+        setting: setting.shared()?,
     };
     compare(&experiment, &prompts, &setting, &args.out, context)
 }

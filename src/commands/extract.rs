@@ -3,14 +3,15 @@
 use super::agreed::{Agreed, AgreedArgs};
 use super::data::{self, ReadArgs};
 use super::domain::DomainArgs;
+use super::idle;
 use super::preview::{self, Shown};
 use super::release::ReleaseArgs;
 use super::synth::Engine;
 use super::words::Asked;
 use crate::Context;
 use crate::exit::BadInput;
-use anyhow::Result;
-use clap::Args as ClapArgs;
+use anyhow::{Result, bail};
+use clap::{ArgMatches, Args as ClapArgs};
 use promptfed_client::{Captioner, ExtractOptions, captioner_with, extract_with_progress};
 use promptfed_eval::report::bytes;
 use promptfed_prompts::protocol::PromptPlan;
@@ -114,6 +115,38 @@ impl PromptArgs {
     }
 }
 
+/// Refuses flags of captions that no prompt holds, and of text that is not printed.
+pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+    if matches.get_flag("json") {
+        idle::refuse(
+            matches,
+            &["show"],
+            "with --json; the prompts are in the file of --out",
+        )?;
+    }
+    let looks = idle::is_given(matches, "clip") || idle::is_given(matches, "model");
+    if !looks {
+        idle::refuse(
+            matches,
+            &["precision"],
+            "without --clip or --model, where no network computes",
+        )?;
+    }
+    refuse_idle_captions(matches)
+}
+
+/// Refuses flags of captions where prompts have none.
+pub(super) fn refuse_idle_captions(matches: &ArgMatches) -> Result<()> {
+    match matches.get_one("level") {
+        Some(Level::Instance) => Ok(()),
+        _ => idle::refuse(
+            matches,
+            &["captioner", "model"],
+            "where prompts have no caption; add --level instance",
+        ),
+    }
+}
+
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let preview_file = preview::file(args.preview.as_deref(), &args.out);
     for file in preview_file.iter().chain([&args.out]) {
@@ -133,8 +166,15 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     } else {
         Asked::nothing()
     };
+    let captioner = args.prompts.load_captioner(level)?;
+    if args.trust_images && level.has_caption() && captioner.needs_pixels() {
+        bail!(
+            anyhow::Error::msg("--trust-images has no effect where a captioner looks at every image; leave it out, or use --captioner metadata")
+                .context(BadInput)
+        );
+    }
     let options = ExtractOptions {
-        captioner: args.prompts.load_captioner(level)?,
+        captioner,
         counts: args.prompts.counts,
         release: args.prompts.release.rules(),
         strict: args.read.strict,

@@ -9,9 +9,11 @@ mod engines;
 mod evaluate;
 mod extract;
 mod filter;
+mod idle;
 mod label_space;
 mod partition;
 mod preview;
+mod recipe;
 mod register;
 mod release;
 mod round;
@@ -23,7 +25,7 @@ mod words;
 
 use crate::Context;
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{ArgMatches, Subcommand};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -51,6 +53,32 @@ pub(crate) enum Command {
     Partition(partition::Args),
     /// Compare generative learning with federated averaging and central training on your own data
     Compare(compare::Args),
+}
+
+/// Refuses flags that would have no effect beside the others of a command line.
+///
+/// # Errors
+/// Names them and what would give them an effect.
+pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+    let Some((command, matches)) = matches.subcommand() else {
+        return Ok(());
+    };
+    match command {
+        "extract" => extract::refuse_idle(matches)?,
+        "compare" => compare::refuse_idle(matches)?,
+        "register" => register::refuse_idle(matches)?,
+        "round" => {
+            if let Some((_, matches)) = matches.subcommand() {
+                register::refuse_idle(matches)?;
+            }
+        }
+        _ => {}
+    }
+    if ["submit", "register", "round", "partition"].contains(&command) {
+        let computing = matches.subcommand().map_or(matches, |(_, inner)| inner);
+        idle::refuse(computing, &["precision"], "here, where no network computes")?;
+    }
+    Ok(())
 }
 
 impl Command {

@@ -2,7 +2,8 @@
 
 use super::data::ReadArgs;
 use crate::Context;
-use anyhow::Result;
+use crate::exit::BadInput;
+use anyhow::{Result, bail};
 use clap::Args as ClapArgs;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_data::{Partition, partition};
@@ -31,6 +32,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
+    if args.read.strict {
+        bail!(
+            anyhow::Error::msg(
+                "--strict has no effect here, where no picture is decoded; leave it out"
+            )
+            .context(BadInput)
+        );
+    }
     let (dataset, _) = args.read.open(&args.data)?;
     let labels = dataset.labels();
     let clients = partition(

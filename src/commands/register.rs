@@ -1,9 +1,10 @@
 //! `promptfed register`: a client's token.
 
+use super::idle;
 use super::submit::ServerArgs;
 use crate::Context;
 use anyhow::Result;
-use clap::Args as ClapArgs;
+use clap::{ArgMatches, Args as ClapArgs};
 use promptfed_client::AdminClient;
 use promptfed_prompts::protocol::RegistrationRequest;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ pub(crate) struct Args {
 /// The administrator's token.
 #[derive(ClapArgs, Clone)]
 pub(crate) struct AdminArgs {
-    /// File with the administrator's token; goes before --admin-token
+    /// File with the administrator's token; goes before PROMPTFED_ADMIN_TOKEN
     #[arg(long, value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
     /// The administrator's token [default: the content of promptfed-server/admin.token]
@@ -44,6 +45,21 @@ impl AdminArgs {
         };
         Ok(AdminClient::new(&server.server, token.trim())?)
     }
+}
+
+/// Refuses one of two tokens.
+pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+    let has_file = matches
+        .try_get_one::<PathBuf>("admin_token_file")
+        .is_ok_and(|file| file.is_some());
+    if has_file {
+        idle::refuse(
+            matches,
+            &["admin_token"],
+            "beside --admin-token-file; give one of them",
+        )?;
+    }
+    Ok(())
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {

@@ -3,18 +3,16 @@
 use super::extract::WordingArgs;
 use super::filter::probability;
 use super::label_space;
+use super::recipe::{RecipeArgs, tell_doubts};
 use super::register::AdminArgs;
 use super::submit::ServerArgs;
 use super::synth::{Engine, SamplingArgs};
-use super::train::RecipeArgs;
 use super::words::{Asked, UnknownWords};
 use crate::Context;
 use anyhow::{Context as _, Result};
 use clap::{Args as ClapArgs, Subcommand};
 use promptfed_client::{AdminClient, FederationClient};
-use promptfed_prompts::protocol::{
-    ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus, TrainingPlan,
-};
+use promptfed_prompts::protocol::{ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus};
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -86,9 +84,6 @@ struct OpenArgs {
     /// Passes over the synthetic images
     #[arg(long, default_value_t = 30)]
     epochs: u32,
-    /// Share of the synthetic images held out to select the epoch
-    #[arg(long, default_value_t = 0.1)]
-    validation_fraction: f64,
     /// Seed of synthesis and training
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -98,9 +93,13 @@ impl OpenArgs {
     fn spec(&self) -> Result<RoundSpec> {
         let classes = self.classes.as_deref().or(self.label_space.as_deref());
         let classes = classes.context("name the classes")?;
+        let label_space = label_space::named_or_of_data(classes)?;
+        let recipe = self.recipe.recipe(self.epochs as usize, self.seed)?;
+        let names = label_space.classes().iter().map(|c| c.name.clone());
+        tell_doubts(&recipe, &names.collect::<Vec<_>>());
         Ok(RoundSpec {
             name: self.name.clone(),
-            label_space: label_space::named_or_of_data(classes)?,
+            label_space,
             prompts: Some(self.wording.plan()?),
             synthesis: self.sampling.plan(
                 &self.engine,
@@ -111,17 +110,7 @@ impl OpenArgs {
                 self.min_score,
                 self.seed,
             ),
-            training: TrainingPlan {
-                epochs: self.epochs,
-                batch_size: self.recipe.batch_size as u32,
-                learning_rate: self.recipe.learning_rate.into(),
-                label_smoothing: self.recipe.label_smoothing.into(),
-                weight_decay: self.recipe.weight_decay.into(),
-                image_size: self.recipe.image_size as u32,
-                width: self.recipe.width as u32,
-                validation_fraction: self.validation_fraction,
-                seed: self.seed,
-            },
+            training: recipe.plan(),
             expected_clients: self.expected_clients,
         })
     }

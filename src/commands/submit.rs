@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// This client's token, from `promptfed register`
     #[arg(long, env = "PROMPTFED_TOKEN", hide_env_values = true)]
     token: String,
-    /// This client's name in the printed byte counts
+    /// This client's name in what is printed; the server knows it by its token
     #[arg(long, default_value = "client")]
     name: String,
 }
@@ -74,7 +74,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         );
     } else {
         println!(
-            "{}: receipt for {}; {} up and {} down crossed the socket",
+            "{}, {}: receipt for {}; {} up and {} down crossed the socket",
+            args.name,
             serde_json::to_value(answer.outcome)?
                 .as_str()
                 .unwrap_or("stored"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use promptfed_prompts::ContentHash;
+use promptfed_prompts::protocol::GUIDANCE;
 use serde::{Deserialize, Serialize};
 
 use crate::{Image, ImageSeed, Result};
@@ -20,6 +21,11 @@ pub trait Generator: Send {
     /// engine cannot tell.
     fn unknown_words(&self, _prompt: &str) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Whether negative prompts have an effect where guidance is above 1. A network that is told its guidance scale takes none.
+    fn takes_negatives(&self) -> bool {
+        true
     }
 
     /// Makes one image per request, in order.
@@ -188,13 +194,24 @@ pub struct ImageRequest {
     pub seed: ImageSeed,
     /// Number of integration steps, 1 or more.
     pub steps: u32,
-    /// Guidance scale; 1 is no guidance.
+    /// Guidance scale, in [`GUIDANCE`]; 1 is no guidance.
     pub guidance: f32,
     /// Integration method.
     pub sampler: Sampler,
 }
 
 impl ImageRequest {
+    /// What is wrong with the guidance, if anything: one rule for all engines.
+    pub(crate) fn guidance_fault(&self) -> Option<String> {
+        let [least, most] = [GUIDANCE.start(), GUIDANCE.end()];
+        (!GUIDANCE.contains(&f64::from(self.guidance))).then(|| {
+            format!(
+                "guidance {}; ask for {least} (no guidance) to {most}",
+                self.guidance
+            )
+        })
+    }
+
     /// A request with the engine's own settings and no negative prompt.
     pub fn with_defaults(prompt: &str, seed: ImageSeed, engine: &EngineInfo) -> Self {
         Self {

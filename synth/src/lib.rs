@@ -34,7 +34,7 @@ pub use generator::{EngineInfo, Generator, ImageRequest, Origin, Sampler, Sampli
 pub use image::Image;
 pub use job::{
     ClipFilter, Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource,
-    Spread, run,
+    Spread, notes, run,
 };
 pub use load::{load_images, open_images};
 pub use seed::ImageSeed;

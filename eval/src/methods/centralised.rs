@@ -4,7 +4,7 @@ use super::{Method, Outcome, RunContext};
 use crate::comparison::MethodRun;
 use crate::{Result, seeds};
 use promptfed_data::{DecodeOptions, read_encoded};
-use promptfed_learn::{Classifier, TrainConfig, evaluate, train};
+use promptfed_learn::evaluate;
 use promptfed_prompts::ContentHash;
 use promptfed_prompts::ledger::{Direction, Ledger, PayloadKind};
 use std::time::Instant;
@@ -39,19 +39,14 @@ impl Method for Centralised {
             })?;
             ledger.record(&client.name, Direction::Up, PayloadKind::Images, bytes);
         }
-        let (images, validation) = federation.pooled()?;
-        let validation = (!validation.is_empty()).then_some(&validation);
+        let images = federation.pooled()?;
         let seed = seeds::derive(context.seed, "centralised");
-        let mut model = Classifier::new(context.classifier, seed)?;
-        let config = TrainConfig {
-            epochs: self.epochs,
-            seed,
-            ..context.training.clone()
-        };
+        let recipe = context.recipe.with(self.epochs, seed);
+        let mut model = recipe.start(federation.label_space.len())?;
         let task = context
             .observer
             .begin("centralised: training", self.epochs as u64);
-        let report = train(&mut model, &images, validation, &config, &mut |epoch| {
+        let report = recipe.train(&mut model, &images, &mut |epoch| {
             task.set(epoch.epoch as u64 + 1);
             task.remark(&format!("loss {:.3}", epoch.train_loss));
         })?;
@@ -77,6 +72,7 @@ impl Method for Centralised {
             curve: report.curve,
             model_hash: Some(ContentHash::of(&file)),
             selected: Some(report.selected_epoch),
+            selection: Some(report.selection.to_string()),
         }))
     }
 }

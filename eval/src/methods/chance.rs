@@ -40,6 +40,7 @@ impl Method for Chance {
             curve: Vec::new(),
             model_hash: None,
             selected: None,
+            selection: None,
         }))
     }
 }

@@ -4,7 +4,8 @@ use super::{Method, Outcome, RunContext};
 use crate::comparison::MethodRun;
 use crate::{Error, FederatedClient, Result, seeds};
 use promptfed_learn::{
-    Classifier, EpochStats, Schedule, TrainConfig, Weights, evaluate, federated, train,
+    Choice, Classifier, EpochStats, Schedule, Tally, TrainConfig, Weights, evaluate, federated,
+    train,
 };
 use promptfed_prompts::ContentHash;
 use promptfed_prompts::ledger::{Direction, Ledger, PayloadKind};
@@ -14,9 +15,11 @@ use std::time::Instant;
 /// McMahan et al. 2017, Algorithm 1, with every client in every round.
 ///
 /// Updates are weighted by client size; local training augments live, as every other method does. The learning rate falls
-/// by a half cosine over the rounds and is constant inside one. Each round begins with the clients testing the new
-/// model on their validation images; the model of the best round is the result. Models travel as safetensors files in f32,
-/// and their real lengths are what the ledger holds.
+/// by a half cosine over the rounds and is constant inside one. The clients first tell how many images of each class they have
+/// to train on and to validate with. Where these are enough to choose by, each round begins with the clients telling how many
+/// of them the new model names rightly, by class, and the model of the best round is the result; otherwise that of the last
+/// round is. Models travel as safetensors files in f32, and their real lengths are what the ledger holds. A client that cannot
+/// take a step (one image, too small to normalise alone) receives models and sends none.
 #[derive(Debug, Clone, Copy)]
 pub struct FedAvg {
     /// Communication rounds, at least 1.
@@ -49,10 +52,21 @@ impl Method for FedAvg {
         let start = Instant::now();
         let clients = &context.federation.clients;
         let mut ledger = Ledger::new();
-        let mut global =
-            Classifier::new(context.classifier, seeds::derive(context.seed, "fedavg"))?;
+        let recipe = context
+            .recipe
+            .with(self.local_epochs, seeds::derive(context.seed, "fedavg"));
+        let classes = context.federation.label_space.len();
+        let mut global = recipe.start(classes)?;
         global.set_class_names(&context.federation.test.class_names)?;
-        let mut best: Option<(f64, usize, Vec<u8>)> = None;
+        for client in clients {
+            // Images to train on and to validate with, two u32 for each class.
+            let bytes = 8 * classes as u64;
+            ledger.record(&client.name, Direction::Up, PayloadKind::Control, bytes);
+        }
+        let able = able(&global, clients, recipe.training.batch_size)?;
+        let mut choice = Choice::new(context.federation.selection.clone());
+        let by_validation = choice.selection().is_by_validation();
+        let mut kept: Option<(usize, Vec<u8>)> = None;
         let mut curve: Vec<EpochStats> = Vec::with_capacity(self.rounds);
         let mut accuracy_by_bytes = Vec::with_capacity(self.rounds);
         let mut testing = 0.0;
@@ -64,19 +78,20 @@ impl Method for FedAvg {
                 ledger.record(&client.name, Direction::Down, PayloadKind::Model, bytes);
             }
             if let Some(stats) = round.checked_sub(1).and_then(|last| curve.get_mut(last)) {
-                let accuracy = validate(&broadcast, clients)?;
-                for client in clients {
-                    // Correct and total validation images, as two u32.
-                    ledger.record(&client.name, Direction::Up, PayloadKind::Control, 8);
+                let tally = by_validation.then(|| validate(&broadcast, clients));
+                let tally = tally.transpose()?;
+                if let Some(tally) = &tally {
+                    for client in clients {
+                        // Rightly named validation images, one u32 for each class.
+                        let bytes = 4 * classes as u64;
+                        ledger.record(&client.name, Direction::Up, PayloadKind::Control, bytes);
+                    }
+                    stats.validated(tally);
+                    let accuracy = 100.0 * tally.balanced_accuracy();
+                    task.remark(&format!("validation accuracy by class {accuracy:.1} %"));
                 }
-                stats.validation_accuracy = accuracy.map(|a| a as f32);
-                if let Some(accuracy) = accuracy {
-                    task.remark(&format!("validation accuracy {:.1} %", 100.0 * accuracy));
-                }
-                // Without validation images the last model is kept.
-                let score = accuracy.unwrap_or(round as f64);
-                if best.as_ref().is_none_or(|(most, ..)| score > *most) {
-                    best = Some((score, round - 1, broadcast.clone()));
+                if choice.takes(tally.as_ref()) {
+                    kept = Some((round - 1, broadcast.clone()));
                 }
                 let test_start = Instant::now();
                 let tested = evaluate(&global, &context.federation.test)?.accuracy;
@@ -87,37 +102,41 @@ impl Method for FedAvg {
             if round == self.rounds {
                 break;
             }
-            let learning_rate = self.learning_rate(context.training.learning_rate, round);
-            let updates = clients
+            let learning_rate = self.learning_rate(recipe.training.learning_rate, round);
+            let updates = able
                 .par_iter()
-                .enumerate()
-                .map(|(index, client)| {
+                .map(|&index| {
                     let config = TrainConfig {
                         epochs: self.local_epochs,
                         learning_rate,
                         schedule: Schedule::Constant,
                         seed: seeds::derive(context.seed, &format!("fedavg {round} {index}")),
-                        ..context.training.clone()
+                        ..recipe.training.clone()
                     };
-                    local_update(&broadcast, client, &config)
+                    local_update(&broadcast, &clients[index], &config)
                 })
                 .collect::<Result<Vec<_>>>()?;
-            for (client, update) in clients.iter().zip(&updates) {
+            for (&index, update) in able.iter().zip(&updates) {
                 let bytes = update.file.len() as u64;
-                ledger.record(&client.name, Direction::Up, PayloadKind::Model, bytes);
+                ledger.record(
+                    &clients[index].name,
+                    Direction::Up,
+                    PayloadKind::Model,
+                    bytes,
+                );
             }
             global.load_weights(&aggregate(&updates)?)?;
             curve.push(round_stats(round, learning_rate, &updates));
             task.set(round as u64 + 1);
         }
         drop(task);
-        let (_, selected, file) = best.ok_or(Error::NoRounds)?;
+        let (selected, file) = kept.ok_or(Error::NoRounds)?;
         let seconds = start.elapsed().as_secs_f64() - testing;
         let evaluation = evaluate(
             &Classifier::from_safetensors(&file)?,
             &context.federation.test,
         )?;
-        Ok(Outcome::of(MethodRun {
+        let outcome = Outcome::of(MethodRun {
             seed: context.seed,
             evaluation,
             ledger,
@@ -126,7 +145,19 @@ impl Method for FedAvg {
             accuracy_by_bytes,
             model_hash: Some(ContentHash::of(&file)),
             selected: Some(selected),
-        }))
+            selection: Some(choice.selection().to_string()),
+        });
+        let idle = (0..clients.len()).filter(|index| !able.contains(index));
+        let idle: Vec<&str> = idle.map(|index| clients[index].name.as_str()).collect();
+        let told = ("clients without a step".to_owned(), idle.join(", "));
+        Ok(Outcome {
+            provenance: if idle.is_empty() {
+                Vec::new()
+            } else {
+                vec![told]
+            },
+            ..outcome
+        })
     }
 }
 
@@ -176,16 +207,31 @@ fn round_stats(round: usize, learning_rate: f32, updates: &[Update]) -> EpochSta
         train_loss: mean(|u| u.loss),
         train_accuracy: mean(|u| u.train_accuracy),
         validation_accuracy: None,
+        validation_balanced_accuracy: None,
     }
 }
 
-/// Accuracy of a model over all clients' validation images, if there are any.
-fn validate(file: &[u8], clients: &[FederatedClient]) -> Result<Option<f64>> {
+/// What a model makes of all clients' validation images, by class.
+fn validate(file: &[u8], clients: &[FederatedClient]) -> Result<Tally> {
     let model = Classifier::from_safetensors(file)?;
-    let (mut correct, mut total) = (0.0, 0);
+    let mut sum = Tally::default();
     for client in clients.iter().filter(|c| !c.validation.is_empty()) {
-        correct += evaluate(&model, &client.validation)?.accuracy * client.validation.len() as f64;
-        total += client.validation.len();
+        sum.add(&evaluate(&model, &client.validation)?.tally());
     }
-    Ok((total > 0).then(|| correct / total as f64))
+    Ok(sum)
+}
+
+/// The clients whose images fill a batch that can be normalised.
+///
+/// # Errors
+/// If there is none.
+fn able(model: &Classifier, clients: &[FederatedClient], batch: usize) -> Result<Vec<usize>> {
+    let fits = |client: &FederatedClient| model.check_batch(batch.min(client.train.len()));
+    let able: Vec<usize> = (0..clients.len())
+        .filter(|&index| fits(&clients[index]).is_ok())
+        .collect();
+    if able.is_empty() {
+        clients.iter().try_for_each(fits)?;
+    }
+    Ok(able)
 }

@@ -12,7 +12,7 @@ use promptfed_learn::{Classifier, EpochStats, evaluate};
 use promptfed_prompts::ledger::{Direction, Ledger};
 use promptfed_prompts::protocol::{
     CurvePoint, GuidancePlan, PromptPlan, RegistrationRequest, RoundId, RoundResults, RoundSpec,
-    RoundState, RoundStatus, SynthesisPlan, TrainingPlan,
+    RoundState, RoundStatus, SynthesisPlan,
 };
 use promptfed_prompts::{Level, TemplateSet};
 use promptfed_server::{Engines, RunningServer, Server, ServerConfig};
@@ -38,8 +38,6 @@ pub struct FglConfig {
     pub synthesis: SynthesisPlan,
     /// Passes over the synthetic images.
     pub epochs: u32,
-    /// Share of the synthetic images that selects the epoch.
-    pub validation_fraction: f64,
 }
 
 /// Zhang, Qi and Zhao 2023 (arXiv 2306.16064), the one-shot variant: clients send prompts, the server trains a model from
@@ -74,7 +72,7 @@ impl Fgl {
     }
 
     fn round_spec(&self, context: &RunContext<'_>) -> RoundSpec {
-        let training = context.training;
+        let seed = seeds::derive(context.seed, "fgl training");
         RoundSpec {
             name: format!("seed {}", context.seed),
             label_space: context.federation.label_space.clone(),
@@ -86,17 +84,10 @@ impl Fgl {
                 seed: seeds::derive(context.seed, "synthesis"),
                 ..self.config.synthesis.clone()
             },
-            training: TrainingPlan {
-                epochs: self.config.epochs,
-                batch_size: training.batch_size as u32,
-                learning_rate: f64::from(training.learning_rate),
-                label_smoothing: f64::from(training.label_smoothing),
-                weight_decay: f64::from(training.weight_decay),
-                image_size: context.classifier.image_size as u32,
-                width: context.classifier.width as u32,
-                validation_fraction: self.config.validation_fraction,
-                seed: seeds::derive(context.seed, "fgl training"),
-            },
+            training: context
+                .recipe
+                .with(self.config.epochs as usize, seed)
+                .plan(),
             expected_clients: Some(context.federation.clients.len() as u32),
         }
     }
@@ -221,9 +212,10 @@ impl Method for Fgl {
                 curve: results.curve.iter().map(epoch_stats).collect(),
                 model_hash: Some(results.model.hash),
                 selected: Some(results.selected_epoch.saturating_sub(1) as usize),
+                selection: Some(results.selection.clone()).filter(|why| !why.is_empty()),
             },
             prompts,
-            synthetic: Some(self.synthetic(round, context.classifier.image_size)?),
+            synthetic: Some(self.synthetic(round, context.recipe.image_size)?),
             provenance: provenance(&results, silent),
         })
     }
@@ -236,6 +228,7 @@ fn epoch_stats(point: &CurvePoint) -> EpochStats {
         train_loss: point.train_loss as f32,
         train_accuracy: point.train_accuracy as f32,
         validation_accuracy: point.validation_accuracy.map(|a| a as f32),
+        validation_balanced_accuracy: point.validation_balanced_accuracy.map(|a| a as f32),
     }
 }
 

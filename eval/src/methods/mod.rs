@@ -14,7 +14,7 @@ use crate::comparison::{MethodRun, SubmittedPrompts};
 use crate::observer::Observer;
 use crate::{Federation, Result};
 use promptfed_data::LabelledImages;
-use promptfed_learn::{ClassifierConfig, TrainConfig};
+use promptfed_learn::Recipe;
 
 /// A way to get one central model out of a federation.
 pub trait Method {
@@ -35,10 +35,8 @@ pub trait Method {
 pub struct RunContext<'a> {
     /// The clients and the test images.
     pub federation: &'a Federation,
-    /// The classifier's shape, the same for every method.
-    pub classifier: ClassifierConfig,
-    /// The training recipe, the same for every method; each sets its own epochs, schedule and seed.
-    pub training: &'a TrainConfig,
+    /// The classifier and its training, the same for every method; each sets its own epochs, schedule and seed.
+    pub recipe: &'a Recipe,
     /// The run's seed; a method derives all of its seeds from it.
     pub seed: u64,
     /// Told what the run is doing.

@@ -45,7 +45,7 @@ fn runs(comparison: &Comparison) -> Markup {
     html! {
         div.scroll {
             table.runs {
-                caption { "Every run. The kept model is the best on the validation split; its hash is that of its file." }
+                caption { "Every run. The hash of a model is that of its file." }
                 thead {
                     tr {
                         @for name in ["Method", "Seed"] { th scope="col" { (name) } }
@@ -79,7 +79,10 @@ fn row(index: usize, name: &str, run: &MethodRun) -> Markup {
             td.n { (format::seconds(run.seconds)) }
             td {
                 @match run.selected {
-                    Some(kept) => { (unit) " " (kept + 1) " of " (run.curve.len()) }
+                    Some(kept) => {
+                        (unit) " " (kept + 1) " of " (run.curve.len())
+                        @if let Some(why) = &run.selection { " (" (why) ")" }
+                    }
                     None => { (NONE) }
                 }
             }

@@ -48,7 +48,10 @@ fn accuracies_that_are_not_numbers_are_not_drawn() {
             .runs
             .iter_mut()
             .flat_map(|r| &mut r.curve)
-            .for_each(|e| e.validation_accuracy = None);
+            .for_each(|e| {
+                e.validation_accuracy = None;
+                e.validation_balanced_accuracy = None;
+            });
     });
     assert!(html.contains("Without a finite accuracy in every run: fgl."));
     assert!(html.contains("Not drawn, having no accuracy: 1 run."));

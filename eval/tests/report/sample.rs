@@ -185,6 +185,7 @@ fn run(name: &str, seed: u64, accuracy: f64, bytes: fn(&mut Ledger), rounds: usi
         accuracy_by_bytes: by_round.collect(),
         model_hash: (epochs > 0).then(|| ContentHash::of(&seed.to_le_bytes())),
         selected: (epochs > 0).then_some(25 + seed as usize),
+        selection: (epochs > 0).then(|| "best validation: balanced accuracy on 99 images".into()),
     }
 }
 
@@ -197,6 +198,7 @@ fn epoch_stats(epoch: usize, accuracy: f64, seed: u64) -> EpochStats {
         train_loss: 2.3 - 1.6 * done.sqrt() + wobble,
         train_accuracy: done,
         validation_accuracy: Some(0.1 + (accuracy as f32) * done.sqrt() - wobble),
+        validation_balanced_accuracy: Some((accuracy as f32) * done.sqrt() - wobble),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The shape of a classifier.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -36,8 +38,22 @@ impl Architecture {
         }
     }
 
+    /// The name by which it is asked for and recorded.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Resnet18 => "resnet18",
+        }
+    }
+
     fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

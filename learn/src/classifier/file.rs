@@ -7,16 +7,17 @@ use promptfed_nn::load::Loader;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::{Classifier, ClassifierConfig};
-use crate::{Error, Result, WeightTensor, Weights};
+use crate::{Error, Recipe, Result, WeightTensor, Weights};
 
 const CONFIG: &str = "config";
 const CLASS_NAMES: &str = "class_names";
+const RECIPE: &str = "recipe";
 const FORMAT: &str = "format";
 const FORMAT_NAME: &str = "promptfed-classifier-1";
 
 impl Classifier {
-    /// The weights as a safetensors file under PyTorch's names and shapes, with the configuration
-    /// and the class names in its header. The same classifier gives the same bytes.
+    /// The weights as a safetensors file under PyTorch's names and shapes, with the configuration,
+    /// the class names and the recipe in its header. The same classifier gives the same bytes.
     ///
     /// # Errors
     /// If the file would be too large for the format.
@@ -39,6 +40,7 @@ impl Classifier {
         // One entry: the order of a HashMap's entries differs from run to run.
         let header = serde_json::json!({
             FORMAT: FORMAT_NAME, CONFIG: self.config(), CLASS_NAMES: self.class_names(),
+            RECIPE: self.recipe(),
         });
         let metadata = HashMap::from([(CONFIG.to_owned(), header.to_string())]);
         safetensors::serialize(views, Some(metadata)).map_err(file_error)
@@ -50,11 +52,16 @@ impl Classifier {
     /// If the bytes are not such a file; the error lists every tensor that does not fit.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
         let mut loader = Loader::from_bytes(bytes, "the classifier's file", &Device::Cpu)?;
-        let (config, class_names) = header(loader.metadata().get(CONFIG))?;
+        let Header {
+            config,
+            class_names,
+            recipe,
+        } = header(loader.metadata().get(CONFIG))?;
         let mut classifier = Self::new(config, 0)?;
         if !class_names.is_empty() {
             classifier.set_class_names(&class_names)?;
         }
+        classifier.recipe = recipe;
         let mut weights = Weights::new();
         for (name, tensor) in classifier.weights()? {
             let found = loader.tensor(&name, &tensor.shape)?;
@@ -68,7 +75,15 @@ impl Classifier {
     }
 }
 
-fn header(header: Option<&String>) -> Result<(ClassifierConfig, Vec<String>)> {
+/// What stands in a file beside the tensors.
+struct Header {
+    config: ClassifierConfig,
+    class_names: Vec<String>,
+    /// Absent in files of earlier versions.
+    recipe: Option<Recipe>,
+}
+
+fn header(header: Option<&String>) -> Result<Header> {
     let wrong = |reason: String| Error::File { reason };
     let header = header.ok_or_else(|| wrong("its header has no configuration".to_owned()))?;
     let mut header: serde_json::Value =
@@ -80,11 +95,14 @@ fn header(header: Option<&String>) -> Result<(ClassifierConfig, Vec<String>)> {
         )));
     }
     let config = serde_json::from_value(header[CONFIG].take()).map_err(|e| wrong(e.to_string()))?;
-    let names = match header[CLASS_NAMES].take() {
-        serde_json::Value::Null => Vec::new(),
-        names => serde_json::from_value(names).map_err(|e| wrong(e.to_string()))?,
-    };
-    Ok((config, names))
+    let names: Option<Vec<String>> =
+        serde_json::from_value(header[CLASS_NAMES].take()).map_err(|e| wrong(e.to_string()))?;
+    let recipe = serde_json::from_value(header[RECIPE].take()).map_err(|e| wrong(e.to_string()))?;
+    Ok(Header {
+        config,
+        class_names: names.unwrap_or_default(),
+        recipe,
+    })
 }
 
 fn file_error(error: safetensors::SafeTensorError) -> Error {

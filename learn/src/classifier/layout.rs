@@ -133,6 +133,12 @@ impl Layout {
         })
     }
 
+    /// The pixels of the smallest maps that are normalised, those of one image.
+    pub(super) fn fewest_pixels(&self) -> usize {
+        let [height, width, _] = self.head.maps;
+        height * width
+    }
+
     /// The trained values (running statistics not counted).
     pub(super) fn num_parameters(&self) -> usize {
         let trained = |entry: &&Entry| matches!(entry.place, Place::Trained(_));

@@ -17,7 +17,7 @@ use promptfed_nn::cross_entropy::softmax;
 use promptfed_nn::{Path, Precision, on_pool_thread};
 
 use crate::images::{check_size, normalise};
-use crate::{Error, Result, Weights};
+use crate::{Error, Recipe, Result, Weights};
 
 /// Images classified at once.
 const INFERENCE_BATCH: usize = 64;
@@ -31,6 +31,7 @@ pub struct Classifier {
     layout: Layout,
     state: State,
     class_names: Vec<String>,
+    recipe: Option<Recipe>,
 }
 
 impl Classifier {
@@ -47,6 +48,7 @@ impl Classifier {
             layout,
             state,
             class_names: Vec::new(),
+            recipe: None,
         })
     }
 
@@ -68,6 +70,7 @@ impl Classifier {
             state: State::import(&layout, &self.weights()?, device)?,
             layout,
             class_names: self.class_names.clone(),
+            recipe: self.recipe.clone(),
         })
     }
 
@@ -94,6 +97,16 @@ impl Classifier {
         }
         self.class_names = names.to_vec();
         Ok(())
+    }
+
+    /// What the classifier was trained with, where that is known.
+    pub fn recipe(&self) -> Option<&Recipe> {
+        self.recipe.as_ref()
+    }
+
+    /// States what the classifier is trained with.
+    pub fn set_recipe(&mut self, recipe: Recipe) {
+        self.recipe = Some(recipe);
     }
 
     /// The number of trained values (running statistics not counted).
@@ -146,6 +159,19 @@ impl Classifier {
     pub fn load_weights(&mut self, weights: &Weights) -> Result<()> {
         self.state = State::import(&self.layout, weights, self.state.device())?;
         Ok(())
+    }
+
+    /// Whether batches of `batch` images leave more than one value per channel to every normalisation, so that it says something.
+    ///
+    /// # Errors
+    /// [`Error::OneValue`] if not.
+    pub fn check_batch(&self, batch: usize) -> Result<()> {
+        if batch * self.layout.fewest_pixels() > 1 {
+            return Ok(());
+        }
+        Err(Error::OneValue {
+            image_size: self.config.image_size,
+        })
     }
 
     pub(crate) fn layout(&self) -> &Layout {

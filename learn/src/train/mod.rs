@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::classifier::{Batch, Layout, State};
 use crate::evaluate::predictions;
 use crate::images::{check_labelled, check_len};
-use crate::{Classifier, Error, Result};
+use crate::{Choice, Classifier, Error, HeldOut, Result, Selection, Tally};
 use schedule::learning_rate;
 use sgd::Sgd;
 
@@ -36,28 +36,41 @@ pub struct EpochStats {
     pub train_accuracy: f32,
     /// Accuracy on the validation images after the epoch, if there are any.
     pub validation_accuracy: Option<f32>,
+    /// The mean of the classes' accuracies on the validation images, by which an epoch is chosen; if there are any.
+    #[serde(default)]
+    pub validation_balanced_accuracy: Option<f32>,
+}
+
+impl EpochStats {
+    /// Notes what the model of this epoch makes of the validation images.
+    pub fn validated(&mut self, tally: &Tally) {
+        self.validation_accuracy = Some(tally.accuracy() as f32);
+        self.validation_balanced_accuracy = Some(tally.balanced_accuracy() as f32);
+    }
 }
 
 /// What happened in a training run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TrainReport {
     /// Every epoch in order.
     pub curve: Vec<EpochStats>,
     /// The epoch whose weights the classifier now has, from 0.
     pub selected_epoch: usize,
+    /// Why that one.
+    pub selection: Selection,
 }
 
 /// Trains `model` in place.
 ///
 /// Every epoch passes over the images in a new order in whole batches; the rest that does not fill
 /// a batch is left out of that epoch, unless the set is smaller than a batch. The weights kept are
-/// those of the epoch with the best validation accuracy (the earliest such epoch), or those of the
-/// last epoch when there are no validation images. The same model, images and configuration give
+/// those that [`Selection::by`] says: of the epoch with the best balanced accuracy on the validation images where there are
+/// enough of them, otherwise of the last. The same model, images and configuration give
 /// the same weights, on the CPU bit for bit whatever the number of threads.
 ///
 /// # Errors
-/// If the configuration is out of range, if the images do not fit the model, or if the loss is no
-/// longer finite. After an error the model has the weights it was given.
+/// If the configuration is out of range, if the images do not fit the model, if a batch leaves one value per channel to normalise
+/// ([`Error::OneValue`]), or if the loss is no longer finite. After an error the model has the weights it was given.
 pub fn train(
     model: &mut Classifier,
     train: &LabelledImages,
@@ -70,6 +83,25 @@ pub fn train(
         weights: None,
     };
     run(model, &set, validation, config, progress)
+}
+
+/// Like [`train()`], on images of which some may be held out.
+///
+/// # Errors
+/// As [`train()`].
+pub fn train_held_out(
+    model: &mut Classifier,
+    images: &HeldOut,
+    config: &TrainConfig,
+    progress: &mut dyn FnMut(&EpochStats),
+) -> Result<TrainReport> {
+    let validation = (!images.validation.is_empty()).then_some(&images.validation);
+    let mut report = train(model, &images.training, validation, config, progress)?;
+    if validation.is_none() {
+        // Only who held nothing out knows why.
+        report.selection = images.selection.clone();
+    }
+    Ok(report)
 }
 
 /// Like [`train()`], with a weight for every training image: a batch's loss is the weighted mean of
@@ -127,6 +159,7 @@ fn run(
         check_labelled(validation, model.config(), "validation")?;
     }
     let batch = config.batch_size.min(set.images.len());
+    model.check_batch(batch)?;
     let steps_per_epoch = set.images.len() / batch;
     let state = model.state().copied()?;
     let mut run = Run {
@@ -138,43 +171,48 @@ fn run(
         batch,
         steps: steps_per_epoch * config.epochs,
     };
+    let classes = model.config().classes;
+    let labels = |images: &LabelledImages| Tally::of_labels(&images.labels, classes);
+    let held = validation.map_or_else(Tally::default, labels);
+    let mut choice = Choice::new(Selection::by(
+        &labels(set.images),
+        &held,
+        &set.images.class_names,
+    ));
     let mut report = TrainReport {
         curve: Vec::with_capacity(config.epochs),
         selected_epoch: 0,
+        selection: choice.selection().clone(),
     };
-    let mut best: Option<(f32, State)> = None;
+    let mut best: Option<State> = None;
     for epoch in 0..config.epochs {
         let mut stats = on_pool_thread(|| run.epoch(epoch))?;
-        if let Some(validation) = validation {
-            let accuracy = accuracy(model, &run.state, validation)?;
-            stats.validation_accuracy = Some(accuracy);
-            if best.as_ref().is_none_or(|(highest, _)| accuracy > *highest) {
-                best = Some((accuracy, run.state.copied()?));
-                report.selected_epoch = epoch;
-            }
-        } else {
+        let tally = validation.map(|images| tally(model, &run.state, images));
+        let tally = tally.transpose()?;
+        if let Some(tally) = &tally {
+            stats.validated(tally);
+        }
+        if choice.takes(tally.as_ref()) {
             report.selected_epoch = epoch;
+            if choice.selection().is_by_validation() {
+                best = Some(run.state.copied()?);
+            }
         }
         progress(&stats);
         report.curve.push(stats);
     }
-    let selected = best.map_or(run.state, |(_, state)| state);
-    model.set_state(selected);
-    if set.images.class_names.len() == model.config().classes {
+    model.set_state(best.unwrap_or(run.state));
+    if set.images.class_names.len() == classes {
         model.set_class_names(&set.images.class_names)?;
     }
     Ok(report)
 }
 
-fn accuracy(model: &Classifier, state: &State, images: &LabelledImages) -> Result<f32> {
+fn tally(model: &Classifier, state: &State, images: &LabelledImages) -> Result<Tally> {
+    let classes = model.config().classes;
     let probabilities = model.probabilities_with(state, images, "validation")?;
-    let predicted = predictions(&probabilities, model.config().classes);
-    let labels = images.labels.iter().map(|&label| label as usize);
-    let right = labels
-        .zip(predicted)
-        .filter(|(label, p)| label == p)
-        .count();
-    Ok(right as f32 / images.len() as f32)
+    let predicted = predictions(&probabilities, classes);
+    Ok(Tally::of_predictions(&images.labels, &predicted, classes))
 }
 
 /// A training run under way.
@@ -214,6 +252,7 @@ impl Run<'_> {
             train_loss: (loss / per_epoch as f64) as f32,
             train_accuracy: correct as f32 / (per_epoch * self.batch) as f32,
             validation_accuracy: None,
+            validation_balanced_accuracy: None,
         })
     }
 

@@ -153,16 +153,7 @@ impl SynthesisPlan {
                 check_integer("synthesis.images.total", images, 1..=10_000_000)
             }
         }?;
-        match self.guidance {
-            None => Ok(()),
-            Some(GuidancePlan::Fixed(scale)) => {
-                check_number("synthesis.guidance.fixed", scale, 0.0..=50.0)
-            }
-            Some(GuidancePlan::Uniform { low, high }) => {
-                check_number("synthesis.guidance.uniform.low", low, 0.0..=50.0)?;
-                check_number("synthesis.guidance.uniform.high", high, low..=50.0)
-            }
-        }
+        self.guidance.map_or(Ok(()), GuidancePlan::validate)
     }
 }
 
@@ -177,7 +168,11 @@ pub enum ImageBudget {
     Total(u64),
 }
 
-/// The classifier-free guidance scale of each image, 0 to 50.
+/// The classifier-free guidance scales that images are made with; 1 is no guidance. Less would weaken the prompt (at 0 an image
+/// shows anything and keeps its label) where an engine does not take it for 1, as diffusers does.
+pub const GUIDANCE: RangeInclusive<f64> = 1.0..=50.0;
+
+/// The classifier-free guidance scale of each image, in [`GUIDANCE`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -193,6 +188,56 @@ pub enum GuidancePlan {
     },
 }
 
+impl GuidancePlan {
+    /// Checks the range: for every engine the same.
+    ///
+    /// # Errors
+    /// Names the scale that is out of it.
+    pub fn validate(self) -> Result<(), InvalidMessage> {
+        let check = |field, value, range: RangeInclusive<f64>| {
+            if range.contains(&value) {
+                return Ok(());
+            }
+            let rule = format!(
+                "a number from {} to {}, where 1 is no guidance",
+                range.start(),
+                range.end()
+            );
+            Err(InvalidMessage::new(field, value, rule))
+        };
+        match self {
+            Self::Fixed(scale) => check("synthesis.guidance.fixed", scale, GUIDANCE),
+            Self::Uniform { low, high } => {
+                check("synthesis.guidance.uniform.low", low, GUIDANCE)?;
+                check(
+                    "synthesis.guidance.uniform.high",
+                    high,
+                    low..=*GUIDANCE.end(),
+                )
+            }
+        }
+    }
+
+    /// Whether no image is guided: negative prompts then have no effect.
+    pub fn is_off(self) -> bool {
+        match self {
+            Self::Fixed(scale) | Self::Uniform { high: scale, .. } => scale <= *GUIDANCE.start(),
+        }
+    }
+}
+
+/// The residual blocks of the classifier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ClassifierArchitecture {
+    /// Four blocks, for small images. This is the default.
+    #[default]
+    Small,
+    /// Eight blocks (He et al. 2016).
+    Resnet18,
+}
+
 /// How the central model is trained on the synthetic images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -204,18 +249,47 @@ pub struct TrainingPlan {
     pub batch_size: u32,
     /// Peak learning rate, above 0 and at most 10.
     pub learning_rate: f64,
+    /// Nesterov momentum, 0 to 0.999; 0.9 where a plan does not say.
+    #[serde(default = "own::momentum")]
+    pub momentum: f64,
     /// Weight of the uniform distribution in the target, 0 to 0.9.
     pub label_smoothing: f64,
     /// Weight decay, 0 to 1.
     pub weight_decay: f64,
+    /// Whether images are mirrored left to right at random; they are where a plan does not say. Classes that differ by a mirror,
+    /// such as left and right, need `false`.
+    #[serde(default = "own::flip")]
+    pub flip: bool,
+    /// The largest random shift as a share of the image's side, 0 to 0.5; 0.125 where a plan does not say.
+    #[serde(default = "own::shift")]
+    pub shift: f64,
     /// Side of the square input in pixels, 8 to 256.
     pub image_size: u32,
     /// Channels of the classifier's first stage, 1 to 512.
     pub width: u32,
-    /// Share of the synthetic images, taken evenly from every class, that only selects the epoch; 0 to 0.5, 0 keeps the last epoch.
+    /// The classifier's residual blocks; small ones where a plan does not say.
+    #[serde(default)]
+    pub architecture: ClassifierArchitecture,
+    /// Share of the synthetic images, taken evenly from every class, that only selects the epoch, 0 to 0.5. 0, and a share of too few images
+    /// to choose by, keep the last epoch.
     pub validation_fraction: f64,
     /// Seed of the initial weights, the order, the augmentation and the validation split.
     pub seed: u64,
+}
+
+/// What a plan means that does not say it: what servers did before plans could.
+mod own {
+    pub(super) fn momentum() -> f64 {
+        0.9
+    }
+
+    pub(super) fn flip() -> bool {
+        true
+    }
+
+    pub(super) fn shift() -> f64 {
+        0.125
+    }
 }
 
 impl TrainingPlan {
@@ -231,6 +305,8 @@ impl TrainingPlan {
             self.learning_rate,
             f64::MIN_POSITIVE..=10.0,
         )?;
+        check_number("training.momentum", self.momentum, 0.0..=0.999)?;
+        check_number("training.shift", self.shift, 0.0..=0.5)?;
         check_number("training.label_smoothing", self.label_smoothing, 0.0..=0.9)?;
         check_number("training.weight_decay", self.weight_decay, 0.0..=1.0)?;
         check_integer("training.image_size", self.image_size.into(), 8..=256)?;
@@ -299,10 +375,14 @@ mod tests {
                 epochs: 3,
                 batch_size: 8,
                 learning_rate: 0.05,
+                momentum: 0.8,
                 label_smoothing: 0.1,
                 weight_decay: 5e-4,
+                flip: false,
+                shift: 0.25,
                 image_size: 32,
                 width: 16,
+                architecture: ClassifierArchitecture::Resnet18,
                 validation_fraction: 0.1,
                 seed: 7,
             },
@@ -395,6 +475,36 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_of_before_means_what_it_meant() {
+        let mut json = serde_json::to_value(spec().training).unwrap();
+        let fields = json.as_object_mut().unwrap();
+        for field in ["momentum", "flip", "shift", "architecture"] {
+            assert!(fields.remove(field).is_some(), "{field}");
+        }
+        let plan: TrainingPlan = serde_json::from_value(json).unwrap();
+        let expected = TrainingPlan {
+            momentum: 0.9,
+            flip: true,
+            shift: 0.125,
+            architecture: ClassifierArchitecture::Small,
+            ..spec().training
+        };
+        assert_eq!(plan, expected);
+    }
+
+    #[test]
+    fn guidance_is_off_at_one() {
+        assert!(GuidancePlan::Fixed(1.0).is_off());
+        let uniform = |high| GuidancePlan::Uniform { low: 1.0, high };
+        assert!(uniform(1.0).is_off() && !uniform(1.5).is_off());
+        let told = GuidancePlan::Fixed(0.0).validate().unwrap_err().to_string();
+        assert!(
+            told.contains("from 1 to 50, where 1 is no guidance"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn unknown_fields_are_refused_at_every_depth() {
         for path in [
             vec![],
@@ -418,7 +528,7 @@ mod tests {
     #[test]
     fn every_range_is_checked() {
         type Break = fn(&mut RoundSpec);
-        let breaks: [(&str, Break); 17] = [
+        let breaks: [(&str, Break); 22] = [
             ("name", |s| s.name.clear()),
             ("name", |s| s.name = "a\nb".into()),
             ("expected_clients", |s| s.expected_clients = Some(0)),
@@ -433,6 +543,18 @@ mod tests {
             ("synthesis.guidance.fixed", |s| {
                 s.synthesis.guidance = Some(GuidancePlan::Fixed(f64::NAN))
             }),
+            ("synthesis.guidance.fixed", |s| {
+                s.synthesis.guidance = Some(GuidancePlan::Fixed(0.0))
+            }),
+            ("synthesis.guidance.fixed", |s| {
+                s.synthesis.guidance = Some(GuidancePlan::Fixed(50.5))
+            }),
+            ("synthesis.guidance.uniform.low", |s| {
+                s.synthesis.guidance = Some(GuidancePlan::Uniform {
+                    low: 0.9,
+                    high: 2.0,
+                })
+            }),
             ("synthesis.guidance.uniform.high", |s| {
                 s.synthesis.guidance = Some(GuidancePlan::Uniform {
                     low: 3.0,
@@ -445,6 +567,8 @@ mod tests {
             ("training.epochs", |s| s.training.epochs = 0),
             ("training.batch_size", |s| s.training.batch_size = 9000),
             ("training.learning_rate", |s| s.training.learning_rate = 0.0),
+            ("training.momentum", |s| s.training.momentum = 1.0),
+            ("training.shift", |s| s.training.shift = 0.6),
             ("training.label_smoothing", |s| {
                 s.training.label_smoothing = 1.0
             }),

@@ -29,9 +29,15 @@ pub struct RoundResults {
     pub curve: Vec<CurvePoint>,
     /// The epoch whose weights the model holds, counted from 1.
     pub selected_epoch: u32,
+    /// Why that epoch: `best validation: ...`, or `last: ...` where too few images could be held out; empty from servers that did not say.
+    #[serde(default)]
+    pub selection: String,
     /// Accuracy of the selected epoch on the held-out synthetic images, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_accuracy: Option<f64>,
+    /// What had no effect or was left out, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Wall time of each stage.
     pub seconds: StageSeconds,
     /// Versions of the software.
@@ -157,6 +163,9 @@ pub struct CurvePoint {
     /// Accuracy on the held-out synthetic images, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_accuracy: Option<f64>,
+    /// The mean of the classes' accuracies on the held-out synthetic images, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_balanced_accuracy: Option<f64>,
 }
 
 /// Wall time of each stage in seconds; a stage that a restart interrupted counts from the restart.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use promptfed_data::{LabelledImages, stratified_split};
-use promptfed_learn::{Classifier, ClassifierConfig, EpochStats, TrainConfig, train};
+use promptfed_data::LabelledImages;
+use promptfed_learn::{Classifier, EpochStats, Recipe};
 use promptfed_prompts::protocol::{
     CurvePoint, EngineSummary, FilterSummary, ImageBudget as PlannedImages, ImageCounts,
     ModelSummary, PooledPrompts, RoundId, RoundResults, RoundSpec, RoundState, SamplingSummary,
-    Seeds, StageSeconds, SubmittedSet, SynthesisPlan, TrainingPlan, Versions,
+    Seeds, StageSeconds, SubmittedSet, SynthesisPlan, Versions,
 };
 use promptfed_prompts::{ContentHash, LabelSpace, PromptSet, WIRE_VERSION};
 use promptfed_synth::{
@@ -101,6 +101,8 @@ impl Worker {
             },
             validation_accuracy: trained.validation_accuracy,
             selected_epoch: trained.selected_epoch,
+            selection: trained.selection,
+            warnings: [report.notes, trained.warnings].concat(),
             curve: trained.curve,
             seconds,
             versions: Versions {
@@ -121,12 +123,8 @@ impl Worker {
             epoch: 0,
             epochs: plan.epochs,
         });
-        let (kept, held_out) =
-            stratified_split(&images.labels, plan.validation_fraction, plan.seed);
-        let validation = (!held_out.is_empty()).then(|| images.subset(&held_out));
-        let config = ClassifierConfig::new(spec.label_space.len(), images.size)
-            .with_width(plan.width as usize);
-        let mut classifier = Classifier::new(config, plan.seed)?;
+        let recipe = Recipe::from(plan);
+        let mut classifier = recipe.start(spec.label_space.len())?;
         let mut progress = |stats: &EpochStats| {
             let epoch = one_based(stats.epoch);
             self.report(RoundState::Training {
@@ -134,19 +132,17 @@ impl Worker {
                 epochs: plan.epochs,
             });
         };
-        let report = train(
-            &mut classifier,
-            &images.subset(&kept),
-            validation.as_ref(),
-            &train_config(plan),
-            &mut progress,
-        )?;
+        let warnings = recipe.doubts(&images.class_names);
+        let images = recipe.hold_out(images);
+        let report = recipe.train(&mut classifier, &images, &mut progress)?;
         let curve: Vec<_> = report.curve.iter().map(curve_point).collect();
         Ok(Trained {
             validation_accuracy: curve
                 .get(report.selected_epoch)
                 .and_then(|p| p.validation_accuracy),
             selected_epoch: one_based(report.selected_epoch),
+            selection: report.selection.to_string(),
+            warnings,
             curve,
             classifier,
         })
@@ -157,6 +153,8 @@ struct Trained {
     classifier: Classifier,
     curve: Vec<CurvePoint>,
     selected_epoch: u32,
+    selection: String,
+    warnings: Vec<String>,
     validation_accuracy: Option<f64>,
 }
 
@@ -222,18 +220,6 @@ fn sampling_summary(job: &JobSpec) -> SamplingSummary {
     }
 }
 
-fn train_config(plan: &TrainingPlan) -> TrainConfig {
-    TrainConfig {
-        epochs: plan.epochs as usize,
-        batch_size: plan.batch_size as usize,
-        learning_rate: plan.learning_rate as f32,
-        weight_decay: plan.weight_decay as f32,
-        label_smoothing: plan.label_smoothing as f32,
-        seed: plan.seed,
-        ..TrainConfig::default()
-    }
-}
-
 fn curve_point(stats: &EpochStats) -> CurvePoint {
     CurvePoint {
         learning_rate: stats.learning_rate.into(),
@@ -241,6 +227,7 @@ fn curve_point(stats: &EpochStats) -> CurvePoint {
         train_loss: stats.train_loss.into(),
         train_accuracy: stats.train_accuracy.into(),
         validation_accuracy: stats.validation_accuracy.map(f64::from),
+        validation_balanced_accuracy: stats.validation_balanced_accuracy.map(f64::from),
     }
 }
 

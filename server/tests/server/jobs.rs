@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use promptfed_client::{AdminClient, RequestError};
-use promptfed_learn::Classifier;
+use promptfed_learn::{Architecture, Classifier};
 use promptfed_prompts::PromptSet;
-use promptfed_prompts::protocol::{ImageBudget, ProblemCode, RoundId, RoundState, RoundStatus};
+use promptfed_prompts::protocol::{
+    ClassifierArchitecture, ImageBudget, ProblemCode, RoundId, RoundState, RoundStatus,
+    TrainingPlan,
+};
 
 use promptfed_server::Server;
 
@@ -68,13 +71,60 @@ fn a_round_from_prompts_to_model() {
     let selected = &results.curve[results.selected_epoch as usize - 1];
     assert_eq!(selected.epoch, results.selected_epoch);
     assert_eq!(selected.validation_accuracy, results.validation_accuracy);
-    assert!(results.validation_accuracy.is_some());
+    // Six images held out could not choose: none were, and the last epoch is kept.
+    assert_eq!(
+        (results.validation_accuracy, results.selected_epoch),
+        (None, 2)
+    );
+    assert!(
+        results
+            .selection
+            .starts_with("last: only 2 validation images"),
+        "{}",
+        results.selection
+    );
     assert_eq!(a.synthetic(round).unwrap().per_class, [8, 8, 8]);
 
     let bytes = b.model(&results).unwrap();
     assert_eq!(bytes.len() as u64, results.model.bytes);
     let model = Classifier::from_safetensors(&bytes).unwrap();
     assert_eq!(model.num_parameters() as u64, results.model.parameters);
+    assert_eq!(model.recipe().unwrap().plan(), spec.training);
+}
+
+#[test]
+fn a_round_trains_as_its_plan_says_and_chooses_by_enough_images() {
+    let fixture = Fixture::start();
+    let mut spec = round_spec();
+    spec.expected_clients = Some(1);
+    spec.synthesis.images = ImageBudget::PerPrompt(72);
+    spec.training = TrainingPlan {
+        momentum: 0.5,
+        flip: false,
+        shift: 0.0,
+        architecture: ClassifierArchitecture::Resnet18,
+        ..spec.training
+    };
+    let round = fixture.open(&spec);
+    let client = fixture.client("a");
+    client.submit(round, &class_prompts(&[0, 1, 2])).unwrap();
+    client.wait(round, None, &mut nothing).unwrap();
+    let results = client.results(round).unwrap();
+    let told = &results.selection;
+    assert!(
+        told.starts_with("best validation") && told.contains("54 images"),
+        "{told}"
+    );
+    let kept = &results.curve[results.selected_epoch as usize - 1];
+    let best = results
+        .curve
+        .iter()
+        .filter_map(|p| p.validation_balanced_accuracy);
+    assert_eq!(kept.validation_balanced_accuracy, best.reduce(f64::max));
+    let model = client.model(&results).unwrap();
+    let model = Classifier::from_safetensors(&model).unwrap();
+    assert_eq!(model.recipe().unwrap().plan(), spec.training);
+    assert_eq!(model.config().architecture, Architecture::Resnet18);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use promptfed_client::{AdminClient, FederationClient};
 use promptfed_prompts::protocol::{
-    GuidancePlan, ImageBudget, RegistrationRequest, RoundId, RoundSpec, SynthesisPlan, TrainingPlan,
+    ClassifierArchitecture, GuidancePlan, ImageBudget, RegistrationRequest, RoundId, RoundSpec,
+    SynthesisPlan, TrainingPlan,
 };
 use promptfed_prompts::{
     Caption, ClassIndex, ContentHash, LabelSpace, Level, PromptSet, TemplateSet,
@@ -167,10 +168,14 @@ pub(crate) fn round_spec() -> RoundSpec {
             epochs: 2,
             batch_size: 8,
             learning_rate: 0.05,
+            momentum: 0.9,
             label_smoothing: 0.1,
             weight_decay: 5e-4,
+            flip: true,
+            shift: 0.125,
             image_size: SIZE,
             width: 4,
+            architecture: ClassifierArchitecture::Small,
             validation_fraction: 0.25,
             seed: 5,
         },

@@ -41,10 +41,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
     /// What guidance leads away from, with --prompt
-    #[arg(long, value_name = "TEXT", requires = "prompt", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "prompt",
+        conflicts_with = "prompts",
+        default_value = ""
+    )]
     negative: String,
     /// Classes of the prompts: a built-in name or a TOML file
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "prompt")]
     label_space: Option<String>,
     /// The text-to-image engine
     #[arg(long, value_enum, default_value = "pocket")]
@@ -70,7 +76,8 @@ pub(crate) struct Args {
         long,
         value_enum,
         default_value = "class-balanced",
-        requires = "images"
+        requires = "images",
+        conflicts_with = "images_per_prompt"
     )]
     spread: SpreadArg,
     #[command(flatten)]
@@ -209,11 +216,38 @@ fn unknown_words(args: &Args, prompts: &PromptSource) -> Result<UnknownWords> {
     Ok(asked.tell())
 }
 
+/// Refuses flags that have no effect without guidance.
+fn refuse_idle(args: &Args, spec: &JobSpec, engine: &dyn Generator) -> Result<()> {
+    let why = if !engine.takes_negatives() {
+        "with this model, which is told its guidance; leave it out"
+    } else if spec.guidance.is_off() {
+        "at guidance 1, which is none; give --guidance above 1"
+    } else {
+        return Ok(());
+    };
+    let flag = if args.negative.trim().is_empty() {
+        args.sd.guidance_interval_given()
+    } else {
+        Some("--negative")
+    };
+    match flag {
+        None => Ok(()),
+        Some(flag) => {
+            let text = format!("{flag} has no effect {why}");
+            Err(anyhow::Error::msg(text).context(BadInput))
+        }
+    }
+}
+
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let mut loaded = load(&args, context)?;
     let spec = specify(&args, &loaded)?;
     let unknown_words = unknown_words(&args, &spec.prompts)?;
+    refuse_idle(&args, &spec, loaded.engine.as_ref())?;
     let engine = loaded.engine.as_mut();
+    for note in promptfed_synth::notes(engine, &spec)? {
+        eprintln!("warning: {note}");
+    }
 
     let cancel = interrupt::flag();
     let bar = context.progress.bar("images", 1);

@@ -1,7 +1,7 @@
 //! How images are sampled, on the command line.
 
 use clap::Args as ClapArgs;
-use promptfed_prompts::protocol::{ImageBudget, SynthesisPlan};
+use promptfed_prompts::protocol::{GuidancePlan, ImageBudget, SynthesisPlan};
 use promptfed_synth::{Guidance, JobSpec, Sampler};
 
 /// Sampling settings; what is not given is the engine's own.
@@ -10,7 +10,7 @@ pub(crate) struct SamplingArgs {
     /// Integration steps [default: the engine's]
     #[arg(long)]
     pub(crate) steps: Option<u32>,
-    /// Guidance scale: a number, or LOW..HIGH to draw one for each image [default: the engine's]
+    /// Guidance scale, 1 (none) to 50: a number, or LOW..HIGH to draw one for each image [default: the engine's]
     #[arg(long, value_parser = guidance)]
     pub(crate) guidance: Option<Guidance>,
     /// Sampler [default: the engine's]. pocket: euler, heun, ab2; sd: ddim, euler, euler-ancestral, dpm++2m,
@@ -54,11 +54,15 @@ fn guidance(text: &str) -> Result<Guidance, String> {
             .parse::<f32>()
             .map_err(|_| format!("`{part}` is not a number; write 2.5, or 1.5..3 for a range"))
     };
-    match text.split_once("..") {
-        None => number(text).map(Guidance::Fixed),
-        Some((low, high)) => Ok(Guidance::Uniform {
+    let guidance = match text.split_once("..") {
+        None => Guidance::Fixed(number(text)?),
+        Some((low, high)) => Guidance::Uniform {
             low: number(low)?,
             high: number(high.trim_start_matches('='))?,
-        }),
+        },
+    };
+    match GuidancePlan::from(guidance).validate() {
+        Ok(()) => Ok(guidance),
+        Err(fault) => Err(format!("give {}", fault.rule())),
     }
 }

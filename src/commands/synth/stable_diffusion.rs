@@ -46,7 +46,7 @@ pub(crate) struct SdArgs {
         long,
         value_name = "FILE",
         requires = "prompt",
-        conflicts_with_all = ["images", "images_per_prompt", "attempts"]
+        conflicts_with_all = ["prompts", "images", "images_per_prompt", "attempts"]
     )]
     latents: Option<PathBuf>,
 }
@@ -98,6 +98,10 @@ impl SdArgs {
         .into_iter()
         .filter_map(|(flag, is_given)| is_given.then_some(flag))
         .collect()
+    }
+
+    pub(super) fn guidance_interval_given(&self) -> Option<&'static str> {
+        self.guidance_interval.map(|_| "--guidance-interval")
     }
 
     pub(super) fn latents(&self) -> Option<&Path> {

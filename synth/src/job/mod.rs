@@ -15,6 +15,7 @@
 mod clip_filter;
 mod draw;
 mod manifest;
+mod notes;
 mod output;
 mod pixel_index;
 mod plan;
@@ -28,6 +29,7 @@ mod spec;
 
 pub use clip_filter::{ClipFilter, FilterRule};
 pub use manifest::{MANIFEST_FILE, ManifestRow, read_manifest};
+pub use notes::notes;
 pub use prompts::PromptSource;
 pub use record::{JOB_FILE, JobRecord};
 pub use report::{JobProgress, JobReport};

@@ -13,6 +13,10 @@ use crate::{Error, Result};
 pub(super) struct Survey {
     /// Prompts.
     pub(super) prompts: u64,
+    /// Prompts with a count.
+    pub(super) counted: u64,
+    /// Prompts with a negative prompt.
+    pub(super) negatives: u64,
     /// Private images behind them, a prompt without a count counting as one.
     images: u64,
     /// Prompts of every class that has any.
@@ -26,12 +30,14 @@ impl Survey {
         for prompt in source.read()? {
             let prompt = prompt?;
             survey.add(prompt.class, prompt.count);
+            survey.negatives += u64::from(!prompt.text.negative.trim().is_empty());
         }
         Ok(survey)
     }
 
     fn add(&mut self, class: ClassIndex, count: Option<u32>) {
         self.prompts += 1;
+        self.counted += u64::from(count.is_some());
         self.images += u64::from(count.unwrap_or(1));
         *self.per_class.entry(class.get()).or_default() += 1;
     }
@@ -45,6 +51,13 @@ impl Survey {
         }
         match budget {
             ImageBudget::PerPrompt(n) => Ok(self.prompts.saturating_mul(u64::from(n))),
+            ImageBudget::Total {
+                spread: Spread::ByCount,
+                ..
+            } if self.counted == 0 => Err(Error::Spec(
+                "no prompt has a count to share the images out by; use the class-balanced spread or images per prompt"
+                    .into(),
+            )),
             ImageBudget::Total {
                 spread: Spread::ByCount,
                 ..
@@ -222,6 +235,10 @@ mod tests {
     fn all_counts_zero_is_an_error() {
         let mut survey = Survey::default();
         assert!(survey.planned(ImageBudget::PerPrompt(1)).is_err());
+        survey.add(ClassIndex::new(0), None);
+        let told = survey.planned(total(10, Spread::ByCount)).unwrap_err();
+        assert!(told.to_string().contains("no prompt has a count"), "{told}");
+        survey = Survey::default();
         survey.add(ClassIndex::new(0), Some(0));
         assert!(survey.planned(total(10, Spread::ByCount)).is_err());
         assert_eq!(

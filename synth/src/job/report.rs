@@ -40,6 +40,8 @@ pub struct JobReport {
     pub duplicate: u64,
     /// Images that earlier runs had done.
     pub resumed: u64,
+    /// What of the prompts has no effect, in words ([`notes`](super::notes)).
+    pub notes: Vec<String>,
     /// Whether the run was stopped by its cancellation flag.
     pub cancelled: bool,
     /// Wall time of this run.

@@ -46,6 +46,7 @@ pub fn run(
     let _lock = lock(out_dir)?;
 
     let mut report = JobReport::new(record.planned);
+    report.notes = survey.notes(spec, generator.takes_negatives());
     let mut tail = Vec::new();
     let mut manifest = Manifest::open(out_dir, |row| {
         report.count(&row);
@@ -140,6 +141,7 @@ impl JobReport {
             off_class: 0,
             duplicate: 0,
             resumed: 0,
+            notes: Vec::new(),
             cancelled: false,
             elapsed: Duration::ZERO,
         }

@@ -121,19 +121,21 @@ impl Guidance {
         }
     }
 
+    /// Whether no image is guided, so that negative prompts have no effect.
+    pub fn is_off(self) -> bool {
+        GuidancePlan::from(self).is_off()
+    }
+
     fn fault(self) -> Option<String> {
-        let fine = |g: f32| g.is_finite() && (0.0..=100.0).contains(&g);
-        match self {
-            Guidance::Fixed(g) if !fine(g) => {
-                Some(format!("guidance is {g}; it lies between 0 and 100"))
-            }
-            Guidance::Uniform { low, high } if !(fine(low) && fine(high) && low <= high) => {
-                Some(format!(
-                    "guidance is drawn from {low} to {high}; both lie between 0 and 100, the lower first"
-                ))
-            }
-            _ => None,
-        }
+        let fault = GuidancePlan::from(self).validate().err()?;
+        let reason = match self {
+            Self::Fixed(scale) => format!("guidance is {scale}; give {}", fault.rule()),
+            Self::Uniform { low, high } => format!(
+                "guidance is drawn from {low} to {high}; give the lower first, each {}",
+                fault.rule()
+            ),
+        };
+        Some(reason)
     }
 }
 

@@ -28,7 +28,13 @@ fn loss(run: &MethodRun) -> Vec<f64> {
 fn validation(run: &MethodRun) -> Vec<f64> {
     run.curve
         .iter()
-        .map(|epoch| epoch.validation_accuracy.map_or(f64::NAN, f64::from))
+        .map(|epoch| {
+            // Records of before have the plain accuracy alone.
+            let measured = epoch.validation_balanced_accuracy;
+            measured
+                .or(epoch.validation_accuracy)
+                .map_or(f64::NAN, f64::from)
+        })
         .collect()
 }
 
@@ -50,7 +56,7 @@ pub(in crate::report) fn learning_curves(comparison: &Comparison) -> Markup {
     let (highest_loss, highest_accuracy) = (top(loss), top(validation));
     html! {
         p.note {
-            "A line is one seed; a dot marks the model that was kept, chosen on the validation split. The vertical "
+            "A line is one seed; a dot marks the model that was kept. Accuracy is the mean over classes. The vertical "
             "axes are the same for all methods."
         }
         @for (i, method) in trained {

@@ -323,11 +323,8 @@ fn check(request: &ImageRequest) -> Option<String> {
     if !(1..=1000).contains(&request.steps) {
         return Some(format!("{} steps; ask for 1 to 1000", request.steps));
     }
-    if !request.guidance.is_finite() {
-        return Some(format!(
-            "guidance {}; ask for a finite number",
-            request.guidance
-        ));
+    if let Some(fault) = request.guidance_fault() {
+        return Some(fault);
     }
     if !Sampler::FLOW.contains(&request.sampler) {
         return Some(format!(

@@ -85,6 +85,10 @@ impl Generator for Configured {
         &self.info
     }
 
+    fn takes_negatives(&self) -> bool {
+        self.model.takes_negatives()
+    }
+
     fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
         let requests: Vec<Request> = requests.iter().map(|r| self.request(r)).collect();
         self.model.make(&requests)

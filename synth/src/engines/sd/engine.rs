@@ -143,6 +143,10 @@ impl Generator for StableDiffusion {
         &self.info
     }
 
+    fn takes_negatives(&self) -> bool {
+        self.pipeline.unet_config.time_cond_proj_dim.is_none()
+    }
+
     fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
         let requests: Vec<Request> = requests
             .iter()

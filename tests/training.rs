@@ -1,0 +1,524 @@
+//! Training as people run it: the recipe from the command line to the model's file, and flags that would have no effect.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use assert_cmd::Command;
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use support::{failure, json};
+
+fn assets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
+}
+
+fn promptfed(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
+    command
+        .current_dir(folder)
+        .env("PROMPTFED_ASSETS", assets())
+        .arg("--quiet");
+    command
+}
+
+/// A bright bar at the left or the right of a dark picture, at a height and in a colour of its own.
+fn bar(left: bool, index: u32) -> RgbImage {
+    let top = 2 + index * 7 % 12;
+    RgbImage::from_fn(24, 24, |x, y| {
+        let x = if left { x } else { 23 - x };
+        let on = (3..8).contains(&x) && (top..top + 8).contains(&y);
+        let shade = (index * 37 % 60) as u8;
+        Rgb(if on {
+            [255 - shade, 220, 200]
+        } else {
+            [shade, 30, 40]
+        })
+    })
+}
+
+/// `folder/keep left` and `folder/keep right`, so many pictures of each.
+fn mirrored_classes(folder: &Path, pictures: u32, from: u32) {
+    for (name, left) in [("keep left", true), ("keep right", false)] {
+        let class = folder.join(name);
+        std::fs::create_dir_all(&class).unwrap();
+        for i in 0..pictures {
+            bar(left, from + i)
+                .save(class.join(format!("{i}.png")))
+                .unwrap();
+        }
+    }
+}
+
+fn train(here: &Path, data: &Path, flags: &[&str]) -> Value {
+    json(
+        promptfed(here)
+            .arg("train")
+            .arg(data)
+            .args(["--layout", "class-folders", "--width", "8"])
+            .args(flags),
+    )
+}
+
+fn accuracy(here: &Path, data: &Path) -> f64 {
+    let tested = json(
+        promptfed(here)
+            .args(["evaluate", "model.safetensors"])
+            .arg(data)
+            .args(["--layout", "class-folders"]),
+    );
+    tested["evaluation"]["accuracy"].as_f64().unwrap()
+}
+
+#[test]
+fn classes_that_differ_by_a_mirror_are_learned_without_flips() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    mirrored_classes(&here.join("train"), 30, 0);
+    mirrored_classes(&here.join("test"), 20, 100);
+    let (data, test) = (here.join("train"), here.join("test"));
+    let budget = ["--image-size", "24", "--epochs", "30", "--batch-size", "16"];
+
+    let told = train(here, &data, &[&budget[..], &["--no-flip"]].concat());
+    assert_eq!(told["recipe"]["training"]["augmentation"]["flip"], false);
+    assert_eq!(told["warnings"], serde_json::json!([]));
+    let without = accuracy(here, &test);
+    assert!(without >= 0.95, "{without}");
+
+    let told = train(here, &data, &budget);
+    let warning = told["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.contains("\"keep left\"") && warning.contains("--no-flip"),
+        "{warning}"
+    );
+    let with = accuracy(here, &test);
+    assert!((0.3..=0.7).contains(&with), "{with}");
+}
+
+/// The issue's own pictures.
+#[test]
+fn arrows_are_learned_without_flips() {
+    let arrows = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/cases/arrows");
+    if !arrows.is_dir() {
+        println!("skipped: {} is not here", arrows.display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    train(
+        here,
+        &arrows.join("train"),
+        &["--no-flip", "--epochs", "20"],
+    );
+    let without = accuracy(here, &arrows.join("test"));
+    assert!(without >= 0.95, "{without}");
+}
+
+#[test]
+fn the_epoch_is_chosen_by_enough_images_and_else_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let data = here.join("data");
+    mirrored_classes(&data, 30, 0);
+    let few = train(here, &data, &["--epochs", "3", "--no-flip"]);
+    assert_eq!(few["selected_epoch"], 2);
+    assert_eq!(
+        (&few["images"], &few["validation_images"]),
+        (&60.into(), &0.into())
+    );
+    let told = few["selection"].as_str().unwrap();
+    assert!(
+        told.starts_with("last: only 3 validation images of \"keep left\""),
+        "{told}"
+    );
+    let enough = train(
+        here,
+        &data,
+        &[
+            "--epochs",
+            "3",
+            "--no-flip",
+            "--validation-fraction",
+            "0.45",
+        ],
+    );
+    let told = enough["selection"].as_str().unwrap();
+    assert!(
+        told.starts_with("best validation") && told.contains("at least 14"),
+        "{told}"
+    );
+    let best = enough["curve"].as_array().unwrap().iter();
+    let best = best.map(|e| e["validation_balanced_accuracy"].as_f64().unwrap());
+    let best = best.fold(0.0, f64::max);
+    assert_eq!(
+        enough["validation_balanced_accuracy"].as_f64().unwrap(),
+        best
+    );
+    let shown = promptfed(here)
+        .arg("train")
+        .arg(&data)
+        .args([
+            "--layout",
+            "class-folders",
+            "--width",
+            "8",
+            "--epochs",
+            "1",
+            "--no-flip",
+        ])
+        .assert()
+        .success();
+    let shown = String::from_utf8(shown.get_output().stdout.clone()).unwrap();
+    assert!(shown.contains("epoch 1 of 1 (last: only 3"), "{shown}");
+}
+
+#[test]
+fn settings_of_the_recipe_stand_in_the_model_and_in_the_configuration_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let data = here.join("data");
+    mirrored_classes(&data, 4, 0);
+    std::fs::write(
+        here.join("promptfed.toml"),
+        "[train]\nflip = false\nshift = 0.25\nmomentum = 0.5\nepochs = 1\n",
+    )
+    .unwrap();
+    let told = train(here, &data, &["--architecture", "resnet18"]);
+    let training = &told["recipe"]["training"];
+    assert_eq!(
+        training["augmentation"],
+        serde_json::json!({ "flip": false, "shift": 0.25 })
+    );
+    assert_eq!(training["momentum"], 0.5);
+    let file = std::fs::read(here.join("model.safetensors")).unwrap();
+    let header = String::from_utf8_lossy(&file[..4096.min(file.len())]).replace('\\', "");
+    for part in [
+        "\"flip\":false",
+        "\"shift\":0.25",
+        "\"momentum\":0.5",
+        "\"architecture\":\"resnet18\"",
+    ] {
+        assert!(header.contains(part), "{part} is not in {header}");
+    }
+    let told = train(here, &data, &["--flip"]);
+    assert_eq!(told["recipe"]["training"]["augmentation"]["flip"], true);
+}
+
+#[test]
+fn one_value_per_channel_is_refused_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    mirrored_classes(&here.join("data"), 2, 0);
+    for architecture in ["small", "resnet18"] {
+        let (code, told) = failure(promptfed(here).args([
+            "train",
+            "data",
+            "--layout",
+            "class-folders",
+            "--image-size",
+            "8",
+            "--width",
+            "4",
+            "--batch-size",
+            "1",
+            "--architecture",
+            architecture,
+        ]));
+        assert_eq!(code, 3, "{told}");
+        assert!(
+            told.contains("one value per channel") && told.contains("batches of 2"),
+            "{told}"
+        );
+        assert!(!here.join("model.safetensors").exists());
+    }
+}
+
+/// Every command line here was accepted in silence before.
+#[test]
+fn flags_without_effect_are_errors_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    std::fs::write(
+        here.join("list.jsonl"),
+        "{\"class\": \"animal\", \"prompt\": \"a cat\", \"negative\": \"a dog\", \"count\": 3}\n",
+    )
+    .unwrap();
+    std::fs::write(here.join("config.toml"), "[compare]\nrounds = 3\n").unwrap();
+    let compare = ["compare", "--private", "p", "--test", "t"];
+    let list = [
+        "synth",
+        "--prompts",
+        "list.jsonl",
+        "--label-space",
+        "emoji",
+        "--out",
+        "o",
+    ];
+    let prompt = ["synth", "--prompt", "a cat", "--out", "o", "--steps", "1"];
+    let line = |start: &[&str], rest: &[&str]| -> Vec<String> {
+        start.iter().chain(rest).map(|s| (*s).to_owned()).collect()
+    };
+    let cases: Vec<(Vec<String>, i32, &str)> = vec![
+        (line(&compare, &["--sd", "m"]), 3, "--engine sd"),
+        (
+            line(&compare, &["--sd", "m", "--sd-batch", "2"]),
+            3,
+            "--sd, --sd-batch have no effect",
+        ),
+        (
+            line(
+                &compare,
+                &["--engine", "sd", "--sd", "m", "--pocket", "all"],
+            ),
+            3,
+            "--pocket",
+        ),
+        (
+            line(&compare, &["--methods", "fedavg", "--images", "7"]),
+            3,
+            "--images has no effect without fgl",
+        ),
+        (
+            line(&compare, &["--methods", "fgl", "--rounds", "7"]),
+            3,
+            "--rounds has no effect without fedavg",
+        ),
+        (
+            line(&compare, &["--methods", "fgl,fedavg", "--epochs", "7"]),
+            3,
+            "--epochs has no effect without centralised",
+        ),
+        (
+            line(&compare, &["--methods", "chance", "--no-flip"]),
+            3,
+            "no method trains",
+        ),
+        (
+            line(
+                &["--config", "config.toml"],
+                &[&compare[..], &["--methods", "fgl"]].concat(),
+            ),
+            3,
+            "--rounds",
+        ),
+        (
+            line(&compare, &["--captioner", "metadata"]),
+            3,
+            "--level instance",
+        ),
+        (
+            line(&["extract", "d", "--captioner", "metadata"], &[]),
+            3,
+            "--level instance",
+        ),
+        (
+            line(&["extract", "d", "--show", "3", "--json"], &[]),
+            3,
+            "--show",
+        ),
+        (
+            line(&["extract", "d", "--precision", "f32"], &[]),
+            3,
+            "--precision",
+        ),
+        (
+            line(&["partition", "d", "--partition", "iid:2", "--strict"], &[]),
+            3,
+            "--strict",
+        ),
+        (
+            line(
+                &[
+                    "register",
+                    "a",
+                    "--admin-token",
+                    "t",
+                    "--admin-token-file",
+                    "f",
+                ],
+                &[],
+            ),
+            3,
+            "--admin-token",
+        ),
+        (
+            line(
+                &[
+                    "round",
+                    "open",
+                    "--label-space",
+                    "emoji",
+                    "--admin-token",
+                    "t",
+                    "--admin-token-file",
+                    "f",
+                ],
+                &[],
+            ),
+            3,
+            "--admin-token",
+        ),
+        (line(&list, &["--negative", "a dog"]), 2, "--negative"),
+        (line(&list, &["--spread", "by-count"]), 2, "--images"),
+        (
+            line(&list, &["--images-per-prompt", "2", "--spread", "by-count"]),
+            2,
+            "--spread",
+        ),
+        (line(&list, &["--latents", "l"]), 2, "--latents"),
+        (line(&list, &["--min-score", "0.3"]), 2, "--filter-clip"),
+        (line(&list, &["--lora", "l"]), 3, "--lora"),
+        (
+            line(&prompt, &["--label-space", "emoji"]),
+            2,
+            "--label-space",
+        ),
+        (
+            line(&prompt, &["--negative", "a dog", "--guidance", "1"]),
+            3,
+            "--negative has no effect at guidance 1",
+        ),
+        (
+            line(&prompt, &["--guidance", "0"]),
+            2,
+            "from 1 to 50, where 1 is no guidance",
+        ),
+        (line(&prompt, &["--guidance", "0.5..3"]), 2, "from 1 to 50"),
+        (line(&prompt, &["--guidance", "2..60"]), 2, "from 2 to 50"),
+    ];
+    for (args, code, part) in cases {
+        let (found, told) = failure(promptfed(here).args(&args));
+        assert_eq!(found, code, "{args:?}: {told}");
+        assert!(told.contains(part), "{args:?}: {told}");
+    }
+}
+
+#[test]
+fn counts_and_negatives_without_effect_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let row = |rest: &str| {
+        format!(
+            "{{\"class\": \"animal\", \"prompt\": \"a cat{}\"{rest}}}\n",
+            rest.len()
+        )
+    };
+    let list = |rows: &[&str]| {
+        let rows: Vec<String> = rows.iter().map(|rest| row(rest)).collect();
+        std::fs::write(here.join("list.jsonl"), rows.concat()).unwrap();
+    };
+    let synth = |out: &str, flags: &[&str]| {
+        let mut command = promptfed(here);
+        command
+            .args([
+                "synth",
+                "--prompts",
+                "list.jsonl",
+                "--label-space",
+                "emoji",
+                "--steps",
+                "1",
+                "--out",
+                out,
+            ])
+            .args(flags);
+        command
+    };
+    list(&[", \"count\": 3, \"negative\": \"a dog\"", ""]);
+    let told = json(&mut synth("one", &["--guidance", "1"]));
+    let notes = told["report"]["notes"].to_string();
+    assert!(
+        notes.contains("the negative text of 1 of 2 prompts has no effect"),
+        "{notes}"
+    );
+    assert!(
+        notes.contains("the counts of 1 of 2 prompts have no effect"),
+        "{notes}"
+    );
+    let told = json(&mut synth(
+        "two",
+        &["--images", "4", "--spread", "by-count"],
+    ));
+    assert_eq!(told["report"]["accepted"], 4);
+    let notes = told["report"]["notes"].to_string();
+    assert!(notes.contains("1 of 2 prompts have no count"), "{notes}");
+    list(&["", ", \"negative\": \"a dog\""]);
+    let (code, told) = failure(&mut synth(
+        "three",
+        &["--images", "4", "--spread", "by-count"],
+    ));
+    assert_eq!(code, 3);
+    assert!(told.contains("no prompt has a count"), "{told}");
+}
+
+/// Three clients, one of a single image: a comparison goes on, with or without that client's steps.
+#[test]
+fn a_client_of_one_image_does_not_end_a_comparison() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    for (domain, pictures) in [("sketch", 6), ("photo", 6), ("ink", 1)] {
+        for (class, left) in [("up", true), ("down", false)] {
+            if domain == "ink" && !left {
+                continue;
+            }
+            let class = here.join("private").join(domain).join(class);
+            std::fs::create_dir_all(&class).unwrap();
+            for i in 0..pictures {
+                let file = class.join(format!("{domain}{i}.png"));
+                bar(left, i * 3 + domain.len() as u32).save(file).unwrap();
+            }
+        }
+    }
+    for (class, left) in [("up", true), ("down", false)] {
+        let class = here.join("test/sketch").join(class);
+        std::fs::create_dir_all(&class).unwrap();
+        for i in 0..3 {
+            bar(left, 200 + i)
+                .save(class.join(format!("{i}.png")))
+                .unwrap();
+        }
+    }
+    for architecture in ["small", "resnet18"] {
+        let told = json(promptfed(here).args([
+            "compare",
+            "--private",
+            "private",
+            "--test",
+            "test",
+            "--layout",
+            "domain-folders",
+            "--partition",
+            "domain",
+            "--min-per-client",
+            "1",
+            "--methods",
+            "fedavg,centralised",
+            "--rounds",
+            "2",
+            "--epochs",
+            "2",
+            "--seeds",
+            "1",
+            "--image-size",
+            "8",
+            "--width",
+            "4",
+            "--architecture",
+            architecture,
+            "--out",
+            architecture,
+            "--no-flip",
+        ]));
+        assert_eq!(told["methods"][0]["name"], "fedavg");
+        let report = std::fs::read_to_string(here.join(architecture).join("report.html")).unwrap();
+        for part in [
+            "flip off",
+            architecture,
+            "last: only",
+            "clients without a step",
+            "ink",
+        ] {
+            assert!(report.contains(part), "{part} is not in the report");
+        }
+    }
+}
