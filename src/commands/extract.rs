@@ -10,6 +10,7 @@ use promptfed_client::{
 };
 use promptfed_data::Dataset;
 use promptfed_eval::report::bytes;
+use promptfed_files::{prove_writable, write_whole};
 use promptfed_prompts::{Level, PromptSet};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,7 @@ impl PromptArgs {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
+    prove_writable(&args.out)?;
     let (mut dataset, label_space) = args.read.open(&args.data)?;
     if let Some(model) = &args.clip {
         name_by_clip(&args.domains, model, &mut dataset)?;
@@ -106,7 +108,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let silent = report.without_caption.iter();
     let silent = silent.map(|w| format!("{}: {}", w.image, w.problem));
     data::tell(&skipped.chain(silent).collect::<Vec<_>>());
-    fs_err::write(&args.out, &extraction.preview.json)?;
+    write_whole(&args.out, extraction.preview.json.as_bytes())?;
     let preview = &extraction.preview;
     if context.json {
         println!(

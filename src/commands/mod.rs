@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod compare;
+mod comparison_folder;
 mod data;
 mod demo;
 mod engines;

@@ -5,6 +5,7 @@ use crate::Context;
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_data::{Fit, load, stratified_split};
+use promptfed_files::{prove_writable, write_whole};
 use promptfed_learn::{Architecture, Classifier, ClassifierConfig, TrainConfig, train};
 use promptfed_prompts::ContentHash;
 use promptfed_synth::engines::DeviceKind;
@@ -97,6 +98,7 @@ impl RecipeArgs {
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let device = args.device.unwrap_or_default().open()?;
+    prove_writable(&args.out)?;
     let (dataset, label_space) = args.read.open(&args.data)?;
     let (images, report) = load(
         &dataset,
@@ -135,7 +137,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     )?;
     bar.finish_and_clear();
     let file = model.to_safetensors()?;
-    fs_err::write(&args.out, &file)?;
+    write_whole(&args.out, &file)?;
     let kept = &report.curve[report.selected_epoch];
     let hash = ContentHash::of(&file);
     if context.json {

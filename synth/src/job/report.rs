@@ -40,6 +40,8 @@ pub struct JobReport {
     pub duplicate: u64,
     /// Images that earlier runs had done.
     pub resumed: u64,
+    /// Images of earlier runs that were missing or damaged, and were made again.
+    pub mended: u64,
     /// Whether the run was stopped by its cancellation flag.
     pub cancelled: bool,
     /// Wall time of this run.
