@@ -7,8 +7,8 @@ use std::process::ExitCode;
 /// The part of the help that documents the exit codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0    success
-  1    the work failed: a file could not be read or written, training diverged, ...
+  0    success; also where whoever reads the output has seen enough (| head)
+  1    the work failed: a file could not be read or written, no usable image was made, training diverged, ...
   2    the command line is wrong
   3    the input is wrong: data, prompts, label space or configuration file
   4    the server or the model hub could not be reached or refused
@@ -57,6 +57,18 @@ fn code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(code_of).unwrap_or(1)
 }
 
+/// A round that failed is work that failed, wherever the server stands.
+fn code_of_request(error: &promptfed_client::RequestError) -> u8 {
+    use promptfed_prompts::protocol::RoundState;
+    match error {
+        promptfed_client::RequestError::RoundEnded {
+            state: RoundState::Failed { .. },
+            ..
+        } => 1,
+        _ => 4,
+    }
+}
+
 /// The exit code of an error that one of the libraries defines, where it is not 1.
 fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     use promptfed_eval::Error as Eval;
@@ -69,12 +81,16 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     {
         return Some(3);
     }
-    if error.is::<promptfed_client::RequestError>() {
-        return Some(4);
+    if let Some(error) = error.downcast_ref::<promptfed_client::RequestError>() {
+        return Some(code_of_request(error));
     }
     // The system's own refusals are failures of the work.
     if let Some(
-        FileError::NotText { .. } | FileError::NotRegular { .. } | FileError::TooLarge { .. },
+        FileError::NotText { .. }
+        | FileError::NotRegular { .. }
+        | FileError::TooLarge { .. }
+        | FileError::ForeignFolder { .. }
+        | FileError::FolderInUse { .. },
     ) = error.downcast_ref()
     {
         return Some(3);
@@ -90,7 +106,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Eval::Prompts(_)
             | Eval::Client(_),
         ) => return Some(3),
-        Some(Eval::Request(_)) => return Some(4),
+        Some(Eval::Request(error)) => return Some(code_of_request(error)),
         Some(Eval::Learn(error)) => return code_of(error),
         _ => {}
     }
@@ -109,6 +125,10 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::Components { .. }
             | Synth::Clip(_)
             | Synth::Request { .. }
+            | Synth::File(
+                promptfed_files::FileError::ForeignFolder { .. }
+                | promptfed_files::FileError::FolderInUse { .. },
+            )
             | Synth::DifferentJob { .. },
         ) => Some(3),
         Some(Synth::Hub { .. }) => Some(4),

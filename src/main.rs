@@ -1,9 +1,14 @@
 //! The `promptfed` program.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+// Before the others, which print with its macros.
+#[macro_use]
+mod output;
+
 mod commands;
 mod config;
 mod exit;
+mod file_size_limit;
 mod interrupt;
 mod progress;
 
@@ -59,11 +64,13 @@ pub(crate) struct Context {
 
 fn main() -> ExitCode {
     promptfed_allocator::keep_freed_memory();
+    file_size_limit::survive();
     tracing_subscriber::fmt()
         .with_env_filter(
             EnvFilter::try_from_env("PROMPTFED_LOG").unwrap_or_else(|_| EnvFilter::new("warn")),
         )
         .with_writer(std::io::stderr)
+        .log_internal_errors(false)
         .init();
     let mut root = Cli::command();
     // Only a built command has its global flags in every subcommand.

@@ -34,6 +34,9 @@ pub enum Error {
     /// The report could not be written.
     #[error("cannot write the report: {0}")]
     Report(#[from] std::io::Error),
+    /// A file of the report could not be written; the message names it.
+    #[error("cannot write the report: {0}")]
+    File(#[from] promptfed_files::FileError),
     /// The report's record could not be serialised.
     #[error("cannot write the report's JSON: {0}")]
     Json(#[from] serde_json::Error),

@@ -46,4 +46,23 @@ pub enum FileError {
         /// What stands in the way and what to do.
         reason: String,
     },
+    /// A folder that holds what is not this program's to replace.
+    #[error(
+        "{} holds {found} and is not {what}; nothing in it was touched; choose another folder or an empty one",
+        folder.display()
+    )]
+    ForeignFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What it would have to be, with its article.
+        what: &'static str,
+        /// The first entry that lies there.
+        found: String,
+    },
+    /// A folder in which another run works.
+    #[error("{}: another run works in this folder; wait for it or choose another folder", folder.display())]
+    FolderInUse {
+        /// The folder.
+        folder: PathBuf,
+    },
 }

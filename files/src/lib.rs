@@ -5,11 +5,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod own_folder;
 mod read;
 mod text;
 mod write;
 
 pub use error::{FileError, Result};
+pub use own_folder::{FolderKind, OwnFolder, SCRATCH, is_locked};
 pub use read::{open_regular, read, read_text};
 pub use text::{NotText, decode_text};
-pub use write::{prove_writable, write_whole};
+pub use write::{prove_writable, write_secret, write_whole};

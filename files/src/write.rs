@@ -12,6 +12,18 @@ use crate::{FileError, Result};
 /// # Errors
 /// [`FileError::NotWritable`] for a folder or a read-only file, or what the operating system says.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, bytes, false)
+}
+
+/// [`write_whole`], into a file that only this user can read.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, bytes, true)
+}
+
+fn write(path: &Path, bytes: &[u8], is_secret: bool) -> Result<()> {
     let place = match place(path)? {
         Place::File(place) => place,
         Place::Device => {
@@ -19,15 +31,25 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
             return Ok(device.write_all(bytes)?);
         }
     };
-    let mut partial = partial(&place)?;
-    let named =
-        |e: std::io::Error| std::io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-    partial.write_all(bytes).map_err(named)?;
-    partial.as_file().sync_all().map_err(named)?;
-    partial.persist(&place).map_err(|e| named(e.error))?;
+    let folder = folder_of(&place);
+    fill_and_move(partial(folder, &place, is_secret)?, bytes, &place)?;
     // The rename itself lies in the folder; only Unix lets a folder be synced.
     #[cfg(unix)]
-    fs_err::File::open(folder_of(&place))?.sync_all()?;
+    fs_err::File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+/// Fills a partial file, waits for the disk, and moves it to its place.
+pub(crate) fn fill_and_move(
+    mut partial: tempfile::NamedTempFile,
+    bytes: &[u8],
+    place: &Path,
+) -> Result<()> {
+    let named =
+        |e: std::io::Error| std::io::Error::new(e.kind(), format!("{}: {e}", place.display()));
+    partial.write_all(bytes).map_err(named)?;
+    partial.as_file().sync_all().map_err(named)?;
+    partial.persist(place).map_err(|e| named(e.error))?;
     Ok(())
 }
 
@@ -38,7 +60,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 /// As [`write_whole`].
 pub fn prove_writable(path: &Path) -> Result<()> {
     match place(path)? {
-        Place::File(place) => partial(&place).map(drop),
+        Place::File(place) => partial(folder_of(&place), &place, false).map(drop),
         Place::Device => Ok(()),
     }
 }
@@ -86,15 +108,25 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn partial(place: &Path) -> Result<tempfile::NamedTempFile> {
-    let folder = folder_of(place);
+/// Begins of the names under which files are filled.
+pub(crate) const PARTIAL_PREFIX: &str = ".promptfed-";
+/// Ends of them.
+pub(crate) const PARTIAL_SUFFIX: &str = ".partial";
+
+/// A file in `folder` that is to become `place`.
+pub(crate) fn partial(
+    folder: &Path,
+    place: &Path,
+    is_secret: bool,
+) -> Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".promptfed-").suffix(".partial");
+    builder.prefix(PARTIAL_PREFIX).suffix(PARTIAL_SUFFIX);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         // Less what the user's mask takes away, as for any file that is made.
         let mode = match fs_err::metadata(place) {
+            _ if is_secret => 0o600,
             Ok(there) => there.permissions().mode() & 0o777,
             Err(_) => 0o666,
         };
@@ -170,5 +202,7 @@ mod tests {
         fs_err::set_permissions(&ours, std::fs::Permissions::from_mode(0o600)).unwrap();
         write_whole(&ours, b"secret").unwrap();
         assert_eq!(mode(&ours), 0o600);
+        write_secret(&theirs, b"secret").unwrap();
+        assert_eq!(mode(&theirs), 0o600);
     }
 }

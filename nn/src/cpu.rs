@@ -10,6 +10,15 @@ pub(crate) fn kernels() -> Result<Kernels> {
     Kernels::chosen().map_err(candle_core::Error::wrap)
 }
 
+/// Name of the family of instructions that the kernels use, on which the last bits of results depend.
+pub fn instructions() -> String {
+    match kernels::InstructionSet::chosen() {
+        Ok(set) => set.to_string(),
+        // Every computation says so too.
+        Err(error) => error.to_string(),
+    }
+}
+
 /// What the kernels make of a precision: the CPU knows half precision as bf16 only.
 pub(crate) fn packed(precision: Precision) -> kernels::Precision {
     match precision {

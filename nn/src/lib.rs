@@ -25,6 +25,7 @@ mod pool_thread;
 mod precision;
 
 pub use activation::Activation;
+pub use cpu::instructions;
 pub use error::{Error, Result, WeightProblem};
 pub use path::Path;
 pub use pool_thread::on_pool_thread;

@@ -54,6 +54,15 @@ impl Precision {
         let _ = CHOSEN.set(self);
     }
 
+    /// What the CPU computes in where this is asked for: it has no half precision.
+    #[must_use]
+    pub fn on_cpu(self) -> Self {
+        match self {
+            Self::F16 => Self::Bf16,
+            other => other,
+        }
+    }
+
     /// The precision of models whose maker names none: the one chosen for the process, otherwise bf16 where the
     /// processor multiplies it and f32 elsewhere.
     pub fn chosen() -> Self {

@@ -1,8 +1,8 @@
 //! The one folder that holds all a server keeps.
 
-use std::fs::{File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use promptfed_files::{FileError, FolderKind, OwnFolder, write_secret};
 
 use promptfed_prompts::protocol::RoundId;
 
@@ -19,83 +19,60 @@ use crate::{Error, Result};
 /// models/<id>.safetensors     a round's trained model
 /// ```
 pub(crate) struct DataFolder {
-    root: PathBuf,
-    _lock: File,
+    folder: OwnFolder,
 }
+
+/// How a server's folder is known: a folder that holds anything else is not taken.
+const SERVER_FOLDER: FolderKind = FolderKind {
+    what: "the data folder of a server",
+    mark: "server.lock",
+    lock: "server.lock",
+};
 
 impl DataFolder {
     /// Makes the folder where it is missing, and locks it.
     pub(crate) fn lock(root: &Path) -> Result<Self> {
-        for folder in [root.to_owned(), root.join("rounds"), root.join("models")] {
-            fs_err::create_dir_all(folder)?;
+        let folder = OwnFolder::claim(root, SERVER_FOLDER).map_err(|error| match error {
+            FileError::FolderInUse { folder } => Error::FolderInUse { folder },
+            other => other.into(),
+        })?;
+        for name in ["rounds", "models"] {
+            fs_err::create_dir_all(root.join(name))?;
         }
-        let file = root.join("server.lock");
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&file)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                root: root.to_owned(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(Error::FolderInUse {
-                folder: root.to_owned(),
-            }),
-            Err(TryLockError::Error(error)) => Err(error.into()),
-        }
+        Ok(Self { folder })
+    }
+
+    fn root(&self) -> &Path {
+        self.folder.root()
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.root.join("server.sqlite")
+        self.root().join("server.sqlite")
     }
 
     pub(crate) fn synthetic(&self, round: RoundId) -> PathBuf {
-        self.root
+        self.root()
             .join("rounds")
             .join(round.to_string())
             .join("synthetic")
     }
 
     pub(crate) fn model(&self, round: RoundId) -> PathBuf {
-        self.root
+        self.root()
             .join("models")
             .join(format!("{round}.safetensors"))
     }
 
     /// The administrator's token of this folder, made at the first start.
     pub(crate) fn admin_token(&self) -> Result<Token> {
-        let file = self.root.join("admin.token");
+        let file = self.root().join("admin.token");
         if file.exists() {
             return Token::given(fs_err::read_to_string(&file)?.trim().to_owned());
         }
         let token = Token::for_admin()?;
-        write_durably(&file, format!("{}\n", token.as_str()).as_bytes())?;
+        write_secret(&file, format!("{}\n", token.as_str()).as_bytes())?;
         Ok(token)
     }
-}
-
-/// Writes a file that only this user can read; after a crash it is there as a whole or not at all.
-pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
-    let partial = path.with_extension("partial");
-    let mut options = fs_err::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use fs_err::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let mut file = options.open(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs_err::rename(&partial, path)?;
-    // The rename itself lies in the folder; only Unix lets a folder be synced.
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        fs_err::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -112,6 +89,15 @@ mod tests {
         ));
         drop(first);
         DataFolder::lock(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_with_other_things_in_it_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::create_dir(folder.path().join("photos")).unwrap();
+        let error = DataFolder::lock(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("photos"), "{error}");
+        assert!(!folder.path().join("server.lock").exists());
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub enum Error {
     /// A file could not be read or written; the message names it. For the operator.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// A file could not be written or the data folder not be used; the message names it. For the operator.
+    #[error(transparent)]
+    File(#[from] promptfed_files::FileError),
     /// Another server uses the data folder. For the operator.
     #[error("{}: another server uses this data folder; stop it or choose another folder", .folder.display())]
     FolderInUse {
@@ -67,12 +70,6 @@ pub enum Error {
     /// A round asks for a CLIP filter and the server has no CLIP model.
     #[error("the round's images are to be judged by CLIP and this server has no CLIP model")]
     NoClip,
-    /// The engine made images that training cannot use.
-    #[error("no image was accepted of {planned} planned; check the engine's weights and the plan")]
-    NoImages {
-        /// Images planned.
-        planned: u64,
-    },
     /// The prompts could not be pooled.
     #[error("pooling: {0}")]
     Prompts(#[from] promptfed_prompts::Error),

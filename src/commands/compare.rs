@@ -1,5 +1,6 @@
 //! `promptfed compare`: methods on the user's own data.
 
+use super::comparison_folder::ComparisonFolder;
 use super::data::{self, ReadArgs};
 use super::engines::EngineArgs;
 use super::extract::PromptArgs;
@@ -46,9 +47,12 @@ pub(crate) struct Args {
     prompts: PromptArgs,
     #[command(flatten)]
     setting: SettingArgs,
-    /// Folder for the report and the server's data
+    /// Folder for the report and the server's data; empty, or of an earlier comparison
     #[arg(long, value_name = "DIR", default_value = "promptfed-compare")]
     out: PathBuf,
+    /// Replace the report of an earlier comparison in --out
+    #[arg(long)]
+    force: bool,
 }
 
 /// Budgets and seeds of a comparison.
@@ -210,6 +214,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         &args.prompts,
         &args.setting,
         &args.out,
+        args.force,
         context,
     )
 }
@@ -289,23 +294,18 @@ pub(crate) fn compare(
     prompts: &PromptArgs,
     setting: &SettingArgs,
     out: &Path,
+    force: bool,
     context: &Context,
 ) -> Result<()> {
-    fs_err::create_dir_all(out)?;
-    let server = out.join("server");
-    if server.join("server.lock").is_file() {
-        // An unfinished round of an earlier run would be worked on first, on this run's time.
-        fs_err::remove_dir_all(&server)?;
-    }
     let unknown_words = setting.unknown_words(experiment, prompts)?;
     let classes = &experiment.data.private.class_names;
     tell_doubts(&experiment.setting.recipe, classes);
-    let methods = setting.methods(prompts, &server, context)?;
+    let folder = ComparisonFolder::take(out, force)?;
+    let methods = setting.methods(prompts, &folder.server()?, context)?;
     let mut comparison = experiment.run(&methods, &context.progress)?;
     comparison.settings.extend(described(prompts, setting));
-    let page = out.join("report.html");
-    report::write(&comparison, &page)?;
-    let page = fs_err::canonicalize(page)?;
+    report::write(&comparison, &folder.report())?;
+    let page = fs_err::canonicalize(folder.report())?;
     if context.json {
         println!(
             "{}",

@@ -104,12 +104,16 @@ pub(crate) fn open(
     split: Option<String>,
     label_space: Option<&LabelSpace>,
 ) -> Result<Dataset> {
-    let options = OpenOptions {
-        layout,
-        label_space: label_space.cloned(),
-        split,
+    let dataset = if layout == Layout::Auto && promptfed_synth::is_job(path) {
+        open_job(path, split, label_space)?
+    } else {
+        let options = OpenOptions {
+            layout,
+            label_space: label_space.cloned(),
+            split,
+        };
+        promptfed_data::open(path, &options)?
     };
-    let dataset = promptfed_data::open(path, &options)?;
     for warning in &dataset.warnings {
         eprintln!("warning: {warning}");
     }
@@ -122,6 +126,24 @@ pub(crate) fn open(
         )));
     }
     Ok(dataset)
+}
+
+/// Opens the folder of `promptfed synth` by its manifest, which knows classes, domains and captions as they were given.
+fn open_job(
+    path: &Path,
+    split: Option<String>,
+    label_space: Option<&LabelSpace>,
+) -> Result<Dataset> {
+    if let Some(split) = split {
+        return Err(anyhow::Error::new(BadInput).context(format!(
+            "{} is the folder of a synthesis job, which has no split {split:?}; leave out --split",
+            path.display()
+        )));
+    }
+    Ok(match label_space {
+        Some(space) => promptfed_synth::open_images_as(path, space)?,
+        None => promptfed_synth::open_images(path)?,
+    })
 }
 
 /// Tells what was left out: the first few one by one, all by count.

@@ -39,9 +39,12 @@ pub(crate) struct Args {
     /// Weights of the pocket engine: all, photo, draw, or a folder [default: all]
     #[arg(long, value_name = "NAME|DIR")]
     pocket: Option<String>,
-    /// Folder for the report and the server's data
+    /// Folder for the report and the server's data; empty, or of an earlier demo
     #[arg(long, value_name = "DIR", default_value = "promptfed-demo")]
     out: PathBuf,
+    /// Replace the report of an earlier demo in --out
+    #[arg(long)]
+    force: bool,
 }
 
 /// What `--quick` changes.
@@ -130,5 +133,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         },
         setting: setting.shared()?,
     };
-    compare(&experiment, &prompts, &setting, &args.out, context)
+    compare(
+        &experiment,
+        &prompts,
+        &setting,
+        &args.out,
+        args.force,
+        context,
+    )
 }

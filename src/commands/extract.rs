@@ -14,6 +14,7 @@ use anyhow::{Result, bail};
 use clap::{ArgMatches, Args as ClapArgs};
 use promptfed_client::{Captioner, ExtractOptions, captioner_with, extract_with_progress};
 use promptfed_eval::report::bytes;
+use promptfed_files::{prove_writable, write_whole};
 use promptfed_prompts::protocol::PromptPlan;
 use promptfed_prompts::{Level, PromptSet};
 use std::path::PathBuf;
@@ -132,6 +133,10 @@ pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
             "without --clip or --model, where no network computes",
         )?;
     }
+    // A round says itself what its prompts tell.
+    if idle::is_given(matches, "round") {
+        return Ok(());
+    }
     refuse_idle_captions(matches)
 }
 
@@ -150,7 +155,7 @@ pub(super) fn refuse_idle_captions(matches: &ArgMatches) -> Result<()> {
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let preview_file = preview::file(args.preview.as_deref(), &args.out);
     for file in preview_file.iter().chain([&args.out]) {
-        promptfed_files::prove_writable(file)?;
+        prove_writable(file)?;
     }
     let Agreed {
         plan: PromptPlan { level, templates },
@@ -200,9 +205,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         preview_file: preview_file.as_deref(),
         show: args.show,
     };
-    promptfed_files::write_whole(&args.out, extraction.preview.json.as_bytes())?;
+    write_whole(&args.out, extraction.preview.json.as_bytes())?;
     if let Some(file) = &preview_file {
-        promptfed_files::write_whole(file, shown.file()?.as_bytes())?;
+        write_whole(file, shown.file()?.as_bytes())?;
     }
     if context.json {
         println!("{}", shown.json());

@@ -2,6 +2,7 @@
 
 mod agreed;
 mod compare;
+mod comparison_folder;
 mod data;
 mod demo;
 mod domain;

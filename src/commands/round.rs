@@ -12,6 +12,7 @@ use crate::Context;
 use anyhow::{Context as _, Result};
 use clap::{Args as ClapArgs, Subcommand};
 use promptfed_client::{AdminClient, FederationClient};
+use promptfed_files::{prove_writable, write_whole};
 use promptfed_prompts::protocol::{ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus};
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -212,9 +213,10 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             show(context, &results, &serde_json::to_string_pretty(&results)?)
         }
         Command::Model(args) => {
+            prove_writable(&args.out)?;
             let client = args.round.token.connect()?;
             let results = client.results(args.round.round)?;
-            fs_err::write(&args.out, client.model(&results)?)?;
+            write_whole(&args.out, &client.model(&results)?)?;
             let told = format!("{}: hash {}", args.out.display(), results.model.hash);
             show(context, &results.model, &told)
         }

@@ -3,6 +3,7 @@
 use super::engines::EngineArgs;
 use super::filter::ClipArgs;
 use crate::Context;
+use crate::output::notice;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_server::{ServerConfig, run_blocking};
@@ -42,20 +43,17 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     };
     run_blocking(config, |server| {
         if context.json {
-            println!(
-                "{}",
-                json!({ "url": server.url(), "data_dir": data_dir.display().to_string() })
-            );
-        } else {
-            println!("listening on {}", server.url());
-            if !given {
-                println!(
-                    "administrator's token: {}",
-                    data_dir.join("admin.token").display()
-                );
-            }
-            println!("API: {}/openapi.json; ctrl-c ends", server.url());
+            let ready = json!({ "url": server.url(), "data_dir": data_dir.display().to_string() });
+            notice(format_args!("{ready}"));
+            return;
         }
+        notice(format_args!("listening on {}", server.url()));
+        if !given {
+            let file = data_dir.join("admin.token");
+            notice(format_args!("administrator's token: {}", file.display()));
+        }
+        let url = server.url();
+        notice(format_args!("API: {url}/openapi.json; ctrl-c ends"));
     })?;
     Ok(())
 }

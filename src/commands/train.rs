@@ -6,6 +6,7 @@ use crate::Context;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_data::{Fit, load};
+use promptfed_files::{prove_writable, write_whole};
 use promptfed_prompts::ContentHash;
 use promptfed_synth::engines::DeviceKind;
 use serde_json::json;
@@ -40,6 +41,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let recipe = args.recipe.recipe(args.epochs, args.seed)?;
     let device = args.device.unwrap_or_default().open()?;
+    prove_writable(&args.out)?;
     let (dataset, label_space) = args.read.open(&args.data)?;
     let (images, report) = load(&dataset, recipe.image_size, Fit::Crop, &args.read.decode())?;
     data::tell_decoded(&report);
@@ -56,7 +58,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     })?;
     bar.finish_and_clear();
     let file = model.to_safetensors()?;
-    fs_err::write(&args.out, &file)?;
+    write_whole(&args.out, &file)?;
     let kept = &report.curve[report.selected_epoch];
     let hash = ContentHash::of(&file);
     if context.json {

@@ -86,6 +86,33 @@ pub enum Error {
         /// Its value in the specification handed over.
         wanted: String,
     },
+    /// An engine that does not do what it is asked for.
+    #[error("the engine {engine} {reason}")]
+    Backend {
+        /// Name of the engine.
+        engine: String,
+        /// What it did, and what was expected.
+        reason: String,
+    },
+    /// A job that made no image that can be used.
+    #[error("no image was accepted of {drawn}: {faults}")]
+    NoImages {
+        /// Images drawn.
+        drawn: u64,
+        /// What was wrong with them and what to do.
+        faults: String,
+    },
+    /// A finished job without any image of some classes.
+    #[error(
+        "no image of {} was accepted, and a model trained on the others would never see it: {faults}",
+        classes.join(", ")
+    )]
+    EmptyClasses {
+        /// The classes, quoted.
+        classes: Vec<String>,
+        /// What was wrong with all images that were given up and what to do.
+        faults: String,
+    },
     /// A file could not be written or a folder not be used; the message names it.
     #[error(transparent)]
     File(#[from] promptfed_files::FileError),
@@ -98,7 +125,7 @@ pub enum Error {
         reason: String,
     },
     /// The index of pixel hashes failed.
-    #[error("the index of pixel hashes failed: {0}; delete {file} and run the job again", file = crate::job::INDEX_FILE)]
+    #[error("the index of pixel hashes failed: {0}; delete {file} in the job's folder and run it again", file = crate::job::INDEX_FILE)]
     Index(#[from] rusqlite::Error),
     /// A Parquet shard could not be written or read.
     #[error("parquet: {0}")]

@@ -28,6 +28,13 @@ pub trait Generator: Send {
         true
     }
 
+    /// What is wrong with a request, if anything, and what would be right; told before anything is made or written. An engine
+    /// that takes every request need not say so.
+    fn fault(&self, request: &ImageRequest) -> Option<String> {
+        let _ = request;
+        None
+    }
+
     /// Makes one image per request, in order.
     ///
     /// # Errors

@@ -86,9 +86,9 @@ impl Image {
         encode_png(self.height, self.width, &self.to_rgb8())
     }
 
-    /// Writes the image as a PNG file.
+    /// Writes the image as a PNG file, whole or not at all.
     pub fn save_png(&self, path: &Path) -> Result<()> {
-        Ok(fs_err::write(path, self.to_png()?)?)
+        Ok(promptfed_files::write_whole(path, &self.to_png()?)?)
     }
 }
 
@@ -104,6 +104,15 @@ pub(crate) fn encode_png(height: u32, width: u32, pixels: &[u8]) -> Result<Vec<u
     .write_image(pixels, width, height, ExtendedColorType::Rgb8)
     .map_err(Error::Png)?;
     Ok(bytes)
+}
+
+/// The pixel hash of a PNG file's bytes; `None` where they are no whole image.
+pub(crate) fn png_pixel_hash(bytes: &[u8]) -> Option<ContentHash> {
+    let format = ::image::ImageFormat::Png;
+    let pixels = ::image::load_from_memory_with_format(bytes, format)
+        .ok()?
+        .to_rgb8();
+    Some(pixel_hash(pixels.width(), pixels.as_raw()))
 }
 
 /// Hash of an image's width and pixels, the same for equal pictures whatever file they lie in.

@@ -36,5 +36,5 @@ pub use job::{
     ClipFilter, Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource,
     Spread, notes, run,
 };
-pub use load::{load_images, open_images};
+pub use load::{is_job, load_images, open_images, open_images_as};
 pub use seed::ImageSeed;

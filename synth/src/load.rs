@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use promptfed_data::{Dataset, DecodeOptions, Fit, ImageSource, LabelledImages, Sample};
+use promptfed_data::{
+    Dataset, DatasetWarning, DecodeOptions, Fit, ImageSource, LabelledImages, Sample,
+};
+use promptfed_prompts::{ClassIndex, LabelSpace};
 
-use crate::job::{JobRecord, ManifestRow, OutputFormat, read_manifest};
+use crate::job::{JOB_FILE, JobRecord, MANIFEST_FILE, ManifestRow, OutputFormat, read_manifest};
 use crate::{Error, Result};
 
 /// Domain of images whose prompts named none, in a job where others named one.
@@ -53,6 +56,37 @@ pub fn open_images(out_dir: &Path) -> Result<Dataset> {
     })
 }
 
+/// Whether a folder is that of a job.
+pub fn is_job(folder: &Path) -> bool {
+    folder.join(JOB_FILE).is_file() && folder.join(MANIFEST_FILE).is_file()
+}
+
+/// [`open_images`] with the labels of `label_space`, in which classes are found by their names. Images of other classes are left out
+/// with a warning.
+pub fn open_images_as(out_dir: &Path, label_space: &LabelSpace) -> Result<Dataset> {
+    let mut dataset = open_images(out_dir)?;
+    let label = |name: &String| label_space.index_of(name).map(ClassIndex::get);
+    let labels: Vec<Option<u32>> = dataset.class_names.iter().map(label).collect();
+    let mut left_out = vec![0; labels.len()];
+    dataset.samples.retain_mut(|sample| {
+        let class = sample.label as usize;
+        match labels[class] {
+            Some(label) => sample.label = label,
+            None => left_out[class] += 1,
+        }
+        labels[class].is_some()
+    });
+    for (class, samples) in dataset.class_names.into_iter().zip(left_out) {
+        if samples > 0 {
+            let warning = DatasetWarning::ClassNotListed { class, samples };
+            dataset.warnings.push(warning);
+        }
+    }
+    let names = label_space.classes().iter().map(|class| class.name.clone());
+    dataset.class_names = names.collect();
+    Ok(dataset)
+}
+
 /// Reads the accepted images of a job's output folder, resized to `size` x `size`: [`open_images`] in memory.
 ///
 /// # Errors
@@ -61,7 +95,7 @@ pub fn load_images(out_dir: &Path, size: usize) -> Result<LabelledImages> {
     let dataset = open_images(out_dir)?;
     if dataset.is_empty() {
         return Err(Error::Output {
-            file: out_dir.join(crate::job::MANIFEST_FILE),
+            file: out_dir.join(MANIFEST_FILE),
             reason: "no image was accepted; run the job first".into(),
         });
     }

@@ -1,9 +1,9 @@
 //! Files of a report, each whole or not there at all.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
+use promptfed_files::write_whole;
 use serde::Serialize;
 
 use super::render;
@@ -42,32 +42,15 @@ pub fn write(comparison: &Comparison, path: &Path) -> Result<ReportFiles> {
         );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message).into());
     }
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        fs::create_dir_all(folder)?;
-    }
     let mut record = serde_json::to_string_pretty(&Record {
         methods: comparison.summary(),
         comparison,
     })?;
     record.push('\n');
-    replace(&json, record.as_bytes())?;
-    replace(path, render(comparison).as_bytes())?;
+    write_whole(&json, record.as_bytes())?;
+    write_whole(path, render(comparison).as_bytes())?;
     Ok(ReportFiles {
         html: path.to_owned(),
         json,
     })
-}
-
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let mut file = fs::File::create(&part)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&part, path)
 }

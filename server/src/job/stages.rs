@@ -17,9 +17,8 @@ use promptfed_synth::{
 };
 
 use super::Worker;
-use crate::data_folder::write_durably;
+use crate::Result;
 use crate::store::Stored;
-use crate::{Error, Result};
 
 impl Worker {
     /// Works on a round until it is done, fails, or is interrupted; an interrupted round keeps the state it has in the store.
@@ -58,12 +57,6 @@ impl Worker {
         if interrupted() || report.cancelled {
             return Ok(());
         }
-        if report.accepted == 0 {
-            return Err(Error::NoImages {
-                planned: report.planned,
-            });
-        }
-
         let size = spec.training.image_size as usize;
         let images = timed(&mut seconds.loading, || {
             Ok(promptfed_synth::load_images(&folder, size)?)
@@ -75,7 +68,7 @@ impl Worker {
             return Ok(());
         }
         let file = trained.classifier.to_safetensors()?;
-        write_durably(&self.folder.model(round), &file)?;
+        promptfed_files::write_secret(&self.folder.model(round), &file)?;
 
         let results = RoundResults {
             round_id: round,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::Device;
+use promptfed_nn::{Precision, instructions};
 
 use crate::{Error, Result};
 
@@ -30,15 +31,18 @@ impl DeviceKind {
     }
 }
 
-/// What an engine's settings say of the device. Another kind of processor sums in another order: its images are another job's. The
-/// CPU needs no word.
-pub(super) fn setting(device: &Device) -> BTreeMap<String, String> {
-    let name = match device {
-        Device::Cpu => return BTreeMap::new(),
-        Device::Cuda(_) => "cuda",
-        Device::Metal(_) => "metal",
+/// What an engine's settings say of how numbers are computed. Another kind of processor, number format or family of instructions
+/// sums in another order: its images are another job's.
+pub(super) fn settings(device: &Device, precision: Precision) -> BTreeMap<String, String> {
+    let (precision, name, value) = match device {
+        Device::Cpu => (precision.on_cpu(), "instructions", instructions()),
+        Device::Cuda(_) => (precision, "device", "cuda".to_owned()),
+        Device::Metal(_) => (precision, "device", "metal".to_owned()),
     };
-    BTreeMap::from([("device".to_owned(), name.to_owned())])
+    BTreeMap::from([
+        ("precision".to_owned(), precision.to_string()),
+        (name.to_owned(), value),
+    ])
 }
 
 /// The card, or why there is none in one line: candle's own words may go on with a backtrace.

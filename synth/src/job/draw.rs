@@ -8,7 +8,7 @@ use super::plan::PlannedImage;
 use super::screen::{self, Fault};
 use super::spec::JobSpec;
 use crate::image::{encode_png, pixel_hash};
-use crate::{EngineInfo, Generator, Image, ImageRequest, ImageSeed, Result};
+use crate::{EngineInfo, Error, Generator, Image, ImageRequest, Result};
 
 pub(super) struct Artist<'a> {
     pub(super) generator: &'a mut dyn Generator,
@@ -26,15 +26,53 @@ impl Artist<'_> {
         &mut self,
         batch: &[PlannedImage],
         index: &mut PixelIndex,
-        output: &Output,
+        output: &Output<'_>,
     ) -> Result<Vec<ManifestRow>> {
         let requests: Vec<_> = batch.iter().map(|image| self.request(image, 0)).collect();
-        let images = self.generator.generate(&requests)?;
+        let images = self.generate(&requests)?;
         let mut rows = Vec::with_capacity(batch.len());
         for ((planned, request), image) in batch.iter().zip(requests).zip(images) {
             rows.push(self.settle(planned, request, image, index, output)?);
         }
         Ok(rows)
+    }
+
+    /// The images of rows, drawn once more.
+    pub(super) fn draw_again(&mut self, rows: &[ManifestRow]) -> Result<Vec<Image>> {
+        let request = |row: &ManifestRow| ImageRequest {
+            prompt: row.prompt.clone(),
+            negative: row.negative.clone(),
+            seed: row.seed,
+            steps: row.steps,
+            guidance: row.guidance,
+            sampler: row.sampler,
+        };
+        let requests: Vec<_> = rows.iter().map(request).collect();
+        self.generate(&requests)
+    }
+
+    /// As many images as requests, or an error.
+    fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
+        let images = self.generator.generate(requests)?;
+        if images.len() == requests.len() {
+            return Ok(images);
+        }
+        Err(Error::Backend {
+            engine: self.engine.name.clone(),
+            reason: format!(
+                "gave {} images where {} were asked for; nothing of them was kept",
+                images.len(),
+                requests.len()
+            ),
+        })
+    }
+
+    fn generate_one(&mut self, request: &ImageRequest) -> Result<Image> {
+        let images = self.generate(std::slice::from_ref(request))?;
+        images.into_iter().next().ok_or_else(|| Error::Backend {
+            engine: self.engine.name.clone(),
+            reason: "gave no image where 1 was asked for".into(),
+        })
     }
 
     fn settle(
@@ -43,7 +81,7 @@ impl Artist<'_> {
         mut request: ImageRequest,
         mut image: Image,
         index: &mut PixelIndex,
-        output: &Output,
+        output: &Output<'_>,
     ) -> Result<ManifestRow> {
         let (mut flags, mut scores) = (Vec::new(), Vec::new());
         loop {
@@ -64,20 +102,14 @@ impl Artist<'_> {
             let attempts = flags.len() as u32 + u32::from(fault.is_none());
             let mut row = self.row(planned, &request, attempts);
             if fault.is_none() {
-                let file = output.file_of(planned.index, &row.class_name);
+                let file = output.file_of(planned.index, row.class);
                 let png = encode_png(image.height(), image.width(), &pixels)?;
                 output.write(planned.index, &file, &png)?;
                 row.file = Some(file);
                 row.pixel_hash = Some(hash);
             } else if attempts < self.spec.attempts {
                 request = self.request(planned, attempts);
-                if let Some(again) = self
-                    .generator
-                    .generate(std::slice::from_ref(&request))?
-                    .pop()
-                {
-                    image = again;
-                }
+                image = self.generate_one(&request)?;
                 continue;
             } else {
                 row.rejected = fault;
@@ -90,17 +122,9 @@ impl Artist<'_> {
     }
 
     fn request(&self, planned: &PlannedImage, attempt: u32) -> ImageRequest {
-        let prompt = &planned.prompt;
-        let seed = ImageSeed::derive(self.spec.seed, prompt.class, &prompt.text, planned.index)
-            .attempt(attempt);
-        ImageRequest {
-            prompt: prompt.text.positive.clone(),
-            negative: prompt.text.negative.clone(),
-            seed,
-            steps: self.spec.steps,
-            guidance: self.spec.guidance.draw(&seed),
-            sampler: self.spec.sampler,
-        }
+        let seed = planned.seed(self.spec.seed).attempt(attempt);
+        let guidance = self.spec.guidance.draw(&seed);
+        self.spec.request(&planned.prompt, seed, guidance)
     }
 
     fn row(&self, planned: &PlannedImage, request: &ImageRequest, attempts: u32) -> ManifestRow {

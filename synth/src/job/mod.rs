@@ -7,13 +7,22 @@
 //! | `job.json` | everything that determines the images ([`JobRecord`]) |
 //! | `manifest.jsonl` | one [`ManifestRow`] per image of the plan, in order |
 //! | `images/<class>/<index>.png` or `data/train-<shard>.parquet` | the images |
-//! | `pixels.sqlite`, `staging/`, `partial` | only while the job is not finished |
+//! | `images/classes.tsv` | the class of every folder, whatever it is called: lines of folder, tab, class |
+//! | `.promptfed/` | the lock, the index of pixel hashes, images on their way; only while the job is not finished |
 //!
 //! An image is written before its row, under another name and moved into place; rows are appended in order. What a kill
-//! interrupts has no row yet and is made again, bit for bit the same.
+//! interrupts has no row yet and is made again, bit for bit the same. So is an image of the manifest that is missing or
+//! damaged when the job goes on.
+//!
+//! Nothing is written into a folder that holds anything but this job. The job file decides: with other settings the folder is
+//! refused, but prompts can be added, anywhere in their list, and images per prompt. Rows stay as they are and new ones follow,
+//! as long as the new plan asks for every image that was made.
 
+mod check;
 mod clip_filter;
 mod draw;
+mod folder_names;
+mod made;
 mod manifest;
 mod notes;
 mod output;
@@ -26,8 +35,10 @@ mod runner;
 mod screen;
 mod shard;
 mod spec;
+mod tally;
 
 pub use clip_filter::{ClipFilter, FilterRule};
+pub use folder_names::CLASSES_FILE;
 pub use manifest::{MANIFEST_FILE, ManifestRow, read_manifest};
 pub use notes::notes;
 pub use prompts::PromptSource;
@@ -37,5 +48,5 @@ pub use runner::run;
 pub use screen::Fault;
 pub use spec::{Guidance, ImageBudget, JobSpec, OutputFormat, Spread};
 
-/// Name of the SQLite file that holds the pixel hashes while a job runs.
-pub const INDEX_FILE: &str = "pixels.sqlite";
+/// The SQLite file that holds the pixel hashes while a job is not finished, relative to its folder.
+pub const INDEX_FILE: &str = ".promptfed/pixels.sqlite";

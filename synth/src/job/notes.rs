@@ -9,7 +9,7 @@ use crate::{Generator, Result};
 /// # Errors
 /// A faulty prompt.
 pub fn notes(generator: &dyn Generator, spec: &JobSpec) -> Result<Vec<String>> {
-    Ok(Survey::of(&spec.prompts)?.notes(spec, generator.takes_negatives()))
+    Ok(Survey::of(&spec.prompts, |_| Ok(()))?.notes(spec, generator.takes_negatives()))
 }
 
 impl Survey {

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use promptfed_prompts::ContentHash;
 use rusqlite::{Connection, params};
 
-use super::INDEX_FILE;
 use super::manifest::read_manifest;
 use crate::Result;
+
+/// Name of its SQLite file, among what does not stay.
+pub(super) const PIXEL_INDEX: &str = "pixels.sqlite";
 
 pub(super) struct PixelIndex {
     connection: Connection,
@@ -15,16 +17,18 @@ pub(super) struct PixelIndex {
 }
 
 impl PixelIndex {
-    /// Opens the index of a job's folder and makes it agree with the manifest, which has `done` rows, `accepted` of them accepted.
-    pub(super) fn open(out_dir: &Path, done: u64, accepted: u64) -> Result<Self> {
-        let path = out_dir.join(INDEX_FILE);
-        let connection = Connection::open(&path)?;
+    /// Opens the index `path` of a job's folder and makes it agree with the manifest, which has `done` rows, `accepted` of them accepted.
+    pub(super) fn open(path: &Path, out_dir: &Path, done: u64, accepted: u64) -> Result<Self> {
+        let connection = Connection::open(path)?;
         connection.execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = NORMAL;
              CREATE TABLE IF NOT EXISTS pixels (hash BLOB PRIMARY KEY, image INTEGER NOT NULL) WITHOUT ROWID;",
         )?;
-        let mut index = Self { connection, path };
+        let mut index = Self {
+            connection,
+            path: path.to_owned(),
+        };
         index.settle(out_dir, done, accepted)?;
         Ok(index)
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use promptfed_prompts::ClassIndex;
 
+use super::made::Made;
 use super::prompts::{JobPrompt, PromptSource};
 use super::spec::{ImageBudget, Spread};
-use crate::{Error, Result};
+use crate::{Error, ImageSeed, Result};
 
 /// What a first pass over the prompts finds; grows with the classes, not with the prompts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,11 +25,18 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// Reads all prompts once.
-    pub(super) fn of(source: &PromptSource) -> Result<Self> {
+    /// Reads all prompts once, and calls `on_first` with the first.
+    pub(super) fn of(
+        source: &PromptSource,
+        on_first: impl FnOnce(&JobPrompt) -> Result<()>,
+    ) -> Result<Self> {
         let mut survey = Self::default();
+        let mut on_first = Some(on_first);
         for prompt in source.read()? {
             let prompt = prompt?;
+            if let Some(on_first) = on_first.take() {
+                on_first(&prompt)?;
+            }
             survey.add(prompt.class, prompt.count);
             survey.negatives += u64::from(!prompt.text.negative.trim().is_empty());
         }
@@ -136,38 +144,75 @@ fn share(total: u64, before: u64, after: u64, whole: u64) -> u64 {
 /// One image of the plan.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PlannedImage {
-    /// Position in the whole plan.
+    /// Position in the manifest.
     pub(super) index: u64,
     pub(super) prompt: JobPrompt,
 }
 
-/// The images of a job in order, worked out one by one.
+impl PlannedImage {
+    pub(super) fn new(index: u64, prompt: JobPrompt) -> Self {
+        Self { index, prompt }
+    }
+
+    /// The seed of its first draw.
+    pub(super) fn seed(&self, job_seed: u64) -> ImageSeed {
+        ImageSeed::derive(job_seed, self.prompt.class, &self.prompt.text, self.index)
+    }
+}
+
+/// The images of a job that are still to be made, in order, worked out one by one.
 pub(super) struct Plan<'a> {
     prompts: Box<dyn Iterator<Item = Result<JobPrompt>> + 'a>,
     allocation: Allocation<'a>,
+    made: Made,
     /// The prompt in work.
     prompt: Option<JobPrompt>,
+    /// Images of it that are still to be made.
+    left: u64,
     /// Index of the next image.
     next: u64,
-    /// Index after the last image of the prompt in work.
-    end: u64,
 }
 
 impl<'a> Plan<'a> {
-    /// The images from index `from` on.
+    /// What is left of the plan where the images `made` are there, in a manifest of `rows` rows.
     pub(super) fn new(
         source: &'a PromptSource,
         budget: ImageBudget,
         survey: &'a Survey,
-        from: u64,
+        made: Made,
+        rows: u64,
     ) -> Result<Self> {
         Ok(Self {
             prompts: source.read()?,
             allocation: Allocation::new(budget, survey),
+            made,
             prompt: None,
-            next: from,
-            end: 0,
+            left: 0,
+            next: rows,
         })
+    }
+
+    /// Walks to the end and tells how many of the images that were made the plan does not ask for.
+    pub(super) fn surplus(mut self) -> Result<u64> {
+        while let Some(planned) = self.next_prompt() {
+            planned?;
+        }
+        self.made.left()
+    }
+
+    /// Goes on to the next prompt.
+    fn next_prompt(&mut self) -> Option<Result<()>> {
+        let prompt = match self.prompts.next()? {
+            Ok(prompt) => prompt,
+            Err(error) => return Some(Err(error)),
+        };
+        let asked = self.allocation.next(prompt.class, prompt.count);
+        match self.made.take(&prompt, asked) {
+            Ok(there) => self.left = asked - there,
+            Err(error) => return Some(Err(error)),
+        }
+        self.prompt = Some(prompt);
+        Some(Ok(()))
     }
 }
 
@@ -175,19 +220,16 @@ impl Iterator for Plan<'_> {
     type Item = Result<PlannedImage>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.next >= self.end {
-            match self.prompts.next()? {
-                Ok(prompt) => {
-                    self.end += self.allocation.next(prompt.class, prompt.count);
-                    self.prompt = Some(prompt);
-                }
-                Err(error) => return Some(Err(error)),
+        while self.left == 0 {
+            if let Err(error) = self.next_prompt()? {
+                return Some(Err(error));
             }
         }
         let prompt = self.prompt.clone()?;
         let index = self.next;
+        self.left -= 1;
         self.next += 1;
-        Some(Ok(PlannedImage { index, prompt }))
+        Some(Ok(PlannedImage::new(index, prompt)))
     }
 }
 

@@ -21,6 +21,13 @@ pub enum PromptSource {
         /// The label space of the prompts.
         label_space: LabelSpace,
     },
+    /// One rendered prompt, of the label space's first class.
+    One {
+        /// The prompt.
+        text: RenderedPrompt,
+        /// The label space of its class.
+        label_space: LabelSpace,
+    },
     /// A file of rendered prompts, read line by line and never held in memory: one JSON object per line,
     /// `{"class": .., "domain": .., "prompt": .., "negative": .., "count": ..}`. `class` is a name or alias of the label space;
     /// `domain`, `negative` and `count` may be left out.
@@ -46,16 +53,22 @@ impl PromptSource {
     /// The label space the prompts' classes belong to.
     pub fn label_space(&self) -> &LabelSpace {
         match self {
-            PromptSource::Set { label_space, .. } | PromptSource::JsonLines { label_space, .. } => {
-                label_space
-            }
+            PromptSource::Set { label_space, .. }
+            | PromptSource::One { label_space, .. }
+            | PromptSource::JsonLines { label_space, .. } => label_space,
         }
     }
 
-    /// Hash of the prompts: of the set's canonical form, or of the file's bytes.
+    /// Hash of the prompts: of the set's canonical form with its templates, of the one prompt's texts, or of the file's bytes.
     pub(crate) fn hash(&self) -> Result<ContentHash> {
         match self {
             PromptSource::Set { prompts, .. } => Ok(prompts.hash()),
+            PromptSource::One { text, .. } => {
+                let mut bytes = (text.positive.len() as u64).to_le_bytes().to_vec();
+                bytes.extend_from_slice(text.positive.as_bytes());
+                bytes.extend_from_slice(text.negative.as_bytes());
+                Ok(ContentHash::of(&bytes))
+            }
             PromptSource::JsonLines { path, .. } => {
                 let mut hasher = blake3::Hasher::new();
                 std::io::copy(&mut fs_err::File::open(path)?, &mut hasher)?;
@@ -93,6 +106,12 @@ impl PromptSource {
                     count: prompt.count,
                 })
             })),
+            PromptSource::One { text, .. } => Box::new(std::iter::once(Ok(JobPrompt {
+                class: ClassIndex::new(0),
+                domain: None,
+                text: text.clone(),
+                count: None,
+            }))),
             PromptSource::JsonLines { path, label_space } => {
                 Box::new(JsonLines::open(path, label_space)?)
             }

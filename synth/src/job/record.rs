@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use promptfed_files::OwnFolder;
 use promptfed_prompts::ContentHash;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::clip_filter::FilterRule;
+use super::manifest::MANIFEST_FILE;
 use super::plan::Survey;
 use super::spec::{Guidance, ImageBudget, JobSpec, OutputFormat};
 use crate::{EngineInfo, Error, Result, Sampler};
@@ -16,7 +19,7 @@ pub const JOB_FILE: &str = "job.json";
 /// Version of the output folder's form.
 const FORMAT: u32 = 1;
 
-/// Everything that determines a job's images, and so everything that must be the same when it is resumed.
+/// Everything that determines a job's images. When it is resumed, prompts and images may be added, and all else must be the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobRecord {
@@ -96,20 +99,37 @@ impl JobRecord {
         Err(Error::Output { file, reason })
     }
 
-    /// Makes the folder this job's, or checks that it is.
-    pub(super) fn claim(&self, out_dir: &Path) -> Result<()> {
+    /// What the folder's job is beside this one.
+    ///
+    /// # Errors
+    /// A job that differs in more than its prompts and the number of images, or images without a job file.
+    pub(super) fn compare(&self, out_dir: &Path) -> Result<Standing> {
         let file = out_dir.join(JOB_FILE);
         if !file.exists() {
-            let mut text = serde_json::to_string_pretty(self).map_err(|e| Error::Output {
-                file: file.clone(),
-                reason: e.to_string(),
-            })?;
-            text.push('\n');
-            return super::output::write_atomically(out_dir, &file, text.as_bytes());
+            if out_dir.join(MANIFEST_FILE).exists() {
+                return Err(Error::Output {
+                    file,
+                    reason: format!(
+                        "missing beside {MANIFEST_FILE}, so that nobody knows with which settings these images were made; bring it back, or \
+                         choose another folder"
+                    ),
+                });
+            }
+            return Ok(Standing::New);
         }
         let there = Self::read(out_dir)?;
-        match difference(&there, self) {
-            None => Ok(()),
+        if there == *self {
+            return Ok(Standing::Same);
+        }
+        let grown = Self {
+            prompts_hash: self.prompts_hash,
+            prompts: self.prompts,
+            planned: self.planned,
+            images: self.images,
+            ..there.clone()
+        };
+        match difference(&grown, self) {
+            None => Ok(Standing::Changed(Box::new(there))),
             Some((field, found, wanted)) => Err(Error::DifferentJob {
                 file,
                 field,
@@ -118,28 +138,65 @@ impl JobRecord {
             }),
         }
     }
+
+    /// Writes the job file.
+    pub(super) fn write(&self, folder: &OwnFolder) -> Result<()> {
+        let file = folder.root().join(JOB_FILE);
+        let mut text = serde_json::to_string_pretty(self).map_err(|e| Error::Output {
+            file: file.clone(),
+            reason: e.to_string(),
+        })?;
+        text.push('\n');
+        Ok(folder.write(&file, text.as_bytes())?)
+    }
+
+    /// The error of a plan that asks for fewer images of some prompts than the folder's job `there` has made.
+    pub(super) fn shrinks(&self, there: &Self, out_dir: &Path, surplus: u64) -> Error {
+        let (field, found, wanted) = difference(there, self).unwrap_or_default();
+        Error::DifferentJob {
+            file: out_dir.join(JOB_FILE),
+            field: format!("{field}, and {surplus} of its images are not in the new plan"),
+            found,
+            wanted,
+        }
+    }
 }
 
-/// The first field in which two records differ, with both values.
+/// How the job of a folder stands to the one that is asked for.
+pub(super) enum Standing {
+    /// The folder has none.
+    New,
+    /// It is the same.
+    Same,
+    /// It has other prompts or another number of images, and everything else is the same.
+    Changed(Box<JobRecord>),
+}
+
+/// The path of the first value in which two records differ, with both values.
 fn difference(there: &JobRecord, here: &JobRecord) -> Option<(String, String, String)> {
-    let fields = |record| match serde_json::to_value(record) {
-        Ok(serde_json::Value::Object(fields)) => fields,
-        _ => serde_json::Map::new(),
-    };
-    let (there, here) = (fields(there), fields(here));
-    let short = |value: Option<&serde_json::Value>| {
-        let text = value.map_or_else(|| "none".into(), ToString::to_string);
+    let value = |record| serde_json::to_value(record).unwrap_or_default();
+    differing(&value(there), &value(here))
+}
+
+fn differing(there: &Value, here: &Value) -> Option<(String, String, String)> {
+    if let (Value::Object(there), Value::Object(here)) = (there, here) {
+        let mut keys = there.keys().chain(here.keys());
+        let key = keys.find(|key| there.get(*key) != here.get(*key))?;
+        let value = |of: &serde_json::Map<_, _>| of.get(key).cloned().unwrap_or_default();
+        let (path, found, wanted) = differing(&value(there), &value(here))?;
+        let dot = if path.is_empty() { "" } else { "." };
+        return Some((format!("{key}{dot}{path}"), found, wanted));
+    }
+    let short = |value: &Value| {
+        let text = match value {
+            Value::Null => "none".to_owned(),
+            other => other.to_string(),
+        };
         if text.chars().count() > 120 {
             format!("{}..", text.chars().take(120).collect::<String>())
         } else {
             text
         }
     };
-    let mut keys = there.keys().chain(here.keys());
-    let field = keys.find(|key| there.get(*key) != here.get(*key))?;
-    Some((
-        field.clone(),
-        short(there.get(field)),
-        short(here.get(field)),
-    ))
+    (there != here).then(|| (String::new(), short(there), short(here)))
 }

@@ -42,6 +42,8 @@ pub struct JobReport {
     pub resumed: u64,
     /// What of the prompts has no effect, in words ([`notes`](super::notes)).
     pub notes: Vec<String>,
+    /// Images of earlier runs that were missing or damaged, and were made again.
+    pub mended: u64,
     /// Whether the run was stopped by its cancellation flag.
     pub cancelled: bool,
     /// Wall time of this run.

@@ -4,16 +4,20 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use promptfed_files::{FolderKind, OwnFolder};
+
+use super::check;
 use super::draw::Artist;
+use super::made::Made;
 use super::manifest::{Manifest, ManifestRow};
 use super::output::Output;
-use super::pixel_index::PixelIndex;
+use super::pixel_index::{PIXEL_INDEX, PixelIndex};
 use super::plan::{Plan, PlannedImage, Survey};
-use super::record::{JOB_FILE, JobRecord};
+use super::record::{JOB_FILE, JobRecord, Standing};
 use super::report::{JobProgress, JobReport};
 use super::screen::Fault;
-use super::shard::SHARD_IMAGES;
-use super::spec::{JobSpec, OutputFormat};
+use super::spec::JobSpec;
+use super::tally::Tally;
 use crate::{Error, Generator, Result};
 
 /// Runs a job in `out_dir`, or goes on with the job that lies there.
@@ -23,8 +27,9 @@ use crate::{Error, Generator, Result};
 /// number of images.
 ///
 /// # Errors
-/// A specification that cannot be followed, a folder that holds a different job or is in use, a faulty prompt, a failing
-/// engine or disk. What was done before the error stays and is not made again.
+/// A specification that cannot be followed, a folder that holds a different job or anything else or is in use, a faulty prompt, a
+/// failing engine or disk; a job without an image, or without one of a class that has prompts. What was done before the error stays
+/// and is not made again.
 pub fn run(
     generator: &mut dyn Generator,
     spec: &JobSpec,
@@ -38,43 +43,52 @@ pub fn run(
     let judge = filter
         .map(|filter| filter.for_classes(spec.prompts.label_space()))
         .transpose()?;
-    let survey = Survey::of(&spec.prompts)?;
+    let survey = Survey::of(&spec.prompts, |first| spec.check_engine(generator, first))?;
     let engine = generator.describe().clone();
     let record = JobRecord::new(spec, &engine, &survey)?;
-    fs_err::create_dir_all(out_dir)?;
-    record.claim(out_dir)?;
-    let _lock = lock(out_dir)?;
+    // Told before the folder is taken: a removed job file is not just a folder with something in it.
+    record.compare(out_dir)?;
+    let folder = OwnFolder::claim(out_dir, JOB_FOLDER)?;
+    match record.compare(out_dir)? {
+        Standing::New => record.write(&folder)?,
+        Standing::Same => {}
+        Standing::Changed(there) => {
+            let (made, rows) = count_made(out_dir)?;
+            let plan = Plan::new(&spec.prompts, spec.images, &survey, made, rows)?;
+            match plan.surplus()? {
+                0 => record.write(&folder)?,
+                surplus => return Err(record.shrinks(&there, out_dir, surplus)),
+            }
+        }
+    }
 
     let mut report = JobReport::new(record.planned);
     report.notes = survey.notes(spec, generator.takes_negatives());
-    let mut tail = Vec::new();
+    let mut tally = Tally::default();
+    let mut made = Made::none()?;
     let mut manifest = Manifest::open(out_dir, |row| {
         report.count(&row);
-        if row.index % SHARD_IMAGES == 0 {
-            tail.clear();
-        }
-        if spec.output == OutputFormat::Parquet {
-            tail.push(row);
-        }
-        Ok(())
+        tally.count(&row);
+        made.add(&row)
     })?;
     report.resumed = report.done;
-    let mut index = PixelIndex::open(out_dir, report.done, report.accepted)?;
-    let mut output = Output::new(out_dir, spec.output, &record.class_names);
-    tail.into_iter().try_for_each(|row| output.settle(row))?;
-
     let target = spec
         .limit
         .unwrap_or(u64::MAX)
         .min(record.planned)
         .max(report.done);
-    let mut plan = Plan::new(&spec.prompts, spec.images, &survey, report.done)?;
     let mut artist = Artist {
         generator,
         engine,
         spec,
         judge,
     };
+    let mut output = Output::new(&folder, spec.output, &record.class_names)?;
+    output.name_classes()?;
+    report.mended = check::mend(&mut artist, &mut output, out_dir, report.done < target)?;
+    let index_file = folder.scratch(PIXEL_INDEX)?;
+    let mut index = PixelIndex::open(&index_file, out_dir, report.done, report.accepted)?;
+    let mut plan = Plan::new(&spec.prompts, spec.images, &survey, made, report.done)?;
     let begun = Instant::now();
     progress(&report.progress(target, Duration::ZERO));
     while report.done < target {
@@ -100,6 +114,7 @@ pub fn run(
         manifest.append(&rows)?;
         for row in rows {
             report.count(&row);
+            tally.count(&row);
             output.settle(row)?;
         }
         progress(&report.progress(target, begun.elapsed()));
@@ -110,21 +125,27 @@ pub fn run(
         index.remove()?;
     }
     report.elapsed = start.elapsed();
+    if !report.cancelled {
+        tally.judge(&report, finished, &record.class_names)?;
+    }
     Ok(report)
 }
 
-/// Keeps a second run out of the folder while this one lasts; a kill frees it.
-fn lock(out_dir: &Path) -> Result<fs_err::File> {
-    let file = out_dir.join(JOB_FILE);
-    let held = fs_err::File::open(&file)?;
-    match held.file().try_lock() {
-        Ok(()) => Ok(held),
-        Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Output {
-            file,
-            reason: "another run works on this job; wait for it or choose another folder".into(),
-        }),
-    }
+/// How a job's folder is known.
+const JOB_FOLDER: FolderKind = FolderKind {
+    what: "the folder of a synthesis job",
+    mark: JOB_FILE,
+    lock: ".promptfed/job.lock",
+};
+
+/// The images of a folder's manifest, and its rows.
+fn count_made(out_dir: &Path) -> Result<(Made, u64)> {
+    let (mut made, mut rows) = (Made::none()?, 0);
+    Manifest::open(out_dir, |row| {
+        rows += 1;
+        made.add(&row)
+    })?;
+    Ok((made, rows))
 }
 
 impl JobReport {
@@ -142,6 +163,7 @@ impl JobReport {
             duplicate: 0,
             resumed: 0,
             notes: Vec::new(),
+            mended: 0,
             cancelled: false,
             elapsed: Duration::ZERO,
         }

@@ -1,11 +1,15 @@
 //! Parquet shards with the hub's image and label columns.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, LogicalType, Repetition, Type as PhysicalType};
+use parquet::column::reader::ColumnReader;
 use parquet::data_type::{ByteArray, ByteArrayType, FloatType, Int32Type, Int64Type};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{Type, TypePtr};
 
@@ -93,6 +97,79 @@ pub(super) fn encode<'a>(
     group.close()?;
     file.close()?;
     Ok(bytes)
+}
+
+/// The PNG bytes of a shard's images by their indices.
+///
+/// # Errors
+/// A file that is missing, damaged, or no shard of a job.
+pub(super) fn decode(path: &Path) -> Result<HashMap<u64, Vec<u8>>> {
+    // The library asserts some of what a damaged file's metadata promises.
+    let read = std::panic::catch_unwind(|| read(path));
+    read.unwrap_or_else(|_| Err(damaged(path)))
+}
+
+fn read(path: &Path) -> Result<HashMap<u64, Vec<u8>>> {
+    let (file, _) = fs_err::File::open(path)?.into_parts();
+    let reader = SerializedFileReader::new(file)?;
+    let leaves = reader.metadata().file_metadata().schema_descr().columns();
+    let leaf = |name: &str| {
+        let leaf = leaves.iter().position(|leaf| leaf.path().string() == name);
+        leaf.ok_or_else(|| damaged(path))
+    };
+    let (png, index) = (leaf("image.bytes")?, leaf("index")?);
+    let mut images = HashMap::new();
+    for i in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(i)?;
+        let rows = usize::try_from(group.metadata().num_rows()).map_err(|_| damaged(path))?;
+        let (mut indices, mut pngs): (Vec<i64>, Vec<ByteArray>) = (Vec::new(), Vec::new());
+        let (
+            ColumnReader::Int64ColumnReader(mut numbers),
+            ColumnReader::ByteArrayColumnReader(mut bytes),
+        ) = (
+            group.get_column_reader(index)?,
+            group.get_column_reader(png)?,
+        )
+        else {
+            return Err(damaged(path));
+        };
+        // No value of a job's shard is null.
+        read_all(rows, |n| {
+            Ok(numbers
+                .read_records(n, Some(&mut Vec::new()), None, &mut indices)?
+                .0)
+        })?;
+        read_all(rows, |n| {
+            Ok(bytes
+                .read_records(n, Some(&mut Vec::new()), None, &mut pngs)?
+                .0)
+        })?;
+        if indices.len() != rows || pngs.len() != rows {
+            return Err(damaged(path));
+        }
+        let indices = indices.into_iter().map(|index| index as u64);
+        images.extend(indices.zip(pngs.iter().map(|png| png.data().to_vec())));
+    }
+    Ok(images)
+}
+
+/// Reads until `rows` records are there or none is left.
+fn read_all(rows: usize, mut read: impl FnMut(usize) -> Result<usize>) -> Result<()> {
+    let mut there = 0;
+    while there < rows {
+        match read(rows - there)? {
+            0 => break,
+            n => there += n,
+        }
+    }
+    Ok(())
+}
+
+fn damaged(path: &Path) -> Error {
+    Error::Output {
+        file: path.to_owned(),
+        reason: "not a whole shard of a job".into(),
+    }
 }
 
 fn text(value: String) -> ByteArray {

@@ -6,8 +6,10 @@ use promptfed_prompts::protocol::GuidancePlan;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::plan::PlannedImage;
+use super::prompts::JobPrompt;
 use super::{ClipFilter, PromptSource};
-use crate::{Error, ImageSeed, Result, Sampler};
+use crate::{Error, Generator, ImageRequest, ImageSeed, Result, Sampler};
 
 /// A whole synthesis job.
 #[derive(Clone, Debug)]
@@ -53,6 +55,35 @@ impl JobSpec {
             filter: None,
             limit: None,
         }
+    }
+
+    /// What an engine is asked for one image of a prompt.
+    pub(super) fn request(
+        &self,
+        prompt: &JobPrompt,
+        seed: ImageSeed,
+        guidance: f32,
+    ) -> ImageRequest {
+        ImageRequest {
+            prompt: prompt.text.positive.clone(),
+            negative: prompt.text.negative.clone(),
+            seed,
+            steps: self.steps,
+            guidance,
+            sampler: self.sampler,
+        }
+    }
+
+    /// Asks the engine about the settings, with the first prompt and the ends of the guidance.
+    pub(super) fn check_engine(&self, engine: &dyn Generator, first: &JobPrompt) -> Result<()> {
+        let seed = PlannedImage::new(0, first.clone()).seed(self.seed);
+        let ends = match self.guidance {
+            Guidance::Fixed(guidance) => [guidance; 2],
+            Guidance::Uniform { low, high } => [low, high],
+        };
+        let requests = ends.map(|guidance| self.request(first, seed, guidance));
+        let fault = requests.iter().find_map(|request| engine.fault(request));
+        fault.map_or(Ok(()), |reason| Err(Error::Request { index: 0, reason }))
     }
 
     /// Checks the numbers before any work is done.

@@ -1,16 +1,9 @@
 //! Unfit draws: replaced by a draw with a derived seed, given up after the last.
 
-use promptfed_synth::job::{Fault, INDEX_FILE, ManifestRow, read_manifest};
+use promptfed_synth::job::{Fault, INDEX_FILE};
 use promptfed_synth::{ImageSeed, JobSpec, load_images};
 
-use crate::fixtures::{Painter, assert_same_files, run_quietly, spec_for};
-
-fn rows(dir: &std::path::Path) -> Vec<ManifestRow> {
-    read_manifest(dir)
-        .unwrap()
-        .map(|row| row.unwrap())
-        .collect()
-}
+use crate::fixtures::{Painter, assert_same_files, rows, run_quietly, spec_for};
 
 /// Spoils three draws of eight: one holds a NaN, one is black, one is like all others of its kind.
 fn spoil(request: &promptfed_synth::ImageRequest, values: &mut [f32]) {
@@ -72,7 +65,10 @@ fn faults_are_replaced_counted_and_recorded() {
 fn an_image_is_given_up_after_the_last_draw() {
     let dir = tempfile::tempdir().unwrap();
     let mut painter = Painter::spoiling(|request, values| {
-        if request.prompt.contains("tool") {
+        let is_spoiled = ["tool", "building"]
+            .iter()
+            .any(|c| request.prompt.contains(c));
+        if request.prompt.contains("fluent") && is_spoiled {
             values.fill(-1.0);
         }
     });

@@ -8,6 +8,7 @@ use promptfed_prompts::{
     ClassIndex, ContentHash, Domain, LabelSpace, Level, PromptSet, TemplateSet,
 };
 use promptfed_synth::engines::pocket::Pocket;
+use promptfed_synth::job::{ManifestRow, read_manifest};
 use promptfed_synth::{
     EngineInfo, Generator, Image, ImageRequest, JobReport, JobSpec, PromptSource, Result, Sampler,
     SamplingDefaults, run,
@@ -65,6 +66,10 @@ impl Painter {
 impl Generator for Painter {
     fn describe(&self) -> &EngineInfo {
         &self.info
+    }
+
+    fn fault(&self, request: &ImageRequest) -> Option<String> {
+        (request.steps > 1000).then(|| "too many steps; ask for 1 to 1000".to_owned())
     }
 
     fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
@@ -131,6 +136,11 @@ pub(crate) fn run_quietly(
         &mut |_| {},
         &AtomicBool::new(false),
     )
+}
+
+/// The rows of a job's manifest.
+pub(crate) fn rows(dir: &Path) -> Vec<ManifestRow> {
+    read_manifest(dir).unwrap().map(Result::unwrap).collect()
 }
 
 /// All files below a folder with their bytes.

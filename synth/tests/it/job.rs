@@ -2,22 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use promptfed_synth::job::{JOB_FILE, MANIFEST_FILE, ManifestRow, read_manifest};
+use promptfed_synth::job::{JOB_FILE, MANIFEST_FILE};
 use promptfed_synth::{
     Error, Generator, Guidance, ImageBudget, ImageRequest, JobSpec, OutputFormat, PromptSource,
     Sampler, Spread, load_images, open_images, run,
 };
 
 use crate::fixtures::{
-    Painter, assert_same_files, files, label_space, prompts, run_quietly, spec_for,
+    Painter, assert_same_files, files, label_space, prompts, rows, run_quietly, spec_for,
 };
-
-fn rows(dir: &std::path::Path) -> Vec<ManifestRow> {
-    read_manifest(dir)
-        .unwrap()
-        .map(|row| row.unwrap())
-        .collect()
-}
 
 #[test]
 fn every_image_has_its_file_and_a_row_that_makes_it_again() {

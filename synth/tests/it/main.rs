@@ -1,11 +1,15 @@
 //! The crate as its users see it.
 #![allow(clippy::unwrap_used)]
 
+mod adding;
+mod answers;
 mod clip_filter;
 mod faults;
 mod fixtures;
 mod job;
 mod memory;
+mod mending;
+mod own_folder;
 mod parquet;
 mod pocket_batches;
 mod pocket_golden;

@@ -113,7 +113,7 @@ impl Pocket {
             weights_hash: hash_files(&files)?,
             image_size: config.size as u32,
             defaults: config.defaults(),
-            settings: device::setting(device),
+            settings: device::settings(device, precision),
             origin: None,
         };
         let rows = 2 * (config.text_tokens + config.patches());
@@ -262,9 +262,13 @@ impl Generator for Pocket {
         words.map_or_else(Vec::new, |words| words.unknown(prompt))
     }
 
+    fn fault(&self, request: &ImageRequest) -> Option<String> {
+        fault(request)
+    }
+
     fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
         for (index, request) in requests.iter().enumerate() {
-            check(request).map_or(Ok(()), |reason| Err(Error::Request { index, reason }))?;
+            fault(request).map_or(Ok(()), |reason| Err(Error::Request { index, reason }))?;
         }
         let values = self.positions.len();
         let drafts = requests
@@ -319,7 +323,7 @@ fn group_alike(requests: &[ImageRequest], size: usize) -> Vec<Vec<usize>> {
 }
 
 /// What is wrong with a request, if anything.
-fn check(request: &ImageRequest) -> Option<String> {
+fn fault(request: &ImageRequest) -> Option<String> {
     if !(1..=1000).contains(&request.steps) {
         return Some(format!("{} steps; ask for 1 to 1000", request.steps));
     }

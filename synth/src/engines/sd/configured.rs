@@ -89,6 +89,10 @@ impl Generator for Configured {
         self.model.takes_negatives()
     }
 
+    fn fault(&self, request: &ImageRequest) -> Option<String> {
+        self.model.fault_of(&self.request(request))
+    }
+
     fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
         let requests: Vec<Request> = requests.iter().map(|r| self.request(r)).collect();
         self.model.make(&requests)

@@ -47,6 +47,16 @@ impl StableDiffusion {
         }
     }
 
+    fn own_request(&self, request: &ImageRequest) -> Request {
+        Request {
+            negative: request.negative.clone(),
+            steps: request.steps,
+            guidance: request.guidance,
+            sampler: request.sampler,
+            ..self.request(&request.prompt, request.seed)
+        }
+    }
+
     /// The text encoders.
     pub fn text(&self) -> &TextStages {
         &self.text
@@ -69,9 +79,8 @@ impl StableDiffusion {
     /// # Errors
     /// A request outside the model's range.
     pub fn make(&mut self, requests: &[Request]) -> Result<Vec<Image>> {
-        let reduction = self.vae().config().reduction() as u32;
         for (index, request) in requests.iter().enumerate() {
-            if let Some(reason) = request.fault(reduction) {
+            if let Some(reason) = self.fault_of(request) {
                 return Err(Error::Request { index, reason });
             }
         }
@@ -94,6 +103,13 @@ impl StableDiffusion {
             }
         }
         Ok(images.into_iter().flatten().collect())
+    }
+
+    /// What is wrong with a request, if anything.
+    pub(super) fn fault_of(&self, request: &Request) -> Option<String> {
+        let reduction = self.vae().config().reduction() as u32;
+        let fault = request.fault(reduction);
+        fault.or_else(|| self.pipeline.sampler_fault(request))
     }
 
     fn draft<'a>(&mut self, index: usize, request: &'a Request) -> Result<Draft<'a>> {
@@ -147,17 +163,12 @@ impl Generator for StableDiffusion {
         self.pipeline.unet_config.time_cond_proj_dim.is_none()
     }
 
+    fn fault(&self, request: &ImageRequest) -> Option<String> {
+        self.fault_of(&self.own_request(request))
+    }
+
     fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
-        let requests: Vec<Request> = requests
-            .iter()
-            .map(|r| Request {
-                negative: r.negative.clone(),
-                steps: r.steps,
-                guidance: r.guidance,
-                sampler: r.sampler,
-                ..self.request(&r.prompt, r.seed)
-            })
-            .collect();
+        let requests: Vec<Request> = requests.iter().map(|r| self.own_request(r)).collect();
         self.make(&requests)
     }
 }

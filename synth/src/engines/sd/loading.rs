@@ -133,10 +133,10 @@ impl StableDiffusion {
     }
 }
 
-/// The device, and on a card the batch, on which the last bits of images depend there.
+/// How numbers are computed, and on a card the batch, on which the last bits of images depend there.
 fn settings(options: &LoadOptions) -> BTreeMap<String, String> {
-    let mut settings = device::setting(&options.device);
-    if !settings.is_empty() {
+    let mut settings = device::settings(&options.device, options.precision);
+    if !options.device.is_cpu() {
         settings.insert("batch".to_owned(), options.batch.to_string());
     }
     settings

@@ -1,7 +1,6 @@
 //! The folder in which programs that use the hub keep its files: `models--owner--name` with `blobs` by their tags, `snapshots`
 //! of commits that link to them, and `refs`, the commits of branches and tags.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::id::ModelId;
@@ -51,12 +50,9 @@ impl Cache {
         Some(text.trim().to_owned())
     }
 
-    pub(super) fn remember(&self, revision: &str, commit: &str) -> std::io::Result<()> {
+    pub(super) fn remember(&self, revision: &str, commit: &str) -> Result<()> {
         let file = self.root.join("refs").join(revision);
-        if let Some(folder) = file.parent() {
-            fs_err::create_dir_all(folder)?;
-        }
-        fs_err::File::create(file)?.write_all(commit.as_bytes())
+        Ok(promptfed_files::write_whole(&file, commit.as_bytes())?)
     }
 
     /// Shows a blob as a file of a snapshot.

@@ -175,6 +175,7 @@ fn download(
             fs_err::remove_file(&path).map_err(local)?;
             return Err("it arrived damaged; run it again".into());
         }
+        part.sync_all().map_err(local)?;
         fs_err::rename(&path, &blob).map_err(local)?;
     }
     cache.show(&info.etag, commit, file).map_err(local)

@@ -156,15 +156,26 @@ impl Pipeline {
         (from..=to).contains(&time.clamp(0.0, 1.0))
     }
 
-    fn begin(&self, draft: &Draft<'_>) -> Result<Run> {
-        let request = draft.request;
-        let sampling = Sampling::new(
+    /// What is wrong with a request's sampler, steps and strength, if anything.
+    pub(super) fn sampler_fault(&self, request: &Request) -> Option<String> {
+        match self.sampling(request).err()? {
+            Error::Spec(reason) => Some(reason),
+            other => Some(other.to_string()),
+        }
+    }
+
+    fn sampling(&self, request: &Request) -> Result<Sampling> {
+        Sampling::new(
             &self.scheduler,
             request.sampler,
             request.steps,
             request.start.strength(),
         )
-        .map_err(|e| match e {
+    }
+
+    fn begin(&self, draft: &Draft<'_>) -> Result<Run> {
+        let request = draft.request;
+        let sampling = self.sampling(request).map_err(|e| match e {
             Error::Spec(reason) => Error::Request {
                 index: draft.index,
                 reason,

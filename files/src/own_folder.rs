@@ -1,0 +1,320 @@
+//! Folders that the program fills by itself: claimed before anything is written, locked while a run works, and never taken
+//! from anyone.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::write::{PARTIAL_PREFIX, PARTIAL_SUFFIX, fill_and_move, partial};
+use crate::{FileError, Result};
+
+/// Name of the one sub-folder for what does not stay: a user's folder holds none of this name.
+pub const SCRATCH: &str = ".promptfed";
+
+/// A kind of folder that the program fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FolderKind {
+    /// What it is, with its article, for messages: `a synthesis job`.
+    pub what: &'static str,
+    /// The file, relative to the folder, by which a folder that is not empty is known to be of this kind.
+    pub mark: &'static str,
+    /// The file, relative to the folder, that is locked while a run works. Where it is the mark, it stays.
+    pub lock: &'static str,
+}
+
+/// A folder that belongs to one run until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct OwnFolder {
+    root: PathBuf,
+    kind: FolderKind,
+    lock: Option<File>,
+}
+
+impl OwnFolder {
+    /// Takes the folder `root`, and makes it where it is missing. Before anything else is written, it is checked that it is
+    /// empty or of this kind, and locked. Hidden files and the litter of file managers count as nothing; none is touched.
+    ///
+    /// # Errors
+    /// [`FileError::ForeignFolder`], [`FileError::FolderInUse`], or what the operating system says.
+    pub fn claim(root: &Path, kind: FolderKind) -> Result<Self> {
+        check(root, kind)?;
+        let place = root.join(kind.lock);
+        let lock = loop {
+            if let Some(folder) = place.parent() {
+                fs_err::create_dir_all(folder)?;
+            }
+            let lock = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&place)
+                .map_err(|e| std::io::Error::new(e.kind(), format!("{}: {e}", place.display())))?;
+            match lock.try_lock() {
+                Ok(()) if is_at(&lock, &place) => break lock,
+                // The run that held it has ended and taken it away.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(FileError::FolderInUse {
+                        folder: root.to_owned(),
+                    });
+                }
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+        };
+        let folder = Self {
+            root: root.to_owned(),
+            kind,
+            lock: Some(lock),
+        };
+        folder.sweep();
+        Ok(folder)
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path for what does not stay, in a folder that is there.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn scratch(&self, name: &str) -> Result<PathBuf> {
+        let scratch = self.root.join(SCRATCH);
+        fs_err::create_dir_all(&scratch)?;
+        Ok(scratch.join(name))
+    }
+
+    /// Removes what [`OwnFolder::scratch`] gave a path for, a file or a folder with all that is in it.
+    ///
+    /// # Errors
+    /// What the operating system says, but for what is not there.
+    pub fn discard(&self, name: &str) -> Result<()> {
+        let path = self.root.join(SCRATCH).join(name);
+        let removed = match fs_err::symlink_metadata(&path) {
+            Ok(there) if there.is_dir() => fs_err::remove_dir_all(&path),
+            Ok(_) => fs_err::remove_file(&path),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes one file of many in the folder, whole or not at all: filled in the scratch folder, so that a kill leaves nothing
+    /// beside it, and moved to `path`. Unlike [`write_whole`](crate::write_whole) it does not wait until its name is on the disk:
+    /// write that down, and check it when the work goes on.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let scratch = self.root.join(SCRATCH);
+        fs_err::create_dir_all(&scratch)?;
+        let partial = partial(&scratch, path, false)?;
+        if let Some(folder) = path.parent() {
+            fs_err::create_dir_all(folder)?;
+        }
+        fill_and_move(partial, bytes, path)
+    }
+
+    /// Removes what kills left half-written.
+    fn sweep(&self) {
+        let entries = fs_err::read_dir(self.root.join(SCRATCH));
+        for entry in entries.into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(PARTIAL_PREFIX) && name.ends_with(PARTIAL_SUFFIX) {
+                // What cannot be removed now does no harm and is tried again.
+                let _ = fs_err::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+impl Drop for OwnFolder {
+    fn drop(&mut self) {
+        if self.kind.lock != self.kind.mark {
+            // Still locked: whoever opened it meanwhile sees that it is gone.
+            let _ = fs_err::remove_file(self.root.join(self.kind.lock));
+        }
+        self.lock.take();
+        // Stays where something is in it.
+        let _ = fs_err::remove_dir(self.root.join(SCRATCH));
+    }
+}
+
+/// Whether another run holds the lock file `path`.
+pub fn is_locked(path: &Path) -> bool {
+    let held = File::options().write(true).open(path);
+    held.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// Refuses a folder that is not empty and not of this kind.
+fn check(root: &Path, kind: FolderKind) -> Result<()> {
+    let foreign = |found: String| FileError::ForeignFolder {
+        folder: root.to_owned(),
+        what: kind.what,
+        found,
+    };
+    if root.join(kind.mark).is_file() {
+        return Ok(());
+    }
+    let entries = match fs_err::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(_) if root.is_file() => {
+            return Err(FileError::NotWritable {
+                path: root.to_owned(),
+                reason: "it is a file; give the name of a folder".to_owned(),
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') && !LITTER.contains(&name.as_str()) {
+            found.push(name);
+        }
+    }
+    if let Some(first) = found.iter().min() {
+        return Err(foreign(match found.len() {
+            1 => first.clone(),
+            n => format!("{first} and {} more", n - 1),
+        }));
+    }
+    // Another command's, which has written nothing else yet.
+    for entry in fs_err::read_dir(root.join(SCRATCH))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = format!("{SCRATCH}/{name}");
+        if name.ends_with(".lock") && path != kind.lock {
+            return Err(foreign(path));
+        }
+    }
+    Ok(())
+}
+
+/// What file managers leave in folders that look empty.
+const LITTER: [&str; 2] = ["Thumbs.db", "desktop.ini"];
+
+/// Whether the open file is still the one at this path.
+fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        match (file.metadata(), fs_err::metadata(path)) {
+            (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
+            _ => false,
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.exists()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: FolderKind = FolderKind {
+        what: "a job",
+        mark: "job.json",
+        lock: ".promptfed/job.lock",
+    };
+    const SERVER: FolderKind = FolderKind {
+        what: "a server's folder",
+        mark: "server.lock",
+        lock: "server.lock",
+    };
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs_err::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_folder_with_anything_in_it_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["partial", "staging/photo", "images/cat/00000000.png"] {
+            let root = folder.path().join(name.replace(['/', '.'], "-"));
+            let path = root.join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(&path, b"mine").unwrap();
+            for kind in [JOB, SERVER] {
+                let error = OwnFolder::claim(&root, kind).unwrap_err();
+                assert!(matches!(error, FileError::ForeignFolder { .. }), "{error}");
+            }
+            assert_eq!(fs_err::read(&path).unwrap(), b"mine");
+            assert_eq!(names(&root).len(), 1);
+        }
+        let file = folder.path().join("file");
+        fs_err::write(&file, b"mine").unwrap();
+        let error = OwnFolder::claim(&file, JOB).unwrap_err().to_string();
+        assert!(error.contains("is a file"), "{error}");
+    }
+
+    #[test]
+    fn hidden_files_are_no_content_and_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join(".DS_Store"), b"x").unwrap();
+        fs_err::write(folder.path().join("Thumbs.db"), b"x").unwrap();
+        let claimed = OwnFolder::claim(folder.path(), JOB).unwrap();
+        claimed
+            .write(&folder.path().join("images/a"), b"1")
+            .unwrap();
+        claimed
+            .write(&folder.path().join("job.json"), b"2")
+            .unwrap();
+        fs_err::write(claimed.scratch("index").unwrap(), b"x").unwrap();
+        drop(claimed);
+        let all = [".DS_Store", ".promptfed", "Thumbs.db", "images", "job.json"];
+        assert_eq!(names(folder.path()), all);
+        let claimed = OwnFolder::claim(folder.path(), JOB).unwrap();
+        claimed.discard("index").unwrap();
+        claimed.discard("index").unwrap();
+        drop(claimed);
+        assert_eq!(
+            names(folder.path()),
+            [".DS_Store", "Thumbs.db", "images", "job.json"]
+        );
+    }
+
+    #[test]
+    fn one_run_at_a_time_of_one_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        for kind in [JOB, SERVER] {
+            let root = folder.path().join(kind.mark);
+            let first = OwnFolder::claim(&root, kind).unwrap();
+            let error = OwnFolder::claim(&root, kind).unwrap_err();
+            assert!(matches!(error, FileError::FolderInUse { .. }), "{error}");
+            let other = if kind == JOB { SERVER } else { JOB };
+            let error = OwnFolder::claim(&root, other).unwrap_err();
+            assert!(matches!(error, FileError::ForeignFolder { .. }), "{error}");
+            assert!(is_locked(&root.join(kind.lock)));
+            drop(first);
+            assert!(!is_locked(&root.join(kind.lock)));
+            OwnFolder::claim(&root, kind).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_a_kill_left_half_written_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = folder.path().join(SCRATCH);
+        fs_err::create_dir(&scratch).unwrap();
+        fs_err::write(scratch.join(".promptfed-abc.partial"), b"x").unwrap();
+        fs_err::write(scratch.join("kept"), b"x").unwrap();
+        drop(OwnFolder::claim(folder.path(), JOB).unwrap());
+        assert_eq!(names(&scratch), ["kept"]);
+    }
+}
