@@ -112,13 +112,15 @@ impl Template {
     }
 
     /// Fills in the placeholders, in one pass: braces inside the values stay as they are. A placeholder
-    /// without a value becomes nothing.
+    /// without a value becomes nothing. An underscore in a label or domain is written as a space.
     pub fn render(
         &self,
         label: &str,
         domain: Option<&str>,
         caption: Option<&str>,
     ) -> RenderedPrompt {
+        let label = &label.replace('_', " ");
+        let domain = domain.map(|domain| domain.replace('_', " "));
         let fill = |text: &str| {
             let mut filled = String::with_capacity(text.len() + label.len() + 32);
             for piece in Pieces(text, 0).flatten() {
@@ -130,7 +132,7 @@ impl Template {
                         filled.push(' ');
                         filled.push_str(label);
                     }
-                    Piece::Domain => filled.push_str(domain.unwrap_or_default()),
+                    Piece::Domain => filled.push_str(domain.as_deref().unwrap_or_default()),
                     Piece::Caption => filled.push_str(caption.unwrap_or_default()),
                 }
             }
