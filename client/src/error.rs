@@ -30,6 +30,25 @@ pub enum Error {
         /// Its classes.
         known: String,
     },
+    /// A class whose name is a number or an id, and would be a word of the prompts.
+    #[error(
+        "class `{class}` would be written into prompts as `{class}`, which says nothing to a generator and may be an id: give the \
+         classes names, by `--label-space` (a built-in one, or a TOML file whose classes have `{class}` and the others as `aliases`), \
+         by a names file beside the class folders (`classes.tsv` with lines of folder, tab, name), or by a `prompt_name` in the label space"
+    )]
+    ClassWithoutWords {
+        /// The class.
+        class: String,
+    },
+    /// A domain whose name is a number or an id, and would be a word of the prompts.
+    #[error(
+        "domain `{domain}` would be written into prompts as `{domain}`, which says nothing to a generator and may be an id: \
+         rename its folder or value to what the pictures are (photo, sketch, ...), or use the level `class`"
+    )]
+    DomainWithoutWords {
+        /// The domain.
+        domain: String,
+    },
     /// A domain whose name cannot travel.
     #[error("domain `{domain}` of the data: {problem}")]
     Domain {
@@ -107,11 +126,11 @@ pub enum Error {
         problem: CaptionProblem,
     },
     /// Every image was left out.
-    #[error("none of the {images} images can be used ({why}); look at them or choose other data")]
+    #[error("none of the {images} images can be used: {why}; look at them or choose other data")]
     NothingUsable {
         /// Number of images listed.
         images: usize,
-        /// Reasons with their counts.
+        /// Reasons with their counts, and the first images by path.
         why: String,
     },
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use promptfed_data::{Dataset, DecodeReport, DecodedImage, Sample, decode_map};
-use promptfed_prompts::{Caption, ClassIndex, Domain, LabelSpace, PromptSet};
+use promptfed_data::{Dataset, DecodeReport, DecodedImage, NO_DOMAIN, Sample, decode_map};
+use promptfed_prompts::{Caption, ClassIndex, Domain, LabelSpace, PromptSet, is_identifier};
 
 use crate::{
     CaptionInput, CaptionProblem, Error, ExtractOptions, ExtractReport, Extraction, NoCaptioner,
@@ -17,8 +17,10 @@ use crate::{
 /// are left out and listed in the report.
 ///
 /// # Errors
-/// [`Error::ClassNotInLabelSpace`], [`Error::UnknownClass`] and missing templates are found before any image is read. In strict mode,
-/// the first image that would be left out. [`Error::NothingUsable`] where no image is left, [`Error::AllWithheld`] where no prompt is.
+/// [`Error::ClassNotInLabelSpace`], [`Error::ClassWithoutWords`], [`Error::UnknownClass`] and missing templates are found before any
+/// image is read. In strict mode, the first image that would be left out. [`Error::NothingUsable`] where no image is left,
+/// [`DataError::MostUnfit`](promptfed_data::DataError::MostUnfit) where most cannot be decoded, [`Error::AllWithheld`] where no prompt
+/// is left.
 pub fn extract(
     dataset: &Dataset,
     label_space: &LabelSpace,
@@ -133,12 +135,23 @@ impl Names {
                 .class_names
                 .get(label)
                 .ok_or_else(|| unnamed("label", sample.label))?;
-            names.classes[label] = Some(class_index(class, label_space)?);
-            if let Some(index) = sample.domain {
+            let class = class_index(class, label_space)?;
+            check_words(class, label_space)?;
+            names.classes[label] = Some(class);
+            let is_none = |index: &u32| {
+                let name = dataset.domain_names.get(*index as usize);
+                name.is_some_and(|name| name == NO_DOMAIN)
+            };
+            if let Some(index) = sample.domain.filter(|index| !is_none(index)) {
                 let domain = dataset
                     .domain_names
                     .get(index as usize)
                     .ok_or_else(|| unnamed("domain", index))?;
+                if options.level.has_domain() && is_identifier(domain) {
+                    return Err(Error::DomainWithoutWords {
+                        domain: domain.clone(),
+                    });
+                }
                 names.domains[index as usize] = Some(Domain::try_from(domain.as_str()).map_err(
                     |problem| Error::Domain {
                         domain: domain.clone(),
@@ -170,6 +183,32 @@ impl Names {
     fn class(&self, sample: &Sample) -> Option<ClassIndex> {
         *self.classes.get(sample.label as usize)?
     }
+}
+
+/// Checks that the classes of a data set can be said in words, before anything long begins: none is a number or an id whose
+/// label space gives it no prompt name.
+///
+/// # Errors
+/// [`Error::ClassNotInLabelSpace`], [`Error::ClassWithoutWords`].
+pub fn check_class_words(dataset: &Dataset, label_space: &LabelSpace) -> Result<()> {
+    let used: BTreeSet<u32> = dataset.samples.iter().map(|sample| sample.label).collect();
+    let names = used
+        .into_iter()
+        .filter_map(|l| dataset.class_names.get(l as usize));
+    for name in names {
+        check_words(class_index(name, label_space)?, label_space)?;
+    }
+    Ok(())
+}
+
+fn check_words(class: ClassIndex, label_space: &LabelSpace) -> Result<()> {
+    let entry = &label_space.classes()[class.get() as usize];
+    if entry.prompt_name.is_none() && is_identifier(&entry.name) {
+        return Err(Error::ClassWithoutWords {
+            class: entry.name.clone(),
+        });
+    }
+    Ok(())
 }
 
 fn class_index(class: &str, label_space: &LabelSpace) -> Result<ClassIndex> {
@@ -268,20 +307,12 @@ impl<'a> Collected<'a> {
         report.used = self.used;
         report.without_caption = self.without_caption;
         if report.used == 0 {
-            let why: Vec<_> = report
-                .left_out()
-                .iter()
-                .map(|(reason, count)| format!("{reason} {count}"))
-                .collect();
             return Err(Error::NothingUsable {
                 images: report.images,
-                why: if why.is_empty() {
-                    "there are none".to_owned()
-                } else {
-                    why.join(", ")
-                },
+                why: report.why_left_out(),
             });
         }
+        report.decode.check_most_decoded()?;
         let rules = &self.options.release;
         let counted = rules.apply(
             self.builder.build()?,

@@ -171,6 +171,39 @@ impl ExtractReport {
         listed.chain(skipped).chain(silent).collect()
     }
 
+    /// The kinds of what was left out, each with its count and the first few by path.
+    pub fn warnings_by_kind(&self) -> Vec<String> {
+        let mut lines = DatasetWarning::by_kind(&self.dataset_warnings);
+        lines.extend(self.images_left_out_by_kind());
+        lines
+    }
+
+    /// The kinds of reasons why images were left out, each with its count and the first few images by path.
+    pub fn images_left_out_by_kind(&self) -> Vec<String> {
+        let mut lines = self.decode.by_kind();
+        let silent = self.without_caption.iter();
+        let (missing, unusable): (Vec<_>, Vec<_>) =
+            silent.partition(|w| w.problem == CaptionProblem::Missing);
+        if !missing.is_empty() {
+            let images = missing.iter().map(|w| w.image.clone());
+            lines.push(counted(missing.len(), "without caption", images));
+        }
+        if !unusable.is_empty() {
+            let images = unusable
+                .iter()
+                .map(|w| format!("{}: {}", w.image, w.problem));
+            lines.push(counted(unusable.len(), "with an unusable caption", images));
+        }
+        lines
+    }
+
+    pub(crate) fn why_left_out(&self) -> String {
+        match self.images_left_out_by_kind() {
+            lines if lines.is_empty() => "there are none".to_owned(),
+            lines => lines.join("; "),
+        }
+    }
+
     /// Number of images left out, by reason.
     pub fn left_out(&self) -> BTreeMap<String, usize> {
         let mut reasons = BTreeMap::new();
@@ -202,4 +235,13 @@ impl ExtractReport {
         }
         reasons
     }
+}
+
+fn counted(count: usize, kind: &str, examples: impl Iterator<Item = String>) -> String {
+    const EXAMPLES: usize = 3;
+    let mut examples: Vec<String> = examples.take(EXAMPLES).collect();
+    if count > examples.len() {
+        examples.push("..".to_owned());
+    }
+    format!("{count} images {kind} ({})", examples.join("; "))
 }

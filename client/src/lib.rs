@@ -46,7 +46,7 @@ pub use captioner::{
 pub use colour::Colour;
 pub use domain::{NamedDomain, give_domain, name_domain};
 pub use error::{Error, Result};
-pub use extract::{extract, extract_with_progress};
+pub use extract::{check_class_words, extract, extract_with_progress};
 pub use extract_options::ExtractOptions;
 pub use extraction::{
     ClassImages, ExtractReport, Extraction, Preview, PreviewPrompt, WithoutCaption,

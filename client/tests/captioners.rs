@@ -152,8 +152,19 @@ fn metadata_prefers_the_column_to_the_side_car() {
     );
     std::fs::write(path.with_extension("txt"), " \n").unwrap();
     assert_eq!(of(None), Ok(None));
-    std::fs::write(path.with_extension("txt"), b"\xFF\xFE").unwrap();
-    assert!(matches!(of(None), Err(CaptionProblem::SideCar { .. })));
+    std::fs::write(path.with_extension("txt"), b"un caf\xE9").unwrap();
+    let problem = of(None).unwrap_err();
+    assert!(matches!(problem, CaptionProblem::SideCar { .. }));
+    let problem = problem.to_string();
+    assert!(
+        problem.contains("cat.txt") && problem.contains("Windows-1252"),
+        "{problem}"
+    );
+    std::fs::write(path.with_extension("txt"), b"\xFF\xFEa\0 \0h\0e\0n\0").unwrap();
+    assert_eq!(of(None).unwrap().unwrap().as_str(), "a hen");
+    std::fs::remove_file(path.with_extension("txt")).unwrap();
+    std::fs::write(path.with_extension("caption"), "a side view").unwrap();
+    assert_eq!(of(None).unwrap().unwrap().as_str(), "a side view");
     std::fs::write(path.with_extension("txt"), "x ".repeat(40_000)).unwrap();
     let problem = of(None).unwrap_err().to_string();
     assert!(

@@ -4,8 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::{DatasetWarning, Part};
+
+/// Domain of the samples that name none, in a data set where others name one.
+pub const NO_DOMAIN: &str = "none";
+
 /// The samples found at a path, with the names their indices stand for. Holds no pixels.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Dataset {
     /// Class names in label order.
     pub class_names: Vec<String>,
@@ -15,6 +20,8 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
     /// What was left out while listing, and why.
     pub warnings: Vec<DatasetWarning>,
+    /// What each part (level of folders, column, part of a list) was taken for, from the outermost.
+    pub parts: Vec<Part>,
 }
 
 impl Dataset {
@@ -33,6 +40,12 @@ impl Dataset {
         self.samples.iter().map(|s| s.label).collect()
     }
 
+    /// What each part was taken for, in one line: `first level: domain (photo, sketch); second level: class (cat, dog)`.
+    pub fn taken_for(&self) -> String {
+        let parts: Vec<String> = self.parts.iter().map(ToString::to_string).collect();
+        parts.join("; ")
+    }
+
     /// Domain of every sample, in order; all 0 when the data set has no domains.
     pub fn domains(&self) -> Vec<u32> {
         self.samples.iter().map(|s| s.domain.unwrap_or(0)).collect()
@@ -49,6 +62,7 @@ impl Dataset {
             domain_names: self.domain_names.clone(),
             samples: indices.iter().map(|&i| self.samples[i].clone()).collect(),
             warnings: Vec::new(),
+            parts: self.parts.clone(),
         }
     }
 }
@@ -58,7 +72,7 @@ impl Dataset {
 pub struct Sample {
     /// Index into [`Dataset::class_names`].
     pub label: u32,
-    /// Index into [`Dataset::domain_names`]; `Some` for every sample of a data set with domains, `None` for all others.
+    /// Index into [`Dataset::domain_names`] ([`NO_DOMAIN`] where only others name one); `Some` for every sample of a data set with domains, `None` for all others.
     pub domain: Option<u32>,
     /// Text of the caption column, where there is one.
     pub caption: Option<String>,
@@ -91,60 +105,6 @@ impl fmt::Display for ImageSource {
                 row_group,
                 row,
             } => write!(f, "{} (row group {row_group}, row {row})", file.display()),
-        }
-    }
-}
-
-/// Something a reader left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DatasetWarning {
-    /// A folder or class that is not in [`OpenOptions::label_space`](crate::OpenOptions::label_space).
-    ClassNotListed {
-        /// The class as the data calls it.
-        class: String,
-        /// Samples left out with it.
-        samples: usize,
-    },
-    /// A folder in which no picture lies where the layout expects one.
-    FolderIgnored {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Parquet rows without a label (null or -1) or without a domain.
-    RowsWithout {
-        /// The column that is null.
-        column: String,
-        /// The Parquet file.
-        file: PathBuf,
-        /// Rows left out.
-        rows: usize,
-    },
-}
-
-impl fmt::Display for DatasetWarning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DatasetWarning::ClassNotListed { class, samples } => {
-                write!(
-                    f,
-                    "class `{class}` is not in the label space: {samples} samples left out"
-                )
-            }
-            DatasetWarning::FolderIgnored { path } => {
-                write!(
-                    f,
-                    "{} holds no pictures where this layout has them: left out",
-                    path.display()
-                )
-            }
-            DatasetWarning::RowsWithout { column, file, rows } => {
-                write!(
-                    f,
-                    "{}: {rows} rows without `{column}` left out",
-                    file.display()
-                )
-            }
         }
     }
 }

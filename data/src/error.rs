@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::part::abbreviate;
 use crate::{Layout, SkipReason};
 
 /// Why a data set could not be read, decoded or dealt out.
@@ -25,9 +26,61 @@ pub enum DataError {
         /// What lies there instead.
         found: String,
     },
+    /// Pictures in folders whose names could mean something else than classes, or classes of another level.
+    #[error(
+        "{path}: it is not certain which folders are the classes: {why}. Say it: {choices}; or give the classes' names with \
+         `--label-space`, or a names file (`classes.tsv` with lines of folder, tab, name) beside the folders",
+        path = path.display(), choices = choices(first, second)
+    )]
+    UnclearLayout {
+        /// What was opened.
+        path: PathBuf,
+        /// What could be otherwise.
+        why: String,
+        /// Names of the first-level folders.
+        first: Vec<String>,
+        /// Names of the second-level folders.
+        second: Vec<String>,
+    },
+    /// A store of another program, which is not read.
+    #[error("{path} is {what}, which is not read: {remedy}", path = path.display())]
+    ForeignStore {
+        /// The file that gives it away.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// How to convert it.
+        remedy: String,
+    },
+    /// More pictures would be left out than read.
+    #[error(
+        "{left_out} of the {pictures} pictures in {path} would be left out: {why}; mend the data, or say how it lies with `--layout`",
+        path = path.display()
+    )]
+    MostLeftOut {
+        /// What was opened.
+        path: PathBuf,
+        /// All pictures.
+        pictures: usize,
+        /// Those that fit nowhere.
+        left_out: usize,
+        /// Kinds and examples.
+        why: String,
+    },
+    /// More pictures could not be decoded than could.
+    #[error("{left_out} of {pictures} pictures cannot be used: {why}; mend or remove them")]
+    MostUnfit {
+        /// All pictures.
+        pictures: usize,
+        /// Those that cannot be used.
+        left_out: usize,
+        /// Reasons with the paths of the first.
+        why: String,
+    },
     /// Several splits lie side by side and none was asked for.
     #[error(
-        "{path} holds the splits {splits}; choose one, since mixing them would train on test data",
+        "{path} holds the splits {splits}; choose one with `--split`, since mixing them would train on test data \
+         (if these are classes or domains, say so with `--layout`)",
         path = path.display(), splits = splits.join(", ")
     )]
     SplitNotChosen {
@@ -130,4 +183,19 @@ pub enum DataError {
         /// What is missing.
         reason: String,
     },
+}
+
+/// What each layout would take the levels of folders for.
+fn choices(first: &[String], second: &[String]) -> String {
+    let mut text = format!(
+        "`--layout class-folders` takes the first level for the classes ({}) and reads all that lies below them",
+        abbreviate(first)
+    );
+    if !second.is_empty() {
+        text.push_str(&format!(
+            ", `--layout domain-folders` takes the first level for the domains and the second for the classes ({})",
+            abbreviate(second)
+        ));
+    }
+    text
 }

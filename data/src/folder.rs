@@ -7,9 +7,9 @@ use crate::picture::{self, EXTENSIONS_NOT_READ};
 use crate::{DataError, Result};
 
 /// Extensions of files that accompany pictures and are never listed as one.
-const SIDECARS: [&str; 20] = [
+const SIDECARS: [&str; 24] = [
     "txt", "caption", "json", "jsonl", "csv", "tsv", "xml", "yaml", "yml", "toml", "md", "html",
-    "htm", "log", "db", "ini", "mat", "npy", "npz", "parquet",
+    "htm", "log", "db", "ini", "mat", "npy", "npz", "parquet", "arrow", "lst", "pdf", "sha256",
 ];
 
 /// Extensions that pictures usually have; only used to recognise layouts, never to choose a decoder.
@@ -30,6 +30,8 @@ pub(crate) struct Folder {
     pub(crate) folders: Vec<PathBuf>,
     /// Files, and links that lead nowhere.
     pub(crate) files: Vec<PathBuf>,
+    /// Named pipes, devices and sockets, which are never opened.
+    pub(crate) not_regular: Vec<PathBuf>,
 }
 
 impl Folder {
@@ -37,19 +39,29 @@ impl Folder {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let mut folder = Self::default();
         for entry in fs_err::read_dir(path)? {
-            let path = entry?.path();
+            let entry = entry?;
+            let path = entry.path();
             let name = path.file_name().unwrap_or_default();
             if name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX" {
                 continue;
             }
-            if path.is_dir() {
-                folder.folders.push(path);
+            let file_type = entry.file_type()?;
+            let file_type = match file_type.is_symlink() {
+                true => std::fs::metadata(&path).map_or(file_type, |m| m.file_type()),
+                false => file_type,
+            };
+            let kind = if file_type.is_dir() {
+                &mut folder.folders
+            } else if file_type.is_file() || file_type.is_symlink() {
+                &mut folder.files
             } else {
-                folder.files.push(path);
-            }
+                &mut folder.not_regular
+            };
+            kind.push(path);
         }
         folder.folders.sort();
         folder.files.sort();
+        folder.not_regular.sort();
         Ok(folder)
     }
 
@@ -62,11 +74,7 @@ impl Folder {
 
     /// Whether a picture lies directly in the folder, by extension or by the first bytes.
     pub(crate) fn holds_pictures(&self) -> bool {
-        self.files.iter().any(|f| has_extension(f, &PICTURES))
-            || self
-                .files
-                .iter()
-                .any(|f| has_extension(f, EXTENSIONS_NOT_READ))
+        self.files.iter().any(|f| has_picture_extension(f))
             || self
                 .files
                 .iter()
@@ -95,10 +103,15 @@ pub(crate) fn has_extension(path: &Path, extensions: &[&str]) -> bool {
         .is_some_and(|e| extensions.iter().any(|x| e.eq_ignore_ascii_case(x)))
 }
 
-/// The first `N` bytes of a file, fewer at its end; nothing when it cannot be read.
+/// Whether the extension is one that pictures have, of formats that are not decoded too, so that every picture is named.
+pub(crate) fn has_picture_extension(path: &Path) -> bool {
+    has_extension(path, &PICTURES) || has_extension(path, EXTENSIONS_NOT_READ)
+}
+
+/// The first `N` bytes of a regular file, fewer at its end; nothing when it cannot be read.
 pub(crate) fn first_bytes<const N: usize>(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(N);
-    if let Ok(file) = fs_err::File::open(path) {
+    if let Ok(file) = promptfed_files::open_regular(path) {
         // A read error leaves what was read: whoever opens the file for good reports it.
         let _ = file.take(N as u64).read_to_end(&mut bytes);
     }

@@ -116,7 +116,7 @@ impl LabelledImages {
 /// `skipped` are missing, and those that `fit` cuts much of are counted as [`Adjustment::EndsCut`].
 ///
 /// # Errors
-/// As [`decode`](crate::decode()); also when `size` is 0 or above 65535.
+/// As [`decode`](crate::decode()); also when `size` is 0 or above 65535, and when more pictures are left out than decoded.
 pub fn load(
     dataset: &Dataset,
     size: usize,
@@ -159,8 +159,9 @@ pub fn load(
     if cut > 0 {
         report.adjusted.insert(Adjustment::EndsCut, cut);
     }
-    match failure {
-        Some(error) => Err(error),
-        None => Ok((images, report)),
+    if let Some(error) = failure {
+        return Err(error);
     }
+    report.check_most_decoded()?;
+    Ok((images, report))
 }

@@ -20,15 +20,20 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod adjustment;
+mod class_names;
 mod dataset;
 mod decode;
 mod error;
 mod fit;
 mod folder;
+mod folder_layout;
+mod folder_names;
+mod folder_splits;
+mod foreign;
 mod labelled_images;
 mod listing;
-mod mapping;
 mod open;
+mod part;
 mod partition;
 mod picture;
 mod readers;
@@ -37,18 +42,22 @@ mod seed;
 mod skip;
 mod split;
 mod split_names;
+mod tree;
+mod warning;
 
 pub use adjustment::Adjustment;
-pub use dataset::{Dataset, DatasetWarning, ImageSource, Sample};
+pub use dataset::{Dataset, ImageSource, NO_DOMAIN, Sample};
 pub use decode::{DecodeLimits, DecodeOptions, DecodedImage, decode, decode_map, read_encoded};
 pub use error::DataError;
 pub use fit::Fit;
 pub use labelled_images::{LabelledImages, load};
 pub use open::{Layout, OpenOptions, open};
+pub use part::{Meaning, Part};
 pub use partition::{Partition, partition};
 pub use resize::resize_square;
 pub use skip::{DecodeReport, SkipReason, Skipped};
 pub use split::stratified_split;
+pub use warning::DatasetWarning;
 
 /// What this crate's functions return.
 pub type Result<T, E = DataError> = std::result::Result<T, E>;

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use promptfed_prompts::same_name::composed;
-use promptfed_prompts::{ClassIndex, LabelSpace};
+use promptfed_prompts::{ClassIndex, LabelSpace, is_identifier};
 
-use crate::{DataError, Dataset, DatasetWarning, ImageSource, Result, Sample};
+use crate::part::{Meaning, Part, abbreviate};
+use crate::{DataError, Dataset, DatasetWarning, ImageSource, NO_DOMAIN, Result, Sample};
 
 /// How class names found in the data are ordered when the caller gave no label space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +22,14 @@ pub(crate) enum ClassOrder {
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     classes: Names,
+    /// What the data calls a class, where a names file calls it otherwise; by provisional index.
+    own_names: HashMap<u32, String>,
     domains: Names,
     samples: Vec<Sample>,
     warnings: Vec<DatasetWarning>,
+    parts: Vec<Part>,
+    /// What names the classes, until they are known.
+    class_place: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +71,39 @@ impl Listing {
         self.classes.add(&composed(name))
     }
 
+    /// Provisional index of a class that the data calls `own`, and a names file perhaps otherwise.
+    pub(crate) fn named_class(&mut self, own: &str, name: Option<&str>) -> u32 {
+        let class = self.class(name.unwrap_or(own));
+        if name.is_some() {
+            self.own_names.entry(class).or_insert_with(|| composed(own));
+        }
+        class
+    }
+
+    /// Notes what a part of the data was taken for.
+    pub(crate) fn part(&mut self, part: Part) {
+        self.parts.push(part);
+    }
+
+    /// Whether any sample has a domain.
+    pub(crate) fn has_domains(&self) -> bool {
+        self.samples.iter().any(|sample| sample.domain.is_some())
+    }
+
+    /// Notes what names the classes.
+    pub(crate) fn class_part(&mut self, place: impl Into<String>) {
+        self.class_place = Some(place.into());
+    }
+
+    /// Gives captions to samples that lie in files of their own.
+    pub(crate) fn give_captions(&mut self, caption_of: impl Fn(&Path) -> Option<String>) {
+        for sample in &mut self.samples {
+            if let (None, ImageSource::File(path)) = (&sample.caption, &sample.source) {
+                sample.caption = caption_of(path);
+            }
+        }
+    }
+
     /// Provisional index of a domain.
     pub(crate) fn domain(&mut self, name: &str) -> u32 {
         self.domains.add(&composed(name))
@@ -91,6 +130,11 @@ impl Listing {
         self.warnings.push(warning);
     }
 
+    /// What was left out so far.
+    pub(crate) fn warnings(&self) -> &[DatasetWarning] {
+        &self.warnings
+    }
+
     /// Fixes labels and domains. With a label space, its order holds and unlisted classes are left out with a warning.
     pub(crate) fn finish(
         mut self,
@@ -107,8 +151,14 @@ impl Listing {
         }
         let (labels, class_names) = match (label_space, order) {
             (Some(space), _) => {
-                let label = |name: &String| space.index_of(name).map(ClassIndex::get);
-                let labels: Vec<Option<u32>> = self.classes.names.iter().map(label).collect();
+                let label = |class: u32| {
+                    let own = self.own_names.get(&class);
+                    let own = own.and_then(|own| space.index_of(own));
+                    own.or_else(|| space.index_of(&self.classes.names[class as usize]))
+                        .map(ClassIndex::get)
+                };
+                let labels: Vec<Option<u32>> =
+                    (0..self.classes.names.len() as u32).map(label).collect();
                 let names = space.classes().iter().map(|class| class.name.clone());
                 (labels, names.collect())
             }
@@ -131,12 +181,18 @@ impl Listing {
             return Err(DataError::NoSamples {
                 path: path.to_owned(),
                 reason: format!(
-                    "none of its classes ({}) is in the label space ({})",
+                    "none of its classes ({}) is in the label space ({}){}",
                     abbreviate(&self.classes.names),
-                    abbreviate(&class_names)
+                    abbreviate(&class_names),
+                    if self.classes.names.iter().all(|name| is_identifier(name)) {
+                        "; give each class of the label space its id here as one of its `aliases`"
+                    } else {
+                        ""
+                    }
                 ),
             });
         }
+        self.name_the_rest_of_the_domains();
 
         let mut used = vec![false; self.domains.names.len()];
         for domain in self.samples.iter().filter_map(|s| s.domain) {
@@ -146,12 +202,33 @@ impl Listing {
         for sample in &mut self.samples {
             sample.domain = sample.domain.and_then(|d| domains[d as usize]);
         }
+        if let Some(place) = self.class_place {
+            let names = class_names.iter().map(String::as_str);
+            let class = Part::new(place, Meaning::Class, names);
+            // Parts below the classes' own are noted before.
+            let inner = |part: &Part| matches!(part.meaning, Meaning::NotUsed | Meaning::Caption);
+            let at = self.parts.iter().position(inner);
+            self.parts.insert(at.unwrap_or(self.parts.len()), class);
+        }
         Ok(Dataset {
             class_names,
             domain_names,
             samples: self.samples,
             warnings: self.warnings,
+            parts: self.parts,
         })
+    }
+
+    /// Where some samples have a domain and others none, those are one domain of their own.
+    fn name_the_rest_of_the_domains(&mut self) {
+        let without = self.samples.iter().filter(|s| s.domain.is_none()).count();
+        if without == 0 || without == self.samples.len() {
+            return;
+        }
+        let rest = self.domain(NO_DOMAIN);
+        for sample in &mut self.samples {
+            sample.domain.get_or_insert(rest);
+        }
     }
 
     fn warn_of_unlisted(&mut self, labels: &[Option<u32>]) {
@@ -168,14 +245,4 @@ impl Listing {
             }
         }
     }
-}
-
-/// The first names of a list that may be long.
-fn abbreviate(names: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let mut text = names[..names.len().min(SHOWN)].join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(", and {} more", names.len() - SHOWN));
-    }
-    text
 }

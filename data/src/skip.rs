@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::Adjustment;
+use crate::{Adjustment, DataError, Result};
 
 /// Why a picture was not decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -113,6 +113,38 @@ impl DecodeReport {
         for (adjustment, count) in other.adjusted {
             *self.adjusted.entry(adjustment).or_insert(0) += count;
         }
+    }
+
+    /// One line for each reason, with its count and the first few pictures by path.
+    pub fn by_kind(&self) -> Vec<String> {
+        const EXAMPLES: usize = 3;
+        let line = |(reason, count): (SkipReason, usize)| {
+            let those = self.skipped.iter().filter(|s| s.reason == reason);
+            let mut examples: Vec<String> = those
+                .take(EXAMPLES)
+                .map(|s| format!("{}: {}", s.source, s.detail))
+                .collect();
+            if count > examples.len() {
+                examples.push("..".to_owned());
+            }
+            format!("{count} pictures {reason} ({})", examples.join("; "))
+        };
+        self.by_reason().into_iter().map(line).collect()
+    }
+
+    /// Refuses a data set of which more pictures were left out than delivered.
+    ///
+    /// # Errors
+    /// [`DataError::MostUnfit`] with the reasons and the first paths.
+    pub fn check_most_decoded(&self) -> Result<()> {
+        if self.skipped.len() <= self.decoded {
+            return Ok(());
+        }
+        Err(DataError::MostUnfit {
+            pictures: self.decoded + self.skipped.len(),
+            left_out: self.skipped.len(),
+            why: self.by_kind().join("; "),
+        })
     }
 }
 

@@ -26,6 +26,7 @@ mod builtin;
 mod canonical;
 mod error;
 mod hash;
+mod identifier;
 mod json_fault;
 mod label_space;
 pub mod ledger;
@@ -42,6 +43,7 @@ mod wire;
 
 pub use error::{Error, LabelSpaceProblem, Place, Result, TemplateProblem, TextProblem};
 pub use hash::ContentHash;
+pub use identifier::is_identifier;
 pub use label_space::{ClassEntry, ClassIndex, LabelSpace, MAX_CLASSES};
 pub use level::Level;
 pub use prompt::{Prompt, RenderedPrompt};

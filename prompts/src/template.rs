@@ -117,7 +117,7 @@ impl Template {
     }
 
     /// Fills in the placeholders, in one pass: braces inside the values stay as they are. A placeholder
-    /// without a value becomes nothing.
+    /// without a value becomes nothing. An underscore in a label or domain is written as a space.
     pub fn render(
         &self,
         label: &str,

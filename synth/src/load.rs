@@ -5,15 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use promptfed_data::{
-    Dataset, DatasetWarning, DecodeOptions, Fit, ImageSource, LabelledImages, Sample,
+    Dataset, DatasetWarning, DecodeOptions, Fit, ImageSource, LabelledImages, NO_DOMAIN, Sample,
 };
 use promptfed_prompts::{ClassIndex, LabelSpace};
 
 use crate::job::{JOB_FILE, JobRecord, MANIFEST_FILE, ManifestRow, OutputFormat, read_manifest};
 use crate::{Error, Result};
-
-/// Domain of images whose prompts named none, in a job where others named one.
-const NO_DOMAIN: &str = "none";
 
 /// Lists the accepted images of a job's output folder, in the order of their indices; labels count in the job's label space and
 /// domains in the sorted list of the domains that occur. Images of an unfinished job are listed as far as it got.
@@ -52,7 +49,7 @@ pub fn open_images(out_dir: &Path) -> Result<Dataset> {
         class_names: record.class_names,
         domain_names,
         samples,
-        warnings: Vec::new(),
+        ..Dataset::default()
     })
 }
 

@@ -1,9 +1,10 @@
 //! Captions that came with the data.
 
-use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 
 use promptfed_data::ImageSource;
+use promptfed_files::FileError;
 use promptfed_prompts::Caption;
 
 use super::{CaptionInput, CaptionProblem, Captioner};
@@ -11,8 +12,8 @@ use super::{CaptionInput, CaptionProblem, Captioner};
 /// Largest side-car file that is read.
 pub const MAX_SIDE_CAR_BYTES: u64 = 64 << 10;
 
-/// Takes the data set's caption column; where an image has none there, the text file beside the
-/// image with the same name (`cat.jpg`, `cat.txt`; UTF-8). White space alone counts as none.
+/// Takes the data set's caption (a column, or a line of `metadata.csv` and its like); where an image has none there, the text file
+/// beside the image with the same name (`cat.jpg`, then `cat.txt`, `cat.caption` or `cat.jpg.txt`). White space alone counts as none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MetadataCaptioner;
 
@@ -44,29 +45,39 @@ impl Captioner for MetadataCaptioner {
 }
 
 fn side_car(image: &Path) -> Result<Option<String>, CaptionProblem> {
-    let path = image.with_extension("txt");
-    if path == image {
-        return Ok(None);
+    let beside = image.with_added_extension("txt");
+    let paths = [
+        image.with_extension("txt"),
+        image.with_extension("caption"),
+        beside,
+    ];
+    for path in paths {
+        if path == image {
+            continue;
+        }
+        match promptfed_files::read_text(&path, MAX_SIDE_CAR_BYTES) {
+            Ok(text) if !text.trim().is_empty() => return Ok(Some(text)),
+            Ok(_) => {}
+            // A link that leads nowhere is a side-car that is missing, and said to be.
+            Err(FileError::Io(error))
+                if error.kind() == ErrorKind::NotFound && !path.is_symlink() => {}
+            Err(error) => {
+                let reason = reason(error);
+                return Err(CaptionProblem::SideCar { path, reason });
+            }
+        }
     }
-    match read_text(&path) {
-        Ok(text) => Ok(Some(text.trim_start_matches('\u{FEFF}').to_owned())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(problem(path, error.to_string())),
-    }
+    Ok(None)
 }
 
-fn read_text(path: &PathBuf) -> std::io::Result<String> {
-    let mut text = String::new();
-    let file = fs_err::File::open(path)?;
-    file.take(MAX_SIDE_CAR_BYTES + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_SIDE_CAR_BYTES {
-        let reason = format!("it has more than {MAX_SIDE_CAR_BYTES} bytes; shorten it");
-        return Err(std::io::Error::new(ErrorKind::FileTooLarge, reason));
+/// What is wrong, without the path.
+fn reason(error: FileError) -> String {
+    match error {
+        FileError::NotText { line, reason, .. } => format!("line {line}: {reason}"),
+        FileError::TooLarge { limit, .. } => {
+            format!("it has more than {limit} bytes; shorten it")
+        }
+        FileError::NotRegular { what, .. } => format!("it is {what}"),
+        error => error.to_string(),
     }
-    Ok(text)
-}
-
-fn problem(path: PathBuf, reason: String) -> CaptionProblem {
-    CaptionProblem::SideCar { path, reason }
 }

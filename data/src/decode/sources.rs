@@ -1,6 +1,6 @@
 //! Encoded pictures: files are read by the decoding threads, Parquet rows in order by the calling thread.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use parquet::data_type::ByteArray;
 use promptfed_files::FileError;
@@ -64,7 +64,7 @@ impl Encoded {
                 }
                 promptfed_files::read(&path, limits.max_encoded_bytes)
                     .map(EncodedBytes::File)
-                    .map_err(unreadable)
+                    .map_err(|error| unreadable(&path, error))
             }
             Encoded::Row(bytes) => Ok(EncodedBytes::Row(bytes)),
             Encoded::Unreadable(detail) => Err(Unfit::new(SkipReason::Unreadable, detail)),
@@ -72,8 +72,12 @@ impl Encoded {
     }
 }
 
-fn unreadable(error: FileError) -> Unfit {
+fn unreadable(path: &Path, error: FileError) -> Unfit {
     match error {
+        FileError::Io(_) if path.is_symlink() && !path.exists() => Unfit::new(
+            SkipReason::Unreadable,
+            "it is a link that leads nowhere".to_owned(),
+        ),
         FileError::Io(error) => Unfit::new(SkipReason::Unreadable, error.kind().to_string()),
         FileError::NotRegular { what, .. } => Unfit::new(
             SkipReason::Unreadable,

@@ -35,7 +35,6 @@ pub(crate) fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
 pub(crate) fn dataset_of(files: &[PathBuf]) -> Dataset {
     Dataset {
         class_names: vec!["thing".to_owned()],
-        domain_names: Vec::new(),
         samples: files
             .iter()
             .map(|file| Sample {
@@ -45,7 +44,7 @@ pub(crate) fn dataset_of(files: &[PathBuf]) -> Dataset {
                 source: ImageSource::File(file.clone()),
             })
             .collect(),
-        warnings: Vec::new(),
+        ..Dataset::default()
     }
 }
 

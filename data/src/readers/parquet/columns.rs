@@ -14,6 +14,9 @@ use crate::{DataError, Result};
 /// Names of a `ClassLabel`, by id.
 pub(super) type Names = Vec<String>;
 
+/// Columns that hold pictures.
+const IMAGES: [&str; 4] = ["image.bytes", "image", "img.bytes", "img"];
+
 /// Rows read at a time.
 const BATCH: usize = 4096;
 
@@ -26,6 +29,8 @@ pub(super) struct Columns {
     pub(super) domain: Option<usize>,
     pub(super) domain_names: Option<Names>,
     pub(super) caption: Option<usize>,
+    /// What the columns of labels, domains and captions are called.
+    pub(super) called: [Option<&'static str>; 3],
 }
 
 /// A small column, null where a row has no value.
@@ -40,6 +45,22 @@ impl Values {
         match self {
             Values::Integers(values) => values.len(),
             Values::Texts(values) => values.len(),
+        }
+    }
+
+    /// The number of a row, in a column of numbers.
+    pub(super) fn id(&self, row: usize) -> Option<i64> {
+        match self {
+            Values::Integers(values) => values[row],
+            Values::Texts(_) => None,
+        }
+    }
+
+    /// The value of a row as text, whatever the column holds.
+    pub(super) fn written(&self, row: usize) -> Option<String> {
+        match self {
+            Values::Integers(values) => values.get(row)?.map(|v| v.to_string()),
+            Values::Texts(values) => values.get(row)?.clone(),
         }
     }
 
@@ -75,11 +96,8 @@ impl Columns {
                 reason: format!("no {what}; its columns are {}", found.join(", ")),
             }
         };
-        let image = find(
-            &["image.bytes", "image", "img.bytes", "img"],
-            &[Type::BYTE_ARRAY],
-        )
-        .ok_or_else(|| missing("column `image` with `bytes`, or of type binary"))?;
+        let image = find(&IMAGES, &[Type::BYTE_ARRAY])
+            .ok_or_else(|| missing("column `image` with `bytes`, or of type binary"))?;
         let label = find(
             &["label", "labels", "fine_label"],
             &[Type::INT32, Type::INT64, Type::BYTE_ARRAY],
@@ -102,8 +120,17 @@ impl Columns {
             domain: domain.map(|d| d.1),
             domain_names: domain.map(names).transpose()?.flatten(),
             caption: caption.map(|c| c.1),
+            called: [Some(label), domain, caption].map(|column| column.map(|c| c.0)),
         })
     }
+}
+
+/// Whether a file has a column of pictures.
+pub(super) fn has_pictures(metadata: &ParquetMetaData) -> bool {
+    let leaves = metadata.file_metadata().schema_descr().columns();
+    leaves.iter().any(|leaf| {
+        IMAGES.contains(&leaf.path().string().as_str()) && leaf.physical_type() == Type::BYTE_ARRAY
+    })
 }
 
 /// Names of the column's `ClassLabel` in the key-value metadata `huggingface`, a JSON text.

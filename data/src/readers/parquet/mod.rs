@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `image` (or `img`) | struct `{bytes, path}`, or binary |
 //! | `label` (or `labels`, `fine_label`) | integer, named by the `ClassLabel` in the `huggingface` metadata where it is there; or string |
-//! | `domain` | optional; string or `ClassLabel` |
+//! | `domain` | optional; string or `ClassLabel`; rows without one are a domain of their own where others have one |
 //! | `caption` (or `text`) | optional; string |
 //!
 //! Listing reads the small columns alone; pictures are read row by row when they are decoded, a page at a time.
@@ -13,25 +13,32 @@ mod columns;
 mod picture_rows;
 mod shards;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
+use crate::class_names::ClassNames;
 use crate::listing::{ClassOrder, Listing};
+use crate::part::{Meaning, Part};
+use crate::readers::table::{Header, Table};
 use crate::{DataError, DatasetWarning, ImageSource, Result};
 use columns::{Columns, Names, Values};
 pub(crate) use picture_rows::PictureRows;
 pub(crate) use shards::{choose_shards, is_parquet};
 
-/// Adds the rows of `files`, all shards of one split. Rows without label (null, or the hub's -1) or without domain are
-/// left out with a warning.
+/// Adds the rows of `files`, all shards of one split. Rows without label (null, or the hub's -1) are left out with a warning.
+/// Labels that are numbers without names get those of a names file.
 ///
 /// # Errors
 /// When a file is damaged, lacks the image or label column, or names other classes than the shards before it.
-pub(crate) fn read(files: &[PathBuf], listing: &mut Listing) -> Result<ClassOrder> {
+pub(crate) fn read(
+    files: &[PathBuf],
+    names: &ClassNames,
+    listing: &mut Listing,
+) -> Result<ClassOrder> {
     let mut shards = Vec::with_capacity(files.len());
     for file in files {
         let shard = surviving_panics(file, || Shard::read(file))?;
@@ -40,11 +47,62 @@ pub(crate) fn read(files: &[PathBuf], listing: &mut Listing) -> Result<ClassOrde
         }
         shards.push(shard);
     }
-    let order = add_classes(&shards, listing);
+    let (order, ids) = add_classes(&shards, names, listing);
     for shard in &shards {
-        shard.add_rows(listing)?;
+        shard.add_rows(&ids, listing)?;
+    }
+    if let Some(first) = shards.first() {
+        let column = |index: usize| first.columns.called[index].map(|c| format!("column `{c}`"));
+        if let Some(place) = column(1).filter(|_| listing.has_domains()) {
+            listing.part(Part::new(place, Meaning::Domain, []));
+        }
+        if let Some(place) = column(2) {
+            listing.part(Part::new(place, Meaning::Caption, []));
+        }
+        listing.class_part(column(0).unwrap_or_default());
     }
     Ok(order)
+}
+
+/// Whether a file has a column of pictures. A file that cannot be read counts as one that has, so that its fault is told.
+pub(crate) fn has_pictures(path: &Path) -> bool {
+    let read = || Ok(columns::has_pictures(open(path)?.metadata()));
+    surviving_panics(path, read).unwrap_or(true)
+}
+
+/// Reads a table of captions or labels; `None` where it has no column of file names with labels or captions.
+///
+/// # Errors
+/// When the file is damaged.
+pub(crate) fn read_table(path: &Path) -> Result<Option<Table>> {
+    surviving_panics(path, || {
+        let reader = open(path)?;
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        let names: Vec<String> = schema.columns().iter().map(|c| c.path().string()).collect();
+        let Some(header) = Header::find(&names) else {
+            return Ok(None);
+        };
+        let mut rows = Vec::new();
+        for i in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(i).map_err(|e| damaged(path, e))?;
+            let mut cells: Vec<Option<Values>> = Vec::new();
+            for index in 0..names.len() {
+                cells.push(match header.uses(index) {
+                    true => Some(columns::read_column(path, group.as_ref(), index)?),
+                    false => None,
+                });
+            }
+            let count = cells.iter().flatten().map(Values::len).max().unwrap_or(0);
+            for row in 0..count {
+                let texts: Vec<Option<String>> = cells
+                    .iter()
+                    .map(|values| values.as_ref()?.written(row))
+                    .collect();
+                rows.extend(header.row(rows.len() + 1, |i| texts.get(i)?.as_deref()));
+            }
+        }
+        Ok(Some(header.table(rows, header.unused(&names))))
+    })
 }
 
 /// The small columns of one file.
@@ -94,30 +152,28 @@ impl Shard {
         })
     }
 
-    fn add_rows(&self, listing: &mut Listing) -> Result<()> {
+    fn add_rows(&self, ids: &HashMap<i64, u32>, listing: &mut Listing) -> Result<()> {
         let mut without_label = 0;
-        let mut without_domain = 0;
         for (group, columns) in self.row_groups.iter().enumerate() {
             for row in 0..columns.labels.len() {
-                let label = self.name(group, row, &columns.labels, &self.columns.label_names)?;
-                let Some(label) = label else {
-                    without_label += 1;
-                    continue;
+                let class = match columns.labels.id(row).and_then(|id| ids.get(&id)) {
+                    Some(&class) => class,
+                    None => {
+                        let label =
+                            self.name(group, row, &columns.labels, &self.columns.label_names)?;
+                        let Some(label) = label else {
+                            without_label += 1;
+                            continue;
+                        };
+                        listing.class(&label)
+                    }
                 };
                 let domain = match &columns.domains {
-                    Some(domains) => {
-                        match self.name(group, row, domains, &self.columns.domain_names)? {
-                            Some(domain) => Some(listing.domain(&domain)),
-                            None => {
-                                without_domain += 1;
-                                continue;
-                            }
-                        }
-                    }
+                    Some(domains) => self.name(group, row, domains, &self.columns.domain_names)?,
                     None => None,
                 };
+                let domain = domain.map(|domain| listing.domain(&domain));
                 let caption = columns.captions.as_ref().and_then(|c| c.text(row));
-                let class = listing.class(&label);
                 let source = ImageSource::Parquet {
                     file: self.file.clone(),
                     row_group: group as u32,
@@ -126,14 +182,12 @@ impl Shard {
                 listing.push(class, domain, caption, source);
             }
         }
-        for (column, rows) in [("label", without_label), ("domain", without_domain)] {
-            if rows > 0 {
-                listing.warn(DatasetWarning::RowsWithout {
-                    column: column.to_owned(),
-                    file: self.file.to_path_buf(),
-                    rows,
-                });
-            }
+        if without_label > 0 {
+            listing.warn(DatasetWarning::RowsWithout {
+                column: "label".to_owned(),
+                file: self.file.to_path_buf(),
+                rows: without_label,
+            });
         }
         Ok(())
     }
@@ -168,30 +222,40 @@ impl Shard {
     }
 }
 
-/// Adds the classes in the order that their labels have: the metadata's, else by id, else by name.
-fn add_classes(shards: &[Shard], listing: &mut Listing) -> ClassOrder {
+/// Adds the classes in the order that their labels have: the metadata's, else by id, else by name. Also returns the class of
+/// every id, where labels are numbers without names in the files themselves.
+fn add_classes(
+    shards: &[Shard],
+    names: &ClassNames,
+    listing: &mut Listing,
+) -> (ClassOrder, HashMap<i64, u32>) {
     if let Some(names) = shards.first().and_then(|s| s.columns.label_names.as_ref()) {
         for name in names {
             listing.class(name);
         }
-        return ClassOrder::AsAdded;
+        return (ClassOrder::AsAdded, HashMap::new());
     }
     let mut ids: BTreeSet<i64> = BTreeSet::new();
     for group in shards.iter().flat_map(|s| &s.row_groups) {
         match &group.labels {
-            Values::Texts(_) => return ClassOrder::ByName,
+            Values::Texts(_) => return (ClassOrder::ByName, HashMap::new()),
             Values::Integers(labels) => ids.extend(labels.iter().flatten().filter(|&&id| id != -1)),
         }
     }
-    for id in ids {
-        listing.class(&id.to_string());
-    }
-    ClassOrder::AsAdded
+    let named = names.of_ids(&ids);
+    let class = |id: i64| {
+        let name = named.as_ref().and_then(|n| n.get(&id));
+        (
+            id,
+            listing.named_class(&id.to_string(), name.map(String::as_str)),
+        )
+    };
+    (ClassOrder::AsAdded, ids.into_iter().map(class).collect())
 }
 
 /// Opens a file and reads its metadata.
 fn open(path: &Path) -> Result<SerializedFileReader<std::fs::File>> {
-    let (file, _) = fs_err::File::open(path)?.into_parts();
+    let (file, _) = promptfed_files::open_regular(path)?.into_parts();
     SerializedFileReader::new(file).map_err(|e| damaged(path, e))
 }
 
