@@ -1,18 +1,15 @@
 //! The program as people run it: the real binary, the bundled drawings, real files and sockets.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/server.rs"]
+mod server;
 mod support;
 
 use assert_cmd::Command;
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use server::{Server, assets};
+use std::path::Path;
 use support::{failure, json};
-
-fn assets() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
-}
 
 fn promptfed(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
@@ -121,39 +118,6 @@ fn each_step_by_itself() {
         .map(|c| c.as_array().unwrap().len())
         .collect();
     assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (4, 989));
-}
-
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"))
-            .args(["serve", "--addr", "127.0.0.1:0", "--json"])
-            .env("PROMPTFED_ASSETS", assets())
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        Self {
-            child,
-            url: ready["url"].as_str().unwrap().to_owned(),
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]

@@ -29,7 +29,10 @@ fn fault(json: &str, error: &serde_json::Error, path: Option<String>) -> Error {
         .take(error.line().saturating_sub(1))
         .map(str::len)
         .sum();
-    let offset = json.floor_char_boundary(line_start + error.column().saturating_sub(1));
+    let offset = match error.classify() {
+        Category::Eof => json.len(),
+        _ => json.floor_char_boundary(line_start + error.column().saturating_sub(1)),
+    };
     let (line, column) = line_and_column(json, offset);
     let path = path
         .filter(|path| error.classify() == Category::Data && path != ".")
@@ -56,7 +59,7 @@ fn reason(error: &serde_json::Error) -> String {
         "trailing comma" => "a comma with nothing behind it; remove it",
         "key must be a string" => "expected a name in double quotes",
         "expected value" => "expected a value",
-        "trailing characters" => "something follows the end; remove it",
+        "trailing characters" => "trailing characters behind the end; remove them",
         "EOF while parsing a list" => "the file ends inside a list; expected `]`",
         "EOF while parsing an object" => "the file ends inside an entry; expected `}`",
         "EOF while parsing a string" => "the file ends inside a text; expected `\"`",
@@ -181,15 +184,15 @@ mod tests {
             ),
             (
                 "{\"prompts\":[\n{\"class\":0}",
-                "line 2, column 11, in prompts[0]: the file ends inside a list",
+                "line 2, column 12, in prompts[0]: the file ends inside a list",
             ),
             (
                 "{\"prompts\":[{\"class\":0}]}\n}",
-                "line 2, column 1, in the document: something follows",
+                "line 2, column 1, in the document: trailing characters behind the end",
             ),
             (
                 "{\"prompts\":[{\"class\":0},\n{\"class\":\"dog\"}]}",
-                "line 2, column 13, in prompts[1].class: invalid type: string \"dog\"",
+                "line 2, column 14, in prompts[1].class: invalid type: string \"dog\"",
             ),
             (
                 "{\"prompts\":[{\"class\":0},\n{\"caption\":\"x, [y\"}]}",

@@ -151,7 +151,7 @@ impl Shown<'_> {
                 text,
                 "Class `{}` was excluded with its {}.",
                 class.class,
-                images(class.images)
+                plural(class.images, "image")
             )?;
         }
         for (why, prompts) in [
@@ -162,9 +162,9 @@ impl Shown<'_> {
                 let behind = prompts.iter().map(|prompt| u64::from(prompt.images)).sum();
                 writeln!(
                     text,
-                    "{} prompts of {} were left out, because {why}:",
-                    prompts.len(),
-                    images(behind)
+                    "Left out, because {why}: {}, {}",
+                    plural(prompts.len() as u64, "prompt"),
+                    plural(behind, "image")
                 )?;
                 self.write_few(text, &prompts.iter().collect::<Vec<_>>())?;
             }
@@ -192,13 +192,13 @@ impl Shown<'_> {
 fn line(prompt: &PreviewPrompt) -> String {
     match prompt.images {
         1 => format!("{} [1 image: a single one]", prompt.positive),
-        count => format!("{} [{}]", prompt.positive, images(count.into())),
+        count => format!("{} [{}]", prompt.positive, plural(count.into(), "image")),
     }
 }
 
-fn images(count: u64) -> String {
+fn plural(count: u64, what: &str) -> String {
     match count {
-        1 => "1 image".to_owned(),
-        count => format!("{count} images"),
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
     }
 }
