@@ -9,13 +9,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use promptfed_data::{DecodeOptions, LabelledImages, OpenOptions, load, open, stratified_split};
+use promptfed_data::{
+    DecodeOptions, Fit, LabelledImages, OpenOptions, load, open, stratified_split,
+};
 use promptfed_learn::{EpochStats, HeldOut, Recipe, train};
 use serde_json::json;
 
 fn images(path: &str, size: usize) -> Result<LabelledImages> {
     let dataset = open(Path::new(path), &OpenOptions::default())?;
-    Ok(load(&dataset, size, &DecodeOptions::default())?.0)
+    Ok(load(&dataset, size, Fit::Crop, &DecodeOptions::default())?.0)
 }
 
 /// `per_class` images of each class, drawn with `seed`.
