@@ -1,4 +1,5 @@
-//! What the tests of the real binary share.
+//! What the tests of the real binary share; each uses a part of it.
+#![allow(dead_code)]
 
 use assert_cmd::Command;
 use serde_json::Value;
