@@ -22,6 +22,9 @@ use toml::{Table, Value};
 /// File read from the current folder when `--config` is not given.
 pub(crate) const DEFAULT_FILE: &str = "promptfed.toml";
 
+/// The longest configuration file that is read.
+const MAX_BYTES: u64 = 1 << 20;
+
 /// Returns `args` of the built command `root` with the settings of the configuration file inserted behind the subcommand.
 ///
 /// # Errors
@@ -36,7 +39,7 @@ pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Vec<OsString>
         None if Path::new(DEFAULT_FILE).is_file() => PathBuf::from(DEFAULT_FILE),
         None => return Ok(args),
     };
-    let text = fs_err::read_to_string(&file)?;
+    let text = promptfed_files::read_text(&file, MAX_BYTES)?;
     let mut table: Table = text
         .parse()
         .with_context(|| format!("{} is not valid TOML", file.display()))?;
@@ -260,6 +263,28 @@ mod tests {
             merged(toml, &["synth", "--steps", "3", "--seed=9"]).unwrap(),
             ["synth", "--json", "--steps", "3", "--seed=9"]
         );
+    }
+
+    #[test]
+    fn every_encoding_of_editors_reads_alike() {
+        let toml = "[synth]\r\nsteps = 8\r\n";
+        let utf16 = |unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            let text = format!("\u{feff}{toml}");
+            text.encode_utf16().flat_map(unit).collect()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        for bytes in [
+            toml.as_bytes().to_vec(),
+            format!("\u{feff}{toml}").into_bytes(),
+            utf16(u16::to_le_bytes),
+            utf16(u16::to_be_bytes),
+        ] {
+            fs_err::write(&file, bytes).unwrap();
+            let args = ["promptfed", "--config", file.to_str().unwrap(), "synth"];
+            let merged = merge(args.map(OsString::from).into(), &root()).unwrap();
+            assert_eq!(merged.last().unwrap(), "--steps=8");
+        }
     }
 
     #[test]

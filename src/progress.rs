@@ -8,6 +8,7 @@ use std::{io::IsTerminal, time::Duration};
 pub(crate) struct Progress {
     bars: MultiProgress,
     plain: bool,
+    quiet: bool,
 }
 
 impl Progress {
@@ -22,6 +23,14 @@ impl Progress {
         Self {
             bars,
             plain: !quiet && !terminal,
+            quiet,
+        }
+    }
+
+    /// A remark beside the bars, unless quiet.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            self.bars.suspend(|| eprintln!("note: {text}"));
         }
     }
 

@@ -60,7 +60,7 @@ pub fn name_domain(
     let mut sums = vec![0.0f32; candidates.len()];
     let mut images = 0;
     let mut failure = None;
-    decode_map(
+    let report = decode_map(
         &some,
         &DecodeOptions::default(),
         |_, image| clip.scores(&image, &texts),
@@ -81,7 +81,7 @@ pub fn name_domain(
     match best.filter(|_| images > 0) {
         None => Err(Error::NothingUsable {
             images: some.samples.len(),
-            why: "none can be decoded".to_owned(),
+            why: report.by_kind().join("; "),
         }),
         Some(best) => Ok(NamedDomain {
             domain: domains[best].clone(),

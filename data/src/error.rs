@@ -79,8 +79,8 @@ pub enum DataError {
     },
     /// Several splits lie side by side and none was asked for.
     #[error(
-        "{path} holds the splits {splits}; choose one with `--split`, since mixing them would train on test data \
-         (if these are classes or domains, say so with `--layout`)",
+        "{path} holds the splits {splits}; choose one (`--split`; in `compare`, `--private-split` and `--test-split`), \
+         since mixing them would train on test data; if these are classes or domains, say so with `--layout`",
         path = path.display(), splits = splits.join(", ")
     )]
     SplitNotChosen {

@@ -65,7 +65,7 @@ impl Evidence<'_> {
 /// others may be parts of the data set too.
 const OTHERS_THAT_MAKE_A_SPLIT_WORD_A_CLASS: usize = 3;
 
-/// Decides the layout of picture folders.
+/// Decides the layout of picture folders; `is_split` where they are those of a split, beside others perhaps.
 ///
 /// # Errors
 /// [`DataError::UnknownLayout`] where the pictures lie in no folders, [`DataError::UnclearLayout`] where the levels could mean
@@ -74,6 +74,7 @@ pub(crate) fn decide(
     root: &Path,
     places: &[Place],
     layout: Layout,
+    is_split: bool,
     evidence: Evidence<'_>,
 ) -> Result<FolderLayout> {
     let explicit = |class| {
@@ -103,6 +104,10 @@ pub(crate) fn decide(
             false => explicit(1),
         };
     }
+    if let (Some(_), Some(depth @ 1..)) = (evidence.label_space, depth) {
+        // Whatever the levels mean, the label space knows none of their names.
+        return explicit(depth.min(2) - 1);
+    }
     match depth {
         None => unclear("its pictures lie at several depths, none of which holds most".to_owned()),
         Some(0) => Err(DataError::UnknownLayout {
@@ -111,7 +116,7 @@ pub(crate) fn decide(
         }),
         Some(1) => {
             let classes = names(&at_depth(places, 1), 0);
-            match why_no_classes(&classes) {
+            match why_no_classes(&classes, is_split) {
                 Some(why) => unclear(why),
                 None => Ok(FolderLayout {
                     class: 0,
@@ -134,8 +139,10 @@ pub(crate) fn decide(
 }
 
 /// Why folders that hold pictures may be no classes.
-fn why_no_classes(classes: &[String]) -> Option<String> {
-    if let [only] = classes {
+fn why_no_classes(classes: &[String], is_split: bool) -> Option<String> {
+    if let [only] = classes
+        && !is_split
+    {
         return Some(format!("there is only one folder with pictures, `{only}`"));
     }
     if let Some(name) = meaningless(classes) {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use promptfed_files::FileError;
 use promptfed_prompts::LabelSpace;
 
 use crate::class_names::{ClassNames, is_names_file};
@@ -12,6 +13,12 @@ use crate::readers::lists::{self, List};
 use crate::readers::{parquet, picture_folders};
 use crate::tree::Tree;
 use crate::{DataError, Dataset, DatasetWarning, Result, foreign};
+
+/// Extensions of files that may hold lists or tables.
+const TABLES: [&str; 6] = ["txt", "csv", "tsv", "lst", "jsonl", "json"];
+
+/// Longest text whose encoding is checked only to say why it is not read.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// How samples lie on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,6 +94,10 @@ fn read_file(path: &Path, options: &OpenOptions, listing: &mut Listing) -> Resul
         Layout::Auto | Layout::DomainNetLists => {
             if let Some(list) = List::recognise(path, path) {
                 return read_lists(path, folder, &[list], options, listing);
+            }
+            if has_extension(path, &TABLES) {
+                // What is no text is told with the line.
+                promptfed_files::read_text(path, MAX_BYTES)?;
             }
         }
         _ => {}
@@ -192,17 +203,23 @@ fn warn_of_files(contents: &Folder, read: &[PathBuf], listing: &mut Listing) {
         let is_about = ABOUT
             .iter()
             .any(|a| stem.to_ascii_lowercase().starts_with(a));
-        let is_table = has_extension(
-            file,
-            &[
-                "txt", "csv", "tsv", "lst", "jsonl", "json", "parquet", "arrow",
-            ],
-        );
-        if is_table && !is_about && !is_names_file(file) && !read.contains(file) {
-            listing.warn(DatasetWarning::FileNotRead {
-                path: file.clone(),
-                reason: "no list, names file or table of captions is recognised in it".to_owned(),
-            });
+        let is_text = has_extension(file, &TABLES);
+        let is_table = is_text || has_extension(file, &["parquet", "arrow"]);
+        // What a synthesis job keeps of itself.
+        let is_of_a_job = has_extension(file, &["json", "jsonl"])
+            && (matches!(stem, "job" | "manifest") || stem.starts_with("prompt-"));
+        if !is_table || is_about || is_of_a_job || is_names_file(file) || read.contains(file) {
+            continue;
         }
+        let reason = match promptfed_files::read_text(file, MAX_BYTES) {
+            Err(FileError::NotText { line, reason, .. }) if is_text => {
+                format!("line {line}: {reason}")
+            }
+            _ => "no list, names file or table of captions is recognised in it".to_owned(),
+        };
+        listing.warn(DatasetWarning::FileNotRead {
+            path: file.clone(),
+            reason,
+        });
     }
 }

@@ -50,7 +50,8 @@ impl Part {
     /// Names that are shown.
     const SHOWN: usize = 4;
 
-    pub(crate) fn new<'a>(
+    /// A part with these names.
+    pub fn new<'a>(
         place: impl Into<String>,
         meaning: Meaning,
         names: impl IntoIterator<Item = &'a str>,

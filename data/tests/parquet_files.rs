@@ -177,10 +177,11 @@ fn strings_domains_and_nulls() {
     );
     let dataset = open(&path, &OpenOptions::default()).unwrap();
     assert_eq!(dataset.class_names, ["cat", "dog"]);
-    assert_eq!(dataset.domain_names, ["photo", "sketch"]);
+    // Rows without a domain are kept, as one domain of their own.
+    assert_eq!(dataset.domain_names, ["none", "photo", "sketch"]);
     assert_eq!(
         (dataset.labels(), dataset.domains()),
-        (vec![1, 0], vec![1, 0])
+        (vec![1, 0, 0], vec![2, 0, 1])
     );
     assert_eq!(dataset.samples[0].caption.as_deref(), Some("a dog"));
     let rows_without = |column: &str| DatasetWarning::RowsWithout {
@@ -188,16 +189,164 @@ fn strings_domains_and_nulls() {
         file: path.clone(),
         rows: 1,
     };
-    assert_eq!(
-        dataset.warnings,
-        [rows_without("label"), rows_without("domain")]
-    );
+    assert_eq!(dataset.warnings, [rows_without("label")]);
     let mut first_pixels = Vec::new();
     decode(&dataset, &DecodeOptions::default(), |_, image| {
         first_pixels.push(image.pixels[2])
     })
     .unwrap();
-    assert_eq!(first_pixels, [0, 3]);
+    assert_eq!(first_pixels, [0, 2, 3]);
+}
+
+#[test]
+fn domains_that_are_all_null_are_none() {
+    let root = tempdir().unwrap();
+    let path = root.path().join("all.parquet");
+    let names = [
+        "T-shirt/top",
+        "St. Bernard",
+        "US",
+        "us",
+        "say \"hi\"",
+        "HER2-",
+    ];
+    let null = || Column::Bytes(names.iter().map(|_| None).collect());
+    write_parquet(
+        &path,
+        "message m { optional binary image; optional binary label (UTF8); optional binary domain (UTF8); }",
+        None,
+        &[vec![
+            bytes(&names.map(|_| png(0))),
+            Column::Bytes(names.iter().map(|n| Some(n.as_bytes().to_vec())).collect()),
+            null(),
+        ]],
+    );
+    let dataset = open(&path, &OpenOptions::default()).unwrap();
+    assert!(dataset.domain_names.is_empty() && dataset.warnings.is_empty());
+    let labels = dataset.labels();
+    let found = labels
+        .iter()
+        .map(|&l| dataset.class_names[l as usize].as_str());
+    assert_eq!(found.collect::<Vec<_>>(), names);
+}
+
+#[test]
+fn numbers_are_named_by_a_file_beside_them() {
+    let root = tempdir().unwrap();
+    write_parquet(
+        &root.path().join("ids.parquet"),
+        BINARY_AND_LONG,
+        None,
+        &[vec![
+            bytes(&[png(0), png(1)]),
+            Column::Long(vec![Some(1), Some(0)]),
+        ]],
+    );
+    std::fs::write(root.path().join("classes.txt"), "0 cat\n1 dog\n").unwrap();
+    for path in [root.path().to_owned(), root.path().join("ids.parquet")] {
+        let dataset = open(&path, &OpenOptions::default()).unwrap();
+        assert_eq!(dataset.class_names, ["cat", "dog"]);
+        assert_eq!(dataset.labels(), [1, 0]);
+    }
+}
+
+#[test]
+fn splits_in_names_of_any_form_must_be_chosen() {
+    let group = |n: usize| {
+        vec![vec![
+            bytes(&vec![png(0); n]),
+            Column::Long(vec![Some(0); n]),
+        ]]
+    };
+    for [train, test] in [
+        [
+            "data/train-00000-of-00001-b42af1d985bb7f5e.parquet",
+            "data/test-00000-of-00001-8d4c9b1f0e2a7c33.parquet",
+        ],
+        ["x_train.parquet", "x_test.parquet"],
+        ["train-0.parquet", "test-0.parquet"],
+        ["data/train/part.parquet", "data/test/part.parquet"],
+        ["default/train/0000.parquet", "default/test/0000.parquet"],
+    ] {
+        let root = tempdir().unwrap();
+        for (name, rows) in [(train, 2), (test, 3)] {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            write_parquet(&path, BINARY_AND_LONG, Some(TWO_CLASSES), &group(rows));
+        }
+        let error = open(root.path(), &OpenOptions::default()).unwrap_err();
+        assert!(
+            matches!(error, DataError::SplitNotChosen { .. }),
+            "{train}: {error}"
+        );
+        let split = |path: &Path, name: &str| {
+            let options = OpenOptions {
+                split: Some(name.to_owned()),
+                ..OpenOptions::default()
+            };
+            open(path, &options).map(|dataset| dataset.len())
+        };
+        assert_eq!(split(root.path(), "train").unwrap(), 2, "{train}");
+        assert_eq!(split(root.path(), "test").unwrap(), 3, "{train}");
+        // A single file is of its own split alone.
+        let file = root.path().join(test);
+        assert_eq!(split(&file, "test").unwrap(), 3);
+        assert!(matches!(
+            split(&file, "train"),
+            Err(DataError::SplitNotFound { .. })
+        ));
+    }
+}
+
+#[test]
+fn a_split_of_a_file_without_one_is_an_error() {
+    let root = tempdir().unwrap();
+    let path = root.path().join("photos.parquet");
+    write_parquet(
+        &path,
+        BINARY_AND_LONG,
+        Some(TWO_CLASSES),
+        &[vec![bytes(&[png(0)]), Column::Long(vec![Some(0)])]],
+    );
+    let options = OpenOptions {
+        split: Some("train".to_owned()),
+        ..OpenOptions::default()
+    };
+    for path in [path.as_path(), root.path()] {
+        assert!(matches!(
+            open(path, &options),
+            Err(DataError::SplitNotFound { .. })
+        ));
+    }
+}
+
+#[test]
+fn a_table_beside_class_folders_does_not_hide_them() {
+    let root = tempdir().unwrap();
+    for (i, name) in ["cat/0.png", "dog/1.png"].iter().enumerate() {
+        let path = root.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, png(i as u8)).unwrap();
+    }
+    let texts =
+        |texts: &[&str]| Column::Bytes(texts.iter().map(|t| Some(t.as_bytes().to_vec())).collect());
+    write_parquet(
+        &root.path().join("metadata.parquet"),
+        "message m { required binary file_name (UTF8); required binary text (UTF8); required int32 age; }",
+        None,
+        &[vec![
+            texts(&["cat/0.png", "dog/1.png"]),
+            texts(&["a cat asleep", "a dog"]),
+            Column::Int(vec![3, 4]),
+        ]],
+    );
+    let dataset = open(root.path(), &OpenOptions::default()).unwrap();
+    assert_eq!(dataset.class_names, ["cat", "dog"]);
+    assert_eq!(dataset.samples[0].caption.as_deref(), Some("a cat asleep"));
+    assert!(matches!(
+        &dataset.warnings[..],
+        [DatasetWarning::ColumnsNotUsed { columns, .. }] if columns == &["age"]
+    ));
 }
 
 #[test]

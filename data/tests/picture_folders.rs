@@ -138,13 +138,30 @@ fn splits_are_never_mixed() {
 }
 
 #[test]
-fn a_class_may_be_called_train() {
+fn a_class_may_be_called_train_where_that_is_certain() {
     let root = tempdir().unwrap();
     for file in ["train/1.png", "boat/2.png"] {
         write(root.path().join(file), png(1));
     }
+    // As in `train/` and `extra/`, the two could be parts of one data set.
+    assert!(matches!(
+        open(root.path(), &OpenOptions::default()),
+        Err(DataError::UnclearLayout { .. })
+    ));
+    let explicit = OpenOptions {
+        layout: Layout::ClassFolders,
+        ..OpenOptions::default()
+    };
+    for options in [explicit, classes(&[("boat", &[]), ("train", &[])])] {
+        let dataset = open(root.path(), &options).unwrap();
+        assert_eq!(dataset.class_names, ["boat", "train"]);
+        assert_eq!(dataset.labels(), [0, 1]);
+    }
+    for file in ["car/1.png", "bus/2.png"] {
+        write(root.path().join(file), png(1));
+    }
     let dataset = open(root.path(), &OpenOptions::default()).unwrap();
-    assert_eq!(dataset.class_names, ["boat", "train"]);
+    assert_eq!(dataset.class_names, ["boat", "bus", "car", "train"]);
 }
 
 #[test]
@@ -157,36 +174,45 @@ fn side_cars_and_hidden_files_are_no_samples() {
         "cat/.2.png",
         "cat/.DS_Store",
         "cat/Thumbs.db",
+        "dog/5.png",
         ".git/3.png",
         "__MACOSX/4.png",
     ] {
         write(root.path().join(file), png(1));
     }
     let dataset = open(root.path(), &OpenOptions::default()).unwrap();
-    assert_eq!(dataset.class_names, ["cat"]);
-    assert_eq!(dataset.len(), 1);
+    assert_eq!(dataset.class_names, ["cat", "dog"]);
+    assert_eq!(dataset.len(), 2);
 }
 
 #[test]
 fn pictures_without_extension_are_recognised_by_content() {
     let root = tempdir().unwrap();
     write(root.path().join("cat/0001"), png(1));
-    assert_eq!(open(root.path(), &OpenOptions::default()).unwrap().len(), 1);
+    write(root.path().join("dog/0002"), png(1));
+    assert_eq!(open(root.path(), &OpenOptions::default()).unwrap().len(), 2);
 }
 
 #[test]
 fn folders_without_pictures_are_warned_of() {
     let root = tempdir().unwrap();
-    write(root.path().join("cat/1.png"), png(1));
-    write(root.path().join("cat/more/2.png"), png(1));
+    for file in ["cat/1.png", "dog/3.png", "cat/more/2.png"] {
+        write(root.path().join(file), png(1));
+    }
     std::fs::create_dir(root.path().join("empty")).unwrap();
     let dataset = open(root.path(), &OpenOptions::default()).unwrap();
-    assert_eq!(dataset.class_names, ["cat"]);
+    assert_eq!(dataset.class_names, ["cat", "dog"]);
     assert_eq!(
         dataset.warnings,
-        ["cat/more", "empty"].map(|path| DatasetWarning::FolderIgnored {
-            path: root.path().join(path)
-        })
+        [
+            DatasetWarning::PicturesElsewhere {
+                path: root.path().join("cat/more"),
+                pictures: 1
+            },
+            DatasetWarning::FolderIgnored {
+                path: root.path().join("empty")
+            }
+        ]
     );
 }
 
@@ -217,15 +243,22 @@ fn what_is_no_data_set_is_described() {
 #[test]
 fn a_forced_layout_is_not_guessed() {
     let root = tempdir().unwrap();
-    write(root.path().join("photo/dog/1.png"), png(1));
-    let options = OpenOptions {
+    for file in ["photo/dog/1.png", "sketch/dog/2.png", "sketch/cat/3.png"] {
+        write(root.path().join(file), png(1));
+    }
+    let mut options = OpenOptions {
         layout: Layout::ClassFolders,
         ..OpenOptions::default()
     };
-    assert!(matches!(
-        open(root.path(), &options),
-        Err(DataError::NoSamples { .. })
-    ));
+    // As torchvision: the first level is the classes, whatever lies below.
+    let dataset = open(root.path(), &options).unwrap();
+    assert_eq!(dataset.class_names, ["photo", "sketch"]);
+    assert_eq!(dataset.labels(), [0, 1, 1]);
+    assert!(dataset.domain_names.is_empty());
+    options.layout = Layout::Parquet;
+    assert!(open(root.path(), &options).is_err());
+    options.layout = Layout::DomainNetLists;
+    assert!(open(root.path(), &options).is_err());
 }
 
 #[cfg(unix)]

@@ -10,10 +10,11 @@ use super::recipe::{RecipeArgs, tell_doubts};
 use super::synth::{Engine, SamplingArgs};
 use super::words::{Asked, UnknownWords};
 use crate::Context;
+use crate::exit::BadInput;
 use anyhow::Result;
 use clap::{ArgMatches, Args as ClapArgs, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use promptfed_data::Partition;
+use promptfed_data::{Dataset, DecodeReport, Partition, same_pictures};
 use promptfed_eval::comparison::Comparison;
 use promptfed_eval::methods::{Centralised, Chance, FedAvg, Fgl, FglConfig, Method};
 use promptfed_eval::report::{self, bytes};
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 /// cross a network is counted. Models are selected on validation splits, never on the test images; where a split is too small to
 /// choose by, the last epoch or round is kept, and the report says so.
 #[derive(ClapArgs)]
+#[command(mut_arg("split", |split| split.long("private-split").value_name("SPLIT")))]
 pub(crate) struct Args {
     /// The clients' images: folder, list or Parquet file
     #[arg(long, value_name = "DATA")]
@@ -37,6 +39,12 @@ pub(crate) struct Args {
     test: PathBuf,
     #[command(flatten)]
     read: ReadArgs,
+    /// Which split of --test to read, as --private-split
+    #[arg(long, value_name = "SPLIT")]
+    test_split: Option<String>,
+    /// Go on where pictures of --private are among the test pictures, which makes every method look better than it is
+    #[arg(long)]
+    allow_overlap: bool,
     /// Who holds what: iid:CLIENTS, dirichlet:CLIENTS:ALPHA, domain, or domain+dirichlet:ALPHA:CLIENTS_PER_DOMAIN
     #[arg(long, default_value = "iid:5")]
     partition: Partition,
@@ -191,12 +199,18 @@ pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let (private, label_space) = args.read.open(&args.private)?;
     let layout = args.read.layout.into();
+    data::tell_parts(&private, context);
     let test = data::open(
         &args.test,
         layout,
-        args.read.split.clone(),
+        args.test_split.clone(),
         Some(&label_space),
     )?;
+    data::tell_parts(&test, context);
+    if args.setting.methods.contains(&MethodName::Fgl) {
+        promptfed_client::check_class_words(&private, &label_space)?;
+    }
+    check_overlap(&private, &test, &args)?;
     let experiment = Experiment {
         data: ExperimentData {
             title: format!("{}, {}", args.private.display(), args.partition),
@@ -312,7 +326,8 @@ pub(crate) fn compare(
             json!({
                 "methods": comparison.summary(), "report": page.display().to_string(), "seconds": comparison.seconds,
                 "version": comparison.version, "unknown_words": unknown_words,
-                "warnings": experiment.setting.recipe.doubts(classes),
+                "read_as": { "private": experiment.data.private.parts, "test": experiment.data.test.parts },
+                "warnings": warnings(&experiment.data).into_iter().chain(experiment.setting.recipe.doubts(classes)).collect::<Vec<_>>(),
             })
         );
     } else {
@@ -324,6 +339,36 @@ pub(crate) fn compare(
         );
     }
     Ok(())
+}
+
+/// Everything that was left out or not used in listing the images.
+fn warnings(data: &ExperimentData) -> Vec<String> {
+    [&data.private, &data.test]
+        .into_iter()
+        .flat_map(|dataset| data::warnings(dataset, &DecodeReport::default()))
+        .collect()
+}
+
+/// Refuses test images that clients hold too.
+fn check_overlap(private: &Dataset, test: &Dataset, args: &Args) -> Result<()> {
+    let pairs = same_pictures(private, test, &args.read.decode())?;
+    let Some(&(one, other)) = pairs.first() else {
+        return Ok(());
+    };
+    let told = format!(
+        "{} of the {} test pictures are among the private ones (the same pixels; {} is {})",
+        pairs.len(),
+        test.len(),
+        test.samples[other].source,
+        private.samples[one].source
+    );
+    if args.allow_overlap {
+        eprintln!("warning: {told}: every method looks better than it is");
+        return Ok(());
+    }
+    Err(anyhow::Error::new(BadInput).context(format!(
+        "{told}; choose other test pictures (--private-split, --test-split), or go on with --allow-overlap"
+    )))
 }
 
 fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String)> {

@@ -1,9 +1,10 @@
 //! Flags that say where data, classes and templates come from.
 
+use crate::Context;
 use crate::exit::BadInput;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use promptfed_data::{Dataset, DecodeOptions, DecodeReport, Layout, OpenOptions};
+use promptfed_data::{Dataset, DatasetWarning, DecodeOptions, DecodeReport, Layout, OpenOptions};
 use promptfed_prompts::{LabelSpace, MAX_DECODED_BYTES, PromptSet, TemplateSet};
 use std::path::{Path, PathBuf};
 
@@ -16,10 +17,10 @@ const MAX_PROMPT_BYTES: u64 = 2 * MAX_DECODED_BYTES as u64;
 /// How to read a data set.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct ReadArgs {
-    /// How the data lies on disk
+    /// How the data lies on disk; needed where it is not certain which folders are the classes
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) layout: LayoutArg,
-    /// Which split to read where several lie there (train, test, ...)
+    /// Which split to read (train, test, ...): a folder, or a word in the names of lists or Parquet files
     #[arg(long)]
     pub(crate) split: Option<String>,
     /// Classes: a built-in name (imagenette, imagefruit, imageyellow, imagesquawk, pacs, domainnet10, emoji) or a TOML
@@ -36,11 +37,11 @@ pub(crate) struct ReadArgs {
 pub(crate) enum LayoutArg {
     /// Find out
     Auto,
-    /// CLASS/picture, classes by name or ImageNet wnid
+    /// CLASS/picture, also in folders below a class; classes by name or ImageNet wnid
     ClassFolders,
     /// DOMAIN/CLASS/picture, as PACS
     DomainFolders,
-    /// <domain>_<split>.txt lists, as DomainNet
+    /// Lists of path and label, as DomainNet's <domain>_<split>.txt
     DomainnetLists,
     /// Parquet with the hub's columns: a file or a folder of shards
     Parquet,
@@ -114,7 +115,7 @@ pub(crate) fn open(
         };
         promptfed_data::open(path, &options)?
     };
-    for warning in &dataset.warnings {
+    for warning in DatasetWarning::by_kind(&dataset.warnings) {
         eprintln!("warning: {warning}");
     }
     if dataset.is_empty() {
@@ -146,26 +147,30 @@ fn open_job(
     })
 }
 
-/// Tells what was left out: the first few one by one, all by count.
-pub(crate) fn tell(left_out: &[String]) {
-    const SHOWN: usize = 20;
-    for warning in left_out.iter().take(SHOWN) {
-        eprintln!("warning: left out {warning}");
-    }
-    if left_out.len() > SHOWN {
-        eprintln!("warning: {} left out in all", left_out.len());
+/// Tells what each part of the data was taken for.
+pub(crate) fn tell_parts(dataset: &Dataset, context: &Context) {
+    context
+        .progress
+        .note(&format!("read as {}", dataset.taken_for()));
+}
+
+/// Everything that was left out or not used, one by one.
+pub(crate) fn warnings(dataset: &Dataset, report: &DecodeReport) -> Vec<String> {
+    let listed = dataset.warnings.iter().map(ToString::to_string);
+    let skipped = report.skipped.iter().map(ToString::to_string);
+    listed.chain(skipped).collect()
+}
+
+/// Tells what was left out, a line for each kind.
+pub(crate) fn tell(left_out_by_kind: &[String]) {
+    for line in left_out_by_kind {
+        eprintln!("warning: left out {line}");
     }
 }
 
 /// [`tell`] for pictures that were skipped in decoding; also what was done to those that were not.
 pub(crate) fn tell_decoded(report: &DecodeReport) {
-    tell(
-        &report
-            .skipped
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>(),
-    );
+    tell(&report.by_kind());
     for note in report.notes() {
         eprintln!("note: {note}");
     }

@@ -6,10 +6,11 @@ use crate::exit::BadInput;
 use anyhow::{Context as _, Result};
 use clap::Args as ClapArgs;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
-use promptfed_data::{Fit, load};
+use promptfed_data::{Dataset, DatasetWarning, Fit, load};
 use promptfed_learn::{Classifier, evaluate};
 use promptfed_prompts::{ContentHash, LabelSpace};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Test a trained classifier on labelled images: accuracy, macro F1, confusion matrix.
@@ -36,6 +37,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     };
     let layout = args.read.layout.into();
     let dataset = data::open(&args.data, layout, args.read.split.clone(), Some(&space))?;
+    data::tell_parts(&dataset, context);
     let (images, report) = load(
         &dataset,
         model.config().image_size,
@@ -44,12 +46,14 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     )?;
     data::tell_decoded(&report);
     let evaluation = evaluate(&model, &images)?;
+    let unknown = unknown_classes(&dataset);
     if context.json {
         println!(
             "{}",
             json!({
                 "model_hash": ContentHash::of(&file), "data_hash": images.hash().to_hex().as_str(),
                 "images": images.len(), "classes": images.class_names, "evaluation": evaluation,
+                "unknown_classes": unknown, "read_as": dataset.parts, "warnings": data::warnings(&dataset, &report),
             })
         );
         return Ok(());
@@ -60,6 +64,14 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         evaluation.macro_f1,
         images.len()
     );
+    if !unknown.is_empty() {
+        let classes: Vec<String> = unknown.iter().map(|(c, n)| format!("`{c}` {n}")).collect();
+        println!(
+            "{} pictures have a class that the model does not know, and are not counted: {}",
+            unknown.values().sum::<usize>(),
+            classes.join(", ")
+        );
+    }
     for (domain, accuracy) in &evaluation.per_domain {
         println!("  {domain}: {:.1} %", 100.0 * accuracy);
     }
@@ -84,4 +96,16 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         println!("{table}");
     }
     Ok(())
+}
+
+/// Pictures of every class of the data that the model does not know.
+fn unknown_classes(dataset: &Dataset) -> BTreeMap<&str, usize> {
+    dataset
+        .warnings
+        .iter()
+        .filter_map(|warning| match warning {
+            DatasetWarning::ClassNotListed { class, samples } => Some((class.as_str(), *samples)),
+            _ => None,
+        })
+        .collect()
 }

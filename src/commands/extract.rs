@@ -192,13 +192,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     })?;
     bar.finish_and_clear();
     let report = &extraction.report;
-    let skipped = report.decode.skipped.iter().map(ToString::to_string);
-    let silent = report.without_caption.iter();
-    let silent = silent.map(|w| format!("{}: {}", w.image, w.problem));
-    data::tell(&skipped.chain(silent).collect::<Vec<_>>());
+    data::tell(&report.images_left_out_by_kind());
     asked.prompts(&extraction.prompt_set, &label_space);
     let shown = Shown {
         extraction: &extraction,
+        dataset: &dataset,
         label_space: &label_space,
         unknown_words: asked.tell(),
         out: &args.out,

@@ -1,12 +1,12 @@
 //! `promptfed partition`: who holds what.
 
-use super::data::ReadArgs;
+use super::data::{self, ReadArgs};
 use crate::Context;
 use crate::exit::BadInput;
 use anyhow::{Result, bail};
 use clap::Args as ClapArgs;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
-use promptfed_data::{Partition, partition};
+use promptfed_data::{DecodeReport, Partition, partition};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -41,6 +41,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         );
     }
     let (dataset, _) = args.read.open(&args.data)?;
+    data::tell_parts(&dataset, context);
     let labels = dataset.labels();
     let clients = partition(
         &labels,
@@ -59,7 +60,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             "{}",
             json!({
                 "partition": args.partition.to_string(), "seed": args.seed, "classes": dataset.class_names,
-                "clients": clients.iter().map(samples).collect::<Vec<_>>(),
+                "clients": clients.iter().map(samples).collect::<Vec<_>>(), "read_as": dataset.parts,
+                "warnings": data::warnings(&dataset, &DecodeReport::default()),
             })
         );
         return Ok(());

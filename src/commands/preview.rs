@@ -3,6 +3,7 @@
 use super::words::UnknownWords;
 use anyhow::Result;
 use promptfed_client::{Extraction, PreviewPrompt};
+use promptfed_data::Dataset;
 use promptfed_eval::report::bytes;
 use promptfed_prompts::LabelSpace;
 use serde_json::{Value, json};
@@ -21,6 +22,8 @@ pub(super) fn file(wanted: Option<&Path>, out: &Path) -> Option<PathBuf> {
 /// An extraction as it is shown.
 pub(super) struct Shown<'a> {
     pub(super) extraction: &'a Extraction,
+    /// What was read.
+    pub(super) dataset: &'a Dataset,
     pub(super) label_space: &'a LabelSpace,
     pub(super) unknown_words: UnknownWords,
     /// The file of the prompts.
@@ -62,7 +65,7 @@ impl Shown<'_> {
             "smallest_group": preview.smallest_group, "counts_released": preview.counts_released,
             "label_space": { "name": self.label_space.name(), "hash": self.label_space.hash() },
             "preview_file": self.preview_file.map(|file| file.display().to_string()), "preview": preview.prompts,
-            "withheld": report.withheld, "unknown_words": self.unknown_words,
+            "withheld": report.withheld, "unknown_words": self.unknown_words, "read_as": self.dataset.parts,
         })
     }
 
@@ -77,6 +80,7 @@ impl Shown<'_> {
     fn write(&self, text: &mut String) -> std::fmt::Result {
         let (preview, report) = (&self.extraction.preview, &self.extraction.report);
         let out = self.out.display();
+        writeln!(text, "Read as {}.", self.dataset.taken_for())?;
         writeln!(
             text,
             "Would leave this machine (what is in brackets stays here):"

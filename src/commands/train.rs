@@ -43,8 +43,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let device = args.device.unwrap_or_default().open()?;
     prove_writable(&args.out)?;
     let (dataset, label_space) = args.read.open(&args.data)?;
+    data::tell_parts(&dataset, context);
     let (images, report) = load(&dataset, recipe.image_size, Fit::Crop, &args.read.decode())?;
     data::tell_decoded(&report);
+    let mut warnings = data::warnings(&dataset, &report);
+    warnings.extend(recipe.doubts(&images.class_names));
     tell_doubts(&recipe, &images.class_names);
     let held_out = recipe.hold_out(&images);
     let mut model = recipe.start(label_space.len())?.on(&device)?;
@@ -69,7 +72,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
                 "validation_images": held_out.validation.len(), "data_hash": images.hash().to_hex().as_str(), "seed": args.seed,
                 "recipe": recipe, "selected_epoch": report.selected_epoch, "selection": report.selection.to_string(),
                 "validation_accuracy": kept.validation_accuracy, "validation_balanced_accuracy": kept.validation_balanced_accuracy,
-                "warnings": recipe.doubts(&images.class_names), "curve": report.curve,
+                "read_as": dataset.parts, "warnings": warnings, "curve": report.curve,
             })
         );
     } else {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use promptfed_data::{
-    Dataset, DatasetWarning, DecodeOptions, Fit, ImageSource, LabelledImages, NO_DOMAIN, Sample,
+    Dataset, DatasetWarning, DecodeOptions, Fit, ImageSource, LabelledImages, Meaning, NO_DOMAIN,
+    Part, Sample,
 };
 use promptfed_prompts::{ClassIndex, LabelSpace};
 
@@ -45,7 +46,9 @@ pub fn open_images(out_dir: &Path) -> Result<Dataset> {
             caption: Some(row.prompt),
         });
     }
+    let classes = record.class_names.iter().map(String::as_str);
     Ok(Dataset {
+        parts: vec![Part::new("classes of the job", Meaning::Class, classes)],
         class_names: record.class_names,
         domain_names,
         samples,

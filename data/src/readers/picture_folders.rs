@@ -42,6 +42,7 @@ pub(crate) fn read(
     };
     let split = options.split.as_deref();
     let chosen = folder_splits::choose(root, &mut places, options.layout, split, evidence)?;
+    let is_of_split = chosen.is_some();
     if let Some(chosen) = chosen {
         let number = levels.take(chosen.level);
         let place = format!("{} level", ordinal(number));
@@ -75,7 +76,7 @@ pub(crate) fn read(
     };
 
     let metadata = Metadata::read(&tree.metadata)?;
-    let layout = folder_layout::decide(&inner, &places, options.layout, evidence);
+    let layout = folder_layout::decide(&inner, &places, options.layout, is_of_split, evidence);
     let (order, used_labels) = match layout {
         Err(_) if metadata.labels_most(&places) => {
             (metadata.read_labels(&places, &names, listing), true)

@@ -50,5 +50,5 @@ fn text(args: &Args) -> RenderedPrompt {
 
 fn is_json_lines(path: &Path) -> bool {
     path.extension()
-        .is_some_and(|e| e == "jsonl" || e == "ndjson")
+        .is_some_and(|e| e.eq_ignore_ascii_case("jsonl") || e.eq_ignore_ascii_case("ndjson"))
 }

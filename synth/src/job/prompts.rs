@@ -1,8 +1,9 @@
 //! Where a job's prompts come from, one at a time.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Cursor};
 use std::path::{Path, PathBuf};
 
+use promptfed_files::FileError;
 use promptfed_prompts::{ClassIndex, ContentHash, Domain, LabelSpace, PromptSet, RenderedPrompt};
 use serde::Deserialize;
 
@@ -10,6 +11,9 @@ use crate::{Error, Result};
 
 /// The longest line of a prompt file that is read, in bytes.
 const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// The longest prompt file in UTF-16 that is read, which is held in memory, in bytes.
+const MAX_UTF16_BYTES: u64 = 256 << 20;
 
 /// The prompts of a job, with the label space their classes belong to.
 #[derive(Clone, Debug)]
@@ -28,7 +32,7 @@ pub enum PromptSource {
         /// The label space of its class.
         label_space: LabelSpace,
     },
-    /// A file of rendered prompts, read line by line and never held in memory: one JSON object per line,
+    /// A file of rendered prompts, read line by line and never held in memory (unless it is UTF-16): one JSON object per line,
     /// `{"class": .., "domain": .., "prompt": .., "negative": .., "count": ..}`. `class` is a name or alias of the label space;
     /// `domain`, `negative` and `count` may be left out.
     JsonLines {
@@ -71,7 +75,8 @@ impl PromptSource {
             }
             PromptSource::JsonLines { path, .. } => {
                 let mut hasher = blake3::Hasher::new();
-                std::io::copy(&mut fs_err::File::open(path)?, &mut hasher)?;
+                let mut file = promptfed_files::open_regular(path).map_err(|e| fault(path, e))?;
+                std::io::copy(&mut file, &mut hasher)?;
                 Ok(ContentHash::from_bytes(*hasher.finalize().as_bytes()))
             }
         }
@@ -133,14 +138,14 @@ struct Line {
 struct JsonLines<'a> {
     path: &'a Path,
     label_space: &'a LabelSpace,
-    reader: BufReader<fs_err::File>,
+    reader: Box<dyn BufRead>,
     line: u64,
     buffer: Vec<u8>,
 }
 
 impl<'a> JsonLines<'a> {
     fn open(path: &'a Path, label_space: &'a LabelSpace) -> Result<Self> {
-        let reader = BufReader::with_capacity(1 << 16, fs_err::File::open(path)?);
+        let reader = lines_of(path)?;
         Ok(Self {
             path,
             label_space,
@@ -228,6 +233,35 @@ impl<'a> JsonLines<'a> {
             count: line.count,
         })
     }
+}
+
+/// A file that cannot be read, as a fault of the line where it begins.
+fn fault(path: &Path, error: FileError) -> Error {
+    let (line, reason) = match error {
+        FileError::Io(error) => return Error::Io(error),
+        FileError::NotText { line, reason, .. } => (line as u64, reason),
+        other => (1, other.to_string()),
+    };
+    Error::PromptLine {
+        file: path.to_owned(),
+        line,
+        reason,
+    }
+}
+
+/// A file's text in UTF-8 without a byte order mark.
+fn lines_of(path: &Path) -> Result<Box<dyn BufRead>> {
+    let file = promptfed_files::open_regular(path).map_err(|e| fault(path, e))?;
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let start = reader.fill_buf()?;
+    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        let text = promptfed_files::read_text(path, MAX_UTF16_BYTES).map_err(|e| fault(path, e))?;
+        return Ok(Box::new(Cursor::new(text.into_bytes())));
+    }
+    if start.starts_with(b"\xef\xbb\xbf") {
+        reader.consume(3);
+    }
+    Ok(Box::new(reader))
 }
 
 impl Iterator for JsonLines<'_> {

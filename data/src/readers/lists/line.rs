@@ -11,8 +11,9 @@ pub(super) const MAX_LINE_BYTES: usize = 64 << 10;
 /// Lines looked at to recognise a list.
 const LINES_TO_LOOK_AT: usize = 50;
 
-/// Of 100 lines looked at, those that must fit.
+/// Of 100 lines looked at, those that must fit; fewer where the first is DomainNet's form, so that faults of others are named.
 const LEAST_THAT_FIT: usize = 90;
+const LEAST_THAT_FIT_AFTER_A_FIRST: usize = 50;
 
 /// How a list's lines are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,17 +43,21 @@ impl Form {
             return Some(Self::Table);
         }
         let is_picture = |path: &str| has_picture_extension(Path::new(path)) || is_there(path);
-        let fits = |form: &Form| {
-            let fit = lines.iter().filter(|line| {
-                form.split(line).is_ok_and(|(path, label)| match label {
-                    Some(_) => is_picture(path),
-                    None => path.contains('/') && is_there(path),
-                })
-            });
-            fit.count() * 100 >= lines.len() * LEAST_THAT_FIT
+        let fits = |form: &Form, line: &str| {
+            form.split(line).is_ok_and(|(path, label)| match label {
+                Some(_) => is_picture(path),
+                None => path.contains('/') && is_there(path),
+            })
         };
+        let most_fit = |form: &Form, least: usize| {
+            let fit = lines.iter().filter(|line| fits(form, line));
+            fit.count() * 100 >= lines.len() * least
+        };
+        if fits(&Self::PathAndId, first) {
+            return most_fit(&Self::PathAndId, LEAST_THAT_FIT_AFTER_A_FIRST)
+                .then_some(Self::PathAndId);
+        }
         [
-            Self::PathAndId,
             Self::Pair(','),
             Self::Pair(';'),
             Self::Pair('\t'),
@@ -60,7 +65,7 @@ impl Form {
             Self::Path,
         ]
         .into_iter()
-        .find(fits)
+        .find(|form| most_fit(form, LEAST_THAT_FIT))
     }
 
     /// Path and label of a line. Never called for a table.

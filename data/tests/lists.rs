@@ -1,0 +1,242 @@
+//! Lists of other forms than DomainNet's, and what their ids are called.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{png, summary, write};
+use promptfed_data::{DataError, Dataset, OpenOptions, Result, open};
+use promptfed_prompts::{ClassEntry, LabelSpace};
+use tempfile::{TempDir, tempdir};
+
+fn tree(files: &[&str]) -> TempDir {
+    let root = tempdir().unwrap();
+    for file in files {
+        write(root.path().join(file), png(1));
+    }
+    root
+}
+
+fn read(path: &Path, split: Option<&str>) -> Result<Dataset> {
+    let options = OpenOptions {
+        split: split.map(str::to_owned),
+        ..OpenOptions::default()
+    };
+    open(path, &options)
+}
+
+#[test]
+fn ids_of_a_flat_list_are_the_classes() {
+    let root = tree(&["images/0.jpg", "images/1.jpg", "images/2.jpg"]);
+    write(
+        root.path().join("photo_train.txt"),
+        "images/0.jpg 0\nimages/1.jpg 1\nimages/2.jpg 2\n",
+    );
+    let dataset = read(root.path(), None).unwrap();
+    assert_eq!(dataset.class_names, ["0", "1", "2"]);
+    assert_eq!(dataset.labels(), [0, 1, 2]);
+    assert_eq!(dataset.domain_names, ["photo"]);
+
+    write(root.path().join("classes.txt"), "cat\ndog\nhen\n");
+    let dataset = read(root.path(), None).unwrap();
+    assert_eq!(dataset.class_names, ["cat", "dog", "hen"]);
+
+    let class = |name: &str, id: &str| ClassEntry {
+        name: name.to_owned(),
+        prompt_name: None,
+        aliases: vec![id.to_owned()],
+    };
+    std::fs::remove_file(root.path().join("classes.txt")).unwrap();
+    let space = LabelSpace::new("test", vec![class("hen", "2"), class("cat", "0")]).unwrap();
+    let options = OpenOptions {
+        label_space: Some(space),
+        ..OpenOptions::default()
+    };
+    let dataset = open(root.path(), &options).unwrap();
+    assert_eq!(dataset.labels(), [1, 0]);
+    let options = OpenOptions {
+        label_space: Some(LabelSpace::from_names("test", ["cat", "dog"]).unwrap()),
+        ..OpenOptions::default()
+    };
+    let told = open(root.path(), &options).unwrap_err().to_string();
+    assert!(told.contains("aliases"), "{told}");
+}
+
+#[test]
+fn ids_over_folders_of_patients_are_the_classes() {
+    let root = tree(&[]);
+    write(
+        root.path().join("train.txt"),
+        "P0012/1.png 0\nP0012/2.png 0\nP0044/1.png 0\nP0101/1.png 1\n",
+    );
+    let dataset = read(root.path(), None).unwrap();
+    assert_eq!(dataset.class_names, ["0", "1"]);
+    assert_eq!(dataset.labels(), [0, 0, 0, 1]);
+    assert!(dataset.domain_names.is_empty());
+}
+
+#[test]
+fn names_of_lists_tell_split_and_domain_in_any_form() {
+    let root = tree(&[
+        "sketch/cat/1.png",
+        "sketch/dog/2.png",
+        "photo/cat/3.png",
+        "photo/dog/4.png",
+    ]);
+    let sketch = "sketch/cat/1.png 0\nsketch/dog/2.png 1\n";
+    let photo = "photo/cat/3.png 0\nphoto/dog/4.png 1\n";
+    for (names, split) in [
+        (
+            ["sketch_train_mini.txt", "photo_train_mini.txt"],
+            Some("train"),
+        ),
+        (["sketch_train.TXT", "photo_train.txt"], None),
+        (["Sketch.txt", "Photo.txt"], None),
+        (["train-sketch.lst", "train-photo.lst"], Some("train")),
+    ] {
+        for (name, text) in names.iter().zip([sketch, photo]) {
+            write(root.path().join(name), text);
+        }
+        let dataset = read(root.path(), split).unwrap();
+        assert_eq!(dataset.len(), 4, "{names:?}");
+        let domains: Vec<String> = dataset
+            .domain_names
+            .iter()
+            .map(|d| d.to_ascii_lowercase())
+            .collect();
+        assert_eq!(domains, ["photo", "sketch"], "{names:?}");
+        assert_eq!(dataset.class_names, ["cat", "dog"]);
+        for name in names {
+            std::fs::remove_file(root.path().join(name)).unwrap();
+        }
+    }
+    // Two splits in any form must be chosen.
+    write(root.path().join("photo_train.txt"), photo);
+    write(root.path().join("val_list.txt"), sketch);
+    assert!(matches!(
+        read(root.path(), None),
+        Err(DataError::SplitNotChosen { .. })
+    ));
+    let dataset = read(root.path(), Some("val")).unwrap();
+    assert_eq!((dataset.len(), dataset.domain_names.len()), (2, 0));
+    assert!(matches!(
+        read(root.path(), Some("test")),
+        Err(DataError::SplitNotFound { .. })
+    ));
+}
+
+#[test]
+fn every_form_of_line_and_encoding_reads_alike() {
+    let root = tree(&["cat/1.png", "dog/2.png"]);
+    let path = root.path().join("train.csv");
+    let utf16 = |text: &str| -> Vec<u8> {
+        let text = format!("\u{feff}{text}");
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    };
+    for bytes in [
+        b"cat/1.png,0\ndog/2.png,1\n".to_vec(),
+        b"cat/1.png 0\r\ndog/2.png 1\r\n".to_vec(),
+        b"\xef\xbb\xbfcat/1.png\t0\r\ndog/2.png\t1".to_vec(),
+        b"path,label\ncat/1.png,cat\ndog/2.png,dog\n".to_vec(),
+        b"Label;Filename\r\ncat;cat/1.png\r\ndog;dog/2.png\r\n".to_vec(),
+        b"cat/1.png,cat\ndog/2.png,dog\n".to_vec(),
+        b"cat\\1.png 0\ndog\\2.png 1\n".to_vec(),
+        utf16("cat/1.png 0\r\ndog/2.png 1\r\n"),
+        utf16("path,label\ncat/1.png,cat\ndog/2.png,dog\n"),
+    ] {
+        write(&path, &bytes);
+        for opened in [root.path(), path.as_path()] {
+            let dataset = read(opened, None).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            assert_eq!(dataset.class_names, ["cat", "dog"], "{text}");
+            let found = summary(&dataset);
+            assert_eq!(
+                (found[0].2.as_str(), found[1].2.as_str()),
+                ("1.png", "2.png")
+            );
+        }
+    }
+    write(&path, b"cat/1.png 0\ncaf\xe9/2.png 1\n");
+    let told = read(&path, None).unwrap_err().to_string();
+    assert!(
+        told.contains("train.csv, line 2") && told.contains("Windows-1252"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_column_tells_the_split() {
+    let root = tree(&["1.png", "2.png"]);
+    write(
+        root.path().join("labels.csv"),
+        "filename,label,split\n1.png,cat,train\n2.png,dog,test\n",
+    );
+    assert!(matches!(
+        read(root.path(), None),
+        Err(DataError::SplitNotChosen { .. })
+    ));
+    assert_eq!(
+        summary(&read(root.path(), Some("test")).unwrap())[0].0,
+        "dog"
+    );
+}
+
+#[test]
+fn paths_alone_are_read_with_the_pictures_elsewhere() {
+    let root = tree(&[
+        "images/apple_pie/1.jpg",
+        "images/apple_pie/2.jpg",
+        "images/baklava/3.jpg",
+    ]);
+    write(
+        root.path().join("meta/train.txt"),
+        "apple_pie/1\nbaklava/3\n",
+    );
+    write(root.path().join("meta/test.txt"), "apple_pie/2\n");
+    write(root.path().join("meta/classes.txt"), "apple_pie\nbaklava\n");
+    write(root.path().join("meta/labels.txt"), "Apple pie\nBaklava\n");
+    assert!(matches!(
+        read(root.path(), None),
+        Err(DataError::SplitNotChosen { .. })
+    ));
+    let dataset = read(root.path(), Some("train")).unwrap();
+    assert_eq!(dataset.class_names, ["apple_pie", "baklava"]);
+    assert_eq!(summary(&dataset)[1].2, "3.jpg");
+    assert!(
+        promptfed_data::decode(&dataset, &Default::default(), |_, _| {})
+            .unwrap()
+            .skipped
+            .is_empty()
+    );
+}
+
+#[test]
+fn lists_find_their_pictures_beside_their_folder() {
+    let root = tree(&["real/axe/1.png", "real/bee/2.png"]);
+    let list = root.path().join("splits/real_train.txt");
+    write(&list, "real/axe/1.png 0\nreal/bee/2.png 1\n");
+    for opened in [root.path(), list.as_path()] {
+        let dataset = read(opened, None).unwrap();
+        let report = promptfed_data::decode(&dataset, &Default::default(), |_, _| {}).unwrap();
+        assert_eq!(report.decoded, 2);
+    }
+}
+
+#[test]
+fn notes_are_no_lists() {
+    let root = tree(&["cat/1.png", "dog/2.png"]);
+    for (name, text) in [
+        ("notes.txt", "Chapter 1\nSection 2\n"),
+        ("train.txt", "epoch 1\nepoch 2\n"),
+        ("boxes.txt", "1.png\t0\t0\t10\t10\n"),
+        ("ages.csv", "name,age\ncat,3\n"),
+    ] {
+        write(root.path().join(name), text);
+        let dataset = read(root.path(), None).unwrap();
+        assert_eq!(dataset.class_names, ["cat", "dog"], "{name}");
+        let told = dataset.warnings[0].to_string();
+        assert!(told.contains(name), "{told}");
+        std::fs::remove_file(root.path().join(name)).unwrap();
+    }
+}

@@ -1,0 +1,321 @@
+//! What the program reads, says and refuses before anything is made of it.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use support::{failure, json};
+
+fn promptfed(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
+    command.current_dir(folder).env(
+        "PROMPTFED_ASSETS",
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("assets"),
+    );
+    command
+}
+
+/// Pictures of one colour each, different from file to file.
+fn tree(files: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, file) in files.iter().enumerate() {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // A bitmap of 2 x 2 pixels: header, then rows of 8 bytes.
+        let mut bytes =
+            b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x02\0\0\0\x02\0\0\0\x01\0\x18\0".to_vec();
+        bytes.extend([0; 24]);
+        bytes.extend([i as u8, 40, 200, i as u8, 40, 200, 0, 0].repeat(2));
+        std::fs::write(path, bytes).unwrap();
+    }
+    folder
+}
+
+fn shared(case: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared/cases")
+        .join(case);
+    if !path.exists() {
+        println!("skipped: {} is absent", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+fn released(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("prompts.json")).unwrap()
+}
+
+#[test]
+fn no_id_of_a_folder_becomes_a_prompt() {
+    let folder = tree(&[
+        "benign/P0012/1.bmp",
+        "benign/P0044/2.bmp",
+        "malignant/P0101/3.bmp",
+        "malignant/P0777/4.bmp",
+    ]);
+    let here = folder.path();
+    let (code, told) = failure(promptfed(here).args(["extract", "."]));
+    assert_eq!(code, 3, "{told}");
+    assert!(
+        told.contains("--layout class-folders") && told.contains("P0012"),
+        "{told}"
+    );
+    assert!(!here.join("prompts.json").exists());
+
+    let layout = ["extract", ".", "--layout", "class-folders"];
+    let shown = promptfed(here).args(layout).assert().success();
+    let shown = String::from_utf8(shown.get_output().stdout.clone()).unwrap();
+    assert!(
+        shown.contains("first level: class (benign, malignant)") && shown.contains("a malignant"),
+        "{shown}"
+    );
+    assert!(!released(here).contains("P0"));
+
+    // Said to be classes, ids are still no words.
+    let layout = ["extract", ".", "--layout", "domain-folders"];
+    let (code, told) = failure(promptfed(here).args(layout));
+    assert!(code == 3 && told.contains("classes.tsv"), "{told}");
+}
+
+#[test]
+fn numbers_and_wordnet_ids_need_names_before_they_are_released() {
+    let folder = tree(&["n01496331/1.bmp", "n01498041/2.bmp"]);
+    let here = folder.path();
+    let (code, told) = failure(promptfed(here).args(["extract", "."]));
+    assert_eq!(code, 3, "{told}");
+    for remedy in ["n01496331", "--label-space", "classes.tsv", "prompt_name"] {
+        assert!(told.contains(remedy), "{told}");
+    }
+    // Other work needs no words.
+    let dealt = json(promptfed(here).args(["partition", ".", "--partition", "iid:2"]));
+    assert_eq!(dealt["classes"][0], "n01496331");
+    assert_eq!(dealt["read_as"][0]["meaning"], "class");
+
+    let words = "n01496331\tcrampfish, numbfish\nn01498041\tsting_ray\n";
+    std::fs::write(here.join("words.txt"), words).unwrap();
+    let shown = promptfed(here).args(["extract", "."]).assert().success();
+    let shown = String::from_utf8(shown.get_output().stdout.clone()).unwrap();
+    assert!(
+        shown.contains("a crampfish\n") && shown.contains("a sting ray\n"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn warnings_are_grouped_as_text_and_whole_as_json() {
+    let mut files: Vec<String> = (0..30).map(|i| format!("red/{i}.bmp")).collect();
+    files.extend((0..30).map(|i| format!("blue/{i}.bmp")));
+    files.extend((0..9).map(|i| format!("blue/more{i}/1.bmp")));
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let folder = tree(&files);
+    let here = folder.path();
+    for i in 0..7 {
+        std::fs::write(here.join(format!("red/bad{i}.png")), "no picture").unwrap();
+    }
+    let told = promptfed(here).args(["extract", "."]).assert().success();
+    let told = String::from_utf8(told.get_output().stderr.clone()).unwrap();
+    let warnings: Vec<&str> = told.lines().filter(|l| l.starts_with("warning")).collect();
+    assert_eq!(warnings.len(), 2, "{told}");
+    assert!(warnings[0].contains("9 pictures"), "{told}");
+    assert!(
+        warnings[1].contains("7 pictures") && warnings[1].contains("bad0.png"),
+        "{told}"
+    );
+    let extracted = json(promptfed(here).args(["extract", "."]));
+    assert_eq!(extracted["warnings"].as_array().unwrap().len(), 16);
+    let trained = json(promptfed(here).args(["train", ".", "--epochs", "1", "--width", "8"]));
+    assert_eq!(trained["warnings"].as_array().unwrap().len(), 16);
+    let tested = json(promptfed(here).args(["evaluate", "model.safetensors", "."]));
+    assert_eq!(tested["warnings"].as_array().unwrap().len(), 16);
+
+    for i in 0..90 {
+        std::fs::write(here.join(format!("red/worse{i}.png")), "no picture").unwrap();
+    }
+    for command in ["extract", "train"] {
+        let (code, told) = failure(promptfed(here).args([command, "."]));
+        assert!(code == 3 && told.contains("bad0.png"), "{told}");
+    }
+}
+
+#[test]
+fn classes_that_the_model_does_not_know_are_counted() {
+    let Some(case) = shared("sign2") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let train = case.join("train");
+    json(
+        promptfed(here)
+            .arg("train")
+            .arg(&train)
+            .args(["--epochs", "2", "--width", "8"]),
+    );
+    let test = case.join("test");
+    let tested = json(
+        promptfed(here)
+            .args(["evaluate", "model.safetensors"])
+            .arg(&test),
+    );
+    assert_eq!(tested["images"], 12);
+    assert_eq!(tested["unknown_classes"]["-1"], 6);
+    let shown = promptfed(here)
+        .args(["evaluate", "model.safetensors"])
+        .arg(&test)
+        .assert()
+        .success();
+    let shown = String::from_utf8(shown.get_output().stdout.clone()).unwrap();
+    assert!(
+        shown.contains("6 pictures have a class that the model does not know"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn test_pictures_that_clients_hold_are_refused() {
+    let folder = tree(&[
+        "train/red/1.bmp",
+        "train/red/2.bmp",
+        "train/blue/3.bmp",
+        "test/red/4.bmp",
+        "test/blue/5.bmp",
+    ]);
+    let here = folder.path();
+    std::fs::copy(
+        here.join("train/blue/3.bmp"),
+        here.join("test/blue/copy.bmp"),
+    )
+    .unwrap();
+    let compare = |more: &[&str]| {
+        let mut command = promptfed(here);
+        command.args([
+            "compare",
+            "--private",
+            ".",
+            "--test",
+            ".",
+            "--methods",
+            "chance",
+        ]);
+        command
+            .args(["--partition", "iid:1", "--seeds", "1"])
+            .args(more);
+        command
+    };
+    let (code, told) = failure(&mut compare(&[]));
+    assert!(code == 3 && told.contains("--private-split"), "{told}");
+    let splits = ["--private-split", "train", "--test-split", "test"];
+    let (code, told) = failure(&mut compare(&splits));
+    assert_eq!(code, 3, "{told}");
+    assert!(
+        told.contains("1 of the 3 test pictures") && told.contains("copy.bmp"),
+        "{told}"
+    );
+    let mut compared = compare(&splits);
+    let compared: Value = json(compared.arg("--allow-overlap"));
+    assert_eq!(compared["methods"].as_array().unwrap().len(), 1);
+    assert_eq!(compared["read_as"]["test"][0]["examples"][0], "test");
+}
+
+#[test]
+fn texts_in_every_encoding_of_editors_are_alike() {
+    let Some(texts) = shared("text") else { return };
+    let folder = tree(&["cat/1.bmp", "dog/2.bmp"]);
+    let here = folder.path();
+    for name in [
+        "ls.toml",
+        "ls_bom.toml",
+        "ls_crlf.toml",
+        "ls_utf16.toml",
+        "ls_txt.txt",
+    ] {
+        let extracted = json(
+            promptfed(here)
+                .args(["extract", ".", "--label-space"])
+                .arg(texts.join(name)),
+        );
+        assert_eq!(extracted["prompts"], 2, "{name}");
+    }
+    for name in ["cfg_bom.toml", "cfg_crlf.toml", "cfg_utf16.toml"] {
+        let extracted = json(
+            promptfed(here)
+                .arg("--config")
+                .arg(texts.join(name))
+                .args(["extract", "."]),
+        );
+        assert_eq!(extracted["prompts"], 2, "{name}");
+    }
+    for name in [
+        "plain.jsonl",
+        "bom.jsonl",
+        "crlf.jsonl",
+        "utf16.jsonl",
+        "UPPER.JSONL",
+    ] {
+        let made = json(
+            promptfed(here)
+                .args([
+                    "synth",
+                    "--out",
+                    name,
+                    "--steps",
+                    "1",
+                    "--limit",
+                    "1",
+                    "--prompts",
+                ])
+                .arg(texts.join(name))
+                .args(["--label-space", "imagenette"]),
+        );
+        assert_eq!(made["report"]["accepted"], 1, "{name}");
+    }
+}
+
+#[test]
+fn captions_of_tables_and_side_cars_are_read_or_named() {
+    let (Some(table), Some(latin)) = (shared("metadata_csv/M2"), shared("cap_1252")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let instance = |data: &Path| {
+        let mut command = promptfed(here);
+        command.arg("extract").arg(data);
+        command.args(["--level", "instance", "--captioner", "metadata"]);
+        command
+    };
+    let extracted = json(&mut instance(&table));
+    assert_eq!(extracted["images"], 6);
+    assert!(released(here).contains("caption red 0"));
+    let output = instance(&latin).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains(".txt") && told.contains("Windows-1252"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_first_reasons_have_paths_when_nothing_can_be_used() {
+    let Some(case) = shared("all_unreadable") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let layout = ["--layout", "class-folders"];
+    let (code, told) = failure(
+        promptfed(here)
+            .arg("extract")
+            .arg(case.join("L13"))
+            .args(layout),
+    );
+    assert!(code == 3 && told.contains("0.png"), "{told}");
+    let (code, told) = failure(
+        promptfed(here)
+            .arg("train")
+            .arg(case.join("L13"))
+            .args(layout),
+    );
+    assert!(code == 3 && told.contains("0.png"), "{told}");
+}
