@@ -81,17 +81,18 @@ fn classes_that_differ_by_a_mirror_are_learned_without_flips() {
 
     let told = train(here, &data, &[&budget[..], &["--no-flip"]].concat());
     assert_eq!(told["recipe"]["training"]["augmentation"]["flip"], false);
-    assert_eq!(told["warnings"], serde_json::json!([]));
+    assert!(!told["warnings"].to_string().contains("--no-flip"));
     let without = accuracy(here, &test);
     assert!(without >= 0.95, "{without}");
 
     let told = train(here, &data, &budget);
-    let warning = told["warnings"][0].as_str().unwrap();
+    let warnings = told["warnings"].to_string();
     assert!(
-        warning.contains("\"keep left\"") && warning.contains("--no-flip"),
-        "{warning}"
+        warnings.contains("keep left") && warnings.contains("--no-flip"),
+        "{warnings}"
     );
-    let with = accuracy(here, &test);
+    // What is left of mirrored images is a coin, thrown for each; a model's own guess may be right of all or of none.
+    let with = told["curve"][29]["train_accuracy"].as_f64().unwrap();
     assert!((0.3..=0.7).contains(&with), "{with}");
 }
 
@@ -240,7 +241,7 @@ fn flags_without_effect_are_errors_with_the_remedy() {
     let here = folder.path();
     std::fs::write(
         here.join("list.jsonl"),
-        "{\"class\": \"animal\", \"prompt\": \"a cat\", \"negative\": \"a dog\", \"count\": 3}\n",
+        "{\"class\": \"building\", \"prompt\": \"a cat\", \"negative\": \"a dog\", \"count\": 3}\n",
     )
     .unwrap();
     std::fs::write(here.join("config.toml"), "[compare]\nrounds = 3\n").unwrap();
@@ -399,7 +400,7 @@ fn counts_and_negatives_without_effect_are_told() {
     let here = folder.path();
     let row = |rest: &str| {
         format!(
-            "{{\"class\": \"animal\", \"prompt\": \"a cat{}\"{rest}}}\n",
+            "{{\"class\": \"building\", \"prompt\": \"a cat{}\"{rest}}}\n",
             rest.len()
         )
     };
@@ -449,6 +450,58 @@ fn counts_and_negatives_without_effect_are_told() {
     ));
     assert_eq!(code, 3);
     assert!(told.contains("no prompt has a count"), "{told}");
+}
+
+/// The class lies at the left end of wide pictures.
+#[test]
+fn the_model_says_how_pictures_become_square() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    for (part, pictures, from) in [("train", 24, 0), ("test", 12, 100)] {
+        for (class, shade) in [("dark", 30), ("light", 220)] {
+            let class = here.join(part).join(class);
+            std::fs::create_dir_all(&class).unwrap();
+            for i in 0..pictures {
+                let noise = ((from + i) * 53 % 90) as u8;
+                let picture = RgbImage::from_fn(96, 24, |x, _| {
+                    Rgb(if x < 24 { [shade; 3] } else { [80 + noise; 3] })
+                });
+                picture.save(class.join(format!("{i}.png"))).unwrap();
+            }
+        }
+    }
+    let (data, test) = (here.join("train"), here.join("test"));
+    for fit in ["pad", "squash"] {
+        let told = train(
+            here,
+            &data,
+            &["--fit", fit, "--epochs", "20", "--batch-size", "16"],
+        );
+        assert_eq!(told["recipe"]["fit"], fit);
+        let found = accuracy(here, &test);
+        assert!(found >= 0.95, "{fit}: {found}");
+    }
+    let tested = promptfed(here)
+        .args([
+            "evaluate",
+            "model.safetensors",
+            "test",
+            "--layout",
+            "class-folders",
+            "--fit",
+            "crop",
+            "--json",
+        ])
+        .assert()
+        .success();
+    let output = tested.get_output();
+    let warned = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(
+        warned.contains("trained with --fit squash and is tested with crop"),
+        "{warned}"
+    );
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["fit"], "crop");
 }
 
 /// Three clients, one of a single image: a comparison goes on, with or without that client's steps.

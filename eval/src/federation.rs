@@ -47,6 +47,8 @@ pub struct FederationOptions {
     pub min_per_client: usize,
     /// Side in pixels that images are resized to.
     pub image_size: usize,
+    /// How pictures that are not square become so.
+    pub fit: Fit,
     /// Share of every client's images held out to select models, in [0, 0.5].
     pub validation_fraction: f64,
     /// Seed of the partition and the validation split.
@@ -96,7 +98,8 @@ impl Federation {
         let mut dealt = Vec::with_capacity(parts.len());
         for (index, part) in parts.iter().enumerate() {
             let dataset = private.subset(part);
-            let (images, report) = load(&dataset, options.image_size, Fit::Crop, &options.decode)?;
+            let (images, report) =
+                load(&dataset, options.image_size, options.fit, &options.decode)?;
             skipped += report.skipped.len();
             let (train, held) = stratified_split(
                 &images.labels,
@@ -130,7 +133,7 @@ impl Federation {
             },
         });
         let clients = clients.collect();
-        let (test, report) = load(test, options.image_size, Fit::Crop, &options.decode)?;
+        let (test, report) = load(test, options.image_size, options.fit, &options.decode)?;
         skipped += report.skipped.len();
         Ok(Self {
             label_space,

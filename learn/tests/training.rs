@@ -197,12 +197,14 @@ fn what_the_classes_are_told_apart_by_survives_without_flips() {
         };
         let mut model = recipe.start(2).unwrap();
         let held_out = recipe.hold_out(&images);
-        recipe.train(&mut model, &held_out, &mut |_| ()).unwrap();
+        let report = recipe.train(&mut model, &held_out, &mut |_| ()).unwrap();
         assert_eq!(model.recipe(), Some(&recipe));
-        evaluate(&model, &images).unwrap().accuracy
+        // Of the images as mirrored, which is what flips leave nothing of.
+        report.curve[29].train_accuracy
     };
     assert!(accuracy(false) > 0.95);
-    assert!(accuracy(true) < 0.8);
+    let with = accuracy(true);
+    assert!((0.2..0.8).contains(&with), "{with}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub use access::{
 };
 pub use ids::{ClientId, RoundId};
 pub use plan::{
-    ClassifierArchitecture, GUIDANCE, GuidancePlan, ImageBudget, PromptPlan, RoundSpec,
+    ClassifierArchitecture, GUIDANCE, GuidancePlan, ImageBudget, PictureFit, PromptPlan, RoundSpec,
     SynthesisPlan, TrainingPlan,
 };
 pub use problem::{InvalidMessage, Problem, ProblemCode};

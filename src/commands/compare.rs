@@ -143,7 +143,8 @@ const OF_FGL: [&str; 15] = [
 ];
 
 /// What only training reads.
-const OF_TRAINING: [&str; 11] = [
+const OF_TRAINING: [&str; 12] = [
+    "fit",
     "architecture",
     "width",
     "batch_size",

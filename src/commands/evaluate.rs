@@ -24,6 +24,9 @@ pub(crate) struct Args {
     data: PathBuf,
     #[command(flatten)]
     read: ReadArgs,
+    /// How pictures that are not square become so: crop (the middle), pad (bars) or squash [default: as in training]
+    #[arg(long, value_name = "crop|pad|squash")]
+    fit: Option<Fit>,
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
@@ -35,13 +38,19 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         Some(name) => data::label_space(name)?,
         None => LabelSpace::from_names("model", model.class_names().iter().map(String::as_str))?,
     };
+    // Models of earlier versions do not say; they were trained on the middle.
+    let own = model.recipe().map_or(Fit::Crop, |recipe| recipe.fit);
+    let fit = args.fit.unwrap_or(own);
+    if fit != own {
+        eprintln!("warning: the model was trained with --fit {own} and is tested with {fit}");
+    }
     let layout = args.read.layout.into();
     let dataset = data::open(&args.data, layout, args.read.split.clone(), Some(&space))?;
     data::tell_parts(&dataset, context);
     let (images, report) = load(
         &dataset,
         model.config().image_size,
-        Fit::Crop,
+        fit,
         &args.read.decode(),
     )?;
     data::tell_decoded(&report);
@@ -52,7 +61,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             "{}",
             json!({
                 "model_hash": ContentHash::of(&file), "data_hash": images.hash().to_hex().as_str(),
-                "images": images.len(), "classes": images.class_names, "evaluation": evaluation,
+                "images": images.len(), "fit": fit, "classes": images.class_names, "evaluation": evaluation,
                 "unknown_classes": unknown, "read_as": dataset.parts, "warnings": data::warnings(&dataset, &report),
             })
         );

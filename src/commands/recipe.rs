@@ -3,6 +3,7 @@
 use crate::exit::BadInput;
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
+use promptfed_data::Fit;
 use promptfed_learn::{Architecture, Augmentation, Recipe, TrainConfig};
 
 #[derive(ValueEnum, Clone, Copy)]
@@ -29,6 +30,9 @@ pub(crate) struct RecipeArgs {
     /// Side in pixels that images are resized to
     #[arg(long, value_name = "PIXELS", default_value_t = Recipe::default().image_size)]
     pub(crate) image_size: usize,
+    /// How pictures that are not square become so: crop (the middle, the ends are lost), pad (bars at the sides) or squash
+    #[arg(long, value_name = "crop|pad|squash", default_value_t = Recipe::default().fit)]
+    pub(crate) fit: Fit,
     /// The residual blocks of the classifier; resnet18 is meant for --width 64
     #[arg(long, value_enum, default_value = "small")]
     pub(crate) architecture: ArchitectureArg,
@@ -69,13 +73,15 @@ impl Default for RecipeArgs {
     fn default() -> Self {
         let Recipe {
             image_size,
+            fit,
             width,
             validation_fraction,
             training,
-            ..
+            architecture: _,
         } = Recipe::default();
         Self {
             image_size,
+            fit,
             architecture: ArchitectureArg::Small,
             width,
             batch_size: training.batch_size,
@@ -96,6 +102,7 @@ impl RecipeArgs {
     pub(crate) fn recipe(&self, epochs: usize, seed: u64) -> Result<Recipe> {
         let recipe = Recipe {
             image_size: self.image_size,
+            fit: self.fit,
             width: self.width,
             architecture: self.architecture.into(),
             training: TrainConfig {

@@ -5,7 +5,7 @@ use super::recipe::{RecipeArgs, tell_doubts};
 use crate::Context;
 use anyhow::Result;
 use clap::Args as ClapArgs;
-use promptfed_data::{Fit, load};
+use promptfed_data::load;
 use promptfed_files::{prove_writable, write_whole};
 use promptfed_prompts::ContentHash;
 use promptfed_synth::engines::DeviceKind;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     prove_writable(&args.out)?;
     let (dataset, label_space) = args.read.open(&args.data)?;
     data::tell_parts(&dataset, context);
-    let (images, report) = load(&dataset, recipe.image_size, Fit::Crop, &args.read.decode())?;
+    let (images, report) = load(&dataset, recipe.image_size, recipe.fit, &args.read.decode())?;
     data::tell_decoded(&report);
     let mut warnings = data::warnings(&dataset, &report);
     warnings.extend(recipe.doubts(&images.class_names));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use candle_core::Device;
 use promptfed_nn::load::Loader;
 use safetensors::tensor::{Dtype, TensorView};
+use serde::Serialize;
 
 use super::{Classifier, ClassifierConfig};
 use crate::{Error, Recipe, Result, WeightTensor, Weights};
@@ -38,11 +39,16 @@ impl Classifier {
             .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
             .map_err(file_error)?;
         // One entry: the order of a HashMap's entries differs from run to run.
-        let header = serde_json::json!({
-            FORMAT: FORMAT_NAME, CONFIG: self.config(), CLASS_NAMES: self.class_names(),
-            RECIPE: self.recipe(),
+        let header = serde_json::to_string(&Written {
+            format: FORMAT_NAME,
+            config: self.config(),
+            class_names: self.class_names(),
+            recipe: self.recipe(),
         });
-        let metadata = HashMap::from([(CONFIG.to_owned(), header.to_string())]);
+        let header = header.map_err(|e| Error::File {
+            reason: e.to_string(),
+        })?;
+        let metadata = HashMap::from([(CONFIG.to_owned(), header)]);
         safetensors::serialize(views, Some(metadata)).map_err(file_error)
     }
 
@@ -73,6 +79,15 @@ impl Classifier {
         classifier.load_weights(&weights)?;
         Ok(classifier)
     }
+}
+
+/// [`Header`] as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    format: &'static str,
+    config: &'a ClassifierConfig,
+    class_names: &'a [String],
+    recipe: Option<&'a Recipe>,
 }
 
 /// What stands in a file beside the tensors.

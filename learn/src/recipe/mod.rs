@@ -3,7 +3,7 @@
 mod mirrored;
 mod plan;
 
-use promptfed_data::LabelledImages;
+use promptfed_data::{Fit, LabelledImages};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -20,6 +20,8 @@ use crate::{
 pub struct Recipe {
     /// The side in pixels that images are resized to. 32 by default.
     pub image_size: usize,
+    /// How pictures that are not square become so. [`Fit::Crop`] by default.
+    pub fit: Fit,
     /// Channels after the stem. 24 by default.
     pub width: usize,
     /// The residual blocks.
@@ -35,6 +37,7 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             image_size: 32,
+            fit: Fit::default(),
             width: 24,
             architecture: Architecture::default(),
             training: TrainConfig::default(),

@@ -1,6 +1,7 @@
 //! A recipe on the wire, and back. Both directions name every field, so that none is lost.
 
-use promptfed_prompts::protocol::{ClassifierArchitecture, TrainingPlan};
+use promptfed_data::Fit;
+use promptfed_prompts::protocol::{ClassifierArchitecture, PictureFit, TrainingPlan};
 
 use super::Recipe;
 use crate::{Architecture, Augmentation, Schedule, TrainConfig};
@@ -20,6 +21,7 @@ impl From<&TrainingPlan> for Recipe {
             flip,
             shift,
             image_size,
+            fit,
             width,
             architecture,
             validation_fraction,
@@ -27,6 +29,11 @@ impl From<&TrainingPlan> for Recipe {
         } = plan;
         Self {
             image_size: image_size as usize,
+            fit: match fit {
+                PictureFit::Crop => Fit::Crop,
+                PictureFit::Pad => Fit::Pad,
+                PictureFit::Squash => Fit::Squash,
+            },
             width: width as usize,
             architecture: match architecture {
                 ClassifierArchitecture::Small => Architecture::Small,
@@ -57,6 +64,7 @@ impl Recipe {
     pub fn plan(&self) -> TrainingPlan {
         let Self {
             image_size,
+            fit,
             width,
             architecture,
             training,
@@ -85,6 +93,11 @@ impl Recipe {
             flip: *flip,
             shift: decimal(*shift),
             image_size: size(image_size),
+            fit: match fit {
+                Fit::Crop => PictureFit::Crop,
+                Fit::Pad => PictureFit::Pad,
+                Fit::Squash => PictureFit::Squash,
+            },
             width: size(width),
             architecture: match architecture {
                 Architecture::Small => ClassifierArchitecture::Small,
@@ -109,6 +122,7 @@ mod tests {
     fn every_setting_crosses_the_wire_and_comes_back() {
         let recipe = Recipe {
             image_size: 48,
+            fit: Fit::Pad,
             width: 12,
             architecture: Architecture::Resnet18,
             training: TrainConfig {

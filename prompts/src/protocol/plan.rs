@@ -226,6 +226,20 @@ impl GuidancePlan {
     }
 }
 
+/// How a picture that is not square becomes so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum PictureFit {
+    /// By its middle; the ends are lost. This is the default.
+    #[default]
+    Crop,
+    /// Whole, between bars.
+    Pad,
+    /// Whole, stretched.
+    Squash,
+}
+
 /// The residual blocks of the classifier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -265,6 +279,9 @@ pub struct TrainingPlan {
     pub shift: f64,
     /// Side of the square input in pixels, 8 to 256.
     pub image_size: u32,
+    /// How whoever uses the model makes pictures square; by their middle where a plan does not say. Synthetic images are square.
+    #[serde(default)]
+    pub fit: PictureFit,
     /// Channels of the classifier's first stage, 1 to 512.
     pub width: u32,
     /// The classifier's residual blocks; small ones where a plan does not say.
@@ -381,6 +398,7 @@ mod tests {
                 flip: false,
                 shift: 0.25,
                 image_size: 32,
+                fit: PictureFit::Pad,
                 width: 16,
                 architecture: ClassifierArchitecture::Resnet18,
                 validation_fraction: 0.1,
@@ -478,7 +496,7 @@ mod tests {
     fn a_plan_of_before_means_what_it_meant() {
         let mut json = serde_json::to_value(spec().training).unwrap();
         let fields = json.as_object_mut().unwrap();
-        for field in ["momentum", "flip", "shift", "architecture"] {
+        for field in ["momentum", "flip", "shift", "fit", "architecture"] {
             assert!(fields.remove(field).is_some(), "{field}");
         }
         let plan: TrainingPlan = serde_json::from_value(json).unwrap();
@@ -486,6 +504,7 @@ mod tests {
             momentum: 0.9,
             flip: true,
             shift: 0.125,
+            fit: PictureFit::Crop,
             architecture: ClassifierArchitecture::Small,
             ..spec().training
         };

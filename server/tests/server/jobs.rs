@@ -10,7 +10,7 @@ use promptfed_client::{AdminClient, RequestError};
 use promptfed_learn::{Architecture, Classifier};
 use promptfed_prompts::PromptSet;
 use promptfed_prompts::protocol::{
-    ClassifierArchitecture, ImageBudget, ProblemCode, RoundId, RoundState, RoundStatus,
+    ClassifierArchitecture, ImageBudget, PictureFit, ProblemCode, RoundId, RoundState, RoundStatus,
     TrainingPlan,
 };
 
@@ -102,6 +102,7 @@ fn a_round_trains_as_its_plan_says_and_chooses_by_enough_images() {
         momentum: 0.5,
         flip: false,
         shift: 0.0,
+        fit: PictureFit::Squash,
         architecture: ClassifierArchitecture::Resnet18,
         ..spec.training
     };

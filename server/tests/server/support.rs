@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use promptfed_client::{AdminClient, FederationClient};
 use promptfed_prompts::protocol::{
-    ClassifierArchitecture, GuidancePlan, ImageBudget, RegistrationRequest, RoundId, RoundSpec,
-    SynthesisPlan, TrainingPlan,
+    ClassifierArchitecture, GuidancePlan, ImageBudget, PictureFit, RegistrationRequest, RoundId,
+    RoundSpec, SynthesisPlan, TrainingPlan,
 };
 use promptfed_prompts::{
     Caption, ClassIndex, ContentHash, LabelSpace, Level, PromptSet, TemplateSet,
@@ -174,6 +174,7 @@ pub(crate) fn round_spec() -> RoundSpec {
             flip: true,
             shift: 0.125,
             image_size: SIZE,
+            fit: PictureFit::Crop,
             width: 4,
             architecture: ClassifierArchitecture::Small,
             validation_fraction: 0.25,
