@@ -17,7 +17,7 @@ use serde_json::json;
 
 fn images(path: &str, size: usize) -> Result<LabelledImages> {
     let dataset = open(Path::new(path), &OpenOptions::default())?;
-    Ok(load(&dataset, size, Fit::Crop, &DecodeOptions::default())?.0)
+    Ok(load(&dataset, size, Fit::default(), &DecodeOptions::default())?.0)
 }
 
 /// `per_class` images of each class, drawn with `seed`.
