@@ -77,7 +77,7 @@ fn mend_shard(
         let png = packed.get(&row.index);
         png.is_some_and(|png| png_pixel_hash(png) == row.pixel_hash)
     };
-    let is_whole = packed.len() == accepted().count() && accepted().all(|row| is_packed(row));
+    let is_whole = packed.len() == accepted().count() && accepted().all(is_packed);
     if is_whole && !(in_work && goes_on) {
         if in_work {
             output.take_up(rows, true);

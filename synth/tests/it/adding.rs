@@ -10,12 +10,12 @@ use promptfed_synth::{
 
 use crate::fixtures::{Painter, files, label_space, rows, run_quietly, spec_for};
 
-/// A job over a file of these prompts, all of class `mammal` but for those that begin with "bird".
+/// A job over a file of these prompts, all of class `mammal` but for those that begin with "bus".
 fn job(dir: &Path, prompts: &[&str], images: ImageBudget) -> JobSpec {
     let path = dir.join("prompts.jsonl");
     let line = |prompt: &&str| {
-        let class = if prompt.starts_with("bird") {
-            "bird"
+        let class = if prompt.starts_with("bus") {
+            "vehicle"
         } else {
             "mammal"
         };
@@ -52,11 +52,11 @@ fn added_prompts_follow_and_every_earlier_row_stays() {
             };
             run_quietly(&mut Painter::new(), &spec, &out)
         };
-        run(&["a cat", "bird 1"], per_prompt).unwrap();
+        run(&["a cat", "bus 1"], per_prompt).unwrap();
         let before = rows(&out);
         let pictures = files(&out);
         // In the middle, at the end, and one that is there already.
-        let longer = ["a cat", "a dog", "bird 1", "a cat", "a fox"];
+        let longer = ["a cat", "a dog", "bus 1", "a cat", "a fox"];
         let report = run(&longer, per_prompt).unwrap();
         assert_eq!(
             (report.planned, report.accepted, report.resumed),
@@ -96,7 +96,7 @@ fn a_plan_that_asks_for_less_than_was_made_is_refused() {
         let spec = job(dir.path(), prompts, images);
         run_quietly(&mut Painter::new(), &spec, &out)
     };
-    run(&["a cat", "bird 1"], ImageBudget::PerPrompt(2)).unwrap();
+    run(&["a cat", "bus 1"], ImageBudget::PerPrompt(2)).unwrap();
     let before = files(&out);
     let total = |images| ImageBudget::Total {
         images,
@@ -105,17 +105,17 @@ fn a_plan_that_asks_for_less_than_was_made_is_refused() {
     for (prompts, images, part) in [
         (&["a cat"][..], ImageBudget::PerPrompt(2), "2 of its images"),
         (
-            &["a dog", "bird 1"],
+            &["a dog", "bus 1"],
             ImageBudget::PerPrompt(2),
             "2 of its images",
         ),
         (
-            &["a cat", "bird 1"],
+            &["a cat", "bus 1"],
             ImageBudget::PerPrompt(1),
             "2 of its images",
         ),
         // The share of the first prompt shrinks from 2 to 1.
-        (&["a cat", "a dog", "bird 1"], total(4), "1 of its images"),
+        (&["a cat", "a dog", "bus 1"], total(4), "1 of its images"),
     ] {
         match run(prompts, images) {
             Err(Error::DifferentJob { field, .. }) => assert!(field.contains(part), "{field}"),
@@ -123,14 +123,14 @@ fn a_plan_that_asks_for_less_than_was_made_is_refused() {
         }
         assert_eq!(files(&out), before);
     }
-    run(&["a cat", "a dog", "bird 1"], total(8)).unwrap();
+    run(&["a cat", "a dog", "bus 1"], total(8)).unwrap();
     assert_eq!(rows(&out).len(), 8);
 }
 
 #[test]
 fn a_stopped_job_goes_on_in_its_order_also_with_repeated_prompts() {
     let dir = tempfile::tempdir().unwrap();
-    let list = ["a cat", "bird 1", "a cat", "a dog", "a cat"];
+    let list = ["a cat", "bus 1", "a cat", "a dog", "a cat"];
     let spec = job(dir.path(), &list, ImageBudget::PerPrompt(3));
     let whole = dir.path().join("whole");
     run_quietly(&mut Painter::new(), &spec, &whole).unwrap();
