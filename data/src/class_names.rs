@@ -118,8 +118,14 @@ impl ClassNames {
         let mut plain = Vec::new();
         let mut unfit = Vec::new();
         let mut fits = 0;
+        let is_tsv = file.file_name().is_some_and(|name| name == FILES[0]);
         for &(index, line) in &lines {
-            match Line::parse(line, folders) {
+            let line_of = if is_tsv {
+                Line::parted_by_tab
+            } else {
+                Line::parse
+            };
+            match line_of(line, folders) {
                 Line::Folder(folder, name) => {
                     fits += 1;
                     self.listed.insert(folder.clone());
@@ -216,6 +222,18 @@ enum Line {
 }
 
 impl Line {
+    /// A line of the file that says folder, tab, name, whatever the two hold.
+    fn parted_by_tab(line: &str, folders: &HashSet<String>) -> Self {
+        let parts = line.split_once('\t');
+        let parts = parts.map(|(folder, name)| (composed(folder), composed(name)));
+        match parts {
+            Some((folder, name)) if folders.contains(&folder) && !name.is_empty() => {
+                Self::Folder(folder, name)
+            }
+            _ => Self::parse(line, folders),
+        }
+    }
+
     fn parse(line: &str, folders: &HashSet<String>) -> Self {
         let whole = composed(line);
         if folders.contains(&whole) {
@@ -320,6 +338,29 @@ mod tests {
         assert_eq!(names.of_folder("n02012849"), Some("crane (n02012849)"));
         assert_eq!(names.of_folder("n03126707"), Some("crane (n03126707)"));
         assert_eq!(names.of_folder("n0"), None);
+        assert!(names.warnings.is_empty());
+    }
+
+    #[test]
+    fn a_tab_parts_folder_and_name_whatever_they_hold() {
+        let mut names = ClassNames::default();
+        let lines = [
+            ("a", "a"),
+            ("a a", "a a"),
+            ("%22q%22", "\"q\""),
+            ("%2b1", "+1"),
+            ("x%3a y;", "x: y;"),
+            ("a, b", "a, b"),
+        ];
+        let folders = lines.map(|(folder, _)| folder.to_owned()).into();
+        let text: String = lines
+            .map(|(folder, name)| format!("{folder}\t{name}\n"))
+            .concat();
+        names.add(Path::new("classes.tsv"), &text, &folders);
+        names.tell_doubles_apart();
+        for (folder, name) in lines {
+            assert_eq!(names.of_folder(folder), Some(name));
+        }
         assert!(names.warnings.is_empty());
     }
 
