@@ -7,6 +7,7 @@ use promptfed_prompts::is_identifier;
 use promptfed_prompts::same_name::composed;
 
 use crate::folder::Folder;
+use crate::listing::Listing;
 use crate::{DatasetWarning, Result};
 
 /// Names of these files; of two that name the same folder, the first counts.
@@ -32,6 +33,8 @@ pub(crate) struct ClassNames {
     by_id: HashMap<i64, String>,
     /// The names of a file that has one in each line, whose order may be that of the ids.
     in_order: Vec<String>,
+    /// Folders whose line parts folder and name by a tab.
+    parted: HashSet<String>,
     /// Folders that a line names, with or without a name for them.
     listed: HashSet<String>,
     /// Lines that name nothing here.
@@ -82,6 +85,15 @@ impl ClassNames {
         self.by_folder.get(&composed(folder)).map(String::as_str)
     }
 
+    /// The class of a folder. A line that parts folder and name by a tab is the last word; else a label space may know the folder by
+    /// its own name.
+    pub(crate) fn class_of(&self, folder: &str, listing: &mut Listing) -> u32 {
+        match self.of_folder(folder) {
+            Some(name) if self.parted.contains(&composed(folder)) => listing.class(name),
+            name => listing.named_class(folder, name),
+        }
+    }
+
     /// Whether a file speaks of a folder as a class.
     pub(crate) fn knows(&self, folder: &str) -> bool {
         self.listed.contains(&composed(folder))
@@ -129,6 +141,9 @@ impl ClassNames {
                 Line::Folder(folder, name) => {
                     fits += 1;
                     self.listed.insert(folder.clone());
+                    if is_tsv {
+                        self.parted.insert(folder.clone());
+                    }
                     if let Ok(id) = folder.parse() {
                         self.by_id.entry(id).or_insert_with(|| name.clone());
                     }

@@ -107,7 +107,7 @@ fn add(
         places.iter().partition(|place| layout.has(place));
     for place in &belongs {
         let folder = &place.folders[layout.class];
-        let class = listing.named_class(folder, names.of_folder(folder));
+        let class = names.class_of(folder, listing);
         let domain = layout
             .domain()
             .map(|level| listing.domain(&place.folders[level]));
