@@ -35,10 +35,11 @@ fn told(command: &mut Command) -> (String, String) {
 /// Class folders with so many pictures each.
 fn pictures(folder: &Path, name: &str, classes: &[(&str, u8)]) {
     for (class, count) in classes {
+        let shade = (name.len() + class.len()) as u8;
         let class = folder.join(name).join(class);
         std::fs::create_dir_all(&class).unwrap();
         for picture in 0..*count {
-            image::RgbImage::from_pixel(8, 8, image::Rgb([picture, 9, 200]))
+            image::RgbImage::from_pixel(8, 8, image::Rgb([picture, 9 * shade, 200]))
                 .save(class.join(format!("{picture}.png")))
                 .unwrap();
         }
@@ -357,6 +358,67 @@ fn client_and_server_agree_through_the_round() {
         "{code} {error}"
     );
     assert_eq!(json(&mut submit("f.json"))["answer"]["outcome"], "stored");
+}
+
+#[test]
+fn a_comparison_limits_what_its_clients_release() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    pictures(here, "private/photo", &[("dog", 4), ("horse", 4)]);
+    pictures(here, "private/site_b", &[("dog", 1), ("horse", 1)]);
+    pictures(here, "unseen/photo", &[("dog", 2), ("horse", 2)]);
+    pictures(here, "unseen/site_b", &[("dog", 2), ("horse", 2)]);
+    let compare = |more: &[&str]| {
+        let args = [
+            "compare",
+            "--private",
+            "private",
+            "--test",
+            "unseen",
+            "--layout",
+            "domain-folders",
+            "--partition",
+            "domain",
+            "--methods",
+            "fgl",
+            "--seeds",
+            "1",
+            "--images",
+            "8",
+            "--steps",
+            "1",
+            "--synthetic-epochs",
+            "1",
+            "--width",
+            "8",
+            "--image-size",
+            "16",
+            "--level",
+            "domain",
+        ];
+        let mut command = promptfed(here, &args);
+        command.args(more);
+        command
+    };
+    let assert = compare(&["--min-group", "2", "--json"]).assert().success();
+    let output = assert.get_output();
+    let compared: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = compared["silent_clients"][0].as_str().unwrap();
+    assert!(
+        told.contains("clients that released no prompt") && told.ends_with(": 1"),
+        "{told}"
+    );
+    assert_eq!(compared["unknown_words"]["domains"]["site_b"][0], "site");
+    let warned = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(
+        warned.contains("released no prompt") && warned.contains("site_b"),
+        "{warned}"
+    );
+    let (code, error) = failure(&mut compare(&["--min-group", "9", "--out", "other"]));
+    assert!(
+        code == 3 && error.contains("no prompt is left"),
+        "{code} {error}"
+    );
 }
 
 #[test]

@@ -16,7 +16,9 @@ use clap::{ArgMatches, Args as ClapArgs, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_data::{Dataset, DecodeReport, Partition, same_pictures};
 use promptfed_eval::comparison::Comparison;
-use promptfed_eval::methods::{Centralised, Chance, FedAvg, Fgl, FglConfig, Method};
+use promptfed_eval::methods::{
+    Centralised, Chance, FedAvg, Fgl, FglConfig, Method, SILENT_CLIENTS,
+};
 use promptfed_eval::report::{self, bytes};
 use promptfed_eval::{Experiment, ExperimentData, Setting};
 use promptfed_prompts::protocol::{ImageBudget, PromptPlan};
@@ -319,6 +321,10 @@ pub(crate) fn compare(
     let methods = setting.methods(prompts, &folder.server()?, context)?;
     let mut comparison = experiment.run(&methods, &context.progress)?;
     comparison.settings.extend(described(prompts, setting));
+    let silent = silent_clients(&comparison);
+    for told in &silent {
+        eprintln!("warning: {told}");
+    }
     report::write(&comparison, &folder.report())?;
     let page = fs_err::canonicalize(folder.report())?;
     if context.json {
@@ -326,7 +332,7 @@ pub(crate) fn compare(
             "{}",
             json!({
                 "methods": comparison.summary(), "report": page.display().to_string(), "seconds": comparison.seconds,
-                "version": comparison.version, "unknown_words": unknown_words,
+                "version": comparison.version, "unknown_words": unknown_words, "silent_clients": silent,
                 "read_as": { "private": experiment.data.private.parts, "test": experiment.data.test.parts },
                 "warnings": warnings(&experiment.data).into_iter().chain(experiment.setting.recipe.doubts(classes)).collect::<Vec<_>>(),
             })
@@ -370,6 +376,14 @@ fn check_overlap(private: &Dataset, test: &Dataset, args: &Args) -> Result<()> {
     Err(anyhow::Error::new(BadInput).context(format!(
         "{told}; choose other test pictures (--private-split, --test-split), or go on with --allow-overlap"
     )))
+}
+
+/// Which runs had clients of whose prompts nothing was left.
+fn silent_clients(comparison: &Comparison) -> Vec<String> {
+    let rows = comparison.provenance.iter();
+    rows.filter(|(name, _)| name.contains(SILENT_CLIENTS))
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect()
 }
 
 fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String)> {

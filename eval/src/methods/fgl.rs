@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// The row of a comparison's provenance that says how many clients withheld all of their prompts.
+pub const SILENT_CLIENTS: &str = "clients that released no prompt";
+
 /// How prompts are made, what the server makes of them, how it trains.
 #[derive(Debug, Clone)]
 pub struct FglConfig {
@@ -234,8 +237,8 @@ fn epoch_stats(point: &CurvePoint) -> EpochStats {
 
 /// `silent` is the number of clients that released nothing.
 fn provenance(results: &RoundResults, silent: usize) -> Vec<(String, String)> {
+    let silent = (silent > 0).then(|| (SILENT_CLIENTS, silent.to_string()));
     [
-        ("clients that released no prompt", silent.to_string()),
         (
             "engine",
             format!("{} {}", results.engine.name, results.engine.version),
@@ -261,8 +264,10 @@ fn provenance(results: &RoundResults, silent: usize) -> Vec<(String, String)> {
             ),
         ),
     ]
+    .into_iter()
+    .chain(silent)
     .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    .collect()
 }
 
 fn guidance(plan: GuidancePlan) -> String {

@@ -8,7 +8,7 @@ mod fgl;
 pub use centralised::Centralised;
 pub use chance::Chance;
 pub use fedavg::FedAvg;
-pub use fgl::{Fgl, FglConfig};
+pub use fgl::{Fgl, FglConfig, SILENT_CLIENTS};
 
 use crate::comparison::{MethodRun, SubmittedPrompts};
 use crate::observer::Observer;
