@@ -1,10 +1,11 @@
 //! What a round has agreed on, from its server or from a file.
 
 use super::extract::WordingArgs;
+use super::idle;
 use super::submit::DEFAULT_SERVER;
 use crate::exit::BadInput;
 use anyhow::{Context as _, Result};
-use clap::Args;
+use clap::{ArgMatches, Args};
 use promptfed_client::FederationClient;
 use promptfed_prompts::LabelSpace;
 use promptfed_prompts::protocol::{MAX_MESSAGE_BYTES, PromptPlan, RoundId, RoundSpec};
@@ -28,6 +29,16 @@ pub(crate) struct AgreedArgs {
 const SERVER: &str = "PROMPTFED_SERVER";
 const TOKEN: &str = "PROMPTFED_TOKEN";
 
+/// Refuses flags about a server that nobody asks.
+pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+    let reason = match matches.get_one::<String>("round") {
+        Some(round) if round.parse::<RoundId>().is_ok() => return Ok(()),
+        Some(_) => "where --round is a file",
+        None => "without --round; nothing is sent here",
+    };
+    idle::refuse(matches, &["server", "token"], reason)
+}
+
 /// What all clients of a round do alike.
 pub(crate) struct Agreed {
     /// Level and templates.
@@ -42,7 +53,6 @@ impl AgreedArgs {
     /// The round's classes, level and templates; without a round, the level and templates of `wording`.
     pub(crate) fn agreed(&self, wording: &WordingArgs) -> Result<Agreed> {
         let Some(round) = &self.round else {
-            self.check_without_round()?;
             return Ok(Agreed {
                 plan: wording.plan()?,
                 label_space: None,
@@ -69,7 +79,6 @@ impl AgreedArgs {
 
     fn spec(&self, round: &str) -> Result<RoundSpec> {
         let Ok(number) = round.parse::<RoundId>() else {
-            self.check_without_server(round)?;
             return read(round.as_ref());
         };
         let Some(token) = &self.token else {
@@ -81,40 +90,6 @@ impl AgreedArgs {
         let server = self.server.as_deref().unwrap_or(DEFAULT_SERVER);
         let client = FederationClient::new(server, "client", token)?;
         Ok(client.round(number)?)
-    }
-
-    /// Flags that would have no effect; what the environment holds is for all commands.
-    fn given(&self) -> Vec<&'static str> {
-        [
-            ("--server", SERVER, &self.server),
-            ("--token", TOKEN, &self.token),
-        ]
-        .into_iter()
-        .filter(|(_, variable, value)| value.is_some() && std::env::var_os(variable).is_none())
-        .map(|(flag, _, _)| flag)
-        .collect()
-    }
-
-    fn check_without_round(&self) -> Result<()> {
-        match self.given() {
-            none if none.is_empty() => Ok(()),
-            flags => Err(anyhow::Error::msg(format!(
-                "{} is for --round, which is not given; nothing is sent here",
-                flags.join(" and ")
-            ))
-            .context(BadInput)),
-        }
-    }
-
-    fn check_without_server(&self, file: &str) -> Result<()> {
-        match self.given() {
-            none if none.is_empty() => Ok(()),
-            flags => Err(anyhow::Error::msg(format!(
-                "--round {file} is a file and no round's number: leave out {}",
-                flags.join(" and ")
-            ))
-            .context(BadInput)),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `promptfed extract`: private images to prompts, shown before anything leaves.
 
-use super::agreed::{Agreed, AgreedArgs};
+use super::agreed::{self, Agreed, AgreedArgs};
 use super::data::{self, ReadArgs};
 use super::domain::DomainArgs;
 use super::idle;
@@ -133,6 +133,7 @@ pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
             "without --clip or --model, where no network computes",
         )?;
     }
+    agreed::refuse_idle(matches)?;
     // A round says itself what its prompts tell.
     if idle::is_given(matches, "round") {
         return Ok(());
