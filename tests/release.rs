@@ -35,11 +35,16 @@ fn told(command: &mut Command) -> (String, String) {
 /// Class folders with so many pictures each.
 fn pictures(folder: &Path, name: &str, classes: &[(&str, u8)]) {
     for (class, count) in classes {
-        let shade = (name.len() + class.len()) as u8;
+        // No two folders share a picture.
+        let path = format!("{name}/{class}");
+        let shade = |factor: u8| {
+            let bytes = path.bytes();
+            bytes.fold(7u8, |sum, byte| sum.wrapping_mul(factor).wrapping_add(byte))
+        };
         let class = folder.join(name).join(class);
         std::fs::create_dir_all(&class).unwrap();
         for picture in 0..*count {
-            image::RgbImage::from_pixel(8, 8, image::Rgb([picture, 9 * shade, 200]))
+            image::RgbImage::from_pixel(8, 8, image::Rgb([picture, shade(31), shade(37)]))
                 .save(class.join(format!("{picture}.png")))
                 .unwrap();
         }
