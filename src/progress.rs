@@ -59,6 +59,10 @@ impl Observer for Progress {
             plain: self.plain,
         })
     }
+
+    fn note(&self, text: &str) {
+        self.bars.suspend(|| eprintln!("note: {text}"));
+    }
 }
 
 struct Bar {

@@ -58,6 +58,16 @@ for name, (image, options) in good.items():
     image.save(OUT / name, **options)
     shown(OUT / name).tofile(OUT / f"{name}.rgb")
 
+# YCCK, which Pillow reads but does not write: its three first components are inverted CMY as Y, Cb, Cr
+ycc = np.asarray(rgb.convert("YCbCr"))
+black = np.full((H, W, 1), 40, np.uint8)
+# Pillow inverts what it writes; the byte after the flags of the Adobe marker says which components these are
+Image.fromarray(255 - np.concatenate([ycc, 255 - black], -1), "CMYK").save(OUT / "ycck.jpg", quality=95)
+data = bytearray((OUT / "ycck.jpg").read_bytes())
+data[data.index(b"Adobe") + 11] = 2
+(OUT / "ycck.jpg").write_bytes(data)
+shown(OUT / "ycck.jpg").tofile(OUT / "ycck.jpg.rgb")
+
 # 16-bit colours, which Pillow cannot write and reads with their lower halves cut off
 def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -61,7 +61,7 @@ fn pictures_decode_to_what_pillow_shows() {
         assert!(difference <= tolerance, "{name} differs by {difference}");
         compared += 1;
     }
-    assert_eq!(compared, 39);
+    assert_eq!(compared, 40);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn pictures_that_lose_their_ends_are_counted() {
 #[test]
 fn what_conversion_changes_is_counted() {
     use Adjustment::{Blended, DeepChannels, FirstFrame, PrintColours};
-    let cases: [(&str, &[Adjustment]); 15] = [
+    let cases: [(&str, &[Adjustment]); 16] = [
         ("rgb.png", &[]),
         ("palette.gif", &[]),
         ("turned.jpg", &[]),
@@ -140,6 +140,7 @@ fn what_conversion_changes_is_counted() {
         ("animated.webp", &[FirstFrame]),
         ("animated.png", &[FirstFrame]),
         ("cmyk.jpg", &[PrintColours]),
+        ("ycck.jpg", &[PrintColours]),
         ("cmyk.tiff", &[PrintColours]),
         ("deep.png", &[DeepChannels]),
         ("deep_rgba.png", &[Blended, DeepChannels]),

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{dataset_of, encode, golden, picture, write};
+use common::{dataset_of, encode, golden, picture, png_chunk, write};
 use image::{DynamicImage, ImageFormat};
 use promptfed_data::{
     Adjustment, DataError, DecodeLimits, DecodeOptions, SkipReason, Skipped, decode,
@@ -39,25 +39,6 @@ const FORMATS: [ImageFormat; 6] = [
     ImageFormat::Bmp,
     ImageFormat::Tiff,
 ];
-
-fn png_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
-    let mut crc = !0u32;
-    for byte in kind.iter().chain(data) {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 {
-                crc >> 1 ^ 0xedb8_8320
-            } else {
-                crc >> 1
-            };
-        }
-    }
-    let mut chunk = (data.len() as u32).to_be_bytes().to_vec();
-    chunk.extend(kind);
-    chunk.extend(data);
-    chunk.extend((!crc).to_be_bytes());
-    chunk
-}
 
 #[test]
 fn the_content_decides_on_the_format_whatever_the_extension() {
@@ -162,6 +143,16 @@ fn values_of_twelve_bits_in_sixteen_are_told() {
 }
 
 #[test]
+fn print_colours_that_do_not_say_how_inks_are_stored_are_left_out() {
+    let mut jpeg = std::fs::read(golden().join("cmyk.jpg")).unwrap();
+    assert_eq!(reason(&jpeg), None);
+    let adobe = jpeg.windows(5).position(|w| w == b"Adobe").unwrap();
+    jpeg[adobe..adobe + 5].copy_from_slice(b"Other");
+    let skipped = outcome_within(&jpeg, DecodeLimits::default()).unwrap();
+    assert!(skipped.detail.contains("convert it to RGB"), "{skipped}");
+}
+
+#[test]
 fn other_kinds_are_named_with_the_way_to_convert_them() {
     let ftyp = |brand: &[u8; 4]| {
         let mut bytes = b"\0\0\0\x18ftypmif1\0\0\0\0mif1".to_vec();
@@ -230,12 +221,11 @@ fn animations_that_are_cut_short_are_truncated() {
     assert_eq!(reason(&gif[..kept]), Some(SkipReason::Truncated));
 }
 
-/// A profile of zeros, a thousandfold of what it takes in the file.
 #[test]
 fn profiles_and_texts_that_inflate_are_left_alone() {
     let png = encode(&picture(24, 18, 1), ImageFormat::Png);
     let after_header = 8 + 25;
-    // One stored empty block would do for a decoder that does not look; this one is no zlib stream at all.
+    // A decoder that looked would find no compressed stream.
     for kind in [b"iCCP", b"zTXt", b"iTXt"] {
         let chunk = png_chunk(kind, b"name\0\0\0\0\0not compressed at all");
         let with_chunk = [&png[..after_header], &chunk, &png[after_header..]].concat();

@@ -69,6 +69,11 @@ impl Experiment {
             let reading = observer.begin(&format!("seed {seed}: reading images"), 0);
             let federation = self.federation(seed)?;
             drop(reading);
+            if index == 0 {
+                for note in federation.decoding.notes() {
+                    observer.note(&note);
+                }
+            }
             let context = RunContext {
                 federation: &federation,
                 recipe: &self.setting.recipe,
@@ -135,6 +140,12 @@ impl Experiment {
     fn settings(&self, federation: &Federation) -> Vec<(String, String)> {
         let recipe = &self.setting.recipe;
         let training = &recipe.training;
+        let changed: Vec<String> = federation.decoding.notes().collect();
+        let changed = if changed.is_empty() {
+            "none".to_owned()
+        } else {
+            changed.join("; ")
+        };
         [
             ("partition", self.data.partition.to_string()),
             ("clients", federation.clients.len().to_string()),
@@ -163,8 +174,9 @@ impl Experiment {
             ("kept epoch or round", federation.selection.to_string()),
             (
                 "unreadable pictures skipped",
-                federation.skipped.to_string(),
+                federation.decoding.skipped.len().to_string(),
             ),
+            ("pictures changed in decoding", changed),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()

@@ -3,7 +3,8 @@
 use crate::comparison::{ClientSummary, DataSummary};
 use crate::{Error, Result, seeds};
 use promptfed_data::{
-    Dataset, DecodeOptions, Fit, LabelledImages, Partition, load, partition, stratified_split,
+    Dataset, DecodeOptions, DecodeReport, Fit, LabelledImages, Partition, load, partition,
+    stratified_split,
 };
 use promptfed_learn::{HeldOut, Selection, Tally};
 use promptfed_prompts::{ContentHash, LabelSpace};
@@ -34,8 +35,8 @@ pub struct Federation {
     pub test: LabelledImages,
     /// The partition's text form.
     pub partition: String,
-    /// Pictures that could not be read, of all clients and the test set.
-    pub skipped: usize,
+    /// What came of decoding the pictures of all clients and the test set; a skipped sample's index counts in its own set.
+    pub decoding: DecodeReport,
 }
 
 /// How private samples become clients.
@@ -94,13 +95,13 @@ impl Federation {
         )?;
         let classes = label_space.len();
         let (mut trained_on, mut validated_on) = (Tally::default(), Tally::default());
-        let mut skipped = 0;
+        let mut decoding = DecodeReport::default();
         let mut dealt = Vec::with_capacity(parts.len());
         for (index, part) in parts.iter().enumerate() {
             let dataset = private.subset(part);
             let (images, report) =
                 load(&dataset, options.image_size, options.fit, &options.decode)?;
-            skipped += report.skipped.len();
+            decoding.merge(report);
             let (train, held) = stratified_split(
                 &images.labels,
                 options.validation_fraction,
@@ -134,14 +135,14 @@ impl Federation {
         });
         let clients = clients.collect();
         let (test, report) = load(test, options.image_size, options.fit, &options.decode)?;
-        skipped += report.skipped.len();
+        decoding.merge(report);
         Ok(Self {
             label_space,
             clients,
             selection,
             test,
             partition: options.partition.to_string(),
-            skipped,
+            decoding,
         })
     }
 

@@ -4,6 +4,8 @@
 pub trait Observer: Sync {
     /// A task of `total` steps begins; it ends when the returned value is dropped.
     fn begin(&self, name: &str, total: u64) -> Box<dyn Task>;
+    /// Something about the data that a person should know, as a sentence.
+    fn note(&self, text: &str);
 }
 
 /// One task under way.
@@ -22,6 +24,8 @@ impl Observer for Silent {
     fn begin(&self, _: &str, _: u64) -> Box<dyn Task> {
         Box::new(Self)
     }
+
+    fn note(&self, _: &str) {}
 }
 
 impl Task for Silent {

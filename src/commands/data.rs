@@ -171,6 +171,11 @@ pub(crate) fn tell(left_out_by_kind: &[String]) {
 /// [`tell`] for pictures that were skipped in decoding; also what was done to those that were not.
 pub(crate) fn tell_decoded(report: &DecodeReport) {
     tell(&report.by_kind());
+    tell_changed(report);
+}
+
+/// Tells what decoding changed in pictures, by kind with a count.
+pub(crate) fn tell_changed(report: &DecodeReport) {
     for note in report.notes() {
         eprintln!("note: {note}");
     }

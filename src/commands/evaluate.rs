@@ -61,7 +61,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             "{}",
             json!({
                 "model_hash": ContentHash::of(&file), "data_hash": images.hash().to_hex().as_str(),
-                "images": images.len(), "fit": fit, "classes": images.class_names, "evaluation": evaluation,
+                "images": images.len(), "fit": fit, "adjusted": report.adjusted, "classes": images.class_names, "evaluation": evaluation,
                 "unknown_classes": unknown, "read_as": dataset.parts, "warnings": data::warnings(&dataset, &report),
             })
         );

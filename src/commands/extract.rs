@@ -194,6 +194,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     bar.finish_and_clear();
     let report = &extraction.report;
     data::tell(&report.images_left_out_by_kind());
+    data::tell_changed(&report.decode);
     asked.prompts(&extraction.prompt_set, &label_space);
     let shown = Shown {
         extraction: &extraction,

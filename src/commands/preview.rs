@@ -61,7 +61,7 @@ impl Shown<'_> {
         json!({
             "out": self.out.display().to_string(), "hash": preview.hash, "wire_bytes": preview.wire_bytes, "level": preview.level,
             "prompts": preview.prompts.len(), "images": report.used,
-            "left_out": report.left_out(), "warnings": report.warnings(), "single_image_prompts": preview.single_image_prompts,
+            "left_out": report.left_out(), "adjusted": report.decode.adjusted, "warnings": report.warnings(), "single_image_prompts": preview.single_image_prompts,
             "smallest_group": preview.smallest_group, "counts_released": preview.counts_released,
             "label_space": { "name": self.label_space.name(), "hash": self.label_space.hash() },
             "preview_file": self.preview_file.map(|file| file.display().to_string()), "preview": preview.prompts,

@@ -44,9 +44,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     prove_writable(&args.out)?;
     let (dataset, label_space) = args.read.open(&args.data)?;
     data::tell_parts(&dataset, context);
-    let (images, report) = load(&dataset, recipe.image_size, recipe.fit, &args.read.decode())?;
-    data::tell_decoded(&report);
-    let mut warnings = data::warnings(&dataset, &report);
+    let (images, decoding) = load(&dataset, recipe.image_size, recipe.fit, &args.read.decode())?;
+    data::tell_decoded(&decoding);
+    let mut warnings = data::warnings(&dataset, &decoding);
     warnings.extend(recipe.doubts(&images.class_names));
     tell_doubts(&recipe, &images.class_names);
     let held_out = recipe.hold_out(&images);
@@ -70,7 +70,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             json!({
                 "model": args.out.display().to_string(), "hash": hash, "parameters": model.num_parameters(), "images": held_out.training.len(),
                 "validation_images": held_out.validation.len(), "data_hash": images.hash().to_hex().as_str(), "seed": args.seed,
-                "recipe": recipe, "selected_epoch": report.selected_epoch, "selection": report.selection.to_string(),
+                "recipe": recipe, "adjusted": decoding.adjusted, "selected_epoch": report.selected_epoch, "selection": report.selection.to_string(),
                 "validation_accuracy": kept.validation_accuracy, "validation_balanced_accuracy": kept.validation_balanced_accuracy,
                 "read_as": dataset.parts, "warnings": warnings, "curve": report.curve,
             })

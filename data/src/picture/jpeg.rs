@@ -7,6 +7,8 @@ use crate::{Adjustment, SkipReason};
 
 const END_OF_IMAGE: u8 = 0xd9;
 const START_OF_SCAN: u8 = 0xda;
+/// The application segment by which Adobe says how colours are stored; its inks are inverted.
+const ADOBE: u8 = 0xee;
 const CMYK_COMPONENTS: u8 = 4;
 
 /// Walks the markers up to the end of the image. Bit errors inside the compressed data are not found here, and a decoder
@@ -14,6 +16,7 @@ const CMYK_COMPONENTS: u8 = 4;
 pub(super) fn check(bytes: &[u8]) -> Result<Container, Unfit> {
     let mut reader = Bytes::at(bytes, 2);
     let mut frame = None;
+    let mut has_adobe = false;
     let mut has_scan = false;
     loop {
         match next_marker(&mut reader)? {
@@ -26,10 +29,17 @@ pub(super) fn check(bytes: &[u8]) -> Result<Container, Unfit> {
                     ));
                 };
                 let print = components == CMYK_COMPONENTS;
+                if print && !has_adobe {
+                    return Err(Unfit::new(
+                        SkipReason::UnsupportedFormat,
+                        "print colours without Adobe's marker, which says how inks are stored; convert it to RGB",
+                    ));
+                }
                 return Ok(Container::with(print.then_some(Adjustment::PrintColours)));
             }
             marker => {
                 let segment = segment(&mut reader)?;
+                has_adobe |= marker == ADOBE && segment.starts_with(b"Adobe");
                 if is_frame(marker) {
                     frame = Some(check_frame(marker, segment)?);
                 }
