@@ -176,7 +176,7 @@ fn what_decoding_changes_is_told_once_with_its_count() {
         .assert()
         .success();
     let told = String::from_utf8(trained.get_output().stderr.clone()).unwrap();
-    for part in ["--fit pad", "blended on white", "16 bits"] {
+    for part in ["--fit pad", "blended on white", "scaled to 0-255"] {
         assert_eq!(told.matches(part).count(), 1, "{part}: {told}");
     }
     assert!(told.contains("6 of 6 pictures"), "{told}");
