@@ -290,5 +290,9 @@ fn nothing_usable_is_an_error() {
         matches!(error, Error::NothingUsable { images: 1, .. }),
         "{error}"
     );
-    assert!(error.to_string().contains("empty 1"), "{error}");
+    let told = error.to_string();
+    assert!(
+        told.contains("1 pictures empty") && told.contains("x.png"),
+        "{told}"
+    );
 }
