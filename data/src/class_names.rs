@@ -182,7 +182,7 @@ impl ClassNames {
             }
         }
         for (index, line, is_folder) in plain.into_iter().chain(unfit) {
-            if !is_folder && !(index == 0 && is_header(line)) {
+            if !(is_folder || index == 0 && is_header(line)) {
                 self.warnings.push(DatasetWarning::NameNotUsed {
                     path: file.to_owned(),
                     line: index + 1,
