@@ -126,7 +126,7 @@ pub(crate) enum MethodName {
 }
 
 /// What only the generative method reads, but for engines and captions.
-const OF_FGL: [&str; 15] = [
+const OF_FGL: [&str; 18] = [
     "engine",
     "pocket",
     "sd",
@@ -142,6 +142,9 @@ const OF_FGL: [&str; 15] = [
     "synthetic_epochs",
     "templates",
     "counts",
+    "min_group",
+    "exclude_class",
+    "max_prompts",
 ];
 
 /// What only training reads.

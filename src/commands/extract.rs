@@ -172,6 +172,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     } else {
         Asked::nothing()
     };
+    if args.prompts.captioner.is_some() && !level.has_caption() {
+        let text = format!(
+            "--captioner has no effect where prompts are of the {level} level; leave it out"
+        );
+        bail!(anyhow::Error::msg(text).context(BadInput));
+    }
     let captioner = args.prompts.load_captioner(level)?;
     if args.trust_images && level.has_caption() && captioner.needs_pixels() {
         bail!(
