@@ -120,12 +120,22 @@ fn the_epoch_is_chosen_by_enough_images_and_else_the_last() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let data = here.join("data");
-    mirrored_classes(&data, 30, 0);
-    let few = train(here, &data, &["--epochs", "3", "--no-flip"]);
+    mirrored_classes(&data, 60, 0);
+    let few = train(
+        here,
+        &data,
+        &[
+            "--epochs",
+            "3",
+            "--no-flip",
+            "--validation-fraction",
+            "0.05",
+        ],
+    );
     assert_eq!(few["selected_epoch"], 2);
     assert_eq!(
         (&few["images"], &few["validation_images"]),
-        (&60.into(), &0.into())
+        (&120.into(), &0.into())
     );
     let told = few["selection"].as_str().unwrap();
     assert!(
@@ -145,7 +155,7 @@ fn the_epoch_is_chosen_by_enough_images_and_else_the_last() {
     );
     let told = enough["selection"].as_str().unwrap();
     assert!(
-        told.starts_with("best validation") && told.contains("at least 14"),
+        told.starts_with("best validation") && told.contains("at least 27"),
         "{told}"
     );
     let best = enough["curve"].as_array().unwrap().iter();
@@ -170,7 +180,7 @@ fn the_epoch_is_chosen_by_enough_images_and_else_the_last() {
         .assert()
         .success();
     let shown = String::from_utf8(shown.get_output().stdout.clone()).unwrap();
-    assert!(shown.contains("epoch 1 of 1 (last: only 3"), "{shown}");
+    assert!(shown.contains("epoch 1 of 1 (last: only 12"), "{shown}");
 }
 
 #[test]
@@ -526,7 +536,7 @@ fn a_client_of_one_image_does_not_end_a_comparison() {
         let class = here.join("test/sketch").join(class);
         std::fs::create_dir_all(&class).unwrap();
         for i in 0..3 {
-            bar(left, 200 + i)
+            bar(left, 230 + i)
                 .save(class.join(format!("{i}.png")))
                 .unwrap();
         }

