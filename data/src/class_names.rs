@@ -265,6 +265,16 @@ impl Line {
             return match rest.parse() {
                 Ok(id) if folder.parse::<i64>().is_err() => Self::Id(id, folder),
                 _ if rest.is_empty() => Self::FolderAlone(folder),
+                // A number before the rest is an index of some kind, unless columns say that it is the name's.
+                _ if !line.contains('\t')
+                    && folder.parse::<i64>().is_err()
+                    && rest
+                        .split(is_separator)
+                        .next()
+                        .is_some_and(|word| word.parse::<i64>().is_ok()) =>
+                {
+                    Self::Unfit
+                }
                 _ => {
                     let name = name(&folder, rest);
                     Self::Folder(folder, name)
@@ -384,8 +394,16 @@ mod tests {
         let names = names("cat 0\ndog 400\n", &["cat", "dog"]);
         assert_eq!(names.of_folder("cat"), None);
         assert!(names.knows("cat") && names.knows("dog"));
+        assert!(names.warnings.is_empty());
         let ids = names.of_ids(&[0, 400].into()).unwrap();
         assert_eq!(ids[&400], "dog");
+    }
+
+    #[test]
+    fn lines_of_more_columns_are_no_names() {
+        let names = names("cat,0,red\ndog,1,blue\n", &["cat", "dog"]);
+        assert_eq!(names.of_folder("cat"), None);
+        assert_eq!(names.warnings.len(), 2);
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn why_no_domains(places: &[Place]) -> Option<String> {
         ));
     }
     for (level, names) in [("first", &first), ("second", &second)] {
-        if mostly(names, is_identifier) {
+        if mostly(names, is_identifier) || are_counted(names) {
             return Some(format!(
                 "the {level}-level folders look like ids ({}), of patients or files perhaps",
                 abbreviate(names)
@@ -247,6 +247,16 @@ pub(crate) fn usual_depth(places: &[Place]) -> Option<usize> {
         .into_iter()
         .find(|(_, count)| count * 2 > total)
         .map(|(depth, _)| depth)
+}
+
+/// Whether all names are the same but for the number at their end.
+fn are_counted(names: &[String]) -> bool {
+    let prefix = |name: &String| {
+        let prefix = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        (prefix.len() < name.len()).then(|| prefix.to_owned())
+    };
+    let first = names.first().and_then(prefix);
+    first.is_some() && names.iter().all(|name| prefix(name) == first)
 }
 
 fn mostly(names: &[String], is: impl Fn(&str) -> bool) -> bool {

@@ -93,7 +93,7 @@ fn read_file(path: &Path, options: &OpenOptions, listing: &mut Listing) -> Resul
         }
         Layout::Auto | Layout::DomainNetLists => {
             if let Some(list) = List::recognise(path, path) {
-                return read_lists(path, folder, &[list], options, listing);
+                return read_lists(path, folder, &[list], 0, options, listing);
             }
             if has_extension(path, &TABLES) {
                 // What is no text is told with the line.
@@ -114,6 +114,10 @@ fn read_folder(root: &Path, options: &OpenOptions, listing: &mut Listing) -> Res
     let contents = Folder::read(root)?;
     let mut tree = Tree::walk(root)?;
     let mut tables = std::mem::take(&mut tree.parquet);
+    if tree.pictures() == 0 {
+        // Whatever its name, it is no table beside pictures.
+        tables.extend(tree.metadata.extract_if(.., |f| parquet::is_parquet(f)));
+    }
     if tree.pictures() > 0 && options.layout == Layout::Auto {
         tables.retain(|file| parquet::has_pictures(file));
     }
@@ -158,7 +162,7 @@ fn read_folder(root: &Path, options: &OpenOptions, listing: &mut Listing) -> Res
             picture_folders::read(root, tree, options, listing)?
         } else {
             read_files.extend(lists.iter().map(|list| list.path().to_owned()));
-            read_lists(root, root, &lists, options, listing)?
+            read_lists(root, root, &lists, tree.pictures(), options, listing)?
         }
     };
     warn_of_files(&contents, &read_files, listing);
@@ -182,6 +186,7 @@ fn read_lists(
     path: &Path,
     folder: &Path,
     lists: &[List],
+    pictures: usize,
     options: &OpenOptions,
     listing: &mut Listing,
 ) -> Result<ClassOrder> {
@@ -190,7 +195,14 @@ fn read_lists(
         .and_then(|l| l.path().parent())
         .unwrap_or(folder);
     let names = ClassNames::read(&[beside, folder], &HashSet::new())?;
-    lists::read(path, lists, options.split.as_deref(), &names, listing)
+    lists::read(
+        path,
+        lists,
+        pictures,
+        options.split.as_deref(),
+        &names,
+        listing,
+    )
 }
 
 /// Tells of tables and lists in the folder itself that were not read.

@@ -76,6 +76,15 @@ fn what_could_be_otherwise_is_refused_with_the_choices() {
             ],
             "look like ids",
         ),
+        (
+            &[
+                "benign/patient1/1.png",
+                "benign/patient2/2.png",
+                "malignant/patient1/3.png",
+                "malignant/patient2/4.png",
+            ],
+            "look like ids",
+        ),
         // Classes inside patients.
         (
             &[

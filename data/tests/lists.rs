@@ -240,3 +240,48 @@ fn notes_are_no_lists() {
         std::fs::remove_file(root.path().join(name)).unwrap();
     }
 }
+
+#[test]
+fn lists_in_folders_of_splits_are_of_these() {
+    let root = tree(&["train/1.png", "train/2.png", "test/3.png"]);
+    write(
+        root.path().join("train/labels.csv"),
+        "1.png,cat\n2.png,dog\n",
+    );
+    write(root.path().join("test/labels.csv"), "3.png,dog\n");
+    assert!(matches!(
+        read(root.path(), None),
+        Err(DataError::SplitNotChosen { .. })
+    ));
+    let dataset = read(root.path(), Some("train")).unwrap();
+    assert_eq!(dataset.class_names, ["cat", "dog"]);
+    assert_eq!(dataset.len(), 2);
+}
+
+#[test]
+fn a_picture_has_one_class_and_counts_once() {
+    let root = tree(&["1.png", "2.png"]);
+    let list = root.path().join("labels.csv");
+    write(&list, "1.png,cat\n2.png,dog\n1.png,cat\n");
+    let dataset = read(root.path(), None).unwrap();
+    assert_eq!((dataset.len(), dataset.warnings.len()), (2, 1));
+    write(&list, "1.png,cat\n2.png,dog\n1.png,dog\n");
+    let told = read(root.path(), None).unwrap_err().to_string();
+    assert!(told.contains("labels.csv:3"), "{told}");
+}
+
+#[test]
+fn a_stray_list_does_not_hide_what_it_leaves_out() {
+    let root = tree(&[
+        "cat/1.png",
+        "cat/2.png",
+        "cat/3.png",
+        "dog/4.png",
+        "dog/5.png",
+    ]);
+    write(root.path().join("best.txt"), "cat/1.png 0\ndog/4.png 1\n");
+    let dataset = read(root.path(), None).unwrap();
+    assert_eq!(dataset.len(), 2);
+    let told = dataset.warnings[0].to_string();
+    assert!(told.contains("name 2 pictures, and 5 lie there"), "{told}");
+}

@@ -66,3 +66,15 @@ fn imagenette_class_folders() {
     assert!(dataset.domain_names.is_empty());
     load_all(&dataset);
 }
+
+#[test]
+fn no_picture_of_a_test_set_is_private_too() {
+    let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/emoji");
+    let read = |name: &str| open(&assets.join(name), &OpenOptions::default()).unwrap();
+    let (private, test) = (read("private.parquet"), read("test.parquet"));
+    let options = DecodeOptions::default();
+    let pairs = promptfed_data::same_pictures(&private, &test, &options).unwrap();
+    assert!(pairs.is_empty(), "{pairs:?}");
+    let itself = promptfed_data::same_pictures(&test, &test, &options).unwrap();
+    assert_eq!(itself.len(), test.len());
+}

@@ -1,8 +1,40 @@
 //! Names that stand for something else: numbers, WordNet ids, ids of people and files.
 
+/// Words that say what is counted: with a number behind them they name one of many, and nothing that can be seen.
+const COUNTED: [&str; 28] = [
+    "patient",
+    "pat",
+    "subject",
+    "subj",
+    "sub",
+    "case",
+    "person",
+    "participant",
+    "donor",
+    "specimen",
+    "slide",
+    "study",
+    "series",
+    "session",
+    "visit",
+    "scan",
+    "exam",
+    "user",
+    "id",
+    "pid",
+    "uid",
+    "img",
+    "image",
+    "frame",
+    "sample",
+    "record",
+    "class",
+    "label",
+];
+
 /// Whether a name is an id and no word: a number (`0`, `-1`, `0017`), a WordNet id (`n01440764`, alone or in
-/// brackets after a word), hexadecimal digits as of a hash or UUID, or a few letters before a number with leading
-/// zeros or of four digits and more (`P0012`, `IM_0001`, `subject-00017`).
+/// brackets after a word), hexadecimal digits as of a hash or UUID, a few letters before a number with leading
+/// zeros or of four digits and more (`P0012`, `IM_0001`), or a word for what is counted before any number (`patient 7`).
 ///
 /// Such a name says nothing to a generator, and may say more than it should of whom the images show. Words with a
 /// number (`A320`, `boeing 737`) are no ids.
@@ -37,7 +69,11 @@ fn is_numbered(name: &str) -> bool {
     let digits = &name[letters.len()..];
     let letters = letters.trim_end_matches(['-', '_', '.', ' ']);
     let is_short = letters.len() <= 8 && letters.bytes().all(|b| b.is_ascii_alphabetic());
-    is_short && digits.len() >= 2 && (digits.starts_with('0') || digits.len() >= 4)
+    let is_counted = COUNTED
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(letters));
+    let is_long = digits.len() >= 4 || digits.len() >= 2 && digits.starts_with('0');
+    is_short && is_long || is_counted && !digits.is_empty()
 }
 
 #[cfg(test)]
@@ -60,6 +96,9 @@ mod tests {
             "IM_0001",
             "subject-00017",
             "TCGA2041",
+            "patient7",
+            "Subject 12",
+            "class_0",
         ] {
             assert!(is_identifier(id), "{id}");
         }

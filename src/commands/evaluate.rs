@@ -13,6 +13,9 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// The longest model file that is read.
+const MAX_MODEL_BYTES: u64 = 4 << 30;
+
 /// Test a trained classifier on labelled images: accuracy, macro F1, confusion matrix.
 ///
 /// The classes are those that the model was trained on, by name.
@@ -30,7 +33,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    let file = fs_err::read(&args.model)?;
+    let file = promptfed_files::read(&args.model, MAX_MODEL_BYTES)?;
     let model = Classifier::from_safetensors(&file)
         .map_err(|error| anyhow::Error::new(error).context(BadInput))
         .with_context(|| args.model.display().to_string())?;

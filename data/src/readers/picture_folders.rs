@@ -184,11 +184,13 @@ fn names_files(root: &Path, inner: &Path, folders: &HashSet<String>) -> Result<C
         .ancestors()
         .take_while(|folder| folder.starts_with(root))
         .collect();
-    let is_split = root
+    // Of a path such as `.`, neither name nor parent can be told before.
+    let canonical = fs_err::canonicalize(root)?;
+    let is_split = canonical
         .file_name()
         .and_then(|name| name.to_str())
         .is_some_and(is_split);
-    places.extend(root.parent().filter(|_| is_split));
+    places.extend(canonical.parent().filter(|_| is_split));
     ClassNames::read(&places, folders)
 }
 

@@ -4,7 +4,7 @@
 mod classes;
 mod line;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use promptfed_prompts::same_name::folded;
@@ -14,7 +14,8 @@ use crate::folder::{Folder, first_bytes, folder_name, has_extension, has_picture
 use crate::listing::{ClassOrder, Listing};
 use crate::part::{Meaning, Part};
 use crate::readers::table::{self, Row};
-use crate::{DataError, DatasetWarning, ImageSource, Result, split_names};
+use crate::split_names::{self, is_split};
+use crate::{DataError, DatasetWarning, ImageSource, Result};
 use classes::{Classes, Labelled};
 use line::{Form, MAX_LINE_BYTES, folder_of};
 
@@ -81,7 +82,11 @@ impl List {
         Some(Self {
             path: path.to_owned(),
             form,
-            split: parts.split,
+            split: parts.split.or_else(|| {
+                let folder = path.parent().filter(|folder| *folder != root)?;
+                let name = folder_name(folder).ok().filter(|name| is_split(name));
+                name.map(str::to_owned)
+            }),
             bases,
         })
     }
@@ -180,9 +185,7 @@ pub(crate) fn in_folder(root: &Path, contents: &Folder) -> Result<Vec<List>> {
     let mut lists = recognise(&contents.files);
     if lists.is_empty() {
         for folder in &contents.folders {
-            let is_for_lists = folder_name(folder)
-                .is_ok_and(|name| FOLDERS.iter().any(|f| name.eq_ignore_ascii_case(f)));
-            if is_for_lists {
+            if is_for_lists(folder) || folder_name(folder).is_ok_and(is_split) {
                 lists.extend(recognise(&Folder::read(folder)?.files));
             }
         }
@@ -191,7 +194,8 @@ pub(crate) fn in_folder(root: &Path, contents: &Folder) -> Result<Vec<List>> {
     Ok(lists)
 }
 
-/// Adds the samples of the lists of one split. A class is what [`Classes::find`] says.
+/// Adds the samples of the lists of one split. A class is what [`Classes::find`] says. `pictures` lie in the folder; where the
+/// lists of all splits name less than half of them, that is told.
 ///
 /// # Errors
 /// When a line is malformed or leads out of the list's folder, lists disagree on labels, or several splits are listed and none
@@ -199,6 +203,7 @@ pub(crate) fn in_folder(root: &Path, contents: &Folder) -> Result<Vec<List>> {
 pub(crate) fn read(
     path: &Path,
     lists: &[List],
+    pictures: usize,
     wanted: Option<&str>,
     names: &ClassNames,
     listing: &mut Listing,
@@ -207,6 +212,15 @@ pub(crate) fn read(
     let mut read = Vec::new();
     for list in lists {
         read.push((list, list.read(listing)?));
+    }
+    let listed: usize = read.iter().map(|(_, read)| read.rows.len()).sum();
+    if listed * 2 < pictures {
+        listing.warn(DatasetWarning::FileNotRead {
+            path: path.to_owned(),
+            reason: format!(
+                "its lists name {listed} pictures, and {pictures} lie there; `--layout class-folders` or `domain-folders` reads the folders"
+            ),
+        });
     }
     let split_of = |list: &List, row: &Row| row.split.clone().or_else(|| list.split.clone());
     let splits: BTreeSet<String> = read
@@ -250,18 +264,40 @@ pub(crate) fn read(
     }
     let classes = Classes::find(&rows, names, listing)?;
     let mut rows = rows.iter();
-    for (_, read) in &read {
+    let mut class_of: HashMap<PathBuf, u32> = HashMap::new();
+    for (list, read) in &read {
+        let mut repeated = 0;
         for (row, labelled) in read.rows.iter().zip(&mut rows) {
             let key = labelled.label.or(labelled.folder).unwrap_or_default();
+            let class = classes.by_label[key];
+            let file = picture(&read.base, &row.file).unwrap_or_else(|| read.base.join(&row.file));
+            match class_of.insert(file.clone(), class) {
+                Some(before) if before == class => {
+                    repeated += 1;
+                    continue;
+                }
+                Some(_) => {
+                    return Err(DataError::ListLine {
+                        path: list.path.clone(),
+                        line: row.number,
+                        reason: format!(
+                            "{} is of another class before; a picture has one class",
+                            row.file
+                        ),
+                    });
+                }
+                None => {}
+            }
             let domain = row.domain.as_deref().or(read.domain.as_deref());
             let domain = domain.map(|d| listing.domain(d));
-            let file = picture(&read.base, &row.file).unwrap_or_else(|| read.base.join(&row.file));
-            listing.push(
-                classes.by_label[key],
-                domain,
-                row.caption.clone(),
-                ImageSource::File(file),
-            );
+            let source = ImageSource::File(file);
+            listing.push(class, domain, row.caption.clone(), source);
+        }
+        if repeated > 0 {
+            listing.warn(DatasetWarning::FileNotRead {
+                path: list.path.clone(),
+                reason: format!("{repeated} of its lines, whose pictures were listed before"),
+            });
         }
     }
     let domains: Vec<&str> = read
@@ -301,7 +337,7 @@ fn picture(base: &Path, relative: &str) -> Option<PathBuf> {
 fn bases(list: &Path, root: &Path, split: Option<&str>) -> Vec<PathBuf> {
     let folder = list.parent().unwrap_or(Path::new(""));
     let (root, above) = match root.is_dir() {
-        true if root == folder => (root, None),
+        true if root == folder && !is_for_lists(folder) => (root, None),
         true => (root, folder.parent()),
         false => (folder, folder.parent()),
     };
@@ -313,6 +349,11 @@ fn bases(list: &Path, root: &Path, split: Option<&str>) -> Vec<PathBuf> {
         bases.extend(split.map(|split| place.join(split)));
     }
     bases
+}
+
+/// Whether a folder is called as if for lists.
+fn is_for_lists(folder: &Path) -> bool {
+    folder_name(folder).is_ok_and(|name| FOLDERS.iter().any(|f| name.eq_ignore_ascii_case(f)))
 }
 
 fn is_metadata(path: &Path) -> bool {
