@@ -89,7 +89,10 @@ impl ClassNames {
     /// its own name.
     pub(crate) fn class_of(&self, folder: &str, listing: &mut Listing) -> u32 {
         match self.of_folder(folder) {
-            Some(name) if self.parted.contains(&composed(folder)) => listing.class(name),
+            // An id is nobody's name, and a label space may have it as an alias.
+            Some(name) if self.parted.contains(&composed(folder)) && !is_identifier(folder) => {
+                listing.class(name)
+            }
             name => listing.named_class(folder, name),
         }
     }
@@ -178,6 +181,12 @@ impl ClassNames {
             self.in_order = plain.iter().map(|(_, line, _)| composed(line)).collect();
             self.name_numbered_folders(folders);
             if fits == 0 {
+                if !folders.is_empty() && self.listed.is_empty() {
+                    self.warnings.push(DatasetWarning::FileNotRead {
+                        path: file.to_owned(),
+                        reason: "none of its lines names a folder here".to_owned(),
+                    });
+                }
                 return;
             }
         }
