@@ -249,9 +249,10 @@ impl Line {
     /// A line of the file that says folder, tab, name, whatever the two hold.
     fn parted_by_tab(line: &str, folders: &HashSet<String>) -> Self {
         let parts = line.split_once('\t');
-        let parts = parts.map(|(folder, name)| (composed(folder), composed(name)));
+        let parts = parts.map(|(folder, rest)| (composed(folder), rest.trim()));
         match parts {
-            Some((folder, name)) if folders.contains(&folder) && !name.is_empty() => {
+            Some((folder, rest)) if folders.contains(&folder) && !rest.is_empty() => {
+                let name = name(&folder, rest);
                 Self::Folder(folder, name)
             }
             _ => Self::parse(line, folders),
