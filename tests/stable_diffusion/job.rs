@@ -56,7 +56,8 @@ fn a_job_goes_on_where_it_stopped_and_keeps_to_its_settings() {
             .arg("--model")
             .arg(golden().join("turbo"))
             .args(["--prompt", "a red fox", "--images-per-prompt", "3"])
-            .args(["--height", "16", "--width", "32", "--out", out])
+            .args(["--height", "16", "--width", "32", "--guidance", "2"])
+            .args(["--out", out])
             .args(more);
         command
     };

@@ -33,7 +33,11 @@ fn synth(folder: &Path) -> Command {
 fn images(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for class in std::fs::read_dir(folder.join("images")).unwrap() {
-        for file in std::fs::read_dir(class.unwrap().path()).unwrap() {
+        let class = class.unwrap().path();
+        if !class.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(class).unwrap() {
             let path = file.unwrap().path();
             found.push((path.clone(), std::fs::read(path).unwrap()));
         }
