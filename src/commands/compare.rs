@@ -31,7 +31,12 @@ use std::path::{Path, PathBuf};
 /// cross a network is counted. Models are selected on validation splits, never on the test images; where a split is too small to
 /// choose by, the last epoch or round is kept, and the report says so.
 #[derive(ClapArgs)]
-#[command(mut_arg("split", |split| split.long("private-split").value_name("SPLIT")))]
+#[command(mut_arg("split", |split| {
+    split
+        .long("private-split")
+        .value_name("SPLIT")
+        .help("Which split of --private to read (train, test, ...): a folder, or a word in the names of lists or Parquet files")
+}))]
 pub(crate) struct Args {
     /// The clients' images: folder, list or Parquet file
     #[arg(long, value_name = "DATA")]
@@ -41,7 +46,7 @@ pub(crate) struct Args {
     test: PathBuf,
     #[command(flatten)]
     read: ReadArgs,
-    /// Which split of --test to read, as --private-split
+    /// Which split of --test to read
     #[arg(long, value_name = "SPLIT")]
     test_split: Option<String>,
     /// Go on where pictures of --private are among the test pictures, which makes every method look better than it is
