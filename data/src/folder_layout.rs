@@ -91,8 +91,15 @@ pub(crate) fn decide(
     let unclear = |why: String| Err(unclear(root, places, why));
     let (first, second) = (evidence.pictures(places, 0), evidence.pictures(places, 1));
     let depth = usual_depth(places);
+    // Where most pictures lie directly in the folders of a level, others below it are strays, whoever knows the classes.
+    let known = |class: usize| {
+        Ok(FolderLayout {
+            class,
+            is_recursive: depth != Some(class + 1),
+        })
+    };
     if first > second {
-        return explicit(0);
+        return known(0);
     }
     if second > first {
         let domains = names(places, 0);
@@ -101,12 +108,12 @@ pub(crate) fn decide(
                 "its second-level folders are the classes, but the first-level ones ({}) look like ids, and would be domains",
                 abbreviate(&domains)
             )),
-            false => explicit(1),
+            false => known(1),
         };
     }
     if let (Some(_), Some(depth @ 1..)) = (evidence.label_space, depth) {
         // Whatever the levels mean, the label space knows none of their names.
-        return explicit(depth.min(2) - 1);
+        return known(depth.min(2) - 1);
     }
     match depth {
         None => unclear("its pictures lie at several depths, none of which holds most".to_owned()),
