@@ -95,7 +95,7 @@ pub enum Error {
     },
     /// Prompts of a level with domains from data without.
     #[error(
-        "level `{level}` tells of domains, and the data has none; give the site's own (as `photo` or `pencil sketch`), or choose level `{}`",
+        "level `{level}` tells of domains, and not every image here has one; where none has, give the site's own by `--domain` (as `photo` or `pencil sketch`); else choose level `{}`",
         Level::Class
     )]
     DomainNeeded {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::part::abbreviate;
-use crate::{Layout, SkipReason};
+use crate::{DatasetWarning, Layout, SkipReason};
 
 /// Why a data set could not be read, decoded or dealt out.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +183,22 @@ pub enum DataError {
         /// What is missing.
         reason: String,
     },
+}
+
+impl DataError {
+    /// The error with what was not read beside it, where that may have told the classes.
+    pub(crate) fn beside(mut self, unread: &[DatasetWarning]) -> Self {
+        let why = match &mut self {
+            DataError::UnclearLayout { why, .. } | DataError::MostLeftOut { why, .. } => why,
+            DataError::UnknownLayout { found, .. } => found,
+            _ => return self,
+        };
+        for line in DatasetWarning::by_kind(unread) {
+            why.push_str("; ");
+            why.push_str(&line);
+        }
+        self
+    }
 }
 
 /// What each layout would take the levels of folders for.

@@ -153,9 +153,7 @@ fn why_no_classes(classes: &[String], is_split: bool) -> Option<String> {
         return Some(format!("there is only one folder with pictures, `{only}`"));
     }
     if let Some(name) = meaningless(classes) {
-        return Some(format!(
-            "`{name}` stands among the folders with pictures, a name for a part of a data set"
-        ));
+        return Some(a_part(name, "the folders with pictures"));
     }
     // Numbers and WordNet ids are classes by custom (MNIST, ImageNet), and are refused only where they would become text.
     let is_of_a_person = |name: &str| {
@@ -187,9 +185,7 @@ fn why_no_domains(places: &[Place]) -> Option<String> {
     if let Some(name) =
         meaningless(&second).or_else(|| first.iter().find(|n| is_split(n) || is_container(n)))
     {
-        return Some(format!(
-            "`{name}` stands among the folders, a name for a part of a data set"
-        ));
+        return Some(a_part(name, "the folders"));
     }
     for (level, names) in [("first", &first), ("second", &second)] {
         if mostly(names, is_identifier) || are_counted(names) {
@@ -207,9 +203,11 @@ fn why_no_domains(places: &[Place]) -> Option<String> {
         .iter()
         .filter(|p| uses[p.folders[1].as_str()] > 1)
         .count();
-    (repeated * 2 < places.len()).then(|| {
+    // In medicine some patients stand in several classes, and common names are those of several people.
+    (repeated * 3 < places.len() * 2).then(|| {
         format!(
-            "the names of second-level folders hardly repeat ({repeated} of {} folders), so that they may be ids inside classes",
+            "of {} second-level folders {repeated} share their names with another, too few to be certain that the rest are \
+             classes and no people or ids inside classes",
             places.len()
         )
     })
@@ -221,6 +219,15 @@ fn meaningless(names: &[String]) -> Option<&String> {
     names
         .iter()
         .find(|name| is_container(name) || is_few && is_split(name))
+}
+
+/// That a folder's name speaks of a part of a data set.
+fn a_part(name: &str, among: &str) -> String {
+    let remedy = match is_split(name) {
+        true => format!(" (`--split {name}` reads that alone)"),
+        false => String::new(),
+    };
+    format!("`{name}` stands among {among}, a name for a part of a data set{remedy}")
 }
 
 fn unclear(root: &Path, places: &[Place], why: String) -> DataError {

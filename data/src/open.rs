@@ -10,7 +10,7 @@ use crate::class_names::{ClassNames, is_names_file};
 use crate::folder::{Folder, has_extension};
 use crate::listing::{ClassOrder, Listing};
 use crate::readers::lists::{self, List};
-use crate::readers::{parquet, picture_folders};
+use crate::readers::{parquet, picture_folders, table};
 use crate::tree::Tree;
 use crate::{DataError, Dataset, DatasetWarning, Result, foreign};
 
@@ -112,6 +112,28 @@ fn read_file(path: &Path, options: &OpenOptions, listing: &mut Listing) -> Resul
 
 fn read_folder(root: &Path, options: &OpenOptions, listing: &mut Listing) -> Result<ClassOrder> {
     let contents = Folder::read(root)?;
+    let mut read_files = Vec::new();
+    let order = read_contents(root, &contents, options, listing, &mut read_files);
+    let unread = unread_files(&contents, &read_files)?;
+    match order {
+        Ok(order) => {
+            for warning in unread {
+                listing.warn(warning);
+            }
+            Ok(order)
+        }
+        Err(error) => Err(error.beside(&unread)),
+    }
+}
+
+/// `read_files` receives the tables and lists that are used.
+fn read_contents(
+    root: &Path,
+    contents: &Folder,
+    options: &OpenOptions,
+    listing: &mut Listing,
+    read_files: &mut Vec<PathBuf>,
+) -> Result<ClassOrder> {
     let mut tree = Tree::walk(root)?;
     let mut tables = std::mem::take(&mut tree.parquet);
     if tree.pictures() == 0 {
@@ -121,10 +143,9 @@ fn read_folder(root: &Path, options: &OpenOptions, listing: &mut Listing) -> Res
     if tree.pictures() > 0 && options.layout == Layout::Auto {
         tables.retain(|file| parquet::has_pictures(file));
     }
-    let mut read_files: Vec<PathBuf> = tree.metadata.clone();
+    read_files.extend(tree.metadata.iter().cloned());
     let wants = |layout| options.layout == Layout::Auto || options.layout == layout;
-    let order = if options.layout == Layout::Parquet || wants(Layout::Parquet) && !tables.is_empty()
-    {
+    if options.layout == Layout::Parquet || wants(Layout::Parquet) && !tables.is_empty() {
         if tables.is_empty() {
             return Err(DataError::UnknownLayout {
                 path: root.to_owned(),
@@ -141,10 +162,10 @@ fn read_folder(root: &Path, options: &OpenOptions, listing: &mut Listing) -> Res
             });
         }
         read_files.extend(tables.iter().cloned());
-        read_parquet(root, root, &tables, options, listing)?
+        read_parquet(root, root, &tables, options, listing)
     } else {
         let lists = match wants(Layout::DomainNetLists) {
-            true => lists::in_folder(root, &contents)?,
+            true => lists::in_folder(root, contents)?,
             false => Vec::new(),
         };
         if lists.is_empty() && options.layout == Layout::DomainNetLists {
@@ -159,14 +180,12 @@ fn read_folder(root: &Path, options: &OpenOptions, listing: &mut Listing) -> Res
             {
                 return Err(error);
             }
-            picture_folders::read(root, tree, options, listing)?
+            picture_folders::read(root, tree, options, listing)
         } else {
             read_files.extend(lists.iter().map(|list| list.path().to_owned()));
-            read_lists(root, root, &lists, tree.pictures(), options, listing)?
+            read_lists(root, root, &lists, tree.pictures(), options, listing)
         }
-    };
-    warn_of_files(&contents, &read_files, listing);
-    Ok(order)
+    }
 }
 
 fn read_parquet(
@@ -176,10 +195,16 @@ fn read_parquet(
     options: &OpenOptions,
     listing: &mut Listing,
 ) -> Result<ClassOrder> {
-    let files = parquet::choose_shards(path, files, options.split.as_deref(), listing)?;
+    let wanted = options.split.as_deref();
+    let (files, by_name) = parquet::choose_shards(path, files, wanted, listing)?;
+    let split = parquet::SplitOf {
+        path,
+        by_name: by_name.as_deref(),
+        wanted,
+    };
     let beside = files.first().and_then(|f| f.parent()).unwrap_or(folder);
     let names = ClassNames::read(&[beside, folder], &HashSet::new())?;
-    parquet::read(&files, &names, listing)
+    parquet::read(&files, split, &names, listing)
 }
 
 fn read_lists(
@@ -194,44 +219,50 @@ fn read_lists(
         .first()
         .and_then(|l| l.path().parent())
         .unwrap_or(folder);
-    let names = ClassNames::read(&[beside, folder], &HashSet::new())?;
     lists::read(
         path,
         lists,
         pictures,
         options.split.as_deref(),
-        &names,
+        &[beside, folder],
         listing,
     )
 }
 
-/// Tells of tables and lists in the folder itself that were not read.
-fn warn_of_files(contents: &Folder, read: &[PathBuf], listing: &mut Listing) {
+/// Tables and lists in the folder itself, or in a folder for lists, that were not read.
+fn unread_files(contents: &Folder, read: &[PathBuf]) -> Result<Vec<DatasetWarning>> {
     const ABOUT: [&str; 6] = [
         "readme", "license", "licence", "citation", "copying", "notice",
     ];
-    for file in &contents.files {
+    let mut files = contents.files.clone();
+    for folder in contents.folders.iter().filter(|f| lists::is_for_lists(f)) {
+        let inside = Folder::read(folder)?;
+        if !inside.holds_pictures() {
+            files.extend(inside.files);
+        }
+    }
+    let mut unread = Vec::new();
+    for file in files {
         let stem = file.file_stem().and_then(|s| s.to_str()).unwrap_or("");
         let is_about = ABOUT
             .iter()
             .any(|a| stem.to_ascii_lowercase().starts_with(a));
-        let is_text = has_extension(file, &TABLES);
-        let is_table = is_text || has_extension(file, &["parquet", "arrow"]);
+        let is_text = has_extension(&file, &TABLES);
+        let is_table = is_text || has_extension(&file, &["parquet", "arrow"]);
         // What a synthesis job keeps of itself.
-        let is_of_a_job = has_extension(file, &["json", "jsonl"])
+        let is_of_a_job = has_extension(&file, &["json", "jsonl"])
             && (matches!(stem, "job" | "manifest") || stem.starts_with("prompt-"));
-        if !is_table || is_about || is_of_a_job || is_names_file(file) || read.contains(file) {
+        if !is_table || is_about || is_of_a_job || is_names_file(&file) || read.contains(&file) {
             continue;
         }
-        let reason = match promptfed_files::read_text(file, MAX_BYTES) {
+        let reason = match promptfed_files::read_text(&file, MAX_BYTES) {
             Err(FileError::NotText { line, reason, .. }) if is_text => {
                 format!("line {line}: {reason}")
             }
+            Ok(text) if has_extension(&file, &["csv", "tsv"]) => table::what_is_missing(&text),
             _ => "no list, names file or table of captions is recognised in it".to_owned(),
         };
-        listing.warn(DatasetWarning::FileNotRead {
-            path: file.clone(),
-            reason,
-        });
+        unread.push(DatasetWarning::FileNotRead { path: file, reason });
     }
+    Ok(unread)
 }

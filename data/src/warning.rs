@@ -36,11 +36,11 @@ pub enum DatasetWarning {
         /// Its path.
         path: PathBuf,
     },
-    /// Parquet rows without a label (null or -1).
+    /// Rows or pictures without a label or split (null, empty or -1).
     RowsWithout {
         /// The column that is null.
         column: String,
-        /// The Parquet file.
+        /// The Parquet file or table.
         file: PathBuf,
         /// Rows left out.
         rows: usize,
@@ -94,7 +94,7 @@ impl DatasetWarning {
                 "folders not entered (links to a folder above, or too deep)"
             }
             DatasetWarning::NotRegular { .. } => "named pipes, devices or sockets left out",
-            DatasetWarning::RowsWithout { .. } => "rows left out, which lack a label",
+            DatasetWarning::RowsWithout { .. } => "rows left out, which lack a label or split",
             DatasetWarning::FileNotRead { .. } => "files not read",
             DatasetWarning::ColumnsNotUsed { .. } => "tables with columns that are not used",
             DatasetWarning::NameNotUsed { .. } => "lines of names files that name no class here",

@@ -65,7 +65,7 @@ fn what_could_be_otherwise_is_refused_with_the_choices() {
                 "malignant/carl/3.png",
                 "malignant/dora/4.png",
             ],
-            "hardly repeat",
+            "share their names",
         ),
         (
             &[
@@ -499,4 +499,49 @@ fn pipes_devices_and_loops_neither_hang_nor_fill_memory() {
         let told = auto(&root.path().join(name)).unwrap_err().to_string();
         assert!(told.contains("a named pipe"), "{told}");
     }
+}
+
+#[test]
+fn patients_some_of_whom_share_names_are_no_classes() {
+    let patients = tree(&[
+        "benign/smith/1.png",
+        "benign/jones/1.png",
+        "benign/lee/1.png",
+        "benign/garcia/1.png",
+        "malignant/smith/1.png",
+        "malignant/miller/1.png",
+        "malignant/lee/1.png",
+        "malignant/brown/1.png",
+    ]);
+    let error = auto(patients.path()).unwrap_err();
+    assert!(matches!(error, DataError::UnclearLayout { .. }), "{error}");
+    // Two domains that share two classes of three.
+    let domains = tree(&[
+        "photo/cat/1.png",
+        "photo/dog/1.png",
+        "photo/hen/1.png",
+        "sketch/cat/1.png",
+        "sketch/dog/1.png",
+        "sketch/cow/1.png",
+    ]);
+    assert_eq!(
+        auto(domains.path()).unwrap().domain_names,
+        ["photo", "sketch"]
+    );
+}
+
+#[test]
+fn a_lone_split_among_other_folders_is_named_with_its_flag() {
+    let root = tree(&[
+        "train/cat/1.png",
+        "train/dog/1.png",
+        "unlabelled/cat/1.png",
+        "unlabelled/dog/1.png",
+    ]);
+    let error = auto(root.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("`--split train` reads that alone"),
+        "{error}"
+    );
+    assert_eq!(with_split(root.path(), "train").unwrap().len(), 2);
 }

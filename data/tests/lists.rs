@@ -285,3 +285,111 @@ fn a_stray_list_does_not_hide_what_it_leaves_out() {
     let told = dataset.warnings[0].to_string();
     assert!(told.contains("name 2 pictures, and 5 lie there"), "{told}");
 }
+
+#[test]
+fn a_names_file_goes_before_folders_that_it_does_not_speak_of() {
+    let root = tree(&["scans/smith/1.png", "scans/jones/2.png"]);
+    write(
+        root.path().join("train.txt"),
+        "scans/smith/1.png 0\nscans/jones/2.png 1\n",
+    );
+    let classes = || read(root.path(), None).unwrap().class_names;
+    assert_eq!(classes(), ["smith", "jones"]);
+    write(root.path().join("classes.txt"), "benign\nmalignant\n");
+    assert_eq!(classes(), ["benign", "malignant"]);
+    // One that knows the folders, in whatever order, leaves them their names.
+    write(root.path().join("classes.txt"), "Jones\nSmith\n");
+    assert_eq!(classes(), ["smith", "jones"]);
+}
+
+#[test]
+fn wordnet_ids_in_lists_are_named_by_the_words_beside_them() {
+    let root = tree(&[
+        "val/n01440764/1.JPEG",
+        "val/n01443537/2.JPEG",
+        "flat/3.JPEG",
+    ]);
+    write(
+        root.path().join("words.txt"),
+        "n01440764\ttench, Tinca tinca\nn01443537\tgoldfish, Carassius auratus\n",
+    );
+    for list in [
+        "val/n01440764/1.JPEG 0\nval/n01443537/2.JPEG 1\n",
+        "path,label\nval/n01440764/1.JPEG,n01440764\nflat/3.JPEG,n01443537\n",
+    ] {
+        write(root.path().join("list.csv"), list);
+        let mut classes = read(root.path(), None).unwrap().class_names;
+        classes.sort();
+        assert_eq!(classes, ["goldfish", "tench"], "{list}");
+    }
+}
+
+#[test]
+fn lists_that_are_not_read_are_named_where_they_could_have_told_the_classes() {
+    for (file, text, why) in [
+        (
+            "train.txt",
+            &b"images/1.jpg k\xe4se\nimages/2.jpg huhn\n"[..],
+            "train.txt is not read: line 1: byte 0xe4 is not UTF-8",
+        ),
+        (
+            "train.csv",
+            &b"filename,label\nimages/1.jpg,k\xe4se\n"[..],
+            "train.csv is not read: line 2: byte 0xe4 is not UTF-8",
+        ),
+        (
+            "skin.csv",
+            &b"lesion_id,image_id,dx\nHAM_1,1,nv\n"[..],
+            "skin.csv is not read: its first line is `lesion_id, image_id, dx`; a list has a column of paths",
+        ),
+    ] {
+        let root = tree(&["images/1.jpg", "images/2.jpg"]);
+        write(root.path().join(file), text);
+        let error = read(root.path(), None).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let root = tree(&["images/pie/1.jpg", "images/soup/2.jpg"]);
+    write(root.path().join("meta/test.json"), "{\"pie\": [\"pie/1\"]}");
+    let dataset = read(root.path(), None).unwrap();
+    assert!(
+        dataset.warnings[0]
+            .to_string()
+            .contains("test.json is not read")
+    );
+}
+
+#[test]
+fn a_column_of_splits_in_the_metadata_must_be_chosen_from() {
+    let in_folders = tree(&["cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"]);
+    write(
+        in_folders.path().join("metadata.csv"),
+        "file_name,text,split\ncat/1.png,a,train\ncat/2.png,b,test\ndog/1.png,c,train\ndog/2.png,d,test\n",
+    );
+    let flat = tree(&[
+        "images/1.png",
+        "images/2.png",
+        "images/3.png",
+        "images/4.png",
+    ]);
+    write(
+        flat.path().join("images/metadata.jsonl"),
+        "{\"file_name\": \"1.png\", \"label\": \"cat\", \"split\": \"train\"}\n\
+         {\"file_name\": \"2.png\", \"label\": \"cat\", \"split\": \"test\"}\n\
+         {\"file_name\": \"3.png\", \"label\": \"dog\", \"split\": \"train\"}\n\
+         {\"file_name\": \"4.png\", \"label\": \"dog\"}\n",
+    );
+    for (root, tested) in [(&in_folders, 2), (&flat, 1)] {
+        let error = read(root.path(), None).unwrap_err();
+        assert!(matches!(error, DataError::SplitNotChosen { .. }), "{error}");
+        assert_eq!(read(root.path(), Some("train")).unwrap().len(), 2);
+        assert_eq!(read(root.path(), Some("test")).unwrap().len(), tested);
+        let error = read(root.path(), Some("dev")).unwrap_err();
+        assert!(matches!(error, DataError::SplitNotFound { .. }), "{error}");
+    }
+    let dataset = read(flat.path(), Some("train")).unwrap();
+    assert!(
+        dataset.warnings[0]
+            .to_string()
+            .contains("1 rows without `split`")
+    );
+}

@@ -586,3 +586,44 @@ proptest! {
         check_damaged(&bytes);
     }
 }
+
+#[test]
+fn a_column_of_splits_must_be_chosen_from() {
+    const SCHEMA: &str = "message m { optional binary image; optional binary label (STRING); optional binary split (STRING); }";
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("all.parquet");
+    let group = vec![
+        bytes(&[png(1), png(2), png(3)]),
+        bytes(&["cat", "dog", "cat"]),
+        bytes(&["train", "train", "test"]),
+    ];
+    write_parquet(&path, SCHEMA, None, &[group]);
+    let read = |split: Option<&str>| {
+        let options = OpenOptions {
+            split: split.map(str::to_owned),
+            ..OpenOptions::default()
+        };
+        open(&path, &options)
+    };
+    let error = read(None).unwrap_err();
+    assert!(matches!(error, DataError::SplitNotChosen { .. }), "{error}");
+    assert_eq!(read(Some("train")).unwrap().len(), 2);
+    assert_eq!(read(Some("test")).unwrap().class_names, ["cat"]);
+    let error = read(Some("dev")).unwrap_err();
+    assert!(matches!(error, DataError::SplitNotFound { .. }), "{error}");
+}
+
+#[test]
+fn an_empty_label_is_none() {
+    const SCHEMA: &str = "message m { optional binary image; optional binary label (STRING); }";
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("all.parquet");
+    let group = vec![bytes(&[png(1), png(2), png(3)]), bytes(&["cat", "", " "])];
+    write_parquet(&path, SCHEMA, None, &[group]);
+    let dataset = open(&path, &OpenOptions::default()).unwrap();
+    assert_eq!(dataset.class_names, ["cat"]);
+    assert!(matches!(
+        dataset.warnings[0],
+        DatasetWarning::RowsWithout { rows: 2, .. }
+    ));
+}

@@ -188,10 +188,15 @@ pub enum Error {
         known: Vec<String>,
     },
     /// A prompt set does not contain the template of one of its prompts.
-    #[error("{place}: no template of the prompt set covers this prompt; add one for its domain")]
+    #[error(
+        "{place}: no template of the prompt set is for {what}; write a domain as the templates have it, or add a template",
+        what = domain.as_ref().map_or_else(|| "prompts without a domain".to_owned(), |d| format!("domain `{}`", d.as_str()))
+    )]
     TemplateMissing {
-        /// Which entry.
+        /// Which entry, in canonical order.
         place: Place,
+        /// The prompt's domain.
+        domain: Option<Domain>,
     },
     /// A template that breaks the rules.
     #[error("{place}: {problem}")]

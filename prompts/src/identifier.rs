@@ -73,7 +73,17 @@ fn is_numbered(name: &str) -> bool {
         .iter()
         .any(|word| word.eq_ignore_ascii_case(letters));
     let is_long = digits.len() >= 4 || digits.len() >= 2 && digits.starts_with('0');
-    is_short && is_long || is_counted && !digits.is_empty()
+    is_short && is_long || is_counted && !digits.is_empty() || is_coded(name)
+}
+
+/// Whether a word for what is counted stands before a code with a number in it, as `patient_a12` or `case 7-b`.
+fn is_coded(name: &str) -> bool {
+    let Some((word, code)) = name.split_once(['-', '_', '.', ' ']) else {
+        return false;
+    };
+    COUNTED.iter().any(|w| w.eq_ignore_ascii_case(word))
+        && !code.contains(char::is_whitespace)
+        && code.bytes().any(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -99,6 +109,8 @@ mod tests {
             "patient7",
             "Subject 12",
             "class_0",
+            "subject_a1",
+            "Patient-7-b",
         ] {
             assert!(is_identifier(id), "{id}");
         }
@@ -119,6 +131,8 @@ mod tests {
             "covid19",
             "",
             "golf_ball",
+            "case of 12 bottles",
+            "slide projector",
         ] {
             assert!(!is_identifier(word), "{word}");
         }

@@ -54,6 +54,7 @@ impl PromptSet {
         {
             return Err(Error::TemplateMissing {
                 place: Place::entry("prompts", index),
+                domain: prompts[index].domain.clone(),
             });
         }
         let hash = ContentHash::from_bytes([0; 32]);
@@ -153,12 +154,13 @@ impl PromptSet {
                     label_space: label_space.name().to_owned(),
                     classes: label_space.len(),
                 })?;
-        let template = self
-            .templates
-            .get(&prompt.domain)
-            .ok_or(Error::TemplateMissing {
-                place: Place::single("prompt"),
-            })?;
+        let template =
+            self.templates
+                .get(&prompt.domain)
+                .ok_or_else(|| Error::TemplateMissing {
+                    place: Place::single("prompt"),
+                    domain: prompt.domain.clone(),
+                })?;
         Ok(template.render(
             label,
             prompt.domain.as_ref().map(Domain::as_str),

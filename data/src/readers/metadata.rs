@@ -11,7 +11,7 @@ use crate::part::{Meaning, Part};
 use crate::readers::parquet;
 use crate::readers::table::{self, Row};
 use crate::tree::Place;
-use crate::{DatasetWarning, ImageSource, Result};
+use crate::{DatasetWarning, ImageSource, Result, split_names};
 
 /// What the tables say of the pictures.
 #[derive(Debug, Default)]
@@ -27,6 +27,7 @@ struct KnownTable {
     unused: Vec<String>,
     has_label: bool,
     has_caption: bool,
+    has_split: bool,
 }
 
 impl Metadata {
@@ -61,6 +62,7 @@ impl Metadata {
                 unused: table.unused,
                 has_label: table.has_label,
                 has_caption: table.has_caption,
+                has_split: table.has_split,
             });
         }
         Ok(metadata)
@@ -71,6 +73,47 @@ impl Metadata {
         let pictures = || places.iter().flat_map(|p| &p.pictures);
         let labelled = pictures().filter(|p| self.label(p).is_some()).count();
         labelled * 2 > pictures().count()
+    }
+
+    /// Keeps the pictures of one split that a column tells: the wanted one, or the only one. `None` where no column tells any.
+    ///
+    /// # Errors
+    /// When the wanted split does not exist, or there are several and none is wanted.
+    pub(crate) fn choose_split(
+        &self,
+        root: &Path,
+        places: &mut Vec<Place>,
+        wanted: Option<&str>,
+        listing: &mut Listing,
+    ) -> Result<Option<String>> {
+        let split = |picture: &PathBuf| self.rows.get(picture)?.split.clone();
+        let pictures = places.iter().flat_map(|p| &p.pictures);
+        let splits: BTreeSet<String> = pictures.filter_map(split).collect();
+        let Some(chosen) = split_names::choose(root, splits, wanted)? else {
+            return Ok(None);
+        };
+        let mut without = 0;
+        for place in places.iter_mut() {
+            place.pictures.retain(|picture| {
+                let own = split(picture);
+                without += usize::from(own.is_none());
+                own.as_ref() == Some(&chosen)
+            });
+        }
+        places.retain(|place| !place.pictures.is_empty());
+        if let (1.., Some(table)) = (without, self.tables.iter().find(|t| t.has_split)) {
+            listing.warn(DatasetWarning::RowsWithout {
+                column: "split".to_owned(),
+                file: table.path.clone(),
+                rows: without,
+            });
+        }
+        Ok(Some(chosen))
+    }
+
+    /// Whether a column tells the split of a picture.
+    pub(crate) fn tells_splits(&self) -> bool {
+        self.rows.values().any(|row| row.split.is_some())
     }
 
     fn label(&self, picture: &Path) -> Option<&str> {
@@ -128,7 +171,13 @@ impl Metadata {
 
     /// Gives captions to the samples that have none, and tells what of the tables is not used. `all` are the pictures of
     /// every split.
-    pub(crate) fn give_captions(self, all: &[Place], used_labels: bool, listing: &mut Listing) {
+    pub(crate) fn give_captions(
+        self,
+        all: &[Place],
+        used_labels: bool,
+        used_splits: bool,
+        listing: &mut Listing,
+    ) {
         listing.give_captions(|path| self.rows.get(path)?.caption.clone());
         for warning in self.warnings {
             listing.warn(warning);
@@ -144,6 +193,9 @@ impl Metadata {
             let mut columns = table.unused;
             if table.has_label && !used_labels {
                 columns.push("label".to_owned());
+            }
+            if table.has_split && !used_splits {
+                columns.push("split".to_owned());
             }
             if table.has_caption {
                 let name = table.path.file_name().unwrap_or_default().to_string_lossy();

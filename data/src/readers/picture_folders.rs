@@ -41,8 +41,28 @@ pub(crate) fn read(
         names: &names,
     };
     let split = options.split.as_deref();
-    let chosen = folder_splits::choose(root, &mut places, options.layout, split, evidence)?;
-    let is_of_split = chosen.is_some();
+    let metadata = Metadata::read(&tree.metadata)?;
+    let chosen = match folder_splits::choose(root, &mut places, options.layout, split, evidence) {
+        // No folder is a split, and a column may tell it.
+        Err(DataError::SplitNotFound { splits, .. })
+            if splits.is_empty() && metadata.tells_splits() =>
+        {
+            None
+        }
+        chosen => chosen?,
+    };
+    let is_of_folder_split = chosen.is_some();
+    let by_column = match is_of_folder_split {
+        true => None,
+        false => metadata.choose_split(root, &mut places, split, listing)?,
+    };
+    if let Some(split) = &by_column {
+        listing.part(Part::new(
+            "column of splits in the metadata",
+            Meaning::Split,
+            [split.as_str()],
+        ));
+    }
     if let Some(chosen) = chosen {
         let number = levels.take(chosen.level);
         let place = format!("{} level", ordinal(number));
@@ -75,8 +95,13 @@ pub(crate) fn read(
         names: &names,
     };
 
-    let metadata = Metadata::read(&tree.metadata)?;
-    let layout = folder_layout::decide(&inner, &places, options.layout, is_of_split, evidence);
+    let layout = folder_layout::decide(
+        &inner,
+        &places,
+        options.layout,
+        is_of_folder_split,
+        evidence,
+    );
     let (order, used_labels) = match layout {
         Err(_) if metadata.labels_most(&places) => {
             (metadata.read_labels(&places, &names, listing), true)
@@ -87,7 +112,7 @@ pub(crate) fn read(
             (ClassOrder::ByName, false)
         }
     };
-    metadata.give_captions(&tree.places, used_labels, listing);
+    metadata.give_captions(&tree.places, used_labels, by_column.is_some(), listing);
     warn_of_folders(&tree, &inner, listing);
     for warning in names.warnings {
         listing.warn(warning);

@@ -53,6 +53,7 @@ pub(crate) struct Table {
     pub(crate) unused: Vec<String>,
     pub(crate) has_label: bool,
     pub(crate) has_caption: bool,
+    pub(crate) has_split: bool,
 }
 
 /// Positions of the columns that mean something.
@@ -134,6 +135,7 @@ impl Header {
             unused,
             has_label: self.label.is_some(),
             has_caption: self.caption.is_some(),
+            has_split: self.split.is_some(),
         }
     }
 }
@@ -144,6 +146,24 @@ pub(crate) fn delimiter(first_line: &str) -> u8 {
         .into_iter()
         .find(|&d| first_line.contains(char::from(d)))
         .unwrap_or(b',')
+}
+
+/// Why a table with separated cells is neither a list nor one of captions.
+pub(crate) fn what_is_missing(text: &str) -> String {
+    const SHOWN: usize = 12;
+    let first = text.lines().next().unwrap_or_default();
+    let columns: Vec<&str> = first
+        .split(char::from(delimiter(first)))
+        .map(|c| c.trim().trim_matches('"'))
+        .take(SHOWN)
+        .collect();
+    if Header::find(&columns).is_some() {
+        return "another layout was asked for, or its paths lead to no pictures".to_owned();
+    }
+    format!(
+        "its first line is `{}`; a list has a column of paths (`path`, `filename` or `image`) and one of `label`, `class` or `caption`",
+        columns.join(", ")
+    )
 }
 
 /// Reads CSV, TSV or JSON lines. `None` where the text has no column of file names with labels or captions.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use promptfed_prompts::is_identifier;
+use promptfed_prompts::same_name::folded;
 
 use crate::class_names::ClassNames;
 use crate::folder_names::is_container;
@@ -33,7 +34,7 @@ pub(super) struct Classes {
 
 impl Classes {
     /// Finds the classes. Ids are the classes: they are named by the folders of the pictures where ids and folders agree one
-    /// to one, else by a names file, else by themselves.
+    /// to one, unless a names file names the ids and none of the folders; else by a names file, else by themselves.
     ///
     /// # Errors
     /// When an id stands for two folders that look like classes, or words and numbers are mixed.
@@ -52,7 +53,7 @@ impl Classes {
         let ids: Option<Vec<i64>> = rows.iter().map(|row| row.id()).collect();
         match ids {
             Some(ids) => by_id(rows, &ids, names, listing),
-            None => Ok(by_word(rows, listing)),
+            None => Ok(by_word(rows, names, listing)),
         }
     }
 }
@@ -71,11 +72,14 @@ impl Labelled<'_> {
     }
 }
 
-fn by_word(rows: &[Labelled<'_>], listing: &mut Listing) -> Classes {
+fn by_word(rows: &[Labelled<'_>], names: &ClassNames, listing: &mut Listing) -> Classes {
     let words = rows.iter().filter_map(|row| row.label);
     Classes {
         by_label: words
-            .map(|word| (word.to_owned(), listing.class(word)))
+            .map(|word| {
+                let class = listing.named_class(word, names.of_folder(word));
+                (word.to_owned(), class)
+            })
             .collect(),
         order: ClassOrder::ByName,
         place: "label of the list",
@@ -139,7 +143,13 @@ fn by_id(
         order: ClassOrder::AsAdded,
         place,
     };
-    if agree {
+    let named = names.of_ids(&folders_of.keys().copied().collect());
+    // A names file goes before folders that it does not speak of: these may be called after people.
+    let speaks_of = |folder: &str| {
+        let is = |name: &String| folded(name) == folded(folder);
+        names.knows(folder) || named.as_ref().is_some_and(|n| n.values().any(is))
+    };
+    if agree && (named.is_none() || ids_of.keys().any(|folder| speaks_of(folder))) {
         let by_id: BTreeMap<i64, u32> = folders_of
             .iter()
             .map(|(&id, folders)| {
@@ -152,7 +162,6 @@ fn by_id(
             &mut |id| by_id[&id],
         ));
     }
-    let named = names.of_ids(&folders_of.keys().copied().collect());
     if named.is_none() {
         check_no_id_names_two_classes(rows, ids, &folders_of, &ids_of)?;
     }

@@ -4,7 +4,7 @@
 mod classes;
 mod line;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use promptfed_prompts::same_name::folded;
@@ -195,7 +195,7 @@ pub(crate) fn in_folder(root: &Path, contents: &Folder) -> Result<Vec<List>> {
 }
 
 /// Adds the samples of the lists of one split. A class is what [`Classes::find`] says. `pictures` lie in the folder; where the
-/// lists of all splits name less than half of them, that is told.
+/// lists of all splits name less than half of them, that is told. Names files lie in `names_beside`.
 ///
 /// # Errors
 /// When a line is malformed or leads out of the list's folder, lists disagree on labels, or several splits are listed and none
@@ -205,7 +205,7 @@ pub(crate) fn read(
     lists: &[List],
     pictures: usize,
     wanted: Option<&str>,
-    names: &ClassNames,
+    names_beside: &[&Path],
     listing: &mut Listing,
 ) -> Result<ClassOrder> {
     // A column of splits is only known once a table is read.
@@ -262,7 +262,13 @@ pub(crate) fn read(
             });
         }
     }
-    let classes = Classes::find(&rows, names, listing)?;
+    let written: HashSet<String> = rows
+        .iter()
+        .flat_map(|row| row.folder.into_iter().chain(row.label))
+        .map(str::to_owned)
+        .collect();
+    let names = ClassNames::read(names_beside, &written)?;
+    let classes = Classes::find(&rows, &names, listing)?;
     let mut rows = rows.iter();
     let mut class_of: HashMap<PathBuf, u32> = HashMap::new();
     for (list, read) in &read {
@@ -352,7 +358,7 @@ fn bases(list: &Path, root: &Path, split: Option<&str>) -> Vec<PathBuf> {
 }
 
 /// Whether a folder is called as if for lists.
-fn is_for_lists(folder: &Path) -> bool {
+pub(crate) fn is_for_lists(folder: &Path) -> bool {
     folder_name(folder).is_ok_and(|name| FOLDERS.iter().any(|f| name.eq_ignore_ascii_case(f)))
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Columns {
     pub(super) domain: Option<usize>,
     pub(super) domain_names: Option<Names>,
     pub(super) caption: Option<usize>,
+    pub(super) split: Option<usize>,
+    pub(super) split_names: Option<Names>,
     /// What the columns of labels, domains and captions are called.
     pub(super) called: [Option<&'static str>; 3],
 }
@@ -105,6 +107,7 @@ impl Columns {
         .ok_or_else(|| missing("column `label` of type integer or string"))?;
         let domain = find(&["domain"], &[Type::INT32, Type::INT64, Type::BYTE_ARRAY]);
         let caption = find(&["caption", "text"], &[Type::BYTE_ARRAY]);
+        let split = find(&["split"], &[Type::INT32, Type::INT64, Type::BYTE_ARRAY]);
         let is_integer = |index: usize| leaves[index].physical_type() != Type::BYTE_ARRAY;
         let names = |(name, index): (&str, usize)| {
             if is_integer(index) {
@@ -120,6 +123,8 @@ impl Columns {
             domain: domain.map(|d| d.1),
             domain_names: domain.map(names).transpose()?.flatten(),
             caption: caption.map(|c| c.1),
+            split: split.map(|s| s.1),
+            split_names: split.map(names).transpose()?.flatten(),
             called: [Some(label), domain, caption].map(|column| column.map(|c| c.0)),
         })
     }

@@ -6,6 +6,7 @@
 //! | `label` (or `labels`, `fine_label`) | integer, named by the `ClassLabel` in the `huggingface` metadata where it is there; or string |
 //! | `domain` | optional; string or `ClassLabel`; rows without one are a domain of their own where others have one |
 //! | `caption` (or `text`) | optional; string |
+//! | `split` | optional; string or `ClassLabel`; one split is read |
 //!
 //! Listing reads the small columns alone; pictures are read row by row when they are decoded, a page at a time.
 
@@ -24,18 +25,28 @@ use crate::class_names::ClassNames;
 use crate::listing::{ClassOrder, Listing};
 use crate::part::{Meaning, Part};
 use crate::readers::table::{Header, Table};
-use crate::{DataError, DatasetWarning, ImageSource, Result};
+use crate::{DataError, DatasetWarning, ImageSource, Result, split_names};
 use columns::{Columns, Names, Values};
 pub(crate) use picture_rows::PictureRows;
 pub(crate) use shards::{choose_shards, is_parquet};
 
-/// Adds the rows of `files`, all shards of one split. Rows without label (null, or the hub's -1) are left out with a warning.
-/// Labels that are numbers without names get those of a names file.
+/// Which split of `path` to read: the one that names of files told, or else the wanted one of a column.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SplitOf<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) by_name: Option<&'a str>,
+    pub(crate) wanted: Option<&'a str>,
+}
+
+/// Adds the rows of `files`, all shards of one split. Rows without label (null, empty, or the hub's -1) are left out with a
+/// warning. Labels that are numbers without names get those of a names file.
 ///
 /// # Errors
-/// When a file is damaged, lacks the image or label column, or names other classes than the shards before it.
+/// When a file is damaged, lacks the image or label column, names other classes than the shards before it, or a column tells
+/// several splits and none is wanted.
 pub(crate) fn read(
     files: &[PathBuf],
+    split: SplitOf<'_>,
     names: &ClassNames,
     listing: &mut Listing,
 ) -> Result<ClassOrder> {
@@ -48,8 +59,16 @@ pub(crate) fn read(
         shards.push(shard);
     }
     let (order, ids) = add_classes(&shards, names, listing);
+    let split = choose_rows(&shards, split)?;
+    if let Some(split) = &split {
+        listing.part(Part::new(
+            "column `split`",
+            Meaning::Split,
+            [split.as_str()],
+        ));
+    }
     for shard in &shards {
-        shard.add_rows(&ids, listing)?;
+        shard.add_rows(&ids, split.as_deref(), listing)?;
     }
     if let Some(first) = shards.first() {
         let column = |index: usize| first.columns.called[index].map(|c| format!("column `{c}`"));
@@ -116,6 +135,7 @@ struct RowGroup {
     labels: Values,
     domains: Option<Values>,
     captions: Option<Values>,
+    splits: Option<Values>,
 }
 
 impl Shard {
@@ -130,6 +150,7 @@ impl Shard {
                 labels: column(columns.label)?,
                 domains: columns.domain.map(column).transpose()?,
                 captions: columns.caption.map(column).transpose()?,
+                splits: columns.split.map(column).transpose()?,
             });
         }
         Ok(Self {
@@ -152,10 +173,32 @@ impl Shard {
         })
     }
 
-    fn add_rows(&self, ids: &HashMap<i64, u32>, listing: &mut Listing) -> Result<()> {
+    /// The split that a row's own column tells.
+    fn split(&self, group: usize, row: usize) -> Result<Option<String>> {
+        match &self.row_groups[group].splits {
+            Some(splits) => self.name(group, row, splits, &self.columns.split_names),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds the rows of a split, or all rows.
+    fn add_rows(
+        &self,
+        ids: &HashMap<i64, u32>,
+        split: Option<&str>,
+        listing: &mut Listing,
+    ) -> Result<()> {
         let mut without_label = 0;
+        let mut without_split = 0;
         for (group, columns) in self.row_groups.iter().enumerate() {
             for row in 0..columns.labels.len() {
+                if split.is_some() {
+                    let own = self.split(group, row)?;
+                    without_split += usize::from(own.is_none());
+                    if own.as_deref() != split {
+                        continue;
+                    }
+                }
                 let class = match columns.labels.id(row).and_then(|id| ids.get(&id)) {
                     Some(&class) => class,
                     None => {
@@ -182,12 +225,14 @@ impl Shard {
                 listing.push(class, domain, caption, source);
             }
         }
-        if without_label > 0 {
-            listing.warn(DatasetWarning::RowsWithout {
-                column: "label".to_owned(),
-                file: self.file.to_path_buf(),
-                rows: without_label,
-            });
+        for (column, rows) in [("label", without_label), ("split", without_split)] {
+            if rows > 0 {
+                listing.warn(DatasetWarning::RowsWithout {
+                    column: column.to_owned(),
+                    file: self.file.to_path_buf(),
+                    rows,
+                });
+            }
         }
         Ok(())
     }
@@ -201,7 +246,9 @@ impl Shard {
         names: &Option<Names>,
     ) -> Result<Option<String>> {
         let id = match values {
-            Values::Texts(texts) => return Ok(texts[row].clone()),
+            Values::Texts(texts) => {
+                return Ok(texts[row].clone().filter(|text| !text.trim().is_empty()));
+            }
             Values::Integers(ids) => ids[row],
         };
         match (id, names) {
@@ -219,6 +266,22 @@ impl Shard {
                     ),
                 }),
         }
+    }
+}
+
+/// The split whose rows are read; `None` where no column tells any.
+fn choose_rows(shards: &[Shard], split: SplitOf<'_>) -> Result<Option<String>> {
+    let mut splits = BTreeSet::new();
+    for shard in shards {
+        for (group, columns) in shard.row_groups.iter().enumerate() {
+            for row in 0..columns.splits.as_ref().map_or(0, Values::len) {
+                splits.extend(shard.split(group, row)?);
+            }
+        }
+    }
+    match split.by_name {
+        Some(name) => Ok(splits.into_iter().find(|s| s.eq_ignore_ascii_case(name))),
+        None => split_names::choose(split.path, splits, split.wanted),
     }
 }
 

@@ -46,21 +46,22 @@ fn numbers(stem: &str) -> Option<(&str, u32, u32)> {
     Some((before, index.parse().ok()?, of.parse().ok()?))
 }
 
-/// The files of the wanted split, in shard order. Where any file names a split, files that name none are left out with a
-/// warning.
+/// The files of the wanted split, in shard order, and that split; all files and `None` where no name tells one. Where any file
+/// names a split, files that name none are left out with a warning.
 ///
 /// # Errors
-/// When the split does not exist, none is wanted and there are several, or a shard is missing.
+/// When names tell splits and the wanted one is not among them, none is wanted and there are several, or a shard is missing.
 pub(crate) fn choose_shards(
     path: &Path,
     files: &[PathBuf],
     wanted: Option<&str>,
     listing: &mut Listing,
-) -> Result<Vec<PathBuf>> {
+) -> Result<(Vec<PathBuf>, Option<String>)> {
     let names: Vec<ShardName> = files.iter().map(|f| ShardName::parse(f)).collect();
-    let splits = names.iter().filter_map(|n| n.split.clone());
+    let splits: Vec<String> = names.iter().filter_map(|n| n.split.clone()).collect();
+    let wanted = wanted.filter(|_| !splits.is_empty());
     let Some(chosen) = split_names::choose(path, splits, wanted)? else {
-        return Ok(files.to_vec());
+        return Ok((files.to_vec(), None));
     };
     listing.part(Part::new(
         "name of the file",
@@ -96,7 +97,7 @@ pub(crate) fn choose_shards(
             ),
         });
     }
-    Ok(selected)
+    Ok((selected, Some(chosen)))
 }
 
 #[cfg(test)]
