@@ -91,6 +91,10 @@ pub(crate) fn decide(
     let unclear = |why: String| Err(unclear(root, places, why));
     let (first, second) = (evidence.pictures(places, 0), evidence.pictures(places, 1));
     let depth = usual_depth(places);
+    let total: usize = places.iter().map(|p| p.pictures.len()).sum();
+    if total > 0 && first.min(second) * 2 >= total {
+        return unclear("names of classes stand on both levels of folders".to_owned());
+    }
     // Where most pictures lie directly in the folders of a level, others below it are strays, whoever knows the classes.
     let known = |class: usize| {
         Ok(FolderLayout {

@@ -545,3 +545,23 @@ fn a_lone_split_among_other_folders_is_named_with_its_flag() {
     );
     assert_eq!(with_split(root.path(), "train").unwrap().len(), 2);
 }
+
+#[test]
+fn known_classes_on_both_levels_are_refused() {
+    let root = tree(&[
+        "photo/cat/1.png",
+        "photo/dog/1.png",
+        "sketch/cat/1.png",
+        "sketch/dog/1.png",
+    ]);
+    for classes in [["photo", "sketch", "dog"], ["photo", "dog", "cat"]] {
+        let error = with_classes(root.path(), &classes).unwrap_err().to_string();
+        assert!(error.contains("on both levels"), "{error}");
+    }
+    assert_eq!(
+        with_classes(root.path(), &["cat", "dog"])
+            .unwrap()
+            .domain_names,
+        ["photo", "sketch"]
+    );
+}
