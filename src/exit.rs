@@ -72,6 +72,7 @@ fn code_of_request(error: &promptfed_client::RequestError) -> u8 {
 /// The exit code of an error that one of the libraries defines, where it is not 1.
 fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     use promptfed_eval::Error as Eval;
+    use promptfed_eval::quality::QualityError;
     use promptfed_files::FileError;
     use promptfed_learn::Error as Learn;
     use promptfed_synth::Error as Synth;
@@ -112,6 +113,9 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if let Some(Learn::OneValue { .. }) = error.downcast_ref::<Learn>() {
         return Some(3);
+    }
+    if let Some(error) = error.downcast_ref::<QualityError>() {
+        return (!matches!(error, QualityError::Tensor(_))).then_some(3);
     }
     match error.downcast_ref::<Synth>() {
         Some(

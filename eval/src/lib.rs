@@ -12,6 +12,7 @@ mod federation;
 mod gallery;
 pub mod methods;
 pub mod observer;
+pub mod quality;
 pub mod report;
 mod seeds;
 pub mod summary;

@@ -15,6 +15,8 @@ pub enum Activation {
     None,
     /// max(x, 0); NaN stays.
     Relu,
+    /// min(max(x, 0), 6); NaN stays (Howard et al. 2017).
+    Relu6,
     /// x / (1 + e^-x) (Elfwing, Uchibe and Doya 2018, eq. 4)
     Silu,
     /// x Phi(x) in its tanh form, x / (1 + e^(-2 sqrt(2/pi) (x + 0.044715 x^3))) (Hendrycks and Gimpel 2016, section 2)
@@ -38,6 +40,7 @@ impl Activation {
         match self {
             Self::None => {}
             Self::Relu => each(values, |x| if x < 0.0 { 0.0 } else { x }),
+            Self::Relu6 => each(values, |x| x.clamp(0.0, 6.0)),
             Self::Silu => each(values, |x| x / (1.0 + exp(-x))),
             Self::Gelu => each(values, gelu),
             Self::GeluErf => each(values, gelu_erf),
@@ -160,9 +163,10 @@ mod tests {
             0.5 * x * (1.0 + inner.tanh())
         };
         type Reference<'a> = &'a dyn Fn(f64) -> f64;
-        let cases: [(Activation, Reference<'_>); 6] = [
+        let cases: [(Activation, Reference<'_>); 7] = [
             (Activation::None, &|x| x),
             (Activation::Relu, &|x| x.max(0.0)),
+            (Activation::Relu6, &|x| x.clamp(0.0, 6.0)),
             (Activation::Silu, &|x| x * logistic(x)),
             (Activation::Gelu, &tanh_form),
             (Activation::GeluErf, &|x| {
@@ -193,6 +197,7 @@ mod tests {
     fn a_nan_survives_activations() {
         for activation in [
             Activation::Relu,
+            Activation::Relu6,
             Activation::Silu,
             Activation::Gelu,
             Activation::GeluErf,

@@ -17,6 +17,7 @@ mod avx512_bf16;
 pub mod batch_norm;
 mod bf16;
 pub mod convolution;
+pub mod depthwise;
 mod exponential;
 pub mod group_norm;
 mod instruction_set;

@@ -10,6 +10,10 @@ pub(crate) fn composite(activation: Activation, x: &Tensor) -> Result<Tensor> {
     match activation {
         Activation::None => Ok(x.clone()),
         Activation::Relu => relu(x),
+        Activation::Relu6 => {
+            let above = x.gt(6.0)?;
+            above.where_cond(&(x.ones_like()? * 6.0)?, &relu(x)?)
+        }
         Activation::Silu => x.silu(),
         Activation::Gelu => x.gelu(),
         Activation::GeluErf => x.gelu_erf(),

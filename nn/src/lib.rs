@@ -12,6 +12,7 @@ pub mod conv2d;
 pub mod convolution;
 mod cpu;
 pub mod cross_entropy;
+pub mod depthwise;
 mod error;
 mod fused;
 pub mod group_norm;

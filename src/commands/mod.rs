@@ -14,6 +14,7 @@ mod idle;
 mod label_space;
 mod partition;
 mod preview;
+mod quality;
 mod recipe;
 mod register;
 mod release;
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Train(train::Args),
     /// Test a trained classifier on labelled images
     Evaluate(evaluate::Args),
+    /// Measure a synthetic set beside real images: fidelity, variety, near copies
+    Quality(quality::Args),
     /// Deal a data set to clients and show who holds what
     Partition(partition::Args),
     /// Compare generative learning with federated averaging and central training on your own data
@@ -95,6 +98,7 @@ impl Command {
             Self::Synth(args) => synth::run(args, context),
             Self::Train(args) => train::run(args, context),
             Self::Evaluate(args) => evaluate::run(args, context),
+            Self::Quality(args) => quality::run(args, context),
             Self::Partition(args) => partition::run(args, context),
             Self::Compare(args) => compare::run(args, context),
         }

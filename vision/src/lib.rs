@@ -1,5 +1,5 @@
 //! Images and words, with models in the folder layout of the transformers library: [`Clip`] scores images against texts,
-//! [`Blip`] writes captions.
+//! [`Blip`] writes captions; and [`EfficientNet`], whose features tell how much images look alike.
 //!
 //! ```no_run
 //! # fn main() -> promptfed_vision::Result<()> {
@@ -16,6 +16,7 @@
 
 mod blip;
 mod clip;
+mod efficient_net;
 mod error;
 mod image_encoder;
 mod pixels;
@@ -25,5 +26,6 @@ mod transformer;
 
 pub use blip::Blip;
 pub use clip::Clip;
+pub use efficient_net::EfficientNet;
 pub use error::{Error, Result};
 pub use pixels::Pixels;

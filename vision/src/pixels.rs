@@ -146,6 +146,17 @@ impl Preprocessing {
         })
     }
 
+    /// Squares of `side` pixels whatever the shape; `mean` and `deviation` are of values in 0..=1.
+    pub(crate) fn square(side: usize, mean: [f32; 3], deviation: [f32; 3]) -> Self {
+        Self {
+            resize: Resize::Square(side as u32),
+            crop: false,
+            side,
+            mean,
+            deviation,
+        }
+    }
+
     /// [height, width, 3]
     pub(crate) fn apply(&self, image: Pixels<'_>) -> Result<Tensor> {
         let misfit = |e: String| Error::Input(format!("an image cannot be resized ({e})"));

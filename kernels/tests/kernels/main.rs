@@ -7,6 +7,7 @@
 mod attention;
 mod batch_norm;
 mod convolution;
+mod depthwise;
 mod instruction_set;
 mod norms;
 mod product;

@@ -101,9 +101,10 @@ pub(crate) fn config() -> ProptestConfig {
 type Formula = (Activation, fn(f64) -> f64);
 
 /// All activations.
-pub(crate) const ACTIVATIONS: [Formula; 6] = [
+pub(crate) const ACTIVATIONS: [Formula; 7] = [
     (Activation::None, |x| x),
     (Activation::Relu, |x| x.max(0.0)),
+    (Activation::Relu6, |x| x.clamp(0.0, 6.0)),
     (Activation::Silu, silu),
     (Activation::Gelu, |x| {
         let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));

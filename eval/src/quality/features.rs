@@ -1,0 +1,129 @@
+//! Sets of feature vectors.
+
+use promptfed_data::{Dataset, DecodeOptions, DecodeReport, DecodedImage, decode};
+use promptfed_vision::EfficientNet;
+
+use super::QualityError;
+
+/// Feature vectors of images, one row each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureSet {
+    width: usize,
+    values: Vec<f32>,
+}
+
+impl FeatureSet {
+    /// Rows of `width` values, one after the other; a rest that fills no row is dropped.
+    ///
+    /// # Errors
+    /// [`QualityError::NotFinite`] for the first image whose features are no numbers.
+    pub fn new(width: usize, mut values: Vec<f32>) -> Result<Self, QualityError> {
+        let width = width.max(1);
+        values.truncate(values.len() / width * width);
+        match values.iter().position(|v| !v.is_finite()) {
+            Some(at) => Err(QualityError::NotFinite { index: at / width }),
+            None => Ok(Self { width, values }),
+        }
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.width
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Values of one image.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// `[images, width]` in row-major order.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The rows at `indices`, in that order.
+    ///
+    /// # Panics
+    /// If an index is not below [`len`](Self::len).
+    #[must_use]
+    pub fn subset(&self, indices: &[usize]) -> Self {
+        let rows = indices.iter();
+        let values = rows.flat_map(|&i| &self.values[i * self.width..(i + 1) * self.width]);
+        Self {
+            width: self.width,
+            values: values.copied().collect(),
+        }
+    }
+
+    pub(super) fn check_width(&self, other: &Self) -> Result<(), QualityError> {
+        if self.width == other.width {
+            return Ok(());
+        }
+        Err(QualityError::Width {
+            found: other.width,
+            expected: self.width,
+        })
+    }
+}
+
+/// Features with the class of every image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labelled {
+    /// One row for each image.
+    pub features: FeatureSet,
+    /// Index into `class_names` for each image.
+    pub labels: Vec<u32>,
+    /// Class names in label order.
+    pub class_names: Vec<String>,
+}
+
+/// Images decoded before they pass through the network together.
+const TOGETHER: usize = 32;
+
+/// Features of all pictures of a data set; `progress` is told how many are done. Pictures that cannot be decoded are left out and listed.
+///
+/// # Errors
+/// If decoding fails as a whole, in strict mode at the first unfit picture, or if the network fails.
+pub fn extract_features(
+    network: &EfficientNet,
+    dataset: &Dataset,
+    options: &DecodeOptions,
+    progress: &mut dyn FnMut(usize),
+) -> Result<(Labelled, DecodeReport), QualityError> {
+    let mut values = Vec::with_capacity(dataset.len() * EfficientNet::FEATURES);
+    let mut labels = Vec::with_capacity(dataset.len());
+    let mut waiting: Vec<DecodedImage> = Vec::with_capacity(TOGETHER);
+    let mut failure = None;
+    let mut flush = |waiting: &mut Vec<DecodedImage>| {
+        let images: Vec<_> = waiting.iter().map(Into::into).collect();
+        match network.features(&images) {
+            Ok(features) => values.extend(features),
+            Err(error) => failure = failure.take().or(Some(error)),
+        }
+        waiting.clear();
+    };
+    let report = decode(dataset, options, |index, image| {
+        labels.push(dataset.samples[index].label);
+        waiting.push(image);
+        if waiting.len() == TOGETHER {
+            flush(&mut waiting);
+            progress(labels.len());
+        }
+    })?;
+    flush(&mut waiting);
+    progress(labels.len());
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    let labelled = Labelled {
+        features: FeatureSet::new(EfficientNet::FEATURES, values)?,
+        labels,
+        class_names: dataset.class_names.clone(),
+    };
+    Ok((labelled, report))
+}
