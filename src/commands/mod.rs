@@ -70,6 +70,11 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     match command {
         "extract" => extract::refuse_idle(matches)?,
         "compare" => compare::refuse_idle(matches)?,
+        "quality" => idle::refuse(
+            matches,
+            &["precision"],
+            "here, where features are always computed in f32",
+        )?,
         "register" => register::refuse_idle(matches)?,
         "round" => {
             if let Some((_, matches)) = matches.subcommand() {

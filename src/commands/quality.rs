@@ -10,7 +10,7 @@ use promptfed_eval::quality::{Labelled, Quality, QualityReport, extract_features
 use promptfed_prompts::ContentHash;
 use promptfed_vision::EfficientNet;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Measure a synthetic set beside real images: fidelity, variety, near copies, class by class.
 ///
@@ -37,17 +37,24 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let folder = data::assets()?.join("efficientnet-lite0");
     let network = EfficientNet::load(&folder)?;
     let (real, label_space) = args.read.open(&args.real)?;
-    let open = |path| data::open(path, Layout::Auto, None, Some(&label_space));
+    let open = |path: &Path| -> Result<Dataset> {
+        let dataset = data::open(path, Layout::Auto, None, Some(&label_space))?;
+        data::tell_parts(&dataset, context);
+        Ok(dataset)
+    };
+    data::tell_parts(&real, context);
     let synthetic = open(&args.synthetic)?;
     let seen = args.seen.as_deref().map(open).transpose()?;
-    let features = |name: &str, dataset: &Dataset| -> Result<Labelled> {
+    let mut warnings = Vec::new();
+    let mut features = |name: &str, dataset: &Dataset| -> Result<Labelled> {
         let bar = context.progress.bar(name, dataset.len() as u64);
         let (labelled, report) =
             extract_features(&network, dataset, &args.read.decode(), &mut |done| {
                 bar.set_position(done as u64);
             })?;
         bar.finish_and_clear();
-        data::tell_skipped(&report);
+        data::tell_decoded(&report);
+        warnings.extend(data::warnings(dataset, &report));
         Ok(labelled)
     };
     let synthetic = features("looking at synthetic images", &synthetic)?;
@@ -59,7 +66,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         let network = ContentHash::of(&fs_err::read(network.file())?);
         println!(
             "{}",
-            json!({ "network": "efficientnet-lite0", "network_hash": network, "quality": report })
+            json!({ "network": "efficientnet-lite0", "network_hash": network, "quality": report, "warnings": warnings })
         );
     } else {
         println!("{}", table(&report));
