@@ -117,6 +117,13 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<QualityError>() {
         return (!matches!(error, QualityError::Tensor(_))).then_some(3);
     }
+    if let Some(
+        promptfed_server::Error::FolderInUse { .. }
+        | promptfed_server::Error::File(FileError::ForeignFolder { .. }),
+    ) = error.downcast_ref()
+    {
+        return Some(3);
+    }
     match error.downcast_ref::<Synth>() {
         Some(
             Synth::Prompts(_)

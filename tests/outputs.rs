@@ -387,7 +387,8 @@ fn a_server_takes_no_folder_with_other_things_in_it() {
     put(&here.join("photos"), &["a.png", "rounds/1"]);
     let before = files(here);
     let args = ["serve", "--addr", "127.0.0.1:0", "--data-dir", "photos"];
-    let (_, told) = failure(&mut promptfed(here, &args));
+    let (code, told) = failure(&mut promptfed(here, &args));
+    assert_eq!(code, 3, "{told}");
     assert!(
         told.contains("is not the data folder of a server"),
         "{told}"
@@ -490,6 +491,7 @@ fn a_reader_that_has_seen_enough_ends_the_program_quietly() {
         &TRAIN,
         &[&SYNTH[..], &["job"]].concat(),
         &["synth", "--help"],
+        &["label-space", "show", "emoji"],
     ] {
         for more in [&[][..], &["--json"]] {
             let mut child = program(here)
@@ -522,4 +524,36 @@ fn a_reader_that_has_seen_enough_ends_the_program_quietly() {
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(told.contains("standard output cannot be written"), "{told}");
     }
+}
+
+#[test]
+fn a_result_never_takes_the_place_of_what_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    pictures(here);
+    let before = files(here);
+    let picture = "photos/cat/0.png";
+    for args in [
+        &[&TRAIN[..], &["--out", picture]].concat()[..],
+        &["extract", "photos", "--out", picture],
+        &["extract", "photos", "--preview", picture],
+        &["label-space", "from", "photos", "--out", picture],
+        &["extract", "photos", "--out", "one", "--preview", "one"],
+    ] {
+        let (code, told) = failure(&mut promptfed(here, args));
+        assert_eq!(code, 3, "{told}");
+        assert!(told.contains("another name"), "{told}");
+        assert_eq!(files(here), before);
+    }
+}
+
+#[test]
+fn half_a_report_is_a_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    pictures(here);
+    json(&mut compare(here, "out", &["--allow-overlap"]));
+    std::fs::remove_file(here.join("out/report.html")).unwrap();
+    let (code, told) = failure(&mut compare(here, "out", &["--allow-overlap"]));
+    assert!(code == 3 && told.contains("report.json"), "{told}");
 }

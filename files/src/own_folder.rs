@@ -122,8 +122,7 @@ impl OwnFolder {
         let entries = fs_err::read_dir(self.root.join(SCRATCH));
         for entry in entries.into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with(PARTIAL_PREFIX) && name.ends_with(PARTIAL_SUFFIX) {
+            if is_partial(&name.to_string_lossy()) {
                 // What cannot be removed now does no harm and is tried again.
                 let _ = fs_err::remove_file(entry.path());
             }
@@ -156,17 +155,23 @@ fn check(root: &Path, kind: FolderKind) -> Result<()> {
         what: kind.what,
         found,
     };
+    let not_writable = |reason: &str| FileError::NotWritable {
+        path: root.to_owned(),
+        reason: reason.to_owned(),
+    };
     if root.join(kind.mark).is_file() {
         return Ok(());
     }
     let entries = match fs_err::read_dir(root) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(_) if root.is_file() => {
-            return Err(FileError::NotWritable {
-                path: root.to_owned(),
-                reason: "it is a file; give the name of a folder".to_owned(),
-            });
+        Err(_) if root.exists() && !root.is_dir() => {
+            return Err(not_writable("it is a file; give the name of a folder"));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(not_writable(
+                "a part of its path is a file; give the name of a folder",
+            ));
         }
         Err(error) => return Err(error.into()),
     };
@@ -183,19 +188,24 @@ fn check(root: &Path, kind: FolderKind) -> Result<()> {
             n => format!("{first} and {} more", n - 1),
         }));
     }
-    // Another command's, which has written nothing else yet.
-    for entry in fs_err::read_dir(root.join(SCRATCH))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let name = entry.file_name().to_string_lossy().into_owned();
+    let scratch = root.join(SCRATCH);
+    if scratch.exists() && !scratch.is_dir() {
+        return Err(foreign(SCRATCH.to_owned()));
+    }
+    // Another command's, which has written nothing else yet, or anyone's.
+    for entry in fs_err::read_dir(scratch).into_iter().flatten() {
+        let name = entry?.file_name().to_string_lossy().into_owned();
         let path = format!("{SCRATCH}/{name}");
-        if name.ends_with(".lock") && path != kind.lock {
+        if path != kind.lock && !is_partial(&name) {
             return Err(foreign(path));
         }
     }
     Ok(())
+}
+
+/// Whether a kill left the file of this name half-written.
+fn is_partial(name: &str) -> bool {
+    name.starts_with(PARTIAL_PREFIX) && name.ends_with(PARTIAL_SUFFIX)
 }
 
 /// What file managers leave in folders that look empty.
@@ -261,6 +271,13 @@ mod tests {
         fs_err::write(&file, b"mine").unwrap();
         let error = OwnFolder::claim(&file, JOB).unwrap_err().to_string();
         assert!(error.contains("is a file"), "{error}");
+        let below = OwnFolder::claim(&file.join("below"), JOB).unwrap_err();
+        assert!(below.to_string().contains("name of a folder"), "{below}");
+        let taken = folder.path().join("taken");
+        fs_err::create_dir(&taken).unwrap();
+        fs_err::write(taken.join(SCRATCH), b"mine").unwrap();
+        let error = OwnFolder::claim(&taken, JOB).unwrap_err();
+        assert!(matches!(error, FileError::ForeignFolder { .. }), "{error}");
     }
 
     #[test]
@@ -314,6 +331,10 @@ mod tests {
         fs_err::create_dir(&scratch).unwrap();
         fs_err::write(scratch.join(".promptfed-abc.partial"), b"x").unwrap();
         fs_err::write(scratch.join("kept"), b"x").unwrap();
+        let error = OwnFolder::claim(folder.path(), JOB).unwrap_err();
+        assert!(matches!(error, FileError::ForeignFolder { .. }), "{error}");
+        assert_eq!(names(&scratch).len(), 2);
+        fs_err::write(folder.path().join("job.json"), b"x").unwrap();
         drop(OwnFolder::claim(folder.path(), JOB).unwrap());
         assert_eq!(names(&scratch), ["kept"]);
     }

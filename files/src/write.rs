@@ -85,6 +85,11 @@ fn place(path: &Path) -> Result<Place> {
             fs_err::create_dir_all(folder_of(path))?;
             return Ok(Place::File(path.to_owned()));
         }
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(refuse(
+                "a part of its path is a file; choose another folder",
+            ));
+        }
         Err(error) => return Err(error.into()),
     };
     if metadata.is_dir() {

@@ -90,7 +90,7 @@ pub(crate) struct SettingArgs {
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
     /// Synthetic images in all, the same number for every class
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) images: u64,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
@@ -153,7 +153,8 @@ const OF_FGL: [&str; 18] = [
 ];
 
 /// What only training reads.
-const OF_TRAINING: [&str; 12] = [
+const OF_TRAINING: [&str; 13] = [
+    "precision",
     "fit",
     "architecture",
     "width",

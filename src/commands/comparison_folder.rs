@@ -23,10 +23,14 @@ impl ComparisonFolder {
     /// Takes the folder. A report that is there is left in place until the new one is written, and only with `force` replaced.
     pub(super) fn take(folder: &Path, force: bool) -> Result<Self> {
         let taken = Self(OwnFolder::claim(folder, KIND)?);
-        if taken.report().exists() && !force {
+        let numbers = taken.report().with_extension("json");
+        let there = [taken.report(), numbers]
+            .into_iter()
+            .find(|file| file.exists());
+        if let Some(there) = there.filter(|_| !force) {
             return Err(anyhow::Error::new(BadInput).context(format!(
                 "{} is the report of an earlier comparison; name another folder with --out, or give --force to replace it",
-                taken.report().display()
+                there.display()
             )));
         }
         Ok(taken)

@@ -4,7 +4,9 @@ use crate::Context;
 use crate::exit::BadInput;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use promptfed_data::{Dataset, DatasetWarning, DecodeOptions, DecodeReport, Layout, OpenOptions};
+use promptfed_data::{
+    Dataset, DatasetWarning, DecodeOptions, DecodeReport, ImageSource, Layout, OpenOptions,
+};
 use promptfed_prompts::{LabelSpace, MAX_DECODED_BYTES, PromptSet, TemplateSet};
 use std::path::{Path, PathBuf};
 
@@ -145,6 +147,28 @@ fn open_job(
         Some(space) => promptfed_synth::open_images_as(path, space)?,
         None => promptfed_synth::open_images(path)?,
     })
+}
+
+/// Refuses to write the result over what was read of `data`.
+pub(crate) fn refuse_to_replace(data: &Path, dataset: &Dataset, out: &Path) -> Result<()> {
+    let Ok(place) = fs_err::canonicalize(out) else {
+        return Ok(());
+    };
+    let is_there = |path: &Path| {
+        path.file_name() == place.file_name()
+            && fs_err::canonicalize(path).is_ok_and(|path| path == place)
+    };
+    let mut read = dataset.samples.iter().map(|sample| match &sample.source {
+        ImageSource::File(file) => file.as_path(),
+        ImageSource::Parquet { file, .. } => file,
+    });
+    if is_there(data) || read.any(is_there) {
+        return Err(anyhow::Error::new(BadInput).context(format!(
+            "{} is of the data that is read; give the result another name",
+            out.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Tells what each part of the data was taken for.

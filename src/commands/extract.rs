@@ -155,6 +155,14 @@ pub(super) fn refuse_idle_captions(matches: &ArgMatches) -> Result<()> {
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let preview_file = preview::file(args.preview.as_deref(), &args.out);
+    if preview_file.as_ref() == Some(&args.out) {
+        bail!(
+            anyhow::Error::msg(
+                "--preview and --out are one file; give the preview, which stays here, another name"
+            )
+            .context(BadInput)
+        );
+    }
     for file in preview_file.iter().chain([&args.out]) {
         prove_writable(file)?;
     }
@@ -164,6 +172,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         engine,
     } = args.agreed.agreed(&args.prompts.wording)?;
     let (mut dataset, label_space) = args.read.open_for(&args.data, label_space)?;
+    for file in preview_file.iter().chain([&args.out]) {
+        data::refuse_to_replace(&args.data, &dataset, file)?;
+    }
     args.domain.name(&mut dataset, level)?;
     // Without a round, prompts in pocket's own words are for pocket.
     let engine = engine.as_deref().unwrap_or_else(|| templates.name());

@@ -51,7 +51,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     match args.command {
         Command::From(args) => {
             promptfed_files::prove_writable(&args.out)?;
-            let space = of_data(&args.data, args.layout, args.split)?;
+            let space = of_data(&args.data, args.layout, args.split, Some(&args.out))?;
             promptfed_files::write_whole(&args.out, space.to_toml().as_bytes())?;
             let names: Vec<&str> = space.classes().iter().map(|c| c.name.as_str()).collect();
             if context.json {
@@ -98,7 +98,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             if context.json {
                 println!("{}", json!({ "hash": space.hash(), "label_space": space }));
             } else {
-                print!("{}", space.to_toml());
+                println!("{}", space.to_toml().trim_end());
             }
         }
     }
@@ -117,13 +117,22 @@ pub(crate) fn named_or_of_data(name: &str) -> Result<LabelSpace> {
     if is_built_in || !(path.is_dir() || is_list) {
         return data::label_space(name);
     }
-    of_data(path, LayoutArg::Auto, None).with_context(|| {
+    of_data(path, LayoutArg::Auto, None, None).with_context(|| {
         format!("the classes of {name} cannot be taken as they are; `promptfed label-space from {name} --layout ..` writes them to a file to give here")
     })
 }
 
-fn of_data(path: &Path, layout: LayoutArg, split: Option<String>) -> Result<LabelSpace> {
+/// The classes of data, to be written to `out`, where they are.
+fn of_data(
+    path: &Path,
+    layout: LayoutArg,
+    split: Option<String>,
+    out: Option<&Path>,
+) -> Result<LabelSpace> {
     let dataset = data::open(path, layout.into(), split, None)?;
+    if let Some(out) = out {
+        data::refuse_to_replace(path, &dataset, out)?;
+    }
     let names = dataset.class_names.iter().map(String::as_str);
     Ok(LabelSpace::from_names(name_of(path), names)?)
 }

@@ -83,7 +83,7 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         }
         _ => {}
     }
-    if ["submit", "register", "round", "partition"].contains(&command) {
+    if ["submit", "register", "round", "partition", "label-space"].contains(&command) {
         let computing = matches.subcommand().map_or(matches, |(_, inner)| inner);
         idle::refuse(computing, &["precision"], "here, where no network computes")?;
     }

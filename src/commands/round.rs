@@ -69,10 +69,16 @@ struct OpenArgs {
     #[arg(long, default_value = "pocket")]
     engine: String,
     /// Images for each distinct prompt
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "images")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        conflicts_with = "images",
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
     images_per_prompt: u32,
     /// Images in all, the same number for every class
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     images: Option<u64>,
     #[command(flatten)]
     sampling: SamplingArgs,

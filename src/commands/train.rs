@@ -43,6 +43,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let device = args.device.unwrap_or_default().open()?;
     prove_writable(&args.out)?;
     let (dataset, label_space) = args.read.open(&args.data)?;
+    data::refuse_to_replace(&args.data, &dataset, &args.out)?;
     data::tell_parts(&dataset, context);
     let (images, decoding) = load(&dataset, recipe.image_size, recipe.fit, &args.read.decode())?;
     data::tell_decoded(&decoding);

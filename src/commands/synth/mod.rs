@@ -276,8 +276,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             json!({ "out": args.out.display().to_string(), "engine": info.name, "weights_hash": info.weights_hash, "report": report, "unknown_words": unknown_words })
         );
     } else {
+        let mended = match report.mended {
+            0 => String::new(),
+            n => format!(", {n} of them missing or damaged and made again"),
+        };
         println!(
-            "{} of {} images in {} ({} rejected, {} redrawn, {} from earlier runs) in {:.1} s",
+            "{} of {} images in {} ({} rejected, {} redrawn, {} from earlier runs{mended}) in {:.1} s",
             report.accepted,
             report.planned,
             args.out.display(),

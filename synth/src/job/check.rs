@@ -10,7 +10,7 @@ use promptfed_prompts::ContentHash;
 use rayon::prelude::*;
 
 use super::draw::Artist;
-use super::manifest::{ManifestRow, read_manifest};
+use super::manifest::{MANIFEST_FILE, ManifestRow, read_manifest};
 use super::output::Output;
 use super::shard::{self, SHARD_IMAGES};
 use super::spec::OutputFormat;
@@ -38,6 +38,15 @@ pub(super) fn mend(
             .collect::<Result<Vec<_>>>()?;
         if part.is_empty() {
             return Ok(mended);
+        }
+        if let Some(row) = part.iter().find(|row| !artist.writes(row, output)) {
+            return Err(Error::Output {
+                file: out_dir.join(MANIFEST_FILE),
+                reason: format!(
+                    "line {} is not what this job writes; delete it and all lines after it to make those images again",
+                    row.index + 1
+                ),
+            });
         }
         mended += match output.format() {
             OutputFormat::Folder => mend_files(artist, output, &part)?,

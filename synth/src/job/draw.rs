@@ -1,10 +1,13 @@
 //! Drawing the images of a batch, again where a draw is unfit.
 
+use promptfed_prompts::{ClassIndex, RenderedPrompt};
+
 use super::clip_filter::Judge;
 use super::manifest::ManifestRow;
 use super::output::Output;
 use super::pixel_index::PixelIndex;
 use super::plan::PlannedImage;
+use super::prompts::JobPrompt;
 use super::screen::{self, Fault};
 use super::spec::JobSpec;
 use crate::image::{encode_png, pixel_hash};
@@ -35,6 +38,33 @@ impl Artist<'_> {
             rows.push(self.settle(planned, request, image, index, output)?);
         }
         Ok(rows)
+    }
+
+    /// Whether this job writes such a row. One that was edited could name any class, and any file to write to.
+    pub(super) fn writes(&self, row: &ManifestRow, output: &Output<'_>) -> bool {
+        let prompt = JobPrompt {
+            class: ClassIndex::new(row.class),
+            domain: None,
+            text: RenderedPrompt {
+                positive: row.prompt.clone(),
+                negative: row.negative.clone(),
+            },
+            count: None,
+        };
+        let planned = PlannedImage::new(row.index, prompt);
+        let request = self.request(&planned, row.attempts.saturating_sub(1));
+        let file = || output.file_of(row.index, row.class);
+        let own = ManifestRow {
+            domain: row.domain.clone(),
+            file: row.file.as_ref().map(|_| file()),
+            pixel_hash: row.pixel_hash,
+            upcast: row.upcast,
+            clip_scores: row.clip_scores.clone(),
+            flags: row.flags.clone(),
+            rejected: row.rejected,
+            ..self.row(&planned, &request, row.attempts)
+        };
+        own == *row
     }
 
     /// The images of rows, drawn once more.

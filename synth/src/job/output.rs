@@ -59,6 +59,27 @@ impl<'a> Output<'a> {
         Ok(self.folder.write(&path, text.as_bytes())?)
     }
 
+    /// Removes the pictures from index `done` on, which a killed run has made and not written down: their places may be of other
+    /// classes now.
+    pub(super) fn sweep(&self, done: u64) -> Result<()> {
+        if self.format == OutputFormat::Parquet {
+            return Ok(());
+        }
+        for folder in &self.folders {
+            let Ok(entries) = fs_err::read_dir(self.path("images").join(folder)) else {
+                continue;
+            };
+            for entry in entries {
+                let path = entry?.path();
+                let index = path.file_name().and_then(|name| index_of(name.to_str()?));
+                if index.is_some_and(|index| index >= done) {
+                    fs_err::remove_file(&path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn format(&self) -> OutputFormat {
         self.format
     }
@@ -158,6 +179,12 @@ impl<'a> Output<'a> {
     pub(super) fn staged(&self, index: u64) -> PathBuf {
         self.staging.join(staged_name(index))
     }
+}
+
+/// The index of the image whose file has this name.
+fn index_of(name: &str) -> Option<u64> {
+    let index: u64 = name.strip_suffix(".png")?.parse().ok()?;
+    (staged_name(index) == name).then_some(index)
 }
 
 fn staged_name(index: u64) -> String {

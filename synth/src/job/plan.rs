@@ -50,6 +50,31 @@ impl Survey {
         *self.per_class.entry(class.get()).or_default() += 1;
     }
 
+    /// Refuses a total of which nothing is left for a class that has prompts: a model would never see it. Reads all prompts once.
+    pub(super) fn check_shares(&self, source: &PromptSource, budget: ImageBudget) -> Result<()> {
+        let ImageBudget::Total { images, .. } = budget else {
+            return Ok(());
+        };
+        let mut allocation = Allocation::new(budget, self);
+        let mut shares = BTreeMap::<u32, u64>::new();
+        for prompt in source.read()? {
+            let prompt = prompt?;
+            let share = allocation.next(prompt.class, prompt.count);
+            *shares.entry(prompt.class.get()).or_default() += share;
+        }
+        let classes = source.label_space().classes();
+        let empty = shares.iter().filter(|(_, share)| **share == 0);
+        let names = empty.filter_map(|(class, _)| classes.get(*class as usize));
+        let names: Vec<String> = names.map(|class| format!("{:?}", class.name)).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Spec(format!(
+            "{images} images in all leave none for {}; ask for more, or leave out the prompts of these classes",
+            names.join(", ")
+        )))
+    }
+
     /// Images the whole plan asks for.
     pub(super) fn planned(&self, budget: ImageBudget) -> Result<u64> {
         if self.prompts == 0 {

@@ -9,7 +9,7 @@ use promptfed_files::{FolderKind, OwnFolder};
 use super::check;
 use super::draw::Artist;
 use super::made::Made;
-use super::manifest::{Manifest, ManifestRow};
+use super::manifest::{MANIFEST_FILE, Manifest, ManifestRow};
 use super::output::Output;
 use super::pixel_index::{PIXEL_INDEX, PixelIndex};
 use super::plan::{Plan, PlannedImage, Survey};
@@ -46,20 +46,26 @@ pub fn run(
     let survey = Survey::of(&spec.prompts, |first| spec.check_engine(generator, first))?;
     let engine = generator.describe().clone();
     let record = JobRecord::new(spec, &engine, &survey)?;
+    survey.check_shares(&spec.prompts, spec.images)?;
     // Told before the folder is taken: a removed job file is not just a folder with something in it.
     record.compare(out_dir)?;
     let folder = OwnFolder::claim(out_dir, JOB_FOLDER)?;
     match record.compare(out_dir)? {
         Standing::New => record.write(&folder)?,
-        Standing::Same => {}
-        Standing::Changed(there) => {
-            let (made, rows) = count_made(out_dir)?;
-            let plan = Plan::new(&spec.prompts, spec.images, &survey, made, rows)?;
-            match plan.surplus()? {
-                0 => record.write(&folder)?,
-                surplus => return Err(record.shrinks(&there, out_dir, surplus)),
+        Standing::Same => {
+            if let surplus @ 1.. = surplus(spec, &survey, out_dir)? {
+                return Err(Error::Output {
+                    file: out_dir.join(MANIFEST_FILE),
+                    reason: format!(
+                        "{surplus} of its lines are of no prompt of this job; bring the file back as it was, or delete it to make all images again"
+                    ),
+                });
             }
         }
+        Standing::Changed(there) => match surplus(spec, &survey, out_dir)? {
+            0 => record.write(&folder)?,
+            surplus => return Err(record.shrinks(&there, out_dir, surplus)),
+        },
     }
 
     let mut report = JobReport::new(record.planned);
@@ -85,6 +91,7 @@ pub fn run(
     };
     let mut output = Output::new(&folder, spec.output, &record.class_names)?;
     output.name_classes()?;
+    output.sweep(report.done)?;
     report.mended = check::mend(&mut artist, &mut output, out_dir, report.done < target)?;
     let index_file = folder.scratch(PIXEL_INDEX)?;
     let mut index = PixelIndex::open(&index_file, out_dir, report.done, report.accepted)?;
@@ -138,14 +145,14 @@ const JOB_FOLDER: FolderKind = FolderKind {
     lock: ".promptfed/job.lock",
 };
 
-/// The images of a folder's manifest, and its rows.
-fn count_made(out_dir: &Path) -> Result<(Made, u64)> {
+/// How many images of a folder's manifest the plan does not ask for.
+fn surplus(spec: &JobSpec, survey: &Survey, out_dir: &Path) -> Result<u64> {
     let (mut made, mut rows) = (Made::none()?, 0);
     Manifest::open(out_dir, |row| {
         rows += 1;
         made.add(&row)
     })?;
-    Ok((made, rows))
+    Plan::new(&spec.prompts, spec.images, survey, made, rows)?.surplus()
 }
 
 impl JobReport {

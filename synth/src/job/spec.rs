@@ -94,8 +94,12 @@ impl JobSpec {
             Some("batch is 0; ask for 1 or more".to_owned())
         } else if self.attempts == 0 {
             Some("attempts is 0; ask for 1 or more".to_owned())
+        } else if self.limit == Some(0) {
+            Some("limit is 0; ask for 1 or more".to_owned())
         } else if matches!(self.images, ImageBudget::PerPrompt(0)) {
             Some("0 images per prompt; ask for 1 or more".to_owned())
+        } else if matches!(self.images, ImageBudget::Total { images: 0, .. }) {
+            Some("0 images in all; ask for 1 or more".to_owned())
         } else {
             self.guidance.fault()
         };

@@ -213,6 +213,7 @@ fn a_different_job_is_refused_and_named() {
 fn specifications_without_sense_are_refused_before_any_file_is_written() {
     let mut painter = Painter::new();
     let spec = spec_for(&painter);
+    let total = |images, spread| ImageBudget::Total { images, spread };
     let bad = [
         JobSpec {
             steps: 0,
@@ -228,6 +229,23 @@ fn specifications_without_sense_are_refused_before_any_file_is_written() {
         },
         JobSpec {
             images: ImageBudget::PerPrompt(0),
+            ..spec.clone()
+        },
+        JobSpec {
+            limit: Some(0),
+            ..spec.clone()
+        },
+        // Nine images of ten classes, however they are shared out; and none at all.
+        JobSpec {
+            images: total(9, Spread::ClassBalanced),
+            ..spec.clone()
+        },
+        JobSpec {
+            images: total(9, Spread::ByCount),
+            ..spec.clone()
+        },
+        JobSpec {
+            images: total(0, Spread::ClassBalanced),
             ..spec.clone()
         },
         JobSpec {

@@ -124,3 +124,51 @@ fn checking_is_cheap() {
         println!("{output:?}: 20,000 pictures made in {made:?}, checked in {checked:?}");
     }
 }
+
+#[test]
+fn rows_that_this_job_does_not_write_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, victim) = (dir.path().join("out"), dir.path().join("victim.png"));
+    std::fs::write(&victim, b"mine").unwrap();
+    let spec = spec(OutputFormat::Folder, 1);
+    run_quietly(&mut Painter::new(), &spec, &out).unwrap();
+    let manifest = out.join("manifest.jsonl");
+    let whole = std::fs::read_to_string(&manifest).unwrap();
+    for (key, value) in [
+        ("file", serde_json::json!("../victim.png")),
+        ("class", serde_json::json!(99)),
+        ("prompt", serde_json::json!("a dragon")),
+        ("domain", serde_json::json!("elsewhere")),
+        ("steps", serde_json::json!(999)),
+    ] {
+        let (first, rest) = whole.split_once('\n').unwrap();
+        let mut row: serde_json::Value = serde_json::from_str(first).unwrap();
+        row[key] = value;
+        std::fs::write(&manifest, format!("{row}\n{rest}")).unwrap();
+        let before = files(dir.path());
+        let error = run_quietly(&mut Painter::new(), &spec, &out).unwrap_err();
+        assert!(error.to_string().contains("manifest.jsonl"), "{error}");
+        assert_eq!(files(dir.path()), before, "{key}");
+    }
+    std::fs::write(&manifest, whole).unwrap();
+    run_quietly(&mut Painter::new(), &spec, &out).unwrap();
+}
+
+#[test]
+fn pictures_that_a_kill_left_without_a_row_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = spec(OutputFormat::Folder, 1);
+    let part = JobSpec {
+        limit: Some(3),
+        ..spec.clone()
+    };
+    run_quietly(&mut Painter::new(), &part, dir.path()).unwrap();
+    let folder = images(dir.path())[0].parent().unwrap().to_owned();
+    // The place of this index is of another class; the note is the user's.
+    let (orphan, note) = (folder.join("00000019.png"), folder.join("note.png"));
+    std::fs::write(&orphan, b"x").unwrap();
+    std::fs::write(&note, b"mine").unwrap();
+    run_quietly(&mut Painter::new(), &spec, dir.path()).unwrap();
+    assert!(!orphan.exists() && note.exists());
+    assert_eq!(images(dir.path()).len(), 21);
+}
