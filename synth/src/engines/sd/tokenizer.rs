@@ -128,6 +128,18 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// The end of a prompt that [`Tokenizer::encode`] leaves out.
+    pub fn cut<'t>(&self, prompt: &'t str) -> Option<&'t str> {
+        let room = self.length - 2;
+        // No token is shorter than a letter of ASCII: most prompts need no second look.
+        if prompt.is_ascii() && prompt.len() <= room {
+            return None;
+        }
+        let encoded = self.bpe.encode(prompt, false).ok()?;
+        let (start, _) = *encoded.get_offsets().get(room)?;
+        Some(prompt.get(start..).unwrap_or(prompt).trim_start())
+    }
+
     /// One more than the largest id.
     pub fn vocabulary(&self) -> usize {
         let ids = self.bpe.get_vocab(true).into_values();
