@@ -9,6 +9,8 @@ use crate::Generator;
 pub(super) struct Parted<'t> {
     pub(super) read: &'t str,
     pub(super) cut: Option<&'t str>,
+    /// Whether no space lies between the two.
+    is_joined: bool,
 }
 
 impl<'t> Parted<'t> {
@@ -18,7 +20,13 @@ impl<'t> Parted<'t> {
         Self {
             read: read.trim_end(),
             cut,
+            is_joined: cut.is_some() && !read.ends_with(char::is_whitespace),
         }
+    }
+
+    /// What tells the first part of a word from the same letters as a whole word, which read as another token.
+    pub(super) fn joint(&self) -> &'static str {
+        if self.is_joined { "-" } else { "" }
     }
 }
 

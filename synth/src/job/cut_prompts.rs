@@ -115,7 +115,12 @@ impl Readings {
     fn add(&mut self, reading: &Reading<'_>) -> Result<()> {
         self.prompts += 1;
         let [positive, negative] = [reading.positive, reading.negative];
-        let read = key([positive.read, "", negative.read, ""]);
+        let read = key([
+            positive.read,
+            positive.joint(),
+            negative.read,
+            negative.joint(),
+        ]);
         let whole = key([
             positive.read,
             positive.cut.unwrap_or_default().trim_end(),

@@ -51,6 +51,7 @@ impl Tokenizer {
         let words = offsets.zip(encoded.get_special_tokens_mask());
         let end = words.filter(|(_, is_special)| **is_special == 0);
         let end = end.map(|((_, end), _)| *end).max().unwrap_or(0);
-        Some(text.get(end..).unwrap_or(text).trim_start())
+        let cut = text.get(end..).unwrap_or(text).trim_start();
+        (!cut.is_empty()).then_some(cut)
     }
 }

@@ -136,8 +136,12 @@ impl Tokenizer {
             return None;
         }
         let encoded = self.bpe.encode(prompt, false).ok()?;
-        let (start, _) = *encoded.get_offsets().get(room)?;
-        Some(prompt.get(start..).unwrap_or(prompt).trim_start())
+        let offsets = encoded.get_offsets();
+        // A letter of several tokens of which some are read is none that is cut.
+        let read = offsets.get(..room)?.last().map_or(0, |(_, end)| *end);
+        let start = offsets.get(room)?.0.max(read);
+        let cut = prompt.get(start..).unwrap_or(prompt).trim_start();
+        (!cut.is_empty()).then_some(cut)
     }
 
     /// One more than the largest id.
