@@ -23,6 +23,9 @@ pub struct Comparison {
     pub gallery: Vec<GalleryCell>,
     /// Name and value of each hash, seed and version that the result depends on.
     pub provenance: Vec<(String, String)>,
+    /// What in the runs had no effect, was not read or was left out, in words, each once.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Wall time of the whole comparison, in seconds.
     pub seconds: f64,
 }

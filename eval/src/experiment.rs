@@ -65,6 +65,7 @@ impl Experiment {
             .collect();
         let mut first: Option<FirstRun> = None;
         let mut provenance = self.provenance();
+        let mut warnings = Vec::new();
         for (index, &seed) in self.setting.seeds.iter().enumerate() {
             let reading = observer.begin(&format!("seed {seed}: reading images"), 0);
             let federation = self.federation(seed)?;
@@ -94,6 +95,11 @@ impl Experiment {
                 for (name, value) in outcome.provenance {
                     provenance.push((format!("{} {name}, seed {seed}", method.name()), value));
                 }
+                for warning in outcome.warnings {
+                    if !warnings.contains(&warning) {
+                        warnings.push(warning);
+                    }
+                }
                 result.runs.push(outcome.run);
                 prompts.extend(outcome.prompts);
                 synthetic = synthetic.or(outcome.synthetic);
@@ -116,6 +122,7 @@ impl Experiment {
             prompts: first.prompts,
             methods: results,
             provenance,
+            warnings,
             seconds: start.elapsed().as_secs_f64(),
         })
     }

@@ -331,9 +331,17 @@ pub(crate) fn compare(
     let mut comparison = experiment.run(&methods, &context.progress)?;
     comparison.settings.extend(described(prompts, setting));
     let silent = silent_clients(&comparison);
-    for told in &silent {
-        eprintln!("warning: {told}");
+    let mut told = experiment.setting.recipe.doubts(classes);
+    let late: Vec<String> = comparison
+        .warnings
+        .iter()
+        .filter(|w| !told.contains(w))
+        .cloned()
+        .collect();
+    for warning in silent.iter().chain(&late) {
+        eprintln!("warning: {warning}");
     }
+    told.extend(late);
     report::write(&comparison, &folder.report())?;
     let page = fs_err::canonicalize(folder.report())?;
     if context.json {
@@ -343,7 +351,7 @@ pub(crate) fn compare(
                 "methods": comparison.summary(), "report": page.display().to_string(), "seconds": comparison.seconds,
                 "version": comparison.version, "unknown_words": unknown_words, "silent_clients": silent,
                 "read_as": { "private": experiment.data.private.parts, "test": experiment.data.test.parts },
-                "warnings": warnings(&experiment.data).into_iter().chain(experiment.setting.recipe.doubts(classes)).collect::<Vec<_>>(),
+                "warnings": warnings(&experiment.data).into_iter().chain(told).collect::<Vec<_>>(),
             })
         );
     } else {

@@ -23,6 +23,12 @@ pub trait Generator: Send {
         Vec::new()
     }
 
+    /// The end of a text that the engine does not read, because its text encoder takes no more; `None` where it reads all of it.
+    fn cut<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let _ = text;
+        None
+    }
+
     /// Whether negative prompts have an effect where guidance is above 1. A network that is told its guidance scale takes none.
     fn takes_negatives(&self) -> bool {
         true

@@ -220,6 +220,7 @@ impl Method for Fgl {
             prompts,
             synthetic: Some(self.synthetic(round, context.recipe.image_size)?),
             provenance: provenance(&results, silent),
+            warnings: results.warnings,
         })
     }
 }

@@ -54,6 +54,8 @@ pub struct Outcome {
     pub synthetic: Option<LabelledImages>,
     /// Name and value of further hashes and versions that the run depends on.
     pub provenance: Vec<(String, String)>,
+    /// What had no effect, was not read or was left out, in words.
+    pub warnings: Vec<String>,
 }
 
 impl Outcome {
@@ -63,6 +65,7 @@ impl Outcome {
             prompts: Vec::new(),
             synthetic: None,
             provenance: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }

@@ -20,6 +20,10 @@ pub(super) fn provenance(comparison: &Comparison) -> Markup {
         comparison.data.test_hash.to_string(),
     );
     html! {
+        @if !comparison.warnings.is_empty() {
+            h3 { "Warnings" }
+            ul { @for warning in &comparison.warnings { li { (warning) } } }
+        }
         h3 { "Settings" }
         (pairs(&comparison.settings))
         h3 { "Versions, seeds and hashes" }

@@ -64,6 +64,8 @@ fn the_table_holds_the_numbers_of_the_record() {
         .collect();
     assert_eq!(shown, expected);
     let provenance = section(&html, "provenance");
+    assert_eq!(comparison.warnings.len(), 1);
+    assert!(provenance.contains(&comparison.warnings[0]));
     for run in comparison.methods.iter().flat_map(|m| &m.runs) {
         assert!(
             attributes(provenance, "value").contains(&run.evaluation.accuracy.to_string().as_str())

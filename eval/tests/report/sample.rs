@@ -95,6 +95,7 @@ pub(crate) fn comparison() -> Comparison {
                 &ContentHash::of(b"weights").to_string(),
             ),
         ]),
+        warnings: vec!["3 of 12 prompts are longer than this engine reads".into()],
         seconds: 241.3,
     }
 }

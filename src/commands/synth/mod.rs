@@ -239,6 +239,13 @@ fn refuse_idle(args: &Args, spec: &JobSpec, engine: &dyn Generator) -> Result<()
     }
 }
 
+fn of_cut_prompts(images: u64) -> String {
+    if images == 0 {
+        return String::new();
+    }
+    format!(", {images} of prompts that were not read to their end: `cut` in manifest.jsonl")
+}
+
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let mut loaded = load(&args, context)?;
     let spec = specify(&args, &loaded)?;
@@ -281,13 +288,14 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             n => format!(", {n} of them missing or damaged and made again"),
         };
         println!(
-            "{} of {} images in {} ({} rejected, {} redrawn, {} from earlier runs{mended}) in {:.1} s",
+            "{} of {} images in {} ({} rejected, {} redrawn, {} from earlier runs{mended}{}) in {:.1} s",
             report.accepted,
             report.planned,
             args.out.display(),
             report.rejected,
             report.redrawn,
             report.resumed,
+            of_cut_prompts(report.cut),
             report.elapsed.as_secs_f64()
         );
     }

@@ -3,6 +3,7 @@
 use promptfed_prompts::{ClassIndex, RenderedPrompt};
 
 use super::clip_filter::Judge;
+use super::cut::Reading;
 use super::manifest::ManifestRow;
 use super::output::Output;
 use super::pixel_index::PixelIndex;
@@ -165,10 +166,16 @@ impl Artist<'_> {
             .label_space()
             .class_name(class)
             .unwrap_or_default();
+        let heeds_negatives = self.spec.heeds_negatives(self.generator);
+        let reading = Reading::of(self.generator, &planned.prompt.text, heeds_negatives);
+        let cut = reading.positive.cut.map(str::to_owned);
+        let negative_cut = reading.negative.cut.map(str::to_owned);
         ManifestRow {
             index: planned.index,
             prompt: request.prompt.clone(),
             negative: request.negative.clone(),
+            cut,
+            negative_cut,
             class: class.get(),
             class_name: class_name.to_owned(),
             domain: planned

@@ -22,6 +22,12 @@ pub struct ManifestRow {
     pub prompt: String,
     /// The rendered negative prompt.
     pub negative: String,
+    /// The end of the prompt that the engine did not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<String>,
+    /// The end of the negative prompt that the engine did not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub negative_cut: Option<String>,
     /// Index of the class in the job's label space.
     pub class: u32,
     /// Name of the class.

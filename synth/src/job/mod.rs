@@ -20,6 +20,8 @@
 
 mod check;
 mod clip_filter;
+mod cut;
+mod cut_prompts;
 mod draw;
 mod folder_names;
 mod made;

@@ -1,19 +1,32 @@
 //! What of a job's prompts has no effect on its images.
 
+use super::cut_prompts::CutPrompts;
 use super::plan::Survey;
 use super::spec::{ImageBudget, JobSpec, Spread};
 use crate::{Generator, Result};
 
-/// What of the prompts has no effect, in words with the remedy, before any image is made. Reads all prompts once.
+/// What of the prompts has no effect or is not read, in words with the remedy, before any image is made. Reads all prompts up to
+/// three times.
 ///
 /// # Errors
 /// A faulty prompt.
 pub fn notes(generator: &dyn Generator, spec: &JobSpec) -> Result<Vec<String>> {
-    Ok(Survey::of(&spec.prompts, |_| Ok(()))?.notes(spec, generator.takes_negatives()))
+    notes_of(&Survey::of(&spec.prompts, |_| Ok(()))?, generator, spec)
+}
+
+/// [`notes`] of prompts that were surveyed.
+pub(super) fn notes_of(
+    survey: &Survey,
+    generator: &dyn Generator,
+    spec: &JobSpec,
+) -> Result<Vec<String>> {
+    let mut notes = survey.notes(spec, generator.takes_negatives());
+    notes.extend(CutPrompts::find(generator, spec)?.notes());
+    Ok(notes)
 }
 
 impl Survey {
-    pub(super) fn notes(&self, spec: &JobSpec, takes_negatives: bool) -> Vec<String> {
+    fn notes(&self, spec: &JobSpec, takes_negatives: bool) -> Vec<String> {
         let mut notes = Vec::new();
         let &Survey {
             prompts,

@@ -32,6 +32,8 @@ pub struct JobReport {
     pub non_finite: u64,
     /// Images whose last draw was decoded again in f32, because the engine's own number format overflowed.
     pub upcast: u64,
+    /// Images of whose prompt, or negative prompt, the engine did not read the end.
+    pub cut: u64,
     /// Draws thrown away because every pixel was the same.
     pub constant: u64,
     /// Draws thrown away because CLIP did not see their class in them.
@@ -40,7 +42,7 @@ pub struct JobReport {
     pub duplicate: u64,
     /// Images that earlier runs had done.
     pub resumed: u64,
-    /// What of the prompts has no effect, in words ([`notes`](super::notes)).
+    /// What of the prompts has no effect, or is not read, in words ([`notes`](super::notes)).
     pub notes: Vec<String>,
     /// Images of earlier runs that were missing or damaged, and were made again.
     pub mended: u64,

@@ -10,6 +10,7 @@ use super::check;
 use super::draw::Artist;
 use super::made::Made;
 use super::manifest::{MANIFEST_FILE, Manifest, ManifestRow};
+use super::notes::notes_of;
 use super::output::Output;
 use super::pixel_index::{PIXEL_INDEX, PixelIndex};
 use super::plan::{Plan, PlannedImage, Survey};
@@ -69,7 +70,7 @@ pub fn run(
     }
 
     let mut report = JobReport::new(record.planned);
-    report.notes = survey.notes(spec, generator.takes_negatives());
+    report.notes = notes_of(&survey, generator, spec)?;
     let mut tally = Tally::default();
     let mut made = Made::none()?;
     let mut manifest = Manifest::open(out_dir, |row| {
@@ -165,6 +166,7 @@ impl JobReport {
             redrawn: 0,
             non_finite: 0,
             upcast: 0,
+            cut: 0,
             constant: 0,
             off_class: 0,
             duplicate: 0,
@@ -181,6 +183,7 @@ impl JobReport {
         self.accepted += u64::from(row.file.is_some());
         self.rejected += u64::from(row.rejected.is_some());
         self.upcast += u64::from(row.upcast);
+        self.cut += u64::from(row.cut.is_some() || row.negative_cut.is_some());
         self.redrawn += u64::from(row.attempts.saturating_sub(1));
         for flag in &row.flags {
             match flag {

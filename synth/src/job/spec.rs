@@ -74,6 +74,11 @@ impl JobSpec {
         }
     }
 
+    /// Whether negative prompts change this job's images.
+    pub(super) fn heeds_negatives(&self, engine: &dyn Generator) -> bool {
+        engine.takes_negatives() && !self.guidance.is_off()
+    }
+
     /// Asks the engine about the settings, with the first prompt and the ends of the guidance.
     pub(super) fn check_engine(&self, engine: &dyn Generator, first: &JobPrompt) -> Result<()> {
         let seed = PlannedImage::new(0, first.clone()).seed(self.seed);

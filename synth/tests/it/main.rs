@@ -7,6 +7,7 @@ mod clip_filter;
 mod faults;
 mod fixtures;
 mod job;
+mod long_prompts;
 mod memory;
 mod mending;
 mod own_folder;

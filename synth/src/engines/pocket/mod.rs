@@ -262,6 +262,10 @@ impl Generator for Pocket {
         words.map_or_else(Vec::new, |words| words.unknown(prompt))
     }
 
+    fn cut<'t>(&self, text: &'t str) -> Option<&'t str> {
+        self.tokenizer.cut(text)
+    }
+
     fn fault(&self, request: &ImageRequest) -> Option<String> {
         fault(request)
     }

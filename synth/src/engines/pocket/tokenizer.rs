@@ -40,4 +40,18 @@ impl Tokenizer {
     pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, tokenizers::Error> {
         Ok(self.0.encode(text, true)?.get_ids().to_vec())
     }
+
+    /// The end of a prompt that [`Tokenizer::encode`] leaves out.
+    pub(super) fn cut<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let encoded = self.0.encode(text, true).ok()?;
+        if encoded.get_overflowing().is_empty() {
+            return None;
+        }
+        let offsets = encoded.get_offsets().iter();
+        let words = offsets.zip(encoded.get_special_tokens_mask());
+        let end = words.filter(|(_, is_special)| **is_special == 0);
+        let end = end.map(|((_, end), _)| *end).max().unwrap_or(0);
+        let cut = text.get(end..).unwrap_or(text).trim_start();
+        (!cut.is_empty()).then_some(cut)
+    }
 }

@@ -167,6 +167,16 @@ impl TextStages {
             .collect()
     }
 
+    /// The end of a prompt that no encoder reads.
+    pub fn cut<'t>(&self, prompt: &'t str) -> Option<&'t str> {
+        let cuts: Option<Vec<&str>> = self
+            .stages
+            .iter()
+            .map(|stage| stage.tokenizer.cut(prompt))
+            .collect();
+        cuts?.into_iter().min_by_key(|cut| cut.len())
+    }
+
     /// Encodes a prompt.
     ///
     /// # Errors

@@ -85,6 +85,10 @@ impl Generator for Configured {
         &self.info
     }
 
+    fn cut<'t>(&self, text: &'t str) -> Option<&'t str> {
+        self.model.cut(text)
+    }
+
     fn takes_negatives(&self) -> bool {
         self.model.takes_negatives()
     }

@@ -159,6 +159,10 @@ impl Generator for StableDiffusion {
         &self.info
     }
 
+    fn cut<'t>(&self, text: &'t str) -> Option<&'t str> {
+        self.text.cut(text)
+    }
+
     fn takes_negatives(&self) -> bool {
         self.pipeline.unet_config.time_cond_proj_dim.is_none()
     }

@@ -128,6 +128,22 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// The end of a prompt that [`Tokenizer::encode`] leaves out.
+    pub fn cut<'t>(&self, prompt: &'t str) -> Option<&'t str> {
+        let room = self.length - 2;
+        // No token is shorter than a letter of ASCII: most prompts need no second look.
+        if prompt.is_ascii() && prompt.len() <= room {
+            return None;
+        }
+        let encoded = self.bpe.encode(prompt, false).ok()?;
+        let offsets = encoded.get_offsets();
+        // A letter of several tokens of which some are read is none that is cut.
+        let read = offsets.get(..room)?.last().map_or(0, |(_, end)| *end);
+        let start = offsets.get(room)?.0.max(read);
+        let cut = prompt.get(start..).unwrap_or(prompt).trim_start();
+        (!cut.is_empty()).then_some(cut)
+    }
+
     /// One more than the largest id.
     pub fn vocabulary(&self) -> usize {
         let ids = self.bpe.get_vocab(true).into_values();

@@ -1,0 +1,223 @@
+//! Prompts that are longer than the engine's text encoder takes: what is not read, and that it is told.
+
+use std::path::Path;
+
+use promptfed_prompts::RenderedPrompt;
+use promptfed_synth::engines::pocket::Pocket;
+use promptfed_synth::engines::sd::StableDiffusion;
+use promptfed_synth::{Generator, Guidance, JobSpec, PromptSource, notes};
+use proptest::prelude::*;
+
+use crate::fixtures::{label_space, pocket, rows, run_quietly};
+use crate::sd_fixtures::{copy, folder, load};
+
+/// Digits that `pocket` reads: 24 tokens without the first and the last.
+const POCKET: usize = 22;
+/// Digits that CLIP's encoders read: 77 tokens without the first and the last.
+const CLIP: usize = 75;
+
+/// `n` digits, each a token for every tokenizer here.
+fn digits(n: usize) -> String {
+    (0..n).map(|i| format!("{} ", i % 10)).collect()
+}
+
+/// What an engine reads a text as.
+trait Read: Generator {
+    fn ids(&self, text: &str) -> Vec<Vec<u32>>;
+}
+
+impl Read for Pocket {
+    fn ids(&self, text: &str) -> Vec<Vec<u32>> {
+        vec![self.token_ids(text).unwrap()]
+    }
+}
+
+impl Read for StableDiffusion {
+    fn ids(&self, text: &str) -> Vec<Vec<u32>> {
+        self.text().token_ids(text).unwrap()
+    }
+}
+
+/// Nothing is cut of `room` digits, of one more exactly that one, and other words in its place read the same.
+fn assert_cuts_after(engine: &dyn Read, room: usize) {
+    for n in 0..=room {
+        assert_eq!(engine.cut(&digits(n)), None, "{n}");
+    }
+    let full = digits(room);
+    for tail in ["7", "7 dogs in the snow", "é 😀", "你好", "  7"] {
+        let text = format!("{full}{tail}");
+        assert_eq!(engine.cut(&text), Some(tail.trim_start()), "{tail}");
+        assert_eq!(engine.ids(&text), engine.ids(&full), "{tail}");
+    }
+    assert_eq!(engine.cut(&format!("{full}   \n")), None);
+    // Before the end everything counts.
+    assert_ne!(
+        engine.ids(&digits(room - 1)),
+        engine.ids(&digits(room)),
+        "the last digit is read"
+    );
+}
+
+/// What is left without the cut end reads the same, unless a word is parted.
+fn assert_cut_is_not_read(engine: &dyn Read, text: &str) {
+    if let Some(cut) = engine.cut(text) {
+        let read = text.strip_suffix(cut).unwrap();
+        if read.ends_with(' ') {
+            assert_eq!(engine.ids(read), engine.ids(text), "{text:?}: {cut:?}");
+        }
+        let more = format!("{text} dog");
+        assert_eq!(engine.ids(&more), engine.ids(text), "{text:?}: {cut:?}");
+        assert_eq!(engine.cut(&more), more.strip_prefix(read));
+        assert!(!cut.trim().is_empty(), "{text:?}");
+    } else {
+        let more = format!("{text} dog");
+        let read_alike = engine.ids(&more) == engine.ids(text);
+        assert!(!read_alike || engine.cut(&more) == Some("dog"), "{text:?}");
+    }
+}
+
+#[test]
+fn an_engine_says_what_it_does_not_read() {
+    assert_cuts_after(&pocket(), POCKET);
+    for name in ["sd15", "sd21", "sdxl"] {
+        assert_cuts_after(&load(&folder(name)).unwrap(), CLIP);
+    }
+}
+
+#[test]
+fn of_two_encoders_the_one_that_reads_more_counts() {
+    for shorter in ["tokenizer", "tokenizer_2"] {
+        let (_dir, model) = copy("sdxl");
+        let file = model.join(shorter).join("tokenizer_config.json");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.replace("\"model_max_length\": 77", "\"model_max_length\": 40");
+        assert!(text.contains("40"));
+        std::fs::write(file, text).unwrap();
+        assert_cuts_after(&load(&model).unwrap(), CLIP);
+    }
+}
+
+#[test]
+fn any_text_is_parted_where_reading_ends() {
+    let (pocket, sd) = (pocket(), load(&folder("sd15")).unwrap());
+    let words = "[a-z]{1,12}|[A-Z]{1,9}|[0-9]{1,3}|\\PC{1,3}|<pad>|<\\|endoftext\\|>|😀|İ|é|क़";
+    let texts = prop::collection::vec(words, 0..60).prop_map(|words| words.join(" "));
+    proptest!(ProptestConfig::with_cases(200), |(text in texts)| {
+        assert_cut_is_not_read(&pocket, &text);
+        assert_cut_is_not_read(&sd, &text);
+    });
+}
+
+fn job(dir: &Path, engine: &dyn Generator, prompts: &[(&str, String, String)]) -> JobSpec {
+    let path = dir.join("prompts.jsonl");
+    let line = |(class, prompt, negative): &(&str, String, String)| {
+        let line = serde_json::json!({"class": class, "prompt": prompt, "negative": negative});
+        format!("{line}\n")
+    };
+    std::fs::write(&path, prompts.iter().map(line).collect::<String>()).unwrap();
+    let source = PromptSource::JsonLines {
+        path,
+        label_space: label_space(),
+    };
+    JobSpec {
+        steps: 1,
+        ..JobSpec::new(source, &engine.describe().defaults)
+    }
+}
+
+#[test]
+fn a_job_tells_records_and_counts_what_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut engine = pocket();
+    let prompt = |end: &str| format!("{}{end}", digits(POCKET));
+    let list = [
+        ("mammal", "a cat".to_owned(), String::new()),
+        ("mammal", prompt("in the snow"), String::new()),
+        ("vehicle", prompt("on a beach"), String::new()),
+        // As long as what is read of those two.
+        ("mammal", prompt("").trim().to_owned(), String::new()),
+        // The same once more is no different prompt.
+        ("mammal", prompt("in the snow"), String::new()),
+        ("mammal", "a dog".to_owned(), prompt("blurry")),
+    ];
+    let spec = job(dir.path(), &engine, &list);
+    let told = notes(&engine, &spec).unwrap();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("4 of 6 prompts are longer"), "{told:?}");
+    assert!(told[0].contains("\"in the snow\""), "{told:?}");
+    assert!(told[1].starts_with("3 of 6 prompts differ"), "{told:?}");
+    assert!(told[1].contains("prompts 2 and 3"), "{told:?}");
+    let report = run_quietly(&mut engine, &spec, &out).unwrap();
+    assert_eq!(report.notes, told);
+    assert_eq!((report.accepted, report.cut), (6, 4));
+    let cuts = |rows: &[promptfed_synth::job::ManifestRow]| -> Vec<_> {
+        let row = |row: &promptfed_synth::job::ManifestRow| {
+            [row.cut.clone(), row.negative_cut.clone()].map(Option::unwrap_or_default)
+        };
+        rows.iter().map(row).collect()
+    };
+    let wanted = [
+        ["", ""],
+        ["in the snow", ""],
+        ["on a beach", ""],
+        ["", ""],
+        ["in the snow", ""],
+        ["", "blurry"],
+    ];
+    assert_eq!(cuts(&rows(&out)), wanted);
+    // Rows of prompts that are read whole are what they were before.
+    let manifest = std::fs::read_to_string(out.join("manifest.jsonl")).unwrap();
+    let with: Vec<bool> = manifest.lines().map(|l| l.contains("cut\":")).collect();
+    assert_eq!(with, [false, true, true, false, true, true]);
+    // A finished job tells the same again.
+    let again = run_quietly(&mut engine, &spec, &out).unwrap();
+    assert_eq!((again.resumed, again.cut, again.notes), (6, 4, told));
+}
+
+#[test]
+fn what_has_no_effect_anyway_is_not_told_as_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = pocket();
+    let list = [("mammal", "a dog".to_owned(), digits(POCKET + 3))];
+    let spec = job(dir.path(), &engine, &list);
+    let told = notes(&engine, &spec).unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("the negative text's \"2 3 4 \""),
+        "{told:?}"
+    );
+    let unguided = JobSpec {
+        guidance: Guidance::Fixed(1.0),
+        ..spec
+    };
+    let told = notes(&engine, &unguided).unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("guidance is 1"), "{told:?}");
+}
+
+#[test]
+fn stable_diffusion_tells_it_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut model = load(&folder("turbo")).unwrap();
+    let text = |end: &str| RenderedPrompt {
+        positive: format!("{}{end}", digits(CLIP)),
+        negative: String::new(),
+    };
+    let spec = |end: &str| {
+        let source = PromptSource::One {
+            text: text(end),
+            label_space: label_space(),
+        };
+        JobSpec::new(source, &model.describe().defaults)
+    };
+    let (cut, whole) = (spec("a church at night"), spec(""));
+    let report = run_quietly(&mut model, &cut, dir.path()).unwrap();
+    assert_eq!(report.cut, 1);
+    assert!(report.notes[0].contains("\"a church at night\""));
+    assert_eq!(
+        rows(dir.path())[0].cut.as_deref(),
+        Some("a church at night")
+    );
+    assert!(notes(&model, &whole).unwrap().is_empty());
+}
