@@ -191,7 +191,7 @@ fn a_site_can_name_its_domain() {
             "photo, sketch",
         ),
         (&["extract", "pets", "--domain", "x"], "level `class`"),
-        (&["extract", "pets", "--level", "domain"], "has none"),
+        (&["extract", "pets", "--level", "domain"], "by `--domain`"),
         (&["extract", "pets", "--token", "t"], "--round"),
     ] {
         let (code, error) = failure(&mut promptfed(here, args));
