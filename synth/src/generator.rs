@@ -99,7 +99,9 @@ impl Reproducible {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Exact => "the same images come of the same seeds, bit for bit",
-            Self::Seeded => "images come of seeds, and may differ a little when they are made again",
+            Self::Seeded => {
+                "images come of seeds, and may differ a little when they are made again"
+            }
             Self::No => "images are others when they are made again",
         }
     }

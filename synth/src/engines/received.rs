@@ -31,8 +31,7 @@ pub(super) fn picture(bytes: &[u8], size: u32) -> Result<Image, String> {
         max_pixels: MAX_PIXELS,
         ..DecodeLimits::default()
     };
-    let picture =
-        decode_bytes(bytes, "its picture", &limits).map_err(|error| error.to_string())?;
+    let picture = decode_bytes(bytes, "its picture", &limits).map_err(|error| error.to_string())?;
     let pixels = if (picture.width, picture.height) == (size, size) {
         picture.pixels
     } else {
@@ -63,7 +62,10 @@ mod tests {
         let back = picture(&png, 8).unwrap();
         assert_eq!(back.to_rgb8(), image.to_rgb8());
         assert_eq!(picture(&png, 4).unwrap().height(), 4);
-        let wide = Image::rectangle(4, 12, vec![0.5; 144]).unwrap().to_png().unwrap();
+        let wide = Image::rectangle(4, 12, vec![0.5; 144])
+            .unwrap()
+            .to_png()
+            .unwrap();
         assert_eq!(picture(&wide, 4).unwrap().to_rgb8(), [191; 48]);
     }
 

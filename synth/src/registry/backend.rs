@@ -38,7 +38,9 @@ impl Backend {
     pub fn named(name: &str, engine: EngineRef, options: EngineOptions) -> Result<Self> {
         let fits = (1..=LONGEST).contains(&name.len())
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         if !fits {
             return Err(Error::Spec(format!(
                 "an engine cannot be called {name:?}; use up to {LONGEST} letters, digits and -_. after a letter or digit"
@@ -110,7 +112,9 @@ mod tests {
         for name in ["big", "sd-1.5_x", "9", "sd"] {
             assert_eq!(named(name, "sd:x").unwrap().name(), name);
         }
-        for name in ["", ".hidden", "-x", "a/b", "a b", "pocket", "remote", "\u{e9}"] {
+        for name in [
+            "", ".hidden", "-x", "a/b", "a b", "pocket", "remote", "\u{e9}",
+        ] {
             assert!(named(name, "sd:x").is_err(), "{name}");
         }
         assert!(named(&"x".repeat(65), "sd:x").is_err());
@@ -118,7 +122,8 @@ mod tests {
 
     #[test]
     fn engines_of_one_name_are_refused() {
-        let own = |text: &str| Backend::new(text.parse().unwrap(), EngineOptions::default()).unwrap();
+        let own =
+            |text: &str| Backend::new(text.parse().unwrap(), EngineOptions::default()).unwrap();
         Backend::check_names(&[own("pocket"), own("pocket:draw"), own("sd:x")]).unwrap();
         for (one, other) in [
             (own("sd:a"), own("sd:b")),

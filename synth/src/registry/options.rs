@@ -133,14 +133,21 @@ impl EngineOptions {
             ("key-env", self.key_env.is_some() && !is_service),
             ("key-file", self.key_file.is_some() && !is_service),
             ("ask-size", self.ask_size.is_some() && !is_service),
-            ("tell", self.tell.is_some() && !matches!(engine, EngineRef::Remote { .. })),
+            (
+                "tell",
+                self.tell.is_some() && !matches!(engine, EngineRef::Remote { .. }),
+            ),
             ("per-minute", self.per_minute.is_some() && !is_service),
             ("concurrent", self.concurrent.is_some() && !is_service),
             ("timeout", self.timeout.is_some() && !is_service),
             ("tries", self.tries.is_some() && !is_service),
             ("longest-pause", self.longest_pause.is_some() && !is_service),
         ];
-        let idle: Vec<&str> = idle.iter().filter(|(_, is)| *is).map(|(name, _)| *name).collect();
+        let idle: Vec<&str> = idle
+            .iter()
+            .filter(|(_, is)| *is)
+            .map(|(name, _)| *name)
+            .collect();
         if !idle.is_empty() {
             return Err(Error::Spec(format!(
                 "the engine {name} ({}) has no {}; leave it out",
@@ -188,7 +195,11 @@ mod tests {
             ("remote:http://h/v1", false, true, true),
         ] {
             let options = EngineOptions::default().over(&general, &engine(name));
-            let has = (options.device.is_some(), options.size.is_some(), options.key_env.is_some());
+            let has = (
+                options.device.is_some(),
+                options.size.is_some(),
+                options.key_env.is_some(),
+            );
             assert_eq!(has, (device, size, key), "{name}");
             options.check(name, &engine(name)).unwrap();
         }

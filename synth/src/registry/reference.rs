@@ -97,7 +97,10 @@ impl FromStr for EngineRef {
         let service = |argument: Option<&str>, example: &str| {
             let address = argument.ok_or_else(|| needs("the server's address", example))?;
             if !address.starts_with("http://") && !address.starts_with("https://") {
-                return Err(needs("an address that begins with http:// or https://", example));
+                return Err(needs(
+                    "an address that begins with http:// or https://",
+                    example,
+                ));
             }
             let (address, model) = match address.split_once('#') {
                 Some((address, "")) => (address, None),

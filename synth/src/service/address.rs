@@ -23,7 +23,11 @@ impl Address {
             attempts: 0,
         };
         let mut url = Url::parse(text.trim()).map_err(|error| {
-            let shown = if text.contains('@') { "the address" } else { text };
+            let shown = if text.contains('@') {
+                "the address"
+            } else {
+                text
+            };
             fault(
                 shown,
                 &format!("{error}; write http://HOST:PORT/PATH or https://HOST/PATH"),
@@ -59,7 +63,11 @@ impl Address {
     /// The address of a path below this one.
     pub(super) fn join(&self, path: &str) -> Url {
         let mut url = self.0.clone();
-        url.set_path(&format!("{}{}", self.0.path(), path.trim_start_matches('/')));
+        url.set_path(&format!(
+            "{}{}",
+            self.0.path(),
+            path.trim_start_matches('/')
+        ));
         url
     }
 

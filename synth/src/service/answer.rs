@@ -51,7 +51,10 @@ pub(super) async fn read(
 }
 
 async fn body(mut response: Response, limit: u64, whole: Duration) -> Result<Vec<u8>, Fault> {
-    if response.content_length().is_some_and(|length| length > limit) {
+    if response
+        .content_length()
+        .is_some_and(|length| length > limit)
+    {
         return Err(Fault::TooLarge { limit });
     }
     let mut body = Vec::new();

@@ -84,7 +84,8 @@ impl Service {
         self
     }
 
-    /// Its address.(&self) -> &Address {
+    /// Its address.
+    pub fn address(&self) -> &Address {
         &self.address
     }
 
@@ -104,7 +105,9 @@ impl Service {
     ) -> Result<T, ServiceError> {
         let url = self.address.join(path);
         let build = || self.own(Method::GET, url.clone());
-        self.block_on(self.ask(&url, build, 0, cancel, |body| answer::parse(body, self.key())))
+        self.block_on(self.ask(&url, build, 0, cancel, |body| {
+            answer::parse(body, self.key())
+        }))
     }
 
     /// Posts `body` as JSON to `path`, below the address.
@@ -183,8 +186,8 @@ impl Service {
             },
             attempts: 1,
         };
-        let url = Url::parse(address)
-            .map_err(|_| refused("it gives an address that cannot be read"))?;
+        let url =
+            Url::parse(address).map_err(|_| refused("it gives an address that cannot be read"))?;
         let fits = match url.scheme() {
             "https" => true,
             "http" => !self.address.is_encrypted(),
@@ -240,7 +243,10 @@ impl Service {
                 tokio::time::sleep_until(start.into()).await;
                 self.attempt(build()).await
             };
-            let fault = match or_cancelled(tried, cancel).await.and_then(|body| parse(&body)) {
+            let fault = match or_cancelled(tried, cancel)
+                .await
+                .and_then(|body| parse(&body))
+            {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };

@@ -28,7 +28,9 @@ pub enum Fault {
     #[error("no connection ({0}); check the address, and that the service runs")]
     Unreachable(String),
     /// The service could not prove who it is.
-    #[error("the service could not prove who it is ({0}); check the address, or name its authority in SSL_CERT_FILE")]
+    #[error(
+        "the service could not prove who it is ({0}); check the address, or name its authority in SSL_CERT_FILE"
+    )]
     Identity(String),
     /// No answer within a limit.
     #[error("no answer in time (within {}, and never longer silent than it may be); give it more time, or ask for less at once", seconds(*limit))]
@@ -52,7 +54,9 @@ pub enum Fault {
         is_spent: bool,
     },
     /// A redirection, which is not followed: the key is for one address.
-    #[error("it sends elsewhere (status {status}, to {to:?}), which is not followed; give the address it should be asked at")]
+    #[error(
+        "it sends elsewhere (status {status}, to {to:?}), which is not followed; give the address it should be asked at"
+    )]
     Redirected {
         /// The HTTP status.
         status: u16,
@@ -66,7 +70,10 @@ pub enum Fault {
         limit: u64,
     },
     /// An answer that is not what was asked for, such as a page of HTML.
-    #[error("the answer is not what was asked for ({reason}){}; check the address", said(excerpt))]
+    #[error(
+        "the answer is not what was asked for ({reason}){}; check the address",
+        said(excerpt)
+    )]
     Unexpected {
         /// What is wrong with it.
         reason: String,

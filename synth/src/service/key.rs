@@ -100,10 +100,17 @@ mod tests {
     fn a_key_is_read_from_a_file_whatever_editor_wrote_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
-        for text in ["sk-1234567890", "sk-1234567890\r\n", "\u{feff}sk-1234567890\n"] {
+        for text in [
+            "sk-1234567890",
+            "sk-1234567890\r\n",
+            "\u{feff}sk-1234567890\n",
+        ] {
             fs_err::write(&file, text).unwrap();
             let key = ApiKey::from_file(&file).unwrap();
-            assert_eq!(key.bearer().unwrap().to_str().unwrap(), "Bearer sk-1234567890");
+            assert_eq!(
+                key.bearer().unwrap().to_str().unwrap(),
+                "Bearer sk-1234567890"
+            );
         }
         for text in ["", "  \n", "two words", "line\nline", "sch\u{fc}ssel"] {
             fs_err::write(&file, text).unwrap();
@@ -123,7 +130,9 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_not_there_is_named() {
-        let told = ApiKey::from_env("PROMPTFED_NO_SUCH_KEY").unwrap_err().to_string();
+        let told = ApiKey::from_env("PROMPTFED_NO_SUCH_KEY")
+            .unwrap_err()
+            .to_string();
         assert!(told.contains("PROMPTFED_NO_SUCH_KEY") && told.contains("not set"));
     }
 }

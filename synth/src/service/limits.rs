@@ -25,7 +25,10 @@ impl Retry {
     /// attempt decide, so that many askers do not come back together.
     pub(crate) fn pause(&self, attempt: u32, seed: u64) -> Duration {
         let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
-        let whole = self.first_pause.saturating_mul(doubled).min(self.longest_pause);
+        let whole = self
+            .first_pause
+            .saturating_mul(doubled)
+            .min(self.longest_pause);
         let mut hasher = blake3::Hasher::new_derive_key("promptfed synth 2026 retry jitter v1");
         hasher.update(&seed.to_le_bytes());
         hasher.update(&attempt.to_le_bytes());

@@ -55,7 +55,10 @@ mod tests {
         };
         assert_eq!(asked("120"), Some(Duration::from_secs(120)));
         assert_eq!(asked(" 0.5 "), Some(Duration::from_millis(500)));
-        assert_eq!(asked("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::from_secs(2)));
+        assert_eq!(
+            asked("Wed, 21 Oct 2015 07:28:00 GMT"),
+            Some(Duration::from_secs(2))
+        );
         assert_eq!(asked("Wed, 21 Oct 2015 07:00:00 GMT"), Some(Duration::ZERO));
         for nonsense in ["-3", "soon", "inf", "nan", "1e400"] {
             assert_eq!(asked(nonsense), None, "{nonsense}");

@@ -63,7 +63,9 @@ impl A1111 {
                 names.join(", ")
             )));
         }
-        let model = found.map(|c| c.title.clone()).or_else(|| wanted.map(str::to_owned));
+        let model = found
+            .map(|c| c.title.clone())
+            .or_else(|| wanted.map(str::to_owned));
         let hash = found.and_then(Checkpoint::hash);
         let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
         let has_schedulers = !names.contains(&"DPM++ 2M Karras");
@@ -128,7 +130,10 @@ impl Generator for A1111 {
 
     fn fault(&self, request: &ImageRequest) -> Option<String> {
         if !(1..=150).contains(&request.steps) {
-            return Some(format!("{} steps; such a server takes 1 to 150", request.steps));
+            return Some(format!(
+                "{} steps; such a server takes 1 to 150",
+                request.steps
+            ));
         }
         if let Some(fault) = request.guidance_fault() {
             return Some(fault);
@@ -152,7 +157,13 @@ impl Generator for A1111 {
         let (ask_size, has_schedulers) = (self.ask_size, self.has_schedulers);
         let model = self.model.as_deref();
         let body = |request: &ImageRequest| -> Value {
-            let asked = Txt2Img::new(request, short_seed(request), ask_size, model, has_schedulers);
+            let asked = Txt2Img::new(
+                request,
+                short_seed(request),
+                ask_size,
+                model,
+                has_schedulers,
+            );
             serde_json::to_value(asked).unwrap_or_default()
         };
         self.asking.images(
@@ -178,7 +189,10 @@ fn read(
         )));
     };
     let made: Made = serde_json::from_str(&answer.info).unwrap_or_default();
-    if made.seed.is_some_and(|seed| seed != i64::from(short_seed(request))) {
+    if made
+        .seed
+        .is_some_and(|seed| seed != i64::from(short_seed(request)))
+    {
         return Err(asking.fault("made an image of another seed than it was told".into()));
     }
     if let (Some(made), Some(hash)) = (&made.sd_model_hash, hash)

@@ -107,7 +107,8 @@ impl Remote {
             Some(extension) => {
                 if tell.is_some() {
                     return Err(asking.fault(
-                        "says itself what it takes; leave `tell` out of its [[backends]] table".into(),
+                        "says itself what it takes; leave `tell` out of its [[backends]] table"
+                            .into(),
                     ));
                 }
                 let info = own_info(&extension, engine.size);
@@ -142,7 +143,11 @@ fn choose<'m>(models: &'m [Model], asked: Option<&str>, engine: &str) -> Result<
     let names = || {
         let named: Vec<&str> = models.iter().take(NAMED).map(|m| m.id.as_str()).collect();
         let more = models.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
         format!("{}{more}", named.join(", "))
     };
     let fault = |reason: String| Error::Backend {
@@ -177,7 +182,10 @@ fn usually_told(model: Option<&str>) -> Vec<Told> {
 fn own_info(extension: &Extension, size: Option<u32>) -> EngineInfo {
     let engine = &extension.engine;
     let mut settings = engine.settings.clone();
-    settings.insert("engine".into(), format!("{} {}", engine.name, engine.version));
+    settings.insert(
+        "engine".into(),
+        format!("{} {}", engine.name, engine.version),
+    );
     if let Some(size) = size.filter(|size| [*size; 2] != extension.size) {
         let [height, width] = extension.size;
         settings.insert("ask_size".into(), format!("{width}x{height}"));
@@ -309,7 +317,9 @@ fn body(request: &ImageRequest, model: Option<&str>, side: &Side) -> Value {
                 match what {
                     Told::Size => asked.size = Some(format!("{ask_size}x{ask_size}")),
                     Told::ResponseFormat => asked.response_format = Some("b64_json".into()),
-                    Told::Seed => asked.seed = Some(RequestSeed::Number(short_seed(request).into())),
+                    Told::Seed => {
+                        asked.seed = Some(RequestSeed::Number(short_seed(request).into()))
+                    }
                     Told::NegativePrompt => asked.negative_prompt = Some(request.negative.clone()),
                     Told::Steps => asked.steps = Some(request.steps),
                     Told::Guidance => asked.guidance_scale = Some(request.guidance),
