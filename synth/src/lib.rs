@@ -20,6 +20,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod backends;
 pub mod engines;
 mod error;
 mod generator;
@@ -31,6 +32,10 @@ pub mod registry;
 mod seed;
 pub mod service;
 
+pub use backends::{
+    BACKENDS_FILE, BackendEntry, BackendJob, BackendReport, BackendState, BackendsRecord,
+    BackendsReport, run_backends,
+};
 pub use error::{Error, Result};
 pub use generator::{
     EngineInfo, Generator, ImageRequest, Origin, Reproducible, Sampler, SamplingDefaults,

@@ -11,7 +11,7 @@ use promptfed_learn::{Architecture, Classifier};
 use promptfed_prompts::PromptSet;
 use promptfed_prompts::protocol::{
     ClassifierArchitecture, ImageBudget, PictureFit, ProblemCode, RoundId, RoundState, RoundStatus,
-    TrainingPlan,
+    SourcePlan, TrainingPlan,
 };
 
 use promptfed_server::Server;
@@ -170,7 +170,13 @@ fn a_round_may_ask_for_images_that_show_their_class() {
         reason.contains("no image of \"") && reason.contains("did not show their class"),
         "{reason}"
     );
-    let filter = results.sampling.filter.unwrap();
+    let filter = results.sources[0]
+        .sampling
+        .as_ref()
+        .unwrap()
+        .filter
+        .clone()
+        .unwrap();
     assert!((filter.min_score - share).abs() < 1e-6);
     let Err(RequestError::RoundEnded {
         state: RoundState::Failed { reason },
@@ -221,7 +227,7 @@ fn a_failing_job_says_why_and_the_server_lives_on() {
         ("panicking", "an engine that panics"),
     ] {
         let mut spec = round_spec();
-        spec.synthesis.engine = engine.into();
+        spec.synthesis.sources = vec![SourcePlan::new(engine)];
         let round = fixture.open(&spec);
         client.submit(round, &class_prompts(&[0])).unwrap();
         fixture.admin.close(round).unwrap();
