@@ -195,6 +195,10 @@ pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
+    if args.setting.methods.contains(&MethodName::Fgl) {
+        // Told before the data is read.
+        args.setting.engines.backends(context)?;
+    }
     let (private, label_space) = args.read.open(&args.private)?;
     let layout = args.read.layout.into();
     data::tell_parts(&private, context);

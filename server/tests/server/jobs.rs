@@ -11,7 +11,7 @@ use promptfed_learn::{Architecture, Classifier};
 use promptfed_prompts::PromptSet;
 use promptfed_prompts::protocol::{
     ClassifierArchitecture, ImageBudget, PictureFit, ProblemCode, RoundId, RoundState, RoundStatus,
-    SourcePlan, TrainingPlan,
+    SourceOutcome, SourcePlan, TrainingPlan,
 };
 
 use promptfed_server::Server;
@@ -216,6 +216,37 @@ fn a_restart_in_the_middle_of_synthesis_makes_no_image_twice() {
     let results = second.admin.results(round).unwrap();
     assert_eq!(results.images, undisturbed.images);
     assert_eq!(results.model.hash, undisturbed.model.hash);
+}
+
+#[test]
+fn an_engine_that_fails_among_several_is_set_aside() {
+    let fixture = Fixture::start();
+    let client = fixture.client("a");
+    let mut spec = round_spec();
+    spec.synthesis.sources = ["broken", "noise"].map(SourcePlan::new).into();
+    spec.synthesis.images = ImageBudget::Total(60);
+    let round = fixture.open(&spec);
+    client.submit(round, &class_prompts(&[0, 1])).unwrap();
+    fixture.admin.close(round).unwrap();
+    client.wait(round, None, &mut nothing).unwrap();
+    let results = client.results(round).unwrap();
+    let [broken, noise] = results.sources.as_slice() else {
+        panic!("{:?}", results.sources)
+    };
+    let SourceOutcome::SetAside { reason } = &broken.outcome else {
+        panic!("{broken:?}")
+    };
+    assert!(reason.contains("weights are missing"), "{reason}");
+    assert_eq!((broken.engine.as_ref(), broken.images.accepted), (None, 0));
+    assert_eq!((&noise.outcome, noise.images.accepted), (&SourceOutcome::Done, 30));
+    assert_eq!(results.images.accepted, 30);
+    let told = &results.warnings;
+    assert!(told.iter().any(|w| w.contains("broken was set aside")), "{told:?}");
+
+    spec.synthesis.sources = ["broken", "noise"].map(SourcePlan::new).into();
+    spec.synthesis.sources[0].engine = "imagined".into();
+    let error = fixture.admin.open_round(&spec).unwrap_err();
+    assert!(error.problem().unwrap().message.contains("imagined"));
 }
 
 #[test]
