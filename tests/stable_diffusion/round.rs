@@ -129,12 +129,7 @@ fn a_comparison_with_the_engine_sd() {
     assert_eq!(code, 3, "{told}");
     assert!(told.contains("sd:FOLDER"), "{told}");
     let model = format!("sd:{}", golden().join("turbo").display());
-    let done = json(&mut compare(&[
-        "--size",
-        "16",
-        "--engine",
-        &model,
-    ]));
+    let done = json(&mut compare(&["--size", "16", "--engine", &model]));
     assert_eq!(done["methods"][0]["name"], "fgl");
     let report = std::fs::read_to_string(done["report"].as_str().unwrap()).unwrap();
     assert!(report.contains("sd 2"), "the engine and its version");

@@ -238,10 +238,16 @@ fn an_engine_that_fails_among_several_is_set_aside() {
     };
     assert!(reason.contains("weights are missing"), "{reason}");
     assert_eq!((broken.engine.as_ref(), broken.images.accepted), (None, 0));
-    assert_eq!((&noise.outcome, noise.images.accepted), (&SourceOutcome::Done, 30));
+    assert_eq!(
+        (&noise.outcome, noise.images.accepted),
+        (&SourceOutcome::Done, 30)
+    );
     assert_eq!(results.images.accepted, 30);
     let told = &results.warnings;
-    assert!(told.iter().any(|w| w.contains("broken was set aside")), "{told:?}");
+    assert!(
+        told.iter().any(|w| w.contains("broken was set aside")),
+        "{told:?}"
+    );
 
     spec.synthesis.sources = ["broken", "noise"].map(SourcePlan::new).into();
     spec.synthesis.sources[0].engine = "imagined".into();
