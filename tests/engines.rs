@@ -35,7 +35,7 @@ fn synth(folder: &Path, out: &str, args: &[&str]) -> Command {
 }
 
 fn write_prompts(folder: &Path) {
-    let rows = ["dog", "cat", "car"].map(|class| {
+    let rows = ["fruit", "tool", "vehicle"].map(|class| {
         json!({ "class": class, "domain": "noto", "prompt": format!("a drawing of a {class}") })
             .to_string()
     });
