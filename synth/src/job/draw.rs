@@ -55,7 +55,11 @@ impl Artist<'_> {
         let planned = PlannedImage::new(row.index, prompt);
         let request = self.request(&planned, row.attempts.saturating_sub(1));
         let file = || output.file_of(row.index, row.class);
+        let written = self.row(&planned, &request, row.attempts);
         let own = ManifestRow {
+            // Rows of earlier versions do not say what was cut.
+            cut: row.cut.as_ref().and(written.cut),
+            negative_cut: row.negative_cut.as_ref().and(written.negative_cut),
             domain: row.domain.clone(),
             file: row.file.as_ref().map(|_| file()),
             pixel_hash: row.pixel_hash,
@@ -63,7 +67,7 @@ impl Artist<'_> {
             clip_scores: row.clip_scores.clone(),
             flags: row.flags.clone(),
             rejected: row.rejected,
-            ..self.row(&planned, &request, row.attempts)
+            ..written
         };
         own == *row
     }

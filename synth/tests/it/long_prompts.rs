@@ -5,6 +5,7 @@ use std::path::Path;
 use promptfed_prompts::RenderedPrompt;
 use promptfed_synth::engines::pocket::Pocket;
 use promptfed_synth::engines::sd::StableDiffusion;
+use promptfed_synth::job::ManifestRow;
 use promptfed_synth::{Generator, Guidance, JobSpec, PromptSource, notes};
 use proptest::prelude::*;
 
@@ -151,8 +152,8 @@ fn a_job_tells_records_and_counts_what_is_cut() {
     let report = run_quietly(&mut engine, &spec, &out).unwrap();
     assert_eq!(report.notes, told);
     assert_eq!((report.accepted, report.cut), (6, 4));
-    let cuts = |rows: &[promptfed_synth::job::ManifestRow]| -> Vec<_> {
-        let row = |row: &promptfed_synth::job::ManifestRow| {
+    let cuts = |rows: &[ManifestRow]| -> Vec<_> {
+        let row = |row: &ManifestRow| {
             [row.cut.clone(), row.negative_cut.clone()].map(Option::unwrap_or_default)
         };
         rows.iter().map(row).collect()
@@ -172,7 +173,29 @@ fn a_job_tells_records_and_counts_what_is_cut() {
     assert_eq!(with, [false, true, true, false, true, true]);
     // A finished job tells the same again.
     let again = run_quietly(&mut engine, &spec, &out).unwrap();
-    assert_eq!((again.resumed, again.cut, again.notes), (6, 4, told));
+    assert_eq!((again.resumed, again.cut, again.notes), (6, 4, told.clone()));
+    // Rows of earlier versions do not say what was cut; the job is theirs all the same.
+    let earlier: String = rows(&out)
+        .into_iter()
+        .map(|row| {
+            let row = ManifestRow {
+                cut: None,
+                negative_cut: None,
+                ..row
+            };
+            format!("{}\n", serde_json::to_string(&row).unwrap())
+        })
+        .collect();
+    assert!(!earlier.contains("cut\":"), "{earlier}");
+    std::fs::write(out.join("manifest.jsonl"), &earlier).unwrap();
+    let again = run_quietly(&mut engine, &spec, &out).unwrap();
+    assert_eq!((again.resumed, again.mended, again.notes), (6, 0, told));
+    // What a row says was cut must be what is cut.
+    let wrong = earlier.replacen("\"class\":", "\"cut\":\"a cat\",\"class\":", 1);
+    assert_ne!(wrong, earlier);
+    std::fs::write(out.join("manifest.jsonl"), wrong).unwrap();
+    let refused = run_quietly(&mut engine, &spec, &out).unwrap_err();
+    assert!(refused.to_string().contains("line 1 is not what"), "{refused}");
 }
 
 #[test]
