@@ -307,7 +307,7 @@ fn a_comparison_takes_no_folder_with_other_things_in_it() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     for (out, name) in [
-        ("a", "server/server.lock"),
+        ("a", "server/server.sqlite"),
         ("b", "report.html"),
         ("c", "job.json"),
     ] {

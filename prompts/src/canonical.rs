@@ -158,7 +158,7 @@ pub(crate) fn read(
     check_label_space(found, label_space)?;
     let level = document.level;
     let templates = read_templates(document.templates, level, spelling)?;
-    let merged = read_prompts(document.prompts, level, label_space, spelling)?;
+    let merged = read_prompts(document.prompts, level, label_space, &templates, spelling)?;
     PromptSet::assemble(level, found, templates, merged)
 }
 
@@ -212,6 +212,7 @@ fn read_prompts(
     lines: Vec<PromptLine>,
     level: Level,
     label_space: &LabelSpace,
+    templates: &BTreeMap<Option<Domain>, Template>,
     spelling: Spelling,
 ) -> Result<Merged> {
     let counts = lines.first().is_some_and(|line| line.count.is_some());
@@ -243,6 +244,13 @@ fn read_prompts(
             .domain
             .map(|text| domain_of(text, spelling, || place().field("domain")))
             .transpose()?;
+        // Here the entry still has the number that it has in the document.
+        if !templates.contains_key(&domain) {
+            return Err(Error::TemplateMissing {
+                place: place(),
+                domain,
+            });
+        }
         let caption = line
             .caption
             .map(|text| match spelling {

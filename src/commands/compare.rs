@@ -308,7 +308,7 @@ impl SettingArgs {
             ),
             epochs: self.synthetic_epochs,
         };
-        let engines = self.filter.clip.add_to(self.engines.engines(context)?);
+        let engines = self.filter.clip.add_to(self.engines.engines(context)?)?;
         self.engine.check(&engines)?;
         Ok(Fgl::start(config, server, engines)?)
     }

@@ -27,6 +27,11 @@ pub(crate) struct DomainArgs {
 }
 
 impl DomainArgs {
+    /// The folder of the model that looks at the images.
+    pub(crate) fn model(&self) -> Option<&Path> {
+        self.clip.as_deref()
+    }
+
     /// Gives the images the domain that is named or chosen, where one is asked for.
     pub(crate) fn name(&self, dataset: &mut Dataset, level: Level) -> Result<()> {
         let flag = match (&self.domain, &self.clip) {

@@ -12,6 +12,7 @@ mod extract;
 mod filter;
 mod idle;
 mod label_space;
+mod out_file;
 mod partition;
 mod preview;
 mod quality;

@@ -3,6 +3,7 @@
 use super::extract::WordingArgs;
 use super::filter::probability;
 use super::label_space;
+use super::out_file::refuse_other;
 use super::recipe::{RecipeArgs, tell_doubts};
 use super::register::AdminArgs;
 use super::submit::ServerArgs;
@@ -13,6 +14,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args as ClapArgs, Subcommand};
 use promptfed_client::{AdminClient, FederationClient};
 use promptfed_files::{prove_writable, write_whole};
+use promptfed_prompts::ContentHash;
 use promptfed_prompts::protocol::{ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus};
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -176,6 +178,9 @@ struct ModelArgs {
     /// Where the model goes (safetensors)
     #[arg(long, value_name = "FILE", default_value = "model.safetensors")]
     out: PathBuf,
+    /// Replace the file of --out where it holds something else
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(ClapArgs)]
@@ -185,6 +190,9 @@ struct SpecArgs {
     /// Where it goes (JSON); `promptfed extract DATA --round FILE` takes it where the server is out of reach
     #[arg(long, value_name = "FILE", default_value = "round.json")]
     out: PathBuf,
+    /// Replace the file of --out where it holds something else
+    #[arg(long)]
+    force: bool,
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
@@ -222,6 +230,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             prove_writable(&args.out)?;
             let client = args.round.token.connect()?;
             let results = client.results(args.round.round)?;
+            refuse_other(&args.out, results.model.hash, args.force)?;
             write_whole(&args.out, &client.model(&results)?)?;
             let told = format!("{}: hash {}", args.out.display(), results.model.hash);
             show(context, &results.model, &told)
@@ -255,9 +264,11 @@ fn unknown_words(spec: &RoundSpec) -> Result<UnknownWords> {
 }
 
 fn save_spec(args: &SpecArgs, context: &Context) -> Result<()> {
+    prove_writable(&args.out)?;
     let spec = args.round.token.connect()?.round(args.round.round)?;
     let text = format!("{}\n", serde_json::to_string_pretty(&spec)?);
-    promptfed_files::write_whole(&args.out, text.as_bytes())?;
+    refuse_other(&args.out, ContentHash::of(text.as_bytes()), args.force)?;
+    write_whole(&args.out, text.as_bytes())?;
     let wording = match &spec.prompts {
         Some(plan) => format!("level {}, templates {}", plan.level, plan.templates.name()),
         None => "no level and no templates agreed".to_owned(),

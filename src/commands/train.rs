@@ -1,6 +1,7 @@
 //! `promptfed train`: images to a classifier.
 
 use super::data::{self, ReadArgs};
+use super::out_file::refuse_to_replace;
 use super::recipe::{RecipeArgs, tell_doubts};
 use crate::Context;
 use anyhow::Result;
@@ -43,7 +44,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let device = args.device.unwrap_or_default().open()?;
     prove_writable(&args.out)?;
     let (dataset, label_space) = args.read.open(&args.data)?;
-    data::refuse_to_replace(&args.data, &dataset, &args.out)?;
+    let others: Vec<_> = args.read.label_space_file().into_iter().collect();
+    refuse_to_replace(&args.out, &args.data, &dataset, &others)?;
     data::tell_parts(&dataset, context);
     let (images, decoding) = load(&dataset, recipe.image_size, recipe.fit, &args.read.decode())?;
     data::tell_decoded(&decoding);

@@ -239,6 +239,7 @@ impl<'a> JsonLines<'a> {
 fn fault(path: &Path, error: FileError) -> Error {
     let (line, reason) = match error {
         FileError::Io(error) => return Error::Io(error),
+        FileError::NotFound { .. } => return error.into(),
         FileError::NotText { line, reason, .. } => (line as u64, reason),
         other => (1, other.to_string()),
     };

@@ -173,7 +173,10 @@ fn a_job_tells_records_and_counts_what_is_cut() {
     assert_eq!(with, [false, true, true, false, true, true]);
     // A finished job tells the same again.
     let again = run_quietly(&mut engine, &spec, &out).unwrap();
-    assert_eq!((again.resumed, again.cut, again.notes), (6, 4, told.clone()));
+    assert_eq!(
+        (again.resumed, again.cut, again.notes),
+        (6, 4, told.clone())
+    );
     // Rows of earlier versions do not say what was cut; the job is theirs all the same.
     let earlier: String = rows(&out)
         .into_iter()
@@ -195,7 +198,10 @@ fn a_job_tells_records_and_counts_what_is_cut() {
     assert_ne!(wrong, earlier);
     std::fs::write(out.join("manifest.jsonl"), wrong).unwrap();
     let refused = run_quietly(&mut engine, &spec, &out).unwrap_err();
-    assert!(refused.to_string().contains("line 1 is not what"), "{refused}");
+    assert!(
+        refused.to_string().contains("line 1 is not what"),
+        "{refused}"
+    );
 }
 
 #[test]
