@@ -1,33 +1,20 @@
 //! Nothing good is destroyed, and nothing empty is success: what the program does to files and folders that are there.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/server.rs"]
+mod server;
 mod support;
 
 use assert_cmd::Command;
-use serde_json::Value;
+use server::Server;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use support::{failure, json};
+use std::process::Stdio;
+use support::{failure, json, program, promptfed};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn program(folder: &Path) -> std::process::Command {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env("PROMPTFED_ASSETS", root().join("assets"))
-        .arg("--quiet");
-    command
-}
-
-fn promptfed(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::from_std(program(folder));
-    command.args(args);
-    command
 }
 
 /// A job of two small images.
@@ -319,47 +306,11 @@ fn a_comparison_takes_no_folder_with_other_things_in_it() {
     }
 }
 
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(folder: &Path, data_dir: &str) -> Self {
-        let mut child = program(folder)
-            .args([
-                "serve",
-                "--addr",
-                "127.0.0.1:0",
-                "--json",
-                "--data-dir",
-                data_dir,
-            ])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        let url = ready["url"].as_str().unwrap().to_owned();
-        Self { child, url }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn the_folder_of_a_running_server_stays() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
-    let server = Server::start(here, "x/server");
+    let server = Server::start_with(here, &["--data-dir", "x/server"]);
     let (code, told) = failure(&mut compare(here, "x", &["--force"]));
     assert_eq!(code, 3, "{told}");
     let (code, told) = failure(&mut compare(here, "x/server", &["--force"]));

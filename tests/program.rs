@@ -7,18 +7,9 @@ mod support;
 
 use assert_cmd::Command;
 use serde_json::Value;
-use server::{Server, assets};
+use server::Server;
 use std::path::Path;
-use support::{failure, json};
-
-fn promptfed(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env("PROMPTFED_ASSETS", assets())
-        .arg("--quiet");
-    command
-}
+use support::{assets, failure, json, promptfed};
 
 #[test]
 fn each_step_by_itself() {
@@ -26,7 +17,7 @@ fn each_step_by_itself() {
     let here = folder.path();
     let private = assets().join("emoji/private.parquet");
 
-    let extracted = json(promptfed(here).arg("extract").arg(&private).args([
+    let extracted = json(promptfed(here, &[]).arg("extract").arg(&private).args([
         "--label-space",
         "emoji",
         "--level",
@@ -34,7 +25,7 @@ fn each_step_by_itself() {
     ]));
     assert_eq!(extracted["images"], 989);
     assert_eq!(extracted["prompts"], 70);
-    let shown = promptfed(here)
+    let shown = promptfed(here, &[])
         .arg("extract")
         .arg(&private)
         .args([
@@ -56,19 +47,22 @@ fn each_step_by_itself() {
     assert_eq!(files[0], files[1]);
 
     let synth = |out: &str, batch: &str| {
-        json(promptfed(here).args([
-            "synth",
-            "--prompts",
-            "prompts.json",
-            "--out",
-            out,
-            "--steps",
-            "1",
-            "--limit",
-            "20",
-            "--batch",
-            batch,
-        ]))
+        json(promptfed(
+            here,
+            &[
+                "synth",
+                "--prompts",
+                "prompts.json",
+                "--out",
+                out,
+                "--steps",
+                "1",
+                "--limit",
+                "20",
+                "--batch",
+                batch,
+            ],
+        ))
     };
     assert_eq!(synth("synthetic", "20")["report"]["accepted"], 20);
     synth("other", "7");
@@ -86,7 +80,7 @@ fn each_step_by_itself() {
     }
     assert_eq!(synth("synthetic", "20")["report"]["resumed"], 20);
 
-    let trained = json(promptfed(here).arg("train").arg(&private).args([
+    let trained = json(promptfed(here, &[]).arg("train").arg(&private).args([
         "--label-space",
         "emoji",
         "--epochs",
@@ -96,8 +90,7 @@ fn each_step_by_itself() {
     ]));
     assert_eq!(trained["curve"].as_array().unwrap().len(), 1);
     let tested = json(
-        promptfed(here)
-            .args(["evaluate", "model.safetensors"])
+        promptfed(here, &["evaluate", "model.safetensors"])
             .arg(assets().join("emoji/test.parquet"))
             .args(["--label-space", "emoji"]),
     );
@@ -105,7 +98,7 @@ fn each_step_by_itself() {
     let accuracy = tested["evaluation"]["accuracy"].as_f64().unwrap();
     assert!((0.0..=1.0).contains(&accuracy));
 
-    let dealt = json(promptfed(here).arg("partition").arg(&private).args([
+    let dealt = json(promptfed(here, &[]).arg("partition").arg(&private).args([
         "--partition",
         "dirichlet:4:0.3",
         "--seed",
@@ -132,7 +125,7 @@ fn a_round_over_http() {
     .unwrap();
     let server = Server::start(here);
     let run = |args: &[&str]| {
-        let mut command = promptfed(here);
+        let mut command = promptfed(here, &[]);
         command.args(args).args(["--server", &server.url]);
         command
     };
@@ -140,7 +133,7 @@ fn a_round_over_http() {
     let token = registration["token"].as_str().unwrap();
     assert_eq!(json(&mut run(&["round", "open"]))["state"], "open");
     json(
-        promptfed(here)
+        promptfed(here, &[])
             .arg("extract")
             .arg(assets().join("emoji/private.parquet")),
     );
@@ -161,7 +154,7 @@ fn a_round_over_http() {
     assert_eq!(again["answer"]["outcome"], "duplicate");
     assert_eq!(again["answer"]["receipt"], sent["answer"]["receipt"]);
     json(
-        promptfed(here)
+        promptfed(here, &[])
             .arg("extract")
             .arg(assets().join("emoji/private.parquet"))
             .args(["--level", "domain", "--out", "other.json"]),
@@ -225,7 +218,7 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
         ),
     ];
     for (args, code, part) in cases {
-        let (found, told) = failure(promptfed(here).args(*args));
+        let (found, told) = failure(promptfed(here, &[]).args(*args));
         assert_eq!(found, *code, "{args:?}: {told}");
         assert!(told.contains(part), "{args:?}: {told}");
     }

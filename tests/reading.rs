@@ -6,16 +6,7 @@ mod support;
 use assert_cmd::Command;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use support::{failure, json};
-
-fn promptfed(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command.current_dir(folder).env(
-        "PROMPTFED_ASSETS",
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("assets"),
-    );
-    command
-}
+use support::{failure, json, promptfed};
 
 /// Pictures of one colour each, different from file to file.
 fn tree(files: &[&str]) -> tempfile::TempDir {
@@ -57,7 +48,7 @@ fn no_id_of_a_folder_becomes_a_prompt() {
         "malignant/P0777/4.bmp",
     ]);
     let here = folder.path();
-    let (code, told) = failure(promptfed(here).args(["extract", "."]));
+    let (code, told) = failure(promptfed(here, &["extract", "."]));
     assert_eq!(code, 3, "{told}");
     assert!(
         told.contains("--layout class-folders") && told.contains("P0012"),
@@ -66,7 +57,7 @@ fn no_id_of_a_folder_becomes_a_prompt() {
     assert!(!here.join("prompts.json").exists());
 
     let layout = ["extract", ".", "--layout", "class-folders"];
-    let shown = promptfed(here).args(layout).assert().success();
+    let shown = promptfed(here, &[]).args(layout).assert().success();
     let shown = String::from_utf8(shown.get_output().stdout.clone()).unwrap();
     assert!(
         shown.contains("first level: class (benign, malignant)") && shown.contains("a malignant"),
@@ -76,7 +67,7 @@ fn no_id_of_a_folder_becomes_a_prompt() {
 
     // Said to be classes, ids are still no words.
     let layout = ["extract", ".", "--layout", "domain-folders"];
-    let (code, told) = failure(promptfed(here).args(layout));
+    let (code, told) = failure(promptfed(here, &[]).args(layout));
     assert!(code == 3 && told.contains("classes.tsv"), "{told}");
 }
 
@@ -84,19 +75,19 @@ fn no_id_of_a_folder_becomes_a_prompt() {
 fn numbers_and_wordnet_ids_need_names_before_they_are_released() {
     let folder = tree(&["n01496331/1.bmp", "n01498041/2.bmp"]);
     let here = folder.path();
-    let (code, told) = failure(promptfed(here).args(["extract", "."]));
+    let (code, told) = failure(promptfed(here, &["extract", "."]));
     assert_eq!(code, 3, "{told}");
     for remedy in ["n01496331", "--label-space", "classes.tsv", "prompt_name"] {
         assert!(told.contains(remedy), "{told}");
     }
     // Other work needs no words.
-    let dealt = json(promptfed(here).args(["partition", ".", "--partition", "iid:2"]));
+    let dealt = json(promptfed(here, &["partition", ".", "--partition", "iid:2"]));
     assert_eq!(dealt["classes"][0], "n01496331");
     assert_eq!(dealt["read_as"][0]["meaning"], "class");
 
     let words = "n01496331\tcrampfish, numbfish\nn01498041\tsting_ray\n";
     std::fs::write(here.join("words.txt"), words).unwrap();
-    let shown = promptfed(here).args(["extract", "."]).assert().success();
+    let shown = promptfed(here, &["extract", "."]).assert().success();
     let shown = String::from_utf8(shown.get_output().stdout.clone()).unwrap();
     assert!(
         shown.contains("a crampfish [") && shown.contains("a sting ray ["),
@@ -115,7 +106,7 @@ fn warnings_are_grouped_as_text_and_whole_as_json() {
     for i in 0..7 {
         std::fs::write(here.join(format!("data/red/bad{i}.png")), "no picture").unwrap();
     }
-    let told = promptfed(here).args(["extract", "data"]).assert().success();
+    let told = promptfed(here, &["extract", "data"]).assert().success();
     let told = String::from_utf8(told.get_output().stderr.clone()).unwrap();
     let warnings: Vec<&str> = told.lines().filter(|l| l.starts_with("warning")).collect();
     assert_eq!(warnings.len(), 2, "{told}");
@@ -124,18 +115,21 @@ fn warnings_are_grouped_as_text_and_whole_as_json() {
         warnings[1].contains("7 pictures") && warnings[1].contains("bad0.png"),
         "{told}"
     );
-    let extracted = json(promptfed(here).args(["extract", "data"]));
+    let extracted = json(promptfed(here, &["extract", "data"]));
     assert_eq!(extracted["warnings"].as_array().unwrap().len(), 16);
-    let trained = json(promptfed(here).args(["train", "data", "--epochs", "1", "--width", "8"]));
+    let trained = json(promptfed(
+        here,
+        &["train", "data", "--epochs", "1", "--width", "8"],
+    ));
     assert_eq!(trained["warnings"].as_array().unwrap().len(), 16);
-    let tested = json(promptfed(here).args(["evaluate", "model.safetensors", "data"]));
+    let tested = json(promptfed(here, &["evaluate", "model.safetensors", "data"]));
     assert_eq!(tested["warnings"].as_array().unwrap().len(), 16);
 
     for i in 0..90 {
         std::fs::write(here.join(format!("data/red/worse{i}.png")), "no picture").unwrap();
     }
     for command in ["extract", "train"] {
-        let (code, told) = failure(promptfed(here).args([command, "data"]));
+        let (code, told) = failure(promptfed(here, &[command, "data"]));
         assert!(code == 3 && told.contains("bad0.png"), "{told}");
     }
 }
@@ -147,21 +141,16 @@ fn classes_that_the_model_does_not_know_are_counted() {
     let here = folder.path();
     let train = case.join("train");
     json(
-        promptfed(here)
+        promptfed(here, &[])
             .arg("train")
             .arg(&train)
             .args(["--epochs", "2", "--width", "8"]),
     );
     let test = case.join("test");
-    let tested = json(
-        promptfed(here)
-            .args(["evaluate", "model.safetensors"])
-            .arg(&test),
-    );
+    let tested = json(promptfed(here, &["evaluate", "model.safetensors"]).arg(&test));
     assert_eq!(tested["images"], 12);
     assert_eq!(tested["unknown_classes"]["-1"], 6);
-    let shown = promptfed(here)
-        .args(["evaluate", "model.safetensors"])
+    let shown = promptfed(here, &["evaluate", "model.safetensors"])
         .arg(&test)
         .assert()
         .success();
@@ -188,7 +177,7 @@ fn test_pictures_that_clients_hold_are_refused() {
     )
     .unwrap();
     let compare = |more: &[&str]| {
-        let mut command = promptfed(here);
+        let mut command = promptfed(here, &[]);
         command.args([
             "compare",
             "--private",
@@ -224,16 +213,13 @@ fn texts_in_every_encoding_of_editors_are_alike() {
     let folder = tree(&["cat/1.bmp", "dog/2.bmp"]);
     let here = folder.path();
     for name in ["ls.toml", "ls_bom.toml", "ls_crlf.toml", "ls_utf16.toml"] {
-        let extracted = json(
-            promptfed(here)
-                .args(["extract", ".", "--label-space"])
-                .arg(texts.join(name)),
-        );
+        let extracted =
+            json(promptfed(here, &["extract", ".", "--label-space"]).arg(texts.join(name)));
         assert_eq!(extracted["prompts"], 2, "{name}");
     }
     for name in ["cfg_bom.toml", "cfg_crlf.toml", "cfg_utf16.toml"] {
         let extracted = json(
-            promptfed(here)
+            promptfed(here, &[])
                 .arg("--config")
                 .arg(texts.join(name))
                 .args(["extract", "."]),
@@ -248,8 +234,9 @@ fn texts_in_every_encoding_of_editors_are_alike() {
         "UPPER.JSONL",
     ] {
         let made = json(
-            promptfed(here)
-                .args([
+            promptfed(
+                here,
+                &[
                     "synth",
                     "--out",
                     name,
@@ -258,9 +245,10 @@ fn texts_in_every_encoding_of_editors_are_alike() {
                     "--limit",
                     "1",
                     "--prompts",
-                ])
-                .arg(texts.join(name))
-                .args(["--label-space", "imagenette"]),
+                ],
+            )
+            .arg(texts.join(name))
+            .args(["--label-space", "imagenette"]),
         );
         assert_eq!(made["report"]["accepted"], 1, "{name}");
     }
@@ -274,7 +262,7 @@ fn captions_of_tables_and_side_cars_are_read_or_named() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let instance = |data: &Path| {
-        let mut command = promptfed(here);
+        let mut command = promptfed(here, &[]);
         command.arg("extract").arg(data);
         command.args(["--level", "instance", "--captioner", "metadata"]);
         command
@@ -299,7 +287,7 @@ fn the_first_reasons_have_paths_when_nothing_can_be_used() {
         std::fs::write(here.join(class).join("0.png"), "no picture").unwrap();
     }
     for command in ["extract", "train"] {
-        let (code, told) = failure(promptfed(here).args([command, "."]));
+        let (code, told) = failure(promptfed(here, &[command, "."]));
         assert!(code == 3 && told.contains("axe/0.png"), "{told}");
     }
 }

@@ -207,6 +207,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         );
         bail!(anyhow::Error::msg(text).context(BadInput));
     }
+    let rules = args.prompts.release.rules();
+    let (included, _) = rules.included(&dataset, &label_space)?;
+    // Captions are not known before the images were looked at.
+    asked.dataset(&dataset.subset(&included), &label_space, level.has_domain());
+    asked.warn();
     let captioner = args.prompts.load_captioner(level)?;
     if args.trust_images && level.has_caption() && captioner.needs_pixels() {
         bail!(
@@ -217,7 +222,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let options = ExtractOptions {
         captioner,
         counts: args.prompts.counts,
-        release: args.prompts.release.rules(),
+        release: rules,
         strict: args.read.strict,
         check_images: !args.trust_images,
         ..ExtractOptions::new(level, templates)

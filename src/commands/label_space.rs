@@ -140,7 +140,12 @@ fn of_data(
         refuse_to_replace(out, path, &dataset, &[])?;
     }
     let names = dataset.class_names.iter().map(String::as_str);
-    Ok(LabelSpace::from_names(name_of(path), names)?)
+    let name = name_of(path);
+    // Words that nobody has seen yet are written to a file, and into no prompt.
+    Ok(match out {
+        Some(_) => LabelSpace::from_counted_names(name, names)?,
+        None => LabelSpace::from_names(name, names)?,
+    })
 }
 
 /// The name of the folder or file, as far as a label space may have it.

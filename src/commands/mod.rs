@@ -14,6 +14,7 @@ mod idle;
 mod label_space;
 mod out_file;
 mod partition;
+mod precision;
 mod preview;
 mod quality;
 mod recipe;
@@ -68,6 +69,7 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     let Some((command, matches)) = matches.subcommand() else {
         return Ok(());
     };
+    precision::refuse_half_on_cpu(matches)?;
     match command {
         "extract" => extract::refuse_idle(matches)?,
         "compare" => compare::refuse_idle(matches)?,
