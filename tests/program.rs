@@ -6,6 +6,8 @@ mod server;
 mod support;
 
 use assert_cmd::Command;
+use promptfed::data::Fit;
+use promptfed::learn::Classifier;
 use serde_json::Value;
 use server::Server;
 use std::path::Path;
@@ -144,9 +146,29 @@ fn a_round_over_http() {
         "round", "status", "1", "--wait", "--token", token,
     ]));
     assert_eq!(status["state"], "done");
-    let model = json(&mut run(&["round", "model", "1", "--token", token]));
+    let fetch = ["round", "model", "1", "--token", token];
+    let model = json(&mut run(&fetch));
     let file = std::fs::read(here.join("model.safetensors")).unwrap();
     assert_eq!(model["bytes"].as_u64().unwrap(), file.len() as u64);
+    // The same once more is no loss; another file stays unless it is given up.
+    json(&mut run(&fetch));
+    json(&mut run(
+        &[&fetch[..], &["--out", "new/folder/model"]].concat()
+    ));
+    assert_eq!(std::fs::read(here.join("new/folder/model")).unwrap(), file);
+    std::fs::write(here.join("model.safetensors"), "mine").unwrap();
+    let (code, told) = failure(&mut run(&fetch));
+    assert!(code == 3 && told.contains("--force"), "{code} {told}");
+    assert_eq!(
+        std::fs::read(here.join("model.safetensors")).unwrap(),
+        b"mine"
+    );
+    json(run(&fetch).arg("--force"));
+    assert_eq!(std::fs::read(here.join("model.safetensors")).unwrap(), file);
+    std::fs::write(here.join("round.json"), "mine").unwrap();
+    let spec = ["round", "spec", "1", "--token", token];
+    let (code, told) = failure(&mut run(&spec));
+    assert!(code == 3 && told.contains("--force"), "{code} {told}");
 
     let (code, told) = failure(&mut run(&["round", "status", "1", "--token", "wrong"]));
     assert_eq!(code, 4, "{told}");
@@ -165,12 +187,98 @@ fn a_round_over_http() {
 }
 
 #[test]
+fn a_round_keeps_to_its_recipe_and_tells_what_had_no_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let templates = "name = \"n\"\n[[templates]]\nlevel = \"class\"\npositive = \"{label}\"\nnegative = \"blurry\"\n";
+    std::fs::write(here.join("n.toml"), templates).unwrap();
+    let server = Server::start(here);
+    let run = |args: &[&str]| {
+        let mut command = promptfed(here, args);
+        command.args(["--server", &server.url]);
+        command
+    };
+    let registration = json(&mut run(&["register", "site"]));
+    let token = registration["token"].as_str().unwrap();
+    let opened = |flags: &[&str]| {
+        let open = [
+            "round",
+            "open",
+            "emoji",
+            "--steps",
+            "1",
+            "--epochs",
+            "1",
+            "--width",
+            "8",
+            "--expected-clients",
+            "1",
+            "--images-per-prompt",
+            "2",
+        ];
+        json(run(&open).args(flags))
+    };
+    opened(&[
+        "--templates",
+        "n.toml",
+        "--guidance",
+        "1",
+        "--no-flip",
+        "--shift",
+        "0.2",
+        "--fit",
+        "pad",
+    ]);
+    opened(&["--guidance", "2.2"]);
+    let private = assets().join("emoji/private.parquet");
+    for round in ["1", "2"] {
+        let extract = [
+            "extract",
+            private.to_str().unwrap(),
+            "--round",
+            round,
+            "--token",
+            token,
+        ];
+        json(&mut run(&extract));
+        json(&mut run(&["submit", "--round", round, "--token", token]));
+        json(&mut run(&[
+            "round", "status", round, "--wait", "--token", token,
+        ]));
+    }
+    let results = |round: &str| json(&mut run(&["round", "results", round, "--token", token]));
+    let (first, second) = (results("1"), results("2"));
+    let warnings = first["warnings"].to_string();
+    assert!(
+        warnings.contains("the negative text of 10 of 10 prompts has no effect"),
+        "{warnings}"
+    );
+    assert_eq!(second["warnings"], Value::Array(Vec::new()));
+    assert_eq!(second["sampling"]["guidance"]["fixed"].to_string(), "2.2");
+
+    json(&mut run(&["round", "model", "1", "--token", token]));
+    let file = std::fs::read(here.join("model.safetensors")).unwrap();
+    let model = Classifier::from_safetensors(&file).unwrap();
+    let recipe = model.recipe().unwrap();
+    assert_eq!(recipe.fit, Fit::Pad);
+    let augmentation = recipe.training.augmentation;
+    assert_eq!((augmentation.flip, augmentation.shift), (false, 0.2));
+}
+
+#[test]
 fn mistakes_are_told_in_one_line_with_their_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     std::fs::write(here.join("broken.json"), "{").unwrap();
     std::fs::write(here.join("broken.toml"), "[synth]\nstepz = 3\n").unwrap();
     std::fs::create_dir(here.join("empty")).unwrap();
+    std::fs::write(
+        here.join("classes.toml"),
+        "name = \"x\"\nclasses = [\"cat\"]\n",
+    )
+    .unwrap();
+    let numbers = "name = \"x\"\nclasses = [{ name = \"0\" }, { name = \"1\" }]\n";
+    std::fs::write(here.join("numbers.toml"), numbers).unwrap();
     let cases: &[(&[&str], i32, &str)] = &[
         (&["extract"], 2, "DATA"),
         (&["extract", "absent"], 3, "absent"),
@@ -211,6 +319,44 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
             "--features cuda",
         ),
         (&["evaluate", "absent", "empty"], 1, "absent"),
+        (&["extract", "absent"], 3, "absent does not exist"),
+        (&["train", "empty", "--precision", "f16"], 3, "bf16 or f32"),
+        (
+            &["synth", "--prompt", "x", "--out", "o", "--precision", "f16"],
+            3,
+            "--device cuda",
+        ),
+        // Nothing is sent, and nobody listens there.
+        (
+            &[
+                "round",
+                "open",
+                "emoji",
+                "--steps",
+                "0",
+                "--admin-token",
+                "t",
+                "--server",
+                "http://127.0.0.1:1",
+            ],
+            3,
+            "--steps is out of range",
+        ),
+        (
+            &["round", "list", "--token", "t", "--server", "nowhere"],
+            3,
+            "server address",
+        ),
+        (
+            &["round", "open", "numbers.toml", "--admin-token", "t"],
+            3,
+            "prompt_name",
+        ),
+        (
+            &["extract", "empty", "--label-space", "classes.toml"],
+            3,
+            "[[classes]]",
+        ),
         (
             &["submit", "absent", "--round", "1", "--token", "t"],
             1,

@@ -46,13 +46,14 @@ pub(crate) enum Spelling {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a prompt file: an object with `format` and `version`")]
 struct Head {
     format: String,
     version: u64,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `templates` and `prompts`")]
 struct Document {
     #[serde(rename = "format")]
     _format: String,
@@ -67,7 +68,10 @@ struct Document {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a template: an object with `positive` and `negative`"
+)]
 struct TemplateLine {
     domains: Option<Vec<String>>,
     positive: String,
@@ -75,7 +79,7 @@ struct TemplateLine {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a prompt: an object with `class`")]
 struct PromptLine {
     class: u32,
     domain: Option<String>,

@@ -125,7 +125,7 @@ impl PromptSource {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `class` and `prompt`")]
 struct Line {
     class: String,
     domain: Option<String>,
