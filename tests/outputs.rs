@@ -311,7 +311,7 @@ fn a_comparison_takes_no_folder_with_other_things_in_it() {
 fn the_folder_of_a_running_server_stays() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
-    let server = Server::start_with(here, &["--data-dir", "x/server"]);
+    let server = Server::start(here, &["--data-dir", "x/server"]);
     let (code, told) = failure(&mut compare(here, "x", &["--force"]));
     assert_eq!(code, 3, "{told}");
     let (code, told) = failure(&mut compare(here, "x/server", &["--force"]));
@@ -629,7 +629,7 @@ fn a_server_starts_in_its_own_folder_and_with_its_models_alone() {
     assert!(code == 3 && told.contains("nowhere"), "{code} {told}");
     assert!(!here.join("new").exists());
 
-    let running = Server::start_with(here, &["--data-dir", "mine"]);
+    let running = Server::start(here, &["--data-dir", "mine"]);
     let (code, told) = serve(&["--data-dir", "mine"]);
     assert!(
         code == 3 && told.contains("another server uses"),
@@ -637,7 +637,7 @@ fn a_server_starts_in_its_own_folder_and_with_its_models_alone() {
     );
     drop(running);
     // The lock of a server that was killed is nobody's.
-    drop(Server::start_with(here, &["--data-dir", "mine"]));
+    drop(Server::start(here, &["--data-dir", "mine"]));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 
 mod support;
 
-use assert_cmd::Command;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -168,7 +167,7 @@ fn what_decoding_changes_is_told_once_with_its_count() {
         assert_eq!(told.matches(part).count(), 1, "{part}: {told}");
     }
     assert!(told.contains("6 of 6 pictures"), "{told}");
-    let extracted = json(promptfed(
+    let extracted = json(&mut promptfed(
         here,
         &["extract", "wide", "--layout", "class-folders"],
     ));
@@ -283,7 +282,7 @@ fn heic_pictures_are_named_with_the_way_to_convert_them() {
             write(here.join(format!("photos/{class}/IMG_{i}.HEIC")), heic);
         }
     }
-    let (_, told) = failure(promptfed(here, &["extract", "photos"]));
+    let (_, told) = failure(&mut promptfed(here, &["extract", "photos"]));
     assert!(
         told.contains("IMG_0.HEIC") && told.contains("heif-convert"),
         "{told}"

@@ -5,12 +5,10 @@
 mod server;
 mod support;
 
-use assert_cmd::Command;
 use promptfed::data::Fit;
 use promptfed::learn::Classifier;
 use serde_json::Value;
 use server::Server;
-use std::path::Path;
 use support::{assets, failure, json, promptfed};
 
 #[test]
@@ -49,7 +47,7 @@ fn each_step_by_itself() {
     assert_eq!(files[0], files[1]);
 
     let synth = |out: &str, batch: &str| {
-        json(promptfed(
+        json(&mut promptfed(
             here,
             &[
                 "synth",
@@ -125,7 +123,7 @@ fn a_round_over_http() {
          [round.open]\nlabel-space = \"emoji\"\nsteps = 1\nepochs = 1\nwidth = 8\nexpected-clients = 1\n",
     )
     .unwrap();
-    let server = Server::start(here);
+    let server = Server::start(here, &[]);
     let run = |args: &[&str]| {
         let mut command = promptfed(here, &[]);
         command.args(args).args(["--server", &server.url]);
@@ -192,7 +190,7 @@ fn a_round_keeps_to_its_recipe_and_tells_what_had_no_effect() {
     let here = folder.path();
     let templates = "name = \"n\"\n[[templates]]\nlevel = \"class\"\npositive = \"{label}\"\nnegative = \"blurry\"\n";
     std::fs::write(here.join("n.toml"), templates).unwrap();
-    let server = Server::start(here);
+    let server = Server::start(here, &[]);
     let run = |args: &[&str]| {
         let mut command = promptfed(here, args);
         command.args(["--server", &server.url]);

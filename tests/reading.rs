@@ -3,7 +3,6 @@
 
 mod support;
 
-use assert_cmd::Command;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use support::{failure, json, promptfed};
@@ -48,7 +47,7 @@ fn no_id_of_a_folder_becomes_a_prompt() {
         "malignant/P0777/4.bmp",
     ]);
     let here = folder.path();
-    let (code, told) = failure(promptfed(here, &["extract", "."]));
+    let (code, told) = failure(&mut promptfed(here, &["extract", "."]));
     assert_eq!(code, 3, "{told}");
     assert!(
         told.contains("--layout class-folders") && told.contains("P0012"),
@@ -75,13 +74,16 @@ fn no_id_of_a_folder_becomes_a_prompt() {
 fn numbers_and_wordnet_ids_need_names_before_they_are_released() {
     let folder = tree(&["n01496331/1.bmp", "n01498041/2.bmp"]);
     let here = folder.path();
-    let (code, told) = failure(promptfed(here, &["extract", "."]));
+    let (code, told) = failure(&mut promptfed(here, &["extract", "."]));
     assert_eq!(code, 3, "{told}");
     for remedy in ["n01496331", "--label-space", "classes.tsv", "prompt_name"] {
         assert!(told.contains(remedy), "{told}");
     }
     // Other work needs no words.
-    let dealt = json(promptfed(here, &["partition", ".", "--partition", "iid:2"]));
+    let dealt = json(&mut promptfed(
+        here,
+        &["partition", ".", "--partition", "iid:2"],
+    ));
     assert_eq!(dealt["classes"][0], "n01496331");
     assert_eq!(dealt["read_as"][0]["meaning"], "class");
 
@@ -115,21 +117,24 @@ fn warnings_are_grouped_as_text_and_whole_as_json() {
         warnings[1].contains("7 pictures") && warnings[1].contains("bad0.png"),
         "{told}"
     );
-    let extracted = json(promptfed(here, &["extract", "data"]));
+    let extracted = json(&mut promptfed(here, &["extract", "data"]));
     assert_eq!(extracted["warnings"].as_array().unwrap().len(), 16);
-    let trained = json(promptfed(
+    let trained = json(&mut promptfed(
         here,
         &["train", "data", "--epochs", "1", "--width", "8"],
     ));
     assert_eq!(trained["warnings"].as_array().unwrap().len(), 16);
-    let tested = json(promptfed(here, &["evaluate", "model.safetensors", "data"]));
+    let tested = json(&mut promptfed(
+        here,
+        &["evaluate", "model.safetensors", "data"],
+    ));
     assert_eq!(tested["warnings"].as_array().unwrap().len(), 16);
 
     for i in 0..90 {
         std::fs::write(here.join(format!("data/red/worse{i}.png")), "no picture").unwrap();
     }
     for command in ["extract", "train"] {
-        let (code, told) = failure(promptfed(here, &[command, "data"]));
+        let (code, told) = failure(&mut promptfed(here, &[command, "data"]));
         assert!(code == 3 && told.contains("bad0.png"), "{told}");
     }
 }
@@ -287,7 +292,7 @@ fn the_first_reasons_have_paths_when_nothing_can_be_used() {
         std::fs::write(here.join(class).join("0.png"), "no picture").unwrap();
     }
     for command in ["extract", "train"] {
-        let (code, told) = failure(promptfed(here, &[command, "."]));
+        let (code, told) = failure(&mut promptfed(here, &[command, "."]));
         assert!(code == 3 && told.contains("axe/0.png"), "{told}");
     }
 }
@@ -562,4 +567,32 @@ fn numbers_are_printed_as_they_were_written() {
     ] {
         assert!(shown.contains(number), "{number}: {shown}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_nowhere_is_left_out_or_refused() {
+    let folder = tree(&["cat/1.bmp", "cat/2.bmp", "dog/3.bmp", "dog/4.bmp"]);
+    let here = folder.path();
+    std::os::unix::fs::symlink("../gone.bmp", here.join("dog/5.bmp")).unwrap();
+    let dealt = json(&mut promptfed(
+        here,
+        &["partition", ".", "--partition", "iid:2"],
+    ));
+    assert_eq!(
+        dealt["clients"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c.as_array().unwrap().len())
+            .sum::<usize>(),
+        4
+    );
+    assert!(
+        dealt["warnings"]
+            .to_string()
+            .contains("dog/5.bmp is a link that leads nowhere")
+    );
+    let (code, told) = failure(&mut promptfed(here, &["extract", ".", "--strict"]));
+    assert!(code == 3 && told.contains("dog/5.bmp"), "{told}");
 }

@@ -250,7 +250,7 @@ fn client_and_server_agree_through_the_round() {
     let here = folder.path();
     let cells: &[(&str, u8)] = &[("basophil", 2), ("white_cell", 2), ("dog", 2)];
     pictures(here, "cells", cells);
-    let server = Server::start(here);
+    let server = Server::start(here, &[]);
     let there = |args: &[&str]| {
         let mut command = promptfed(here, args);
         command.args(["--server", &server.url]);

@@ -3,7 +3,6 @@
 
 mod support;
 
-use assert_cmd::Command;
 use promptfed::prompts::{Caption, ClassIndex, Domain, LabelSpace, Level, PromptSet, TemplateSet};
 use std::path::Path;
 use support::{json, promptfed};
@@ -121,7 +120,7 @@ fn every_form_level_and_name_comes_back() {
         for (format, inner) in [("folder", "images"), ("parquet", "data")] {
             let case = format!("{level} {domains:?} {format}");
             let out = case.replace(' ', "-");
-            json(promptfed(
+            json(&mut promptfed(
                 here,
                 &[
                     "synth",
@@ -152,13 +151,13 @@ fn every_form_level_and_name_comes_back() {
             if format == "folder" {
                 no_two_folders_differ_in_case_alone(&here.join(&out).join("images"));
             }
-            json(promptfed(
+            json(&mut promptfed(
                 here,
                 &["train", &out, "--epochs", "1", "--width", "8"],
             ));
             let inside = format!("{out}/{inner}");
             for path in [&out, &inside] {
-                let tested = json(promptfed(
+                let tested = json(&mut promptfed(
                     here,
                     &["evaluate", "model.safetensors", path.as_str()],
                 ));
@@ -184,7 +183,7 @@ fn every_form_level_and_name_comes_back() {
             }
             // Read without a model, the classes have the same names.
             for path in [&out, &inside] {
-                let dealt = json(promptfed(
+                let dealt = json(&mut promptfed(
                     here,
                     &[
                         "partition",

@@ -3,10 +3,9 @@
 
 mod support;
 
-use assert_cmd::Command;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use support::{failure, json, promptfed};
 
 /// A bright bar at the left or the right of a dark picture, at a height and in a colour of its own.
@@ -207,7 +206,7 @@ fn one_value_per_channel_is_refused_with_the_remedy() {
     let here = folder.path();
     mirrored_classes(&here.join("data"), 2, 0);
     for architecture in ["small", "resnet18"] {
-        let (code, told) = failure(promptfed(
+        let (code, told) = failure(&mut promptfed(
             here,
             &[
                 "train",
@@ -533,7 +532,7 @@ fn a_client_of_one_image_does_not_end_a_comparison() {
         }
     }
     for architecture in ["small", "resnet18"] {
-        let told = json(promptfed(
+        let told = json(&mut promptfed(
             here,
             &[
                 "compare",

@@ -56,6 +56,13 @@ fn classes_that_prompts_would_say_alike_are_refused_with_both_names() {
 }
 
 #[test]
+fn every_built_in_label_space_can_be_said() {
+    for name in LabelSpace::builtin_names() {
+        check_label_space_words(&LabelSpace::builtin(name).unwrap()).unwrap();
+    }
+}
+
+#[test]
 fn only_classes_that_have_pictures_count() {
     let classes = ["a b", "a_b", "7"];
     let one = dataset(&classes, &[], &[(0, None), (0, None)]);

@@ -53,7 +53,10 @@ struct Head {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with `templates` and `prompts`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with `templates` and `prompts`"
+)]
 struct Document {
     #[serde(rename = "format")]
     _format: String,

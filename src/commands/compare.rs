@@ -230,6 +230,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         args.test_split.clone(),
         Some(&label_space),
     )?;
+    args.read.refuse_dangling(&test)?;
     data::tell_parts(&test, context);
     if args.setting.methods.contains(&MethodName::Fgl) {
         promptfed_client::check_class_words(&private, &label_space)?;

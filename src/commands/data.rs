@@ -87,11 +87,23 @@ impl ReadArgs {
             self.split.clone(),
             label_space.as_ref(),
         )?;
+        self.refuse_dangling(&dataset)?;
         let label_space = match label_space {
             Some(space) => space,
             None => LabelSpace::from_names("data", dataset.class_names.iter().map(String::as_str))?,
         };
         Ok((dataset, label_space))
+    }
+
+    /// With --strict, refuses links that lead nowhere: nobody knows what pictures they were.
+    pub(crate) fn refuse_dangling(&self, dataset: &Dataset) -> Result<()> {
+        let mut warnings = dataset.warnings.iter();
+        let dangling = warnings.find(|w| matches!(w, DatasetWarning::DanglingLink { .. }));
+        match dangling.filter(|_| self.strict) {
+            None => Ok(()),
+            Some(link) => Err(anyhow::Error::new(BadInput)
+                .context(format!("{link}; remove it, or leave out --strict"))),
+        }
     }
 
     /// Decoding with this strictness.

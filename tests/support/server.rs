@@ -13,13 +13,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// With its data where it keeps it by itself.
-    pub(crate) fn start(folder: &Path) -> Self {
-        Self::start_with(folder, &[])
-    }
-
-    /// With more arguments.
-    pub(crate) fn start_with(folder: &Path, args: &[&str]) -> Self {
+    /// `promptfed serve` with these arguments beside a free port.
+    pub(crate) fn start(folder: &Path, args: &[&str]) -> Self {
         let mut child = program(folder)
             .args(["serve", "--addr", "127.0.0.1:0", "--json"])
             .args(args)
