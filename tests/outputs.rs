@@ -662,7 +662,7 @@ fn a_folder_that_is_not_the_jobs_is_wrong_input() {
     refused("job.json: missing");
     std::fs::write(&job, &own).unwrap();
     std::fs::write(&manifest, rows.replacen("a cat", "a dog", 1)).unwrap();
-    refused("line 1");
+    refused("1 of its lines are of no prompt of this job");
     std::fs::write(&manifest, rows).unwrap();
     assert_eq!(json(&mut synth(here, "out", &[]))["report"]["resumed"], 2);
 }

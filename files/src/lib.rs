@@ -15,5 +15,5 @@ mod write;
 pub use error::{FileError, Result};
 pub use own_folder::{FolderKind, OwnFolder, SCRATCH, is_locked};
 pub use read::{metadata, open_regular, read, read_text};
-pub use text::{NotText, decode_text};
+pub use text::{NotText, decode_text, unmarked_utf16};
 pub use write::{prove_writable, write_secret, write_whole};
