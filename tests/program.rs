@@ -318,11 +318,10 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
         ),
         (&["evaluate", "absent", "empty"], 1, "absent"),
         (&["extract", "absent"], 3, "absent does not exist"),
-        (&["train", "empty", "--precision", "f16"], 3, "bf16 or f32"),
         (
-            &["synth", "--prompt", "x", "--out", "o", "--precision", "f16"],
+            &["train", "empty", "--precision", "f16"],
             3,
-            "--device cuda",
+            "--precision f16 means bf16 here",
         ),
         // Nothing is sent, and nobody listens there.
         (

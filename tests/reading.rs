@@ -528,7 +528,6 @@ fn a_comparison_refuses_what_cannot_be_before_it_begins() {
             "--images 2 leaves some of the 3 classes",
         ),
         (&["--methods", "chance,chance"], "chance twice"),
-        (&["--methods", "fgl", "--precision", "f16"], "bf16 or f32"),
     ] {
         let mut command = promptfed(here, &["compare", "--private", "train", "--test", "test"]);
         command

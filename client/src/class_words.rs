@@ -56,9 +56,9 @@ fn check(classes: &BTreeSet<ClassIndex>, label_space: &LabelSpace) -> Result<()>
         }
     }
     let are_counted =
-        entries().all(|entry| entry.prompt_name.is_none() && without_number(&entry.name).is_some());
-    match entries().next() {
-        Some(first) if are_counted && classes.len() > 1 => Err(Error::CountedClasses {
+        classes.len() > 1 && entries().all(|entry| without_number(&entry.name).is_some());
+    match entries().find(|entry| entry.prompt_name.is_none()) {
+        Some(first) if are_counted => Err(Error::CountedClasses {
             class: first.name.clone(),
         }),
         _ => Ok(()),

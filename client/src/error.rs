@@ -43,10 +43,11 @@ pub enum Error {
     /// Classes that are counted, as `001.cat`, `002.dog`, and whose numbers would be part of the prompts.
     #[error(
         "the classes are counted (`{class}`), and their numbers would be written into prompts: `promptfed label-space from DATA` writes a \
-         file whose `prompt_name`s have no numbers; see that they are right, and give it with `--label-space`"
+         file with the words behind the numbers as `prompt_name`s, where no two are the same; see that each class has a right one, and give \
+         it with `--label-space`"
     )]
     CountedClasses {
-        /// The first of them.
+        /// The first of them that has no prompt name.
         class: String,
     },
     /// Two classes that prompts would say in the same words.

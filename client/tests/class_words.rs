@@ -86,6 +86,11 @@ fn counted_classes_need_words_of_their_own() {
     assert!(matches!(&told, Error::CountedClasses { class } if class == birds[0]));
     assert!(told.to_string().contains("label-space from"), "{told}");
     check_label_space_words(&LabelSpace::from_counted_names("test", birds).unwrap()).unwrap();
+    let twice = LabelSpace::from_counted_names("test", ["001.Wren", "002.Wren", "003.Jay"]);
+    assert!(matches!(
+        check_label_space_words(&twice.unwrap()),
+        Err(Error::CountedClasses { class }) if class == "001.Wren"
+    ));
     // What is not counted as a whole keeps its names.
     check_label_space_words(&space(&["1.FC", "dog"])).unwrap();
     check_label_space_words(&space(&["1.FC"])).unwrap();

@@ -230,7 +230,7 @@ impl fmt::Display for DatasetWarning {
             DatasetWarning::ColumnsNotUsed { path, columns } => {
                 write!(
                     f,
-                    "{}: its columns {} are not used",
+                    "{}: columns that are not used: {}",
                     path.display(),
                     columns.join(", ")
                 )

@@ -71,6 +71,11 @@ fn place(path: &Path) -> Result<PathBuf> {
     let metadata = match fs_err::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if path.is_symlink() {
+                return Err(refuse(
+                    "it is a link that leads nowhere; give the name of a file",
+                ));
+            }
             fs_err::create_dir_all(folder_of(path))?;
             return Ok(path.to_owned());
         }
@@ -204,6 +209,11 @@ mod tests {
             }
         }
         assert_eq!(names_in(folder.path()), ["link", "pipe", "socket"]);
+        let dangling = folder.path().join("dangling");
+        std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+        let told = write_whole(&dangling, b"x").unwrap_err().to_string();
+        assert!(told.contains("leads nowhere"), "{told}");
+        assert!(dangling.is_symlink());
     }
 
     #[cfg(unix)]

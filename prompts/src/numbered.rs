@@ -1,5 +1,8 @@
 //! Names that are counted: `001.Black_footed_Albatross`.
 
+use std::collections::HashMap;
+
+use crate::same_name::folded;
 use crate::{ClassEntry, LabelSpace, Result};
 
 /// The name behind a number and a point; `None` where there is none, as in `1.5 mm` and `cat`.
@@ -11,7 +14,7 @@ pub fn without_number(name: &str) -> Option<&str> {
 
 impl LabelSpace {
     /// [`LabelSpace::from_names`] in which classes that are all counted have what follows their number as prompt name, underscores
-    /// as spaces; none has one where two would have the same.
+    /// as spaces, where no other class has the same.
     ///
     /// # Errors
     /// As [`LabelSpace::new`].
@@ -19,21 +22,21 @@ impl LabelSpace {
         name: impl Into<String>,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self> {
-        let name = name.into();
         let names: Vec<&str> = names.into_iter().collect();
         let words: Option<Vec<&str>> = names.iter().map(|name| without_number(name)).collect();
-        if let Some(words) = words {
-            let entry = |(name, words): (&&str, &str)| ClassEntry {
-                name: (*name).to_owned(),
-                prompt_name: Some(words.replace('_', " ")),
-                aliases: Vec::new(),
-            };
-            let entries = names.iter().zip(words).map(entry).collect();
-            if let Ok(space) = Self::new(name.clone(), entries) {
-                return Ok(space);
-            }
+        let Some(words) = words else {
+            return Self::from_names(name, names);
+        };
+        let mut uses: HashMap<String, usize> = HashMap::new();
+        for words in &words {
+            *uses.entry(folded(words)).or_default() += 1;
         }
-        Self::from_names(name, names)
+        let entry = |(name, words): (&str, &str)| ClassEntry {
+            name: name.to_owned(),
+            prompt_name: (uses[&folded(words)] == 1).then(|| words.replace('_', " ")),
+            aliases: Vec::new(),
+        };
+        Self::new(name, names.into_iter().zip(words).map(entry).collect())
     }
 }
 
@@ -72,6 +75,9 @@ mod tests {
             [Some("Laysan Albatross".to_owned()), Some("Wren".to_owned())]
         );
         assert_eq!(words(&["001.Wren", "Sparrow"]), [None, None]);
-        assert_eq!(words(&["001.Wren", "002.wren"]), [None, None]);
+        assert_eq!(
+            words(&["001.Wren", "002.wren", "003.Jay"]),
+            [None, None, Some("Jay".to_owned())]
+        );
     }
 }

@@ -209,8 +209,10 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     }
     let rules = args.prompts.release.rules();
     let (included, _) = rules.included(&dataset, &label_space)?;
+    let included = dataset.subset(&included);
+    promptfed_client::check_class_words(&included, &label_space)?;
     // Captions are not known before the images were looked at.
-    asked.dataset(&dataset.subset(&included), &label_space, level.has_domain());
+    asked.dataset(&included, &label_space, level.has_domain());
     asked.warn();
     let captioner = args.prompts.load_captioner(level)?;
     if args.trust_images && level.has_caption() && captioner.needs_pixels() {

@@ -61,7 +61,7 @@ pub(crate) enum Command {
     Compare(compare::Args),
 }
 
-/// Refuses flags that would have no effect beside the others of a command line.
+/// Refuses flags that would have no effect beside the others of a command line, and tells of those that mean something else there.
 ///
 /// # Errors
 /// Names them and what would give them an effect.
@@ -69,7 +69,6 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     let Some((command, matches)) = matches.subcommand() else {
         return Ok(());
     };
-    precision::refuse_half_on_cpu(matches)?;
     match command {
         "extract" => extract::refuse_idle(matches)?,
         "compare" => compare::refuse_idle(matches)?,
@@ -90,6 +89,7 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         let computing = matches.subcommand().map_or(matches, |(_, inner)| inner);
         idle::refuse(computing, &["precision"], "here, where no network computes")?;
     }
+    precision::tell_half_on_cpu(matches);
     Ok(())
 }
 
