@@ -193,7 +193,7 @@ pub enum Error {
         what = domain.as_ref().map_or_else(|| "prompts without a domain".to_owned(), |d| format!("domain `{}`", d.as_str()))
     )]
     TemplateMissing {
-        /// Which entry, in canonical order.
+        /// Which entry.
         place: Place,
         /// The prompt's domain.
         domain: Option<Domain>,
@@ -285,6 +285,23 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The entry at fault, where there is one.
+    pub(crate) fn place_mut(&mut self) -> Option<&mut Place> {
+        match self {
+            Self::Text { place, .. }
+            | Self::ClassOutOfRange { place, .. }
+            | Self::MissingCaption { place }
+            | Self::FieldAboveLevel { place, .. }
+            | Self::Count { place }
+            | Self::CountOverflow { place }
+            | Self::TemplateMissing { place, .. }
+            | Self::Template { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+}
+
 /// The prompts of a domain, in a message.
 fn prompts_of(domain: Option<&Domain>) -> String {
     domain.map_or_else(
@@ -323,7 +340,7 @@ pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     )
 }
 
-/// Which entry and field of a document, written `prompts[3].caption`.
+/// Which entry and field of a document, written `prompts[3].caption`, or `line 12, in prompts[3].caption`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The list (`prompts`, `templates`, `classes`), or the name of a single field.
@@ -332,6 +349,8 @@ pub struct Place {
     pub index: Option<usize>,
     /// The field of the entry.
     pub field: Option<&'static str>,
+    /// The line of the document where the entry begins, from 1, where it is known.
+    pub line: Option<usize>,
 }
 
 impl Place {
@@ -341,6 +360,7 @@ impl Place {
             list: name,
             index: None,
             field: None,
+            line: None,
         }
     }
 
@@ -350,6 +370,7 @@ impl Place {
             list,
             index: Some(index),
             field: None,
+            line: None,
         }
     }
 
@@ -360,12 +381,16 @@ impl Place {
             list: self.list,
             index: self.index,
             field: Some(field),
+            line: self.line,
         }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}, in ")?;
+        }
         f.write_str(self.list)?;
         if let Some(index) = self.index {
             write!(f, "[{index}]")?;

@@ -50,6 +50,12 @@ pub(crate) struct Agreed {
 }
 
 impl AgreedArgs {
+    /// The file that says what the round has agreed on, where it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        let round = self.round.as_deref()?;
+        round.parse::<RoundId>().is_err().then(|| Path::new(round))
+    }
+
     /// The round's classes, level and templates; without a round, the level and templates of `wording`.
     pub(crate) fn agreed(&self, wording: &WordingArgs) -> Result<Agreed> {
         let Some(round) = &self.round else {

@@ -38,7 +38,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let config = ServerConfig {
         addr: args.addr,
         data_dir: args.data_dir,
-        engines: args.clip.add_to(engines(args.engines.prepare(0, context)?)),
+        engines: args
+            .clip
+            .add_to(engines(args.engines.prepare(0, context)?))?,
         admin_token: args.admin_token,
     };
     run_blocking(config, |server| {

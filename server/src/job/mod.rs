@@ -39,6 +39,7 @@ struct Shared {
 struct Current {
     round: RoundId,
     progress: RoundState,
+    warnings: Vec<String>,
     interrupt: Arc<AtomicBool>,
 }
 
@@ -56,13 +57,13 @@ impl Jobs {
         }
     }
 
-    /// How far the job of this round is, if it is in work.
-    pub(crate) fn progress(&self, round: RoundId) -> Option<RoundState> {
+    /// How far the job of this round is, and what it warns of, if it is in work.
+    pub(crate) fn progress(&self, round: RoundId) -> Option<(RoundState, Vec<String>)> {
         let current = self.shared.lock();
         current
             .as_ref()
             .filter(|job| job.round == round)
-            .map(|job| job.progress.clone())
+            .map(|job| (job.progress.clone(), job.warnings.clone()))
     }
 }
 
@@ -160,6 +161,7 @@ impl Worker {
         *self.shared.lock() = Some(Current {
             round,
             progress: RoundState::Queued,
+            warnings: Vec::new(),
             interrupt: Arc::clone(&interrupt),
         });
         // A round cancelled, or a stop asked for, before `current` was set would otherwise go unseen.
@@ -182,6 +184,17 @@ impl Worker {
     fn pause(&self, error: &Error, woken: &Receiver<()>) {
         tracing::error!(%error, "the job queue cannot be read");
         let _ = woken.recv_timeout(PAUSE_AFTER_FAILURE);
+    }
+
+    /// Adds what is not told yet of the round in work; several engines have much to say alike.
+    fn warn(&self, warnings: Vec<String>) {
+        if let Some(current) = self.shared.lock().as_mut() {
+            for warning in warnings {
+                if !current.warnings.contains(&warning) {
+                    current.warnings.push(warning);
+                }
+            }
+        }
     }
 
     fn report(&self, progress: RoundState) {

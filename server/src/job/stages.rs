@@ -8,7 +8,7 @@ use promptfed_data::LabelledImages;
 use promptfed_learn::{Classifier, EpochStats, Recipe};
 use promptfed_prompts::protocol::{
     CurvePoint, ModelSummary, PooledPrompts, RoundId, RoundResults, RoundSpec, RoundState, Seeds,
-    StageSeconds, SubmittedSet, Versions,
+    StageSeconds, SubmittedSet, Versions, decimal,
 };
 use promptfed_prompts::{ContentHash, LabelSpace, PromptSet, WIRE_VERSION};
 
@@ -146,12 +146,12 @@ fn pool(stored: Vec<Stored>, label_space: &LabelSpace) -> Result<(Vec<SubmittedS
 
 fn curve_point(stats: &EpochStats) -> CurvePoint {
     CurvePoint {
-        learning_rate: stats.learning_rate.into(),
+        learning_rate: decimal(stats.learning_rate),
         epoch: one_based(stats.epoch),
-        train_loss: stats.train_loss.into(),
-        train_accuracy: stats.train_accuracy.into(),
-        validation_accuracy: stats.validation_accuracy.map(f64::from),
-        validation_balanced_accuracy: stats.validation_balanced_accuracy.map(f64::from),
+        train_loss: decimal(stats.train_loss),
+        train_accuracy: decimal(stats.train_accuracy),
+        validation_accuracy: stats.validation_accuracy.map(decimal),
+        validation_balanced_accuracy: stats.validation_balanced_accuracy.map(decimal),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use promptfed_prompts::PromptSet;
 use promptfed_prompts::protocol::{
     EngineSummary, FilterSummary, ImageBudget as PlannedImages, ImageCounts, RoundSpec, RoundState,
-    SamplingSummary, SourceOutcome, SourceSummary, SynthesisPlan,
+    SamplingSummary, SourceOutcome, SourceSummary, SynthesisPlan, decimal,
 };
 use promptfed_synth::{
     BackendJob, BackendReport, BackendState, ClipFilter, EngineInfo, Generator, Guidance,
@@ -47,6 +47,7 @@ impl Worker {
                 let (mut engine, mut job) =
                     self.load(plan, &source.engine, plan.images, prompts, interrupt)?;
                 job.filter = filter;
+                self.warn(promptfed_synth::notes(&*engine, &job)?);
                 let mut progress = |at: &JobProgress| {
                     self.report(RoundState::Synthesising {
                         done: at.done,
@@ -86,6 +87,7 @@ impl Worker {
                         let (engine, mut job) =
                             self.load(plan, &name, images, prompts, interrupt)?;
                         job.filter = filter;
+                        self.warn(promptfed_synth::notes(&*engine, &job)?);
                         Ok((engine, job))
                     }),
                 }
@@ -227,7 +229,7 @@ fn sampling_summary(job: &JobSpec) -> SamplingSummary {
         guidance: job.guidance.into(),
         filter: job.filter.as_ref().map(|filter| FilterSummary {
             clip_hash: filter.rule().clip_hash,
-            min_score: filter.rule().min_score.into(),
+            min_score: decimal(filter.rule().min_score),
         }),
     }
 }

@@ -59,7 +59,11 @@ impl Artist<'_> {
         let planned = PlannedImage::new(row.index, prompt);
         let request = self.request(&planned, row.attempts.saturating_sub(1));
         let file = || output.file_of(row.index, row.class);
+        let written = self.row(&planned, &request, row.attempts);
         let own = ManifestRow {
+            // Rows of earlier versions do not say what was cut.
+            cut: row.cut.as_ref().and(written.cut),
+            negative_cut: row.negative_cut.as_ref().and(written.negative_cut),
             domain: row.domain.clone(),
             file: row.file.as_ref().map(|_| file()),
             pixel_hash: row.pixel_hash,
@@ -68,7 +72,7 @@ impl Artist<'_> {
             flags: row.flags.clone(),
             rejected: row.rejected,
             remade: row.remade,
-            ..self.row(&planned, &request, row.attempts)
+            ..written
         };
         own == *row
     }
