@@ -76,6 +76,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     use promptfed_files::FileError;
     use promptfed_learn::Error as Learn;
     use promptfed_synth::Error as Synth;
+    use promptfed_synth::service::{Fault, ServiceError};
     if error.is::<promptfed_prompts::Error>()
         || error.is::<promptfed_data::DataError>()
         || error.is::<promptfed_client::Error>()
@@ -136,6 +137,11 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::Components { .. }
             | Synth::Clip(_)
             | Synth::NoClip
+            | Synth::EngineSetting(_)
+            | Synth::Service(ServiceError {
+                fault: Fault::Address(_),
+                ..
+            })
             | Synth::UnknownEngine { .. }
             | Synth::Request { .. }
             | Synth::File(
