@@ -92,6 +92,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     use promptfed_eval::quality::QualityError;
     use promptfed_learn::Error as Learn;
     use promptfed_synth::Error as Synth;
+    use promptfed_synth::service::{Fault, ServiceError};
     if error.is::<promptfed_prompts::Error>()
         || error.is::<promptfed_data::DataError>()
         || error.is::<promptfed_client::Error>()
@@ -143,6 +144,11 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::Components { .. }
             | Synth::Clip(_)
             | Synth::NoClip
+            | Synth::EngineSetting(_)
+            | Synth::Service(ServiceError {
+                fault: Fault::Address(_),
+                ..
+            })
             | Synth::UnknownEngine { .. }
             | Synth::Request { .. }
             | Synth::Output { .. }

@@ -185,10 +185,30 @@ fn engines_have_names_in_the_configuration() {
             ],
             "--limit is for one engine",
         ),
+        (
+            &["--engine", "remote:http://user:hunter2@127.0.0.1:1/v1"],
+            "user name or password",
+        ),
+        (
+            &["--engine", "remote:http://127.0.0.1:1/v1?key=hunter2"],
+            "query",
+        ),
+        (
+            &[
+                "--engine",
+                "pocket",
+                "--engine",
+                "pocket:draw",
+                "--images",
+                "1",
+            ],
+            "--images 1 leaves none",
+        ),
     ] {
         let (code, told) = failure(&mut synth(here, "x", args));
         assert!(told.contains(part), "{args:?}: {told}");
         assert_eq!(code, 3, "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
         assert!(!here.join("x").exists());
     }
 }

@@ -96,6 +96,9 @@ pub enum Error {
         /// Whether the same request may succeed later. A job tries again; see [`JobSpec::retry`](crate::JobSpec::retry).
         transient: bool,
     },
+    /// An engine's name or settings that cannot be used.
+    #[error("{0}")]
+    EngineSetting(String),
     /// A service could not be used; see [`service`](crate::service).
     #[error(transparent)]
     Service(#[from] crate::service::ServiceError),

@@ -137,6 +137,8 @@ impl Backend {
         model: &Option<String>,
         setup: &Setup<'_>,
     ) -> Result<ServiceAccess> {
+        // Parsed for its errors.
+        Address::parse(address)?;
         let key = self.options().key()?;
         Ok(ServiceAccess {
             protocol,
@@ -248,7 +250,7 @@ fn pocket_folder(weights: &PocketWeights, assets: Option<&Path>) -> Result<PathB
     match weights {
         PocketWeights::Bundled(name) => {
             let assets = assets.ok_or_else(|| {
-                Error::Spec(
+                Error::EngineSetting(
                     "the bundled weights are not beside the program; set PROMPTFED_ASSETS to their folder, or give pocket:DIR"
                         .into(),
                 )
@@ -256,7 +258,7 @@ fn pocket_folder(weights: &PocketWeights, assets: Option<&Path>) -> Result<PathB
             Ok(assets.join("pocket").join(name))
         }
         PocketWeights::Folder(folder) if folder.is_dir() => Ok(folder.clone()),
-        PocketWeights::Folder(folder) => Err(Error::Spec(format!(
+        PocketWeights::Folder(folder) => Err(Error::EngineSetting(format!(
             "`{}` is neither a folder nor one of the bundled pocket weights; bundled are {}",
             folder.display(),
             PocketWeights::BUNDLED.join(", ")
@@ -269,7 +271,72 @@ fn sd_folder(model: &str, setup: &mut Setup<'_>) -> Result<(PathBuf, Option<Orig
     if Path::new(model).is_dir() {
         return Ok((model.into(), None));
     }
-    let id: ModelId = model.parse().map_err(Error::Spec)?;
+    let id: ModelId = model.parse().map_err(Error::EngineSetting)?;
     let fetched = hub::fetch(&id, setup.precision, setup.progress)?;
     Ok((fetched.folder, Some(fetched.origin)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::EngineOptions;
+
+    fn prepare(engine: &str, options: EngineOptions) -> Result<Prepared> {
+        let mut setup = Setup {
+            assets: None,
+            precision: Precision::F32,
+            seed: 0,
+            progress: &mut |_| {},
+        };
+        Backend::new(engine.parse().unwrap(), options)?.prepare(&mut setup)
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_on_its_way_is_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        fs_err::write(&file, "sk-0123456789").unwrap();
+        let with_key = || EngineOptions {
+            key_file: Some(file.clone()),
+            ..EngineOptions::default()
+        };
+        for (engine, warned) in [
+            ("remote:http://example.org/v1", true),
+            ("a1111:http://10.0.0.1:7860", true),
+            ("remote:https://example.org/v1", false),
+            ("remote:http://127.0.0.1:1/v1", false),
+        ] {
+            let prepared = prepare(engine, with_key()).unwrap();
+            assert_eq!(prepared.warnings().len(), usize::from(warned), "{engine}");
+            assert!(!format!("{prepared:?}").contains("0123456789"));
+            let without = prepare(engine, EngineOptions::default()).unwrap();
+            assert!(without.warnings().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_before_anything_is_loaded() {
+        let key_of_nothing = EngineOptions {
+            key_env: Some("PROMPTFED_NO_SUCH_KEY".into()),
+            ..EngineOptions::default()
+        };
+        for (engine, options, part) in [
+            ("pocket", EngineOptions::default(), "PROMPTFED_ASSETS"),
+            (
+                "pocket:/no/where",
+                EngineOptions::default(),
+                "all, photo, draw",
+            ),
+            ("sd:nowhere", EngineOptions::default(), "owner/name"),
+            ("remote:http://h/v1?x=1", EngineOptions::default(), "query"),
+            (
+                "remote:http://h/v1",
+                key_of_nothing,
+                "PROMPTFED_NO_SUCH_KEY",
+            ),
+        ] {
+            let told = prepare(engine, options).unwrap_err().to_string();
+            assert!(told.contains(part), "{engine}: {told}");
+        }
+    }
 }

@@ -28,3 +28,4 @@ mod sd_requests;
 mod sd_samplers;
 mod sd_upstream;
 mod service;
+mod service_tls;
