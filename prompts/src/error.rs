@@ -1,6 +1,7 @@
 //! What can be wrong with a prompt set, a label space or a template.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use crate::text::excerpt;
 use crate::{ContentHash, Domain, Level, Template};
@@ -243,7 +244,7 @@ pub enum Error {
     #[error("label space `{name}`, {place}: {problem}")]
     LabelSpace {
         /// Name of the label space.
-        name: String,
+        name: Box<str>,
         /// Which entry and field.
         place: Place,
         /// What is wrong with it.
@@ -350,7 +351,7 @@ pub struct Place {
     /// The field of the entry.
     pub field: Option<&'static str>,
     /// The line of the document where the entry begins, from 1, where it is known.
-    pub line: Option<usize>,
+    pub line: Option<NonZeroU32>,
 }
 
 impl Place {

@@ -1,5 +1,7 @@
 //! Where a JSON document is at fault, and what should stand there.
 
+use std::num::NonZeroU32;
+
 use serde::Deserialize;
 use serde_json::error::Category;
 
@@ -75,9 +77,10 @@ fn reason(error: &serde_json::Error) -> String {
 /// The error with the line of its entry in the document.
 pub(crate) fn with_line(json: &str, mut error: Error) -> Error {
     if let Some(place) = error.place_mut() {
-        place.line = place
+        let line = place
             .index
             .and_then(|index| line_of_entry(json, place.list, index));
+        place.line = line.and_then(|line| NonZeroU32::new(line.try_into().ok()?));
     }
     error
 }

@@ -154,7 +154,7 @@ impl LabelSpace {
     pub fn new(name: impl Into<String>, classes: Vec<ClassEntry>) -> Result<Self> {
         let name = name.into();
         let refuse = |place: Place, problem| Error::LabelSpace {
-            name: excerpt(&name),
+            name: excerpt(&name).into(),
             place,
             problem,
         };
