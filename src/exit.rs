@@ -132,6 +132,8 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::WithoutCuda
             | Synth::NoCard(_)
             | Synth::PromptLine { .. }
+            | Synth::Grammar { .. }
+            | Synth::UnfinishedWriting { .. }
             | Synth::Model(_)
             | Synth::Components { .. }
             | Synth::Clip(_)

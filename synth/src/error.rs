@@ -94,6 +94,30 @@ pub enum Error {
         /// What it did, and what was expected.
         reason: String,
     },
+    /// A writer of prompts that cannot write.
+    #[error("the writer {writer}: {reason}")]
+    Writer {
+        /// The writer's name.
+        writer: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A file that is no grammar.
+    #[error("{}: {reason}", file.display())]
+    Grammar {
+        /// The grammar's file.
+        file: PathBuf,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
+    /// Unfinished work of writing prompts, with which this run cannot go on.
+    #[error("{}: {reason}", file.display())]
+    UnfinishedWriting {
+        /// The file with the steps that were done.
+        file: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// A job that made no image that can be used.
     #[error("no image was accepted of {drawn}: {faults}")]
     NoImages {

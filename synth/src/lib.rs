@@ -28,6 +28,7 @@ mod image;
 pub mod job;
 mod load;
 mod seed;
+pub mod writers;
 
 pub use error::{Error, Result};
 pub use generator::{EngineInfo, Generator, ImageRequest, Origin, Sampler, SamplingDefaults};

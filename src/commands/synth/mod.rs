@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 pub(crate) use self::pocket::pocket_folder;
 pub(crate) use self::sampling::SamplingArgs;
+pub(crate) use self::source::prompts_file;
 pub(crate) use self::stable_diffusion::model_folder;
 
 /// Turn prompts into a labelled set of training images.
