@@ -93,6 +93,8 @@ pub enum Error {
         engine: String,
         /// What it did, and what was expected.
         reason: String,
+        /// Whether the same request may succeed later. A job tries again; see [`JobSpec::retry`](crate::JobSpec::retry).
+        transient: bool,
     },
     /// A writer of prompts that cannot write.
     #[error("the writer {writer}: {reason}")]
@@ -118,6 +120,23 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// A service could not be used; see [`service`](crate::service).
+    #[error(transparent)]
+    Service(#[from] crate::service::ServiceError),
+    /// No engine of the name that is asked for.
+    #[error("there is no engine {name:?}; there {known}")]
+    UnknownEngine {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// Images are to be judged by CLIP and there is no CLIP model.
+    #[error("the images are to be judged by CLIP and there is no CLIP model")]
+    NoClip,
+    /// The work was cancelled while an engine was at it; what was done before stays.
+    #[error("cancelled")]
+    Cancelled,
     /// A job that made no image that can be used.
     #[error("no image was accepted of {drawn}: {faults}")]
     NoImages {
@@ -160,6 +179,26 @@ pub enum Error {
     /// The images of a finished job could not be read.
     #[error(transparent)]
     Data(#[from] promptfed_data::DataError),
+}
+
+impl Error {
+    /// Whether one engine is at fault, or the service behind it, and others may go on.
+    pub fn is_of_engine(&self) -> bool {
+        matches!(
+            self,
+            Self::Backend { .. }
+                | Self::Service(_)
+                | Self::Engine(_)
+                | Self::Model(_)
+                | Self::Components { .. }
+                | Self::Hub { .. }
+                | Self::Request { .. }
+                | Self::NoImages { .. }
+                | Self::EmptyClasses { .. }
+                | Self::WithoutCuda
+                | Self::NoCard(_)
+        )
+    }
 }
 
 impl From<promptfed_nn::Error> for Error {

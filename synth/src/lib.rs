@@ -27,11 +27,15 @@ mod hash;
 mod image;
 pub mod job;
 mod load;
+pub mod registry;
 mod seed;
+pub mod service;
 pub mod writers;
 
 pub use error::{Error, Result};
-pub use generator::{EngineInfo, Generator, ImageRequest, Origin, Sampler, SamplingDefaults};
+pub use generator::{
+    EngineInfo, Generator, ImageRequest, Origin, Reproducible, Sampler, SamplingDefaults,
+};
 pub use image::Image;
 pub use job::{
     ClipFilter, Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource,
