@@ -58,9 +58,9 @@ pub(crate) struct Args {
     /// Longest prompt in characters
     #[arg(long, value_name = "N", default_value_t = Limits::default().longest)]
     max_characters: usize,
-    /// Candidates to ask for, for each prompt wanted, before fewer are enough
+    /// Candidates to ask the writer for, for each prompt wanted, before fewer are enough
     #[arg(long, value_name = "N", default_value_t = 8)]
-    tries: u32,
+    candidates: u32,
 }
 
 /// Who will read the prompts.
@@ -78,7 +78,10 @@ impl FromStr for Reader {
             None if text == "none" => Ok(Self::Unknown),
             None if text == "pocket" => Ok(Self::Pocket(None)),
             Some(("pocket", weights)) => Ok(Self::Pocket(Some(weights.to_owned()))),
-            _ => Err("only pocket can say here what it knows; give none for another generator".to_owned()),
+            _ => Err(
+                "only pocket can say here what it knows; give none for another generator"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -87,7 +90,9 @@ impl Reader {
     fn load(&self) -> Result<Option<Box<dyn Generator>>> {
         Ok(match self {
             Self::Unknown => None,
-            Self::Pocket(weights) => Some(Box::new(Pocket::load(&pocket_folder(weights.as_deref())?)?)),
+            Self::Pocket(weights) => {
+                Some(Box::new(Pocket::load(&pocket_folder(weights.as_deref())?)?))
+            }
         })
     }
 }
@@ -106,7 +111,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     };
     let spec = WritingSpec {
         per_prompt: args.per_prompt,
-        tries: args.tries,
+        candidates: args.candidates,
         seed: args.seed,
         limits: Limits {
             longest: args.max_characters,
@@ -117,10 +122,14 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     };
     let reader = args.engine.load()?;
     let reader = reader.as_deref();
-    let mut writer = args.writer.open(args.seed, reader)?;
-    let mut journal = args.writer.is_slow().then(|| Journal::open(&beside(&args.out, ".unfinished"))).transpose()?;
-
     let cancel = interrupt::flag();
+    let mut writer = args.writer.open(args.seed, reader, &cancel)?;
+    let mut journal = args
+        .writer
+        .is_slow()
+        .then(|| Journal::open(&beside(&args.out, ".unfinished")))
+        .transpose()?;
+
     let bar = context.progress.bar("prompts", 1);
     let written = write(
         writer.as_mut(),
@@ -165,12 +174,17 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
 
 /// Refuses a result that could not be used, or would take the place of something.
 fn check_out(args: &Args) -> Result<()> {
-    let is_lines = args.out.extension().is_some_and(|e| e.eq_ignore_ascii_case("jsonl") || e.eq_ignore_ascii_case("ndjson"));
+    let is_lines = args
+        .out
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("jsonl") || e.eq_ignore_ascii_case("ndjson"));
     let refuse = |reason: &str| -> Result<()> {
         bail!(anyhow::Error::msg(format!("{}: {reason}", args.out.display())).context(BadInput))
     };
     if !is_lines {
-        return refuse("promptfed synth reads written prompts by their ending; give a name that ends with .jsonl");
+        return refuse(
+            "promptfed synth reads written prompts by their ending; give a name that ends with .jsonl",
+        );
     }
     let place = |path: &Path| fs_err::canonicalize(path).ok();
     if place(&args.out).is_some() && place(&args.out) == place(&args.prompts) {

@@ -95,7 +95,7 @@ impl Report<'_> {
             return None;
         }
         Some(anyhow::Error::msg(format!(
-            "no prompt was written for {}, so that no image would show them; use another writer or generator, or allow more --tries",
+            "no prompt was written for {}, so that no image would show them; use another writer or generator, or allow more --candidates",
             empty.join(", ")
         )))
     }

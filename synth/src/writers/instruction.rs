@@ -29,7 +29,10 @@ pub(super) fn task(ask: &Ask<'_>) -> String {
         text.push_str(&format!("Do not name: {}.\n", ask.others.join(", ")));
     }
     for (examples, told) in [
-        (ask.good, "These prompts gave useful pictures; write like them:\n"),
+        (
+            ask.good,
+            "These prompts gave useful pictures; write like them:\n",
+        ),
         (ask.bad, "These did not; write nothing like them:\n"),
     ] {
         if !examples.is_empty() {
@@ -63,7 +66,9 @@ mod tests {
             opening: "a sketch of a dog".to_owned(),
             negative: String::new(),
         };
-        let good: Vec<String> = (0..20).map(|i| format!("good\n{i} {}", "x".repeat(999))).collect();
+        let good: Vec<String> = (0..20)
+            .map(|i| format!("good\n{i} {}", "x".repeat(999)))
+            .collect();
         let bad = ["bad one".to_owned()];
         let told = task(&Ask {
             topic: &topic,
@@ -77,7 +82,14 @@ mod tests {
             seed: 0,
             cancel: &std::sync::atomic::AtomicBool::new(false),
         });
-        for part in ["3 different prompts", "a sketch of a dog", "99 characters", "cat, horse", "- good 0 xxx", "- bad one"] {
+        for part in [
+            "3 different prompts",
+            "a sketch of a dog",
+            "99 characters",
+            "cat, horse",
+            "- good 0 xxx",
+            "- bad one",
+        ] {
             assert!(told.contains(part), "{told}");
         }
         assert!(!told.contains("good 8") && told.len() < 4000, "{told}");

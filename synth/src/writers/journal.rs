@@ -43,15 +43,22 @@ impl Journal {
         if path.try_exists()? {
             promptfed_files::open_regular(path)?;
         }
-        let named = |e: std::io::Error| std::io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+        let named =
+            |e: std::io::Error| std::io::Error::new(e.kind(), format!("{}: {e}", path.display()));
         let mut options = File::options();
-        let file = options.read(true).append(true).create(true).open(path).map_err(named)?;
+        let file = options
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(named)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::UnfinishedWriting {
                     file: path.to_owned(),
-                    reason: "another run is writing there; wait for it, or choose another --out".to_owned(),
+                    reason: "another run is writing there; wait for it, or choose another --out"
+                        .to_owned(),
                 });
             }
             Err(TryLockError::Error(error)) => return Err(named(error).into()),
@@ -74,12 +81,17 @@ impl Journal {
     pub(super) fn begin(&mut self, settings: &Settings) -> Result<Vec<Step>> {
         let bytes = promptfed_files::read(&self.path, MAX_BYTES)?;
         // A kill in the middle of a line leaves it without its end.
-        let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+        let whole = bytes
+            .iter()
+            .rposition(|&b| b == b'\n')
+            .map_or(0, |at| at + 1);
         if whole < bytes.len() {
             self.file.set_len(whole as u64)?;
             self.file.seek(std::io::SeekFrom::End(0))?;
         }
-        let mut lines = bytes[..whole].split(|&b| b == b'\n').filter(|line| !line.is_empty());
+        let mut lines = bytes[..whole]
+            .split(|&b| b == b'\n')
+            .filter(|line| !line.is_empty());
         let wanted = serde_json::to_value(settings).map_err(|e| self.fault(e.to_string()))?;
         let Some(first) = lines.next() else {
             self.line(&wanted)?;
@@ -98,8 +110,12 @@ impl Journal {
     }
 
     fn line(&mut self, value: &Value) -> Result<()> {
-        let named = |e: std::io::Error| std::io::Error::new(e.kind(), format!("{}: {e}", self.path.display()));
-        self.file.write_all(format!("{value}\n").as_bytes()).map_err(named)?;
+        let named = |e: std::io::Error| {
+            std::io::Error::new(e.kind(), format!("{}: {e}", self.path.display()))
+        };
+        self.file
+            .write_all(format!("{value}\n").as_bytes())
+            .map_err(named)?;
         Ok(self.file.sync_data().map_err(named)?)
     }
 
@@ -108,10 +124,13 @@ impl Journal {
         let Value::Object(found) = found else {
             return Err(self.foreign());
         };
-        let names = wanted.as_object().into_iter().flat_map(|wanted| wanted.keys());
-        let differs = names.chain(found.keys()).find(|name| {
-            found.get(*name) != wanted.get(name.as_str())
-        });
+        let names = wanted
+            .as_object()
+            .into_iter()
+            .flat_map(|wanted| wanted.keys());
+        let differs = names
+            .chain(found.keys())
+            .find(|name| found.get(*name) != wanted.get(name.as_str()));
         let Some(name) = differs else {
             return Ok(());
         };
@@ -125,7 +144,9 @@ impl Journal {
     }
 
     fn foreign(&self) -> Error {
-        self.fault("it is not what this command writes; move it away, or choose another --out".to_owned())
+        self.fault(
+            "it is not what this command writes; move it away, or choose another --out".to_owned(),
+        )
     }
 
     fn fault(&self, reason: String) -> Error {

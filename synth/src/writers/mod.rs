@@ -5,6 +5,7 @@
 //! generator reads and knows, no near copy of a client's caption, no repetition. [`write`] drives a writer over all topics and counts
 //! what was refused and why. Captions of clients are looked at by the checks alone: no writer is told any.
 
+pub mod chat;
 pub mod check;
 mod examples;
 pub mod gguf;

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
 
+use super::Writer;
+use super::chat::Chat;
 use super::gguf::{Gguf, Sampling};
 use super::grammar::Grammar;
-use super::Writer;
+use crate::service::{ApiKey, Limits, Service};
 use crate::{Generator, Result};
 
-/// A writer by name: `grammar`, `grammar:FILE`, `gguf:FILE`, `chat:URL`.
+/// A writer by name: `grammar`, `grammar:FILE`, `gguf:FILE`, `chat:URL[#MODEL]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriterName {
     /// The bundled grammar, or that of a file.
@@ -17,7 +20,12 @@ pub enum WriterName {
     /// A quantised language model in a GGUF file, which runs here.
     Gguf(PathBuf),
     /// A language model behind an address that speaks OpenAI's `chat/completions`.
-    Chat(String),
+    Chat {
+        /// The address, up to `/v1`.
+        address: String,
+        /// The model it is asked for; its only one where not given.
+        model: Option<String>,
+    },
 }
 
 /// What a writer needs to know beside its name.
@@ -25,6 +33,10 @@ pub enum WriterName {
 pub struct WriterOptions {
     /// How language models draw their words.
     pub sampling: Sampling,
+    /// The key of a service.
+    pub key: Option<ApiKey>,
+    /// How much is asked of a service, and how long it is waited for.
+    pub limits: Limits,
 }
 
 impl WriterName {
@@ -41,13 +53,17 @@ impl WriterName {
         &self,
         options: &WriterOptions,
         reader: Option<&dyn Generator>,
+        cancel: &AtomicBool,
     ) -> Result<Box<dyn Writer>> {
         let grammar = match self {
             Self::Grammar(None) => Grammar::bundled(),
             Self::Grammar(Some(file)) => Grammar::read(file),
             Self::Gguf(file) => return Ok(Box::new(Gguf::load(file, options.sampling)?)),
-            Self::Chat(_) => {
-                return Err(crate::Error::Writer { writer: "chat".into(), reason: "not yet".into() })
+            Self::Chat { address, model } => {
+                let service = Service::new(address, options.key.clone(), options.limits)?;
+                let model = model.as_deref();
+                let chat = Chat::new(service, model, options.sampling, cancel)?;
+                return Ok(Box::new(chat));
             }
         };
         let mut grammar = grammar?;
@@ -64,7 +80,14 @@ impl fmt::Display for WriterName {
             Self::Grammar(None) => f.write_str("grammar"),
             Self::Grammar(Some(file)) => write!(f, "grammar:{}", file.display()),
             Self::Gguf(file) => write!(f, "gguf:{}", file.display()),
-            Self::Chat(url) => write!(f, "chat:{url}"),
+            Self::Chat {
+                address,
+                model: None,
+            } => write!(f, "chat:{address}"),
+            Self::Chat {
+                address,
+                model: Some(model),
+            } => write!(f, "chat:{address}#{model}"),
         }
     }
 }
@@ -82,10 +105,19 @@ impl FromStr for WriterName {
             ("grammar", file) => Ok(Self::Grammar(file.map(PathBuf::from))),
             ("gguf", Some(file)) => Ok(Self::Gguf(file.into())),
             ("gguf", None) => Err(needed("FILE")),
-            ("chat", Some(url)) => Ok(Self::Chat(url.to_owned())),
+            ("chat", Some(url)) => {
+                let (address, model) = match url.split_once('#') {
+                    Some((address, model)) => (address, Some(model).filter(|m| !m.is_empty())),
+                    None => (url, None),
+                };
+                Ok(Self::Chat {
+                    address: address.to_owned(),
+                    model: model.map(str::to_owned),
+                })
+            }
             ("chat", None) => Err(needed("URL")),
             _ => Err(format!(
-                "there is no writer {kind:?}; there are grammar, grammar:FILE, gguf:FILE and chat:URL"
+                "there is no writer {kind:?}; there are grammar, grammar:FILE, gguf:FILE and chat:URL[#MODEL]"
             )),
         }
     }
@@ -97,10 +129,20 @@ mod tests {
 
     #[test]
     fn names_round_trip_and_others_are_answered_with_a_list() {
-        for name in ["grammar", "grammar:my.toml", "gguf:/models/a.gguf", "chat:http://127.0.0.1:8080/v1"] {
+        for name in [
+            "grammar",
+            "grammar:my.toml",
+            "gguf:/models/a.gguf",
+            "chat:http://127.0.0.1:8080/v1",
+            "chat:https://h/v1#a/b:latest",
+        ] {
             assert_eq!(name.parse::<WriterName>().unwrap().to_string(), name);
         }
-        for (name, part) in [("gguf", "gguf:FILE"), ("chat:", "chat:URL"), ("llm", "there are grammar")] {
+        for (name, part) in [
+            ("gguf", "gguf:FILE"),
+            ("chat:", "chat:URL"),
+            ("llm", "there are grammar"),
+        ] {
             let problem = name.parse::<WriterName>().unwrap_err();
             assert!(problem.contains(part), "{problem}");
         }

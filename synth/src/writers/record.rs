@@ -35,7 +35,7 @@ pub(super) struct Settings {
     program: String,
     seed: u64,
     per_prompt: u32,
-    tries: u32,
+    candidates: u32,
     limits: Limits,
     writer: WriterInfo,
     /// The generator whose words and length the texts keep to.
@@ -69,7 +69,7 @@ impl Settings {
             program: env!("CARGO_PKG_VERSION").to_owned(),
             seed: spec.seed,
             per_prompt: spec.per_prompt,
-            tries: spec.tries,
+            candidates: spec.candidates,
             limits: spec.limits,
             writer: writer.clone(),
             reader: reader.map(Generator::describe).map(|info| Reader {

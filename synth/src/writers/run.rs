@@ -28,7 +28,7 @@ pub struct WritingSpec {
     /// Prompts to write for each of them, 1 or more.
     pub per_prompt: u32,
     /// Candidates to ask for, for every prompt wanted, before a topic is left with fewer; 1 or more.
-    pub tries: u32,
+    pub candidates: u32,
     /// Seed of the run.
     pub seed: u64,
     /// Bounds of the checks.
@@ -43,7 +43,7 @@ impl WritingSpec {
         Self {
             prompts,
             per_prompt: 4,
-            tries: 8,
+            candidates: 8,
             seed: 0,
             limits: Limits::default(),
             examples: Examples::default(),
@@ -53,7 +53,7 @@ impl WritingSpec {
     fn validate(&self) -> Result<()> {
         let fault = if self.per_prompt == 0 {
             "0 prompts for each prompt; ask for 1 or more"
-        } else if self.tries == 0 {
+        } else if self.candidates == 0 {
             "0 candidates for each prompt; allow 1 or more"
         } else if self.limits.longest == 0 {
             "the longest prompt has 0 characters; allow more"
@@ -108,7 +108,7 @@ pub fn write(
     }
     let mut cancelled = false;
     'topics: for at in 0..run.works.len() {
-        while run.works[at].goes_on(spec.tries) {
+        while run.works[at].goes_on(spec.candidates) {
             let step = run.step(at, writer, cancel);
             if cancel.load(Ordering::Relaxed) {
                 cancelled = true;
@@ -149,8 +149,8 @@ impl Work {
         self.order.wanted.saturating_sub(self.texts.len() as u64)
     }
 
-    fn goes_on(&self, tries: u32) -> bool {
-        let most = self.order.wanted.saturating_mul(u64::from(tries));
+    fn goes_on(&self, candidates: u32) -> bool {
+        let most = self.order.wanted.saturating_mul(u64::from(candidates));
         self.missing() > 0 && self.asked < most && self.silences < MOST_SILENCES
     }
 
@@ -173,7 +173,10 @@ impl Run<'_> {
     /// Does again what a journal tells.
     fn replay(&mut self, step: Step) -> Result<()> {
         let work = self.works.get_mut(step.topic).ok_or_else(|| {
-            Error::Spec(format!("the unfinished work tells of topic {}, which there is not", step.topic))
+            Error::Spec(format!(
+                "the unfinished work tells of topic {}, which there is not",
+                step.topic
+            ))
         })?;
         for text in &step.accepted {
             self.checker.remember(&work.order.topic, text);
@@ -183,20 +186,24 @@ impl Run<'_> {
     }
 
     /// Asks the writer once, and checks what it gives.
-    fn step(
-        &mut self,
-        at: usize,
-        writer: &mut dyn Writer,
-        cancel: &AtomicBool,
-    ) -> Result<Step> {
+    fn step(&mut self, at: usize, writer: &mut dyn Writer, cancel: &AtomicBool) -> Result<Step> {
         let work = &self.works[at];
         let topic = &work.order.topic;
-        let most = work.order.wanted.saturating_mul(u64::from(self.spec.tries)) - work.asked;
+        let most = work
+            .order
+            .wanted
+            .saturating_mul(u64::from(self.spec.candidates))
+            - work.asked;
         let wanted = work.missing().min(AT_ONCE).min(most);
         let others = self.checker.others(topic, MOST_OTHERS);
         let ask = Ask {
             topic,
-            class: self.spec.prompts.label_space().prompt_name(topic.class).unwrap_or_default(),
+            class: self
+                .spec
+                .prompts
+                .label_space()
+                .prompt_name(topic.class)
+                .unwrap_or_default(),
             others: &others,
             good: self.spec.examples.good(topic.class),
             bad: self.spec.examples.bad(topic.class),

@@ -105,7 +105,10 @@ mod tests {
                 "tench, , real world images, high resolution.",
                 "tench, real world images, high resolution",
             ),
-            ("a black and white drawing of  an axe, ", "a black and white drawing of an axe"),
+            (
+                "a black and white drawing of  an axe, ",
+                "a black and white drawing of an axe",
+            ),
             ("kite, bird of prey", "kite, bird of prey"),
         ] {
             assert_eq!(tidy(text), tidied);
@@ -127,7 +130,9 @@ mod tests {
         ] {
             let domain = Some(Domain::try_from(domain).unwrap());
             let caption = Some(Caption::try_from(caption).unwrap());
-            builder.add(ClassIndex::new(class), domain, caption).unwrap();
+            builder
+                .add(ClassIndex::new(class), domain, caption)
+                .unwrap();
         }
         let source = PromptSource::Set {
             prompts: builder.build().unwrap(),

@@ -7,7 +7,7 @@ use promptfed_prompts::ContentHash;
 use serde::{Deserialize, Serialize};
 
 use super::{Topic, WritingSeed};
-use crate::Result;
+use crate::{Reproducible, Result};
 
 /// Something that writes prompts: a grammar, or a language model here or behind an address.
 ///
@@ -33,8 +33,8 @@ pub struct WriterInfo {
     pub name: String,
     /// Version of the code that writes; changes when the same ask would give other texts.
     pub version: String,
-    /// Whether the same ask gives the same texts again on one machine.
-    pub reproducible: bool,
+    /// Whether the same ask gives the same texts again: exactly, as far as a seed that is sent goes, or not.
+    pub reproducible: Reproducible,
     /// Hash of its grammar, or of its model's file; none where nobody here can know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<ContentHash>,

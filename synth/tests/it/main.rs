@@ -26,3 +26,4 @@ mod sd_requests;
 mod sd_samplers;
 mod sd_upstream;
 mod service;
+mod writers;

@@ -25,13 +25,21 @@ impl Rule for ClassNamed<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::writers::check::tests::refused;
     use crate::writers::check::Reason;
+    use crate::writers::check::tests::refused;
 
     #[test]
     fn whole_words_in_order_with_plurals() {
-        let names = ["dog", "hot dog", "kite, bird of prey", "T-shirt/top", "HER2+", "\u{2600}"];
-        let missing = |class: u32, text: &str| refused(&names, class, "", text) == Some(Reason::ClassMissing);
+        let names = [
+            "dog",
+            "hot dog",
+            "kite, bird of prey",
+            "T-shirt/top",
+            "HER2+",
+            "\u{2600}",
+        ];
+        let missing =
+            |class: u32, text: &str| refused(&names, class, "", text) == Some(Reason::ClassMissing);
         for (class, text) in [
             (0, "a Dog in the snow"),
             (0, "two dogs"),

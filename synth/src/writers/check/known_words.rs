@@ -13,7 +13,10 @@ impl Rule for KnownWords<'_> {
             return None;
         }
         let told = self.0.unknown_words(&candidate.topic.opening);
-        let new: Vec<String> = unknown.into_iter().filter(|word| !told.contains(word)).collect();
+        let new: Vec<String> = unknown
+            .into_iter()
+            .filter(|word| !told.contains(word))
+            .collect();
         (!new.is_empty()).then(|| Refusal::new(Reason::UnknownWords, new.join(", ")))
     }
 }

@@ -19,12 +19,30 @@ const AHEAD: usize = 2;
 
 /// Small words by language. A word of several languages votes for each of them.
 const SMALL_WORDS: [(&str, &str); 7] = [
-    ("English", "a an the of and with is are at from its by this that his her on in under near"),
-    ("German", "der die das und mit von ein eine einem einer einen auf ist im am vor unter bei den dem"),
-    ("French", "le la les des une un dans avec sur et du est au aux en sous devant qui"),
-    ("Spanish", "el la los las una un con del en y por sobre es al de bajo que"),
-    ("Italian", "il lo la gli le della di nel nella con una un e su sotto che del al"),
-    ("Portuguese", "o os as uma um com da do em na no e sob que ao de"),
+    (
+        "English",
+        "a an the of and with is are at from its by this that his her on in under near",
+    ),
+    (
+        "German",
+        "der die das und mit von ein eine einem einer einen auf ist im am vor unter bei den dem",
+    ),
+    (
+        "French",
+        "le la les des une un dans avec sur et du est au aux en sous devant qui",
+    ),
+    (
+        "Spanish",
+        "el la los las una un con del en y por sobre es al de bajo que",
+    ),
+    (
+        "Italian",
+        "il lo la gli le della di nel nella con una un e su sotto che del al",
+    ),
+    (
+        "Portuguese",
+        "o os as uma um com da do em na no e sob que ao de",
+    ),
     ("Dutch", "het een van met en op de in is onder bij aan voor"),
 ];
 
@@ -100,22 +118,44 @@ impl Rule for Language {
 
 #[cfg(test)]
 mod tests {
-    use crate::writers::check::tests::refused;
     use crate::writers::check::Reason;
+    use crate::writers::check::tests::refused;
 
     #[test]
     fn scripts_and_small_words_tell() {
         let other = |opening: &str, text: &str| {
-            refused(&["dog", "hund"], u32::from(opening.contains("hund")), opening, text)
-                == Some(Reason::Language)
+            refused(
+                &["dog", "hund"],
+                u32::from(opening.contains("hund")),
+                opening,
+                text,
+            ) == Some(Reason::Language)
         };
         let english = "a photo of a dog";
-        assert!(!other(english, "a photo of a dog in the caf\u{e9} on the Champs-Elys\u{e9}es"));
+        assert!(!other(
+            english,
+            "a photo of a dog in the caf\u{e9} on the Champs-Elys\u{e9}es"
+        ));
         assert!(!other(english, "photo dog, red, snow, cinematic"));
-        assert!(other(english, "a photo of a dog \u{441}\u{43e}\u{431}\u{430}\u{43a}\u{430} \u{43d}\u{430} \u{441}\u{43d}\u{435}\u{433}\u{443} \u{437}\u{438}\u{43c}\u{43e}\u{439}"));
-        assert!(other(english, "photo: dog der auf einem alten Teppich vor dem Haus ist"));
-        assert!(other(english, "photo dog dans les rues avec une balle sur le trottoir"));
-        assert!(!other("hund, Bild von der Stra\u{df}e", "ein Bild von der Stra\u{df}e, der hund auf dem Weg"));
-        assert!(other("hund, Bild von der Stra\u{df}e", "Bild Stra\u{df}e hund, this is the pet of her and his, with a bone"));
+        assert!(other(
+            english,
+            "a photo of a dog \u{441}\u{43e}\u{431}\u{430}\u{43a}\u{430} \u{43d}\u{430} \u{441}\u{43d}\u{435}\u{433}\u{443} \u{437}\u{438}\u{43c}\u{43e}\u{439}"
+        ));
+        assert!(other(
+            english,
+            "photo: dog der auf einem alten Teppich vor dem Haus ist"
+        ));
+        assert!(other(
+            english,
+            "photo dog dans les rues avec une balle sur le trottoir"
+        ));
+        assert!(!other(
+            "hund, Bild von der Stra\u{df}e",
+            "ein Bild von der Stra\u{df}e, der hund auf dem Weg"
+        ));
+        assert!(other(
+            "hund, Bild von der Stra\u{df}e",
+            "Bild Stra\u{df}e hund, this is the pet of her and his, with a bone"
+        ));
     }
 }

@@ -15,8 +15,8 @@ impl Rule for Length {
 
 #[cfg(test)]
 mod tests {
-    use crate::writers::check::tests::refused;
     use crate::writers::check::Reason;
+    use crate::writers::check::tests::refused;
 
     #[test]
     fn characters_count_and_not_bytes() {

@@ -182,7 +182,11 @@ mod tests {
     /// Prompts of classes with these names; the first class has the captions.
     pub(super) fn source(names: &[&str], captions: &[&str]) -> PromptSource {
         let label_space = LabelSpace::from_names("test", names.iter().copied()).unwrap();
-        let level = if captions.is_empty() { Level::Class } else { Level::Instance };
+        let level = if captions.is_empty() {
+            Level::Class
+        } else {
+            Level::Instance
+        };
         let templates = TemplateSet::builtin("pocket").unwrap();
         let mut builder = PromptSet::builder(&label_space, level, &templates);
         if captions.is_empty() {
@@ -190,7 +194,9 @@ mod tests {
         }
         for caption in captions {
             let caption = Caption::try_from(*caption).unwrap();
-            builder.add(ClassIndex::new(0), None, Some(caption)).unwrap();
+            builder
+                .add(ClassIndex::new(0), None, Some(caption))
+                .unwrap();
         }
         PromptSource::Set {
             prompts: builder.build().unwrap(),
@@ -212,12 +218,18 @@ mod tests {
         let mut checker = grounds.checker(Limits::default(), None);
         let dog = topic(0, "a photo of a dog");
         let mut accept = |text: &str| checker.accept(&dog, text).map_err(|refusal| refusal.reason);
-        assert_eq!(accept(" a photo of a dog,\n in snow"), Ok("a photo of a dog, in snow".into()));
+        assert_eq!(
+            accept(" a photo of a dog,\n in snow"),
+            Ok("a photo of a dog, in snow".into())
+        );
         for again in ["a photo of a dog, in snow", "A Photo of a Dog in snow."] {
             assert_eq!(accept(again), Err(Reason::Repeated));
         }
         assert_eq!(accept("a photo of a dog"), Err(Reason::Repeated));
-        assert_eq!(accept("a photo of a dog in\u{202e}snow"), Err(Reason::Unfit));
+        assert_eq!(
+            accept("a photo of a dog in\u{202e}snow"),
+            Err(Reason::Unfit)
+        );
         assert_eq!(accept(" "), Err(Reason::Unfit));
         assert!(accept("a photo of a dog, in rain").is_ok());
         checker.remember(&dog, "a photo of a dog, in fog");

@@ -49,8 +49,14 @@ impl Names {
 
     /// What prompts call the first other classes, at most `most` of them.
     pub(super) fn others(&self, class: ClassIndex, most: usize) -> Vec<String> {
-        let others = self.classes.iter().filter(|(index, _)| **index != class.get());
-        others.take(most).map(|(_, other)| other.said.clone()).collect()
+        let others = self
+            .classes
+            .iter()
+            .filter(|(index, _)| **index != class.get());
+        others
+            .take(most)
+            .map(|(_, other)| other.said.clone())
+            .collect()
     }
 
     /// What prompts call a class.
@@ -60,7 +66,9 @@ impl Names {
 
     /// Whether a class's name has no letter and no number, so that it cannot be found as words.
     pub(super) fn is_wordless(&self, class: ClassIndex) -> bool {
-        self.classes.get(&class.get()).is_none_or(|class| class.names.is_empty())
+        self.classes
+            .get(&class.get())
+            .is_none_or(|class| class.names.is_empty())
     }
 
     /// Where a class is named: the whole name, or the parts of a prompt name such as `kite, bird of prey` where all of them stand there.
@@ -90,7 +98,8 @@ impl Names {
                         continue;
                     }
                     looked_at.push((other, name));
-                    let Some(name) = self.classes.get(&other).map(|class| &class.names[name]) else {
+                    let Some(name) = self.classes.get(&other).map(|class| &class.names[name])
+                    else {
                         continue;
                     };
                     let end = at + name.len();

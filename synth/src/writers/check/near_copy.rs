@@ -20,7 +20,8 @@ use crate::PromptSource;
 const LEAST_WORDS: usize = 3;
 
 const SMALL_WORDS: [&str; 20] = [
-    "a", "an", "the", "of", "in", "on", "at", "with", "and", "or", "by", "from", "to", "for", "is", "are", "its", "this", "that", "there",
+    "a", "an", "the", "of", "in", "on", "at", "with", "and", "or", "by", "from", "to", "for", "is",
+    "are", "its", "this", "that", "there",
 ];
 
 /// The share of a caption below which its rarest trigrams need not be indexed; the rule's own bound is never below.
@@ -54,7 +55,11 @@ impl Captions {
         let mut captions = Vec::new();
         let mut uses: HashMap<Trigram, u32> = HashMap::new();
         for (text, class) in distinct {
-            let class = words(space.prompt_name(ClassIndex::new(class)).unwrap_or_default());
+            let class = words(
+                space
+                    .prompt_name(ClassIndex::new(class))
+                    .unwrap_or_default(),
+            );
             let words = words(text);
             let telling = telling(&words, &class);
             if telling.len() < LEAST_WORDS {
@@ -71,7 +76,9 @@ impl Captions {
         }
         let mut by_rare: HashMap<Trigram, Vec<u32>> = HashMap::new();
         for (number, caption) in (0..).zip(&mut captions) {
-            caption.trigrams.sort_by_key(|(trigram, _)| (uses[trigram], *trigram));
+            caption
+                .trigrams
+                .sort_by_key(|(trigram, _)| (uses[trigram], *trigram));
             let mut missed = 0.0;
             for (trigram, share) in &caption.trigrams {
                 by_rare.entry(*trigram).or_default().push(number);
@@ -115,7 +122,10 @@ fn telling<'w>(words: &'w [String], class: &[String]) -> Vec<&'w str> {
 }
 
 fn trigrams(word: &str) -> BTreeSet<Trigram> {
-    let padded: Vec<char> = std::iter::once(' ').chain(word.chars()).chain([' ']).collect();
+    let padded: Vec<char> = std::iter::once(' ')
+        .chain(word.chars())
+        .chain([' '])
+        .collect();
     let threes = padded.windows(3);
     threes.map(|three| [three[0], three[1], three[2]]).collect()
 }
@@ -144,7 +154,11 @@ impl Rule for NearCopy<'_> {
         if self.captions.captions.is_empty() {
             return None;
         }
-        let text = candidate.words.iter().flat_map(|word| trigrams(word)).collect();
+        let text = candidate
+            .words
+            .iter()
+            .flat_map(|word| trigrams(word))
+            .collect();
         let share = self.share.max(LEAST_SHARE);
         let (caption, found) = self.captions.nearest(&text, share)?;
         let told = format!("{:.0} % of {caption:?}", 100.0 * found);
@@ -195,9 +209,13 @@ mod tests {
     fn every_copy_among_thousands_is_found() {
         let said = |i: usize| {
             let [colour, place, deed] = [
-                ["crimson", "teal", "ochre", "violet", "beige", "maroon", "khaki"][i % 7],
+                [
+                    "crimson", "teal", "ochre", "violet", "beige", "maroon", "khaki",
+                ][i % 7],
                 ["harbour", "orchard", "stadium", "glacier", "library"][i / 7 % 5],
-                ["jumping", "resting", "swimming", "digging", "barking", "waiting"][i / 35 % 6],
+                [
+                    "jumping", "resting", "swimming", "digging", "barking", "waiting",
+                ][i / 35 % 6],
             ];
             format!("{deed} near the {colour} {place} number {i}")
         };
@@ -211,6 +229,10 @@ mod tests {
             let refusal = checker.accept(&topic(0, "a dog"), &text).unwrap_err();
             assert_eq!(refusal.reason, Reason::NearCopy, "{text}");
         }
-        assert!(checker.accept(&topic(0, "a dog"), "a dog on a mountain path at dawn").is_ok());
+        assert!(
+            checker
+                .accept(&topic(0, "a dog"), "a dog on a mountain path at dawn")
+                .is_ok()
+        );
     }
 }

@@ -26,8 +26,8 @@ impl Rule for OtherClass<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::writers::check::tests::refused;
     use crate::writers::check::Reason;
+    use crate::writers::check::tests::refused;
 
     #[test]
     fn names_within_names_do_not_count() {

@@ -142,9 +142,16 @@ impl Refusals {
 
 fn shown(text: &str) -> String {
     let is_hidden = |c: char| {
-        c.is_control() || matches!(c as u32, 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF)
+        c.is_control()
+            || matches!(c as u32, 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF)
     };
-    let replaced = |c: char| if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c };
+    let replaced = |c: char| {
+        if is_hidden(c) {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
     let mut shown: String = text.chars().take(MAX_SHOWN).map(replaced).collect();
     if text.chars().nth(MAX_SHOWN).is_some() {
         shown.push_str("...");
@@ -169,9 +176,15 @@ mod tests {
         assert_eq!(twice.total(), 22);
         assert_eq!(twice.count(Reason::OtherClass), 2);
         let told = twice.by_count();
-        assert_eq!((told[0].0, told[0].1, told[0].2.len()), (Reason::TooLong, 20, MAX_EXAMPLES));
+        assert_eq!(
+            (told[0].0, told[0].1, told[0].2.len()),
+            (Reason::TooLong, 20, MAX_EXAMPLES)
+        );
         let text = &told[0].2[0].text;
-        assert!(text.chars().count() <= MAX_SHOWN + 3 && !text.contains('\u{202e}'), "{text}");
+        assert!(
+            text.chars().count() <= MAX_SHOWN + 3 && !text.contains('\u{202e}'),
+            "{text}"
+        );
         let json = serde_json::to_string(&twice).unwrap();
         assert!(json.contains("\"other-class\":{\"count\":2"), "{json}");
         assert_eq!(serde_json::from_str::<Refusals>(&json).unwrap(), twice);

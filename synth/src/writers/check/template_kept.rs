@@ -6,7 +6,8 @@ use super::{Candidate, Reason, Refusal, Rule};
 
 /// Words that a text can do without.
 const FUNCTION_WORDS: [&str; 18] = [
-    "a", "an", "the", "of", "in", "on", "at", "with", "and", "or", "by", "from", "to", "for", "is", "its", "this", "that",
+    "a", "an", "the", "of", "in", "on", "at", "with", "and", "or", "by", "from", "to", "for", "is",
+    "its", "this", "that",
 ];
 
 /// Every word of the topic's opening stands in the text, but for articles and the like, and those of the class, which have a rule of their own.
@@ -28,17 +29,23 @@ impl Rule for TemplateKept<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::writers::check::tests::refused;
     use crate::writers::check::Reason;
+    use crate::writers::check::tests::refused;
 
     #[test]
     fn the_domain_stays_and_articles_need_not() {
         let lost = |opening: &str, text: &str| {
             refused(&["dog"], 0, opening, text) == Some(Reason::TemplateLost)
         };
-        assert!(!lost("a sketch of a dog", "sketches of two dogs in the rain"));
+        assert!(!lost(
+            "a sketch of a dog",
+            "sketches of two dogs in the rain"
+        ));
         assert!(!lost("a sketch of a dog", "the dog, sketch"));
         assert!(lost("a sketch of a dog", "a photo of a dog"));
-        assert!(lost("dog, real world images, high resolution", "a dog, high resolution"));
+        assert!(lost(
+            "dog, real world images, high resolution",
+            "a dog, high resolution"
+        ));
     }
 }

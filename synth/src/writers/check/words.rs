@@ -108,12 +108,18 @@ pub(super) fn is_same(one: &str, other: &str) -> bool {
 }
 
 /// Where `name` stands in `words`, word after word.
-pub(super) fn places<'a>(words: &'a [String], name: &'a [String]) -> impl Iterator<Item = usize> + 'a {
+pub(super) fn places<'a>(
+    words: &'a [String],
+    name: &'a [String],
+) -> impl Iterator<Item = usize> + 'a {
     let last = words.len().checked_sub(name.len());
     let starts = last.filter(|_| !name.is_empty()).map(|last| 0..=last);
     starts.into_iter().flatten().filter(move |&at| {
         let there = &words[at..at + name.len()];
-        there.iter().zip(name).all(|(one, other)| is_same(one, other))
+        there
+            .iter()
+            .zip(name)
+            .all(|(one, other)| is_same(one, other))
     })
 }
 
@@ -124,10 +130,19 @@ mod tests {
     #[test]
     fn words_of_many_scripts() {
         for (text, wanted) in [
-            ("A T-shirt,  on_the (old) wall!", "a|t|shirt|on|the|old|wall"),
+            (
+                "A T-shirt,  on_the (old) wall!",
+                "a|t|shirt|on|the|old|wall",
+            ),
             ("the dog's bone \u{2013} isn't it", "the|dog|bone|isn't|it"),
-            ("HER2+ and HER2-, not -1 - or 2", "her2|+|and|her2|-|not|-|1|or|2"),
-            ("\u{4e00}\u{53ea}\u{732b} cat", "\u{4e00}|\u{53ea}|\u{732b}|cat"),
+            (
+                "HER2+ and HER2-, not -1 - or 2",
+                "her2|+|and|her2|-|not|-|1|or|2",
+            ),
+            (
+                "\u{4e00}\u{53ea}\u{732b} cat",
+                "\u{4e00}|\u{53ea}|\u{732b}|cat",
+            ),
             ("Caf\u{e9} Cafe\u{301}", "caf\u{e9}|caf\u{e9}"),
             ("", ""),
         ] {
@@ -149,7 +164,12 @@ mod tests {
         ] {
             assert!(is_same(one, other) && is_same(other, one), "{one} {other}");
         }
-        for (one, other) in [("dog", "god"), ("car", "cart"), ("as", "a"), ("cat", "cattle")] {
+        for (one, other) in [
+            ("dog", "god"),
+            ("car", "cart"),
+            ("as", "a"),
+            ("cat", "cattle"),
+        ] {
             assert!(!is_same(one, other), "{one} {other}");
         }
     }

@@ -25,12 +25,15 @@ pub(super) fn open(file: &Path) -> Result<(Content, BufReader<fs_err::File>)> {
     (&mut reader).take(MAX_HEAD).read_to_end(&mut head)?;
     if !head.starts_with(b"GGUF") {
         return Err(fault(
-            "it is no GGUF file; give the .gguf file of a language model, as SmolLM2-135M-Instruct".to_owned(),
+            "it is no GGUF file; give the .gguf file of a language model, as SmolLM2-135M-Instruct"
+                .to_owned(),
         ));
     }
     // The reader divides by it.
     if alignment_is_zero(&head) {
-        return Err(fault("its tensors are aligned to 0 bytes; fetch it again".to_owned()));
+        return Err(fault(
+            "its tensors are aligned to 0 bytes; fetch it again".to_owned(),
+        ));
     }
     drop(head);
     reader.rewind()?;
@@ -70,7 +73,12 @@ pub(super) fn number(file: &Path, content: &Content, name: &str) -> Result<u64> 
         Value::I64(n) => u64::try_from(*n).ok(),
         _ => None,
     });
-    number.ok_or_else(|| model_fault(file, format!("it does not say its {name}; fetch it again, or use another model")))
+    number.ok_or_else(|| {
+        model_fault(
+            file,
+            format!("it does not say its {name}; fetch it again, or use another model"),
+        )
+    })
 }
 
 /// A text of the head; none where it is missing or of another kind.

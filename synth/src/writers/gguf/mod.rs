@@ -17,7 +17,7 @@ use self::model::Model;
 use self::tokenizer::ChatTokenizer;
 use super::{Ask, Writer, WriterInfo, instruction};
 use crate::hash::hash_files;
-use crate::{Error, Result};
+use crate::{Error, Reproducible, Result};
 
 /// A language model of Llama's architecture that was trained on ChatML, such as SmolLM2-135M-Instruct.
 ///
@@ -52,7 +52,7 @@ impl Gguf {
         let info = WriterInfo {
             name: "gguf".to_owned(),
             version: "1".to_owned(),
-            reproducible: true,
+            reproducible: Reproducible::Exact,
             hash: Some(hash),
             settings: BTreeMap::from([
                 ("model".to_owned(), name.into_owned()),
@@ -122,21 +122,35 @@ impl Gguf {
     }
 
     /// Draws what follows, up to an end, a new line, or the most tokens.
-    fn go_on(&self, started: &Started, sampling: Sampling, stream: &mut ChaCha20Rng) -> Result<Continuation> {
+    fn go_on(
+        &self,
+        started: &Started,
+        sampling: Sampling,
+        stream: &mut ChaCha20Rng,
+    ) -> Result<Continuation> {
         let mut model = started.model.clone();
         let mut logits = started.logits.clone();
         let mut ids: Vec<u32> = Vec::new();
         loop {
             let next = sampling.draw(&logits, stream);
             if self.tokenizer.is_end(next) {
-                return Ok(Continuation { ids, is_whole: true });
+                return Ok(Continuation {
+                    ids,
+                    is_whole: true,
+                });
             }
             ids.push(next);
             if self.tokenizer.decode(&ids)?.contains('\n') {
-                return Ok(Continuation { ids, is_whole: true });
+                return Ok(Continuation {
+                    ids,
+                    is_whole: true,
+                });
             }
             if ids.len() >= sampling.max_tokens as usize {
-                return Ok(Continuation { ids, is_whole: false });
+                return Ok(Continuation {
+                    ids,
+                    is_whole: false,
+                });
             }
             logits = model.read(&[next], started.ids + ids.len() - 1)?;
         }
@@ -175,7 +189,8 @@ impl Writer for Gguf {
                 break;
             }
             let mut stream = ask.seed_of(number).stream();
-            let Continuation { ids, is_whole } = self.go_on(&started, self.sampling, &mut stream)?;
+            let Continuation { ids, is_whole } =
+                self.go_on(&started, self.sampling, &mut stream)?;
             let continuation = self.tokenizer.decode(&ids)?;
             texts.push(format!("{opening}, {}", one_line(&continuation, is_whole)));
         }

@@ -43,7 +43,10 @@ impl Model {
         }
         let number = |name: &str| header::number(file, &content, &format!("llama.{name}"));
         let (layers, width) = (number("block_count")?, number("embedding_length")?);
-        let (heads, groups) = (number("attention.head_count")?, number("attention.head_count_kv")?);
+        let (heads, groups) = (
+            number("attention.head_count")?,
+            number("attention.head_count_kv")?,
+        );
         let rotary = number("rope.dimension_count")?;
         let context = number("context_length")?;
         let fits = (1..=MOST_LAYERS).contains(&layers)
@@ -62,14 +65,19 @@ impl Model {
             )));
         }
         let table = content.tensor_infos.get("token_embd.weight");
-        let table = table.map(|info| info.shape.dims().to_vec()).unwrap_or_default();
+        let table = table
+            .map(|info| info.shape.dims().to_vec())
+            .unwrap_or_default();
         if table != [vocabulary, width as usize] {
             return Err(fault(format!(
                 "its table of embeddings is {table:?} and its tokenizer has {vocabulary} entries; use the tokenizer of this model"
             )));
         }
-        let weights = ModelWeights::from_gguf(content, reader, &Device::Cpu)
-            .map_err(|e| fault(format!("its weights cannot be used ({e}); fetch it again, or use another model")))?;
+        let weights = ModelWeights::from_gguf(content, reader, &Device::Cpu).map_err(|e| {
+            fault(format!(
+                "its weights cannot be used ({e}); fetch it again, or use another model"
+            ))
+        })?;
         let longest = usize::try_from(context).unwrap_or(MAX_SEQ_LEN);
         Ok(Self {
             weights,

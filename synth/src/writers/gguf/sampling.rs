@@ -32,9 +32,15 @@ impl Sampling {
         if !(0.0..=5.0).contains(&self.temperature) {
             Some(format!("temperature {}; give 0 to 5", self.temperature))
         } else if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            Some(format!("top-p {}; give a number above 0, up to 1", self.top_p))
+            Some(format!(
+                "top-p {}; give a number above 0, up to 1",
+                self.top_p
+            ))
         } else if !(1..=1024).contains(&self.max_tokens) {
-            Some(format!("{} tokens for a prompt; allow 1 to 1024", self.max_tokens))
+            Some(format!(
+                "{} tokens for a prompt; allow 1 to 1024",
+                self.max_tokens
+            ))
         } else {
             None
         }
@@ -45,10 +51,16 @@ impl Sampling {
         let mut order: Vec<u32> = (0..logits.len() as u32).collect();
         let logit = |id: u32| {
             let logit = logits[id as usize];
-            if logit.is_nan() { f32::NEG_INFINITY } else { logit }
+            if logit.is_nan() {
+                f32::NEG_INFINITY
+            } else {
+                logit
+            }
         };
         if self.temperature == 0.0 {
-            let likeliest = order.into_iter().min_by(|&a, &b| logit(b).total_cmp(&logit(a)));
+            let likeliest = order
+                .into_iter()
+                .min_by(|&a, &b| logit(b).total_cmp(&logit(a)));
             return likeliest.unwrap_or(0);
         }
         order.sort_by(|&a, &b| logit(b).total_cmp(&logit(a)));
@@ -109,7 +121,10 @@ mod tests {
             let p = weight / all;
             // Five standard deviations of a binomial share.
             let bound = 5.0 * (p * (1.0 - p) / draws as f64).sqrt();
-            assert!((*count as f64 / draws as f64 - p).abs() < bound, "{counts:?}");
+            assert!(
+                (*count as f64 / draws as f64 - p).abs() < bound,
+                "{counts:?}"
+            );
         }
     }
 
@@ -122,7 +137,10 @@ mod tests {
             ..Sampling::default()
         };
         let drawn = counts(nucleus, &logits, 2000);
-        assert!(drawn[0] == 0 && drawn[3] == 0 && drawn[1] > 800 && drawn[2] > 800, "{drawn:?}");
+        assert!(
+            drawn[0] == 0 && drawn[3] == 0 && drawn[1] > 800 && drawn[2] > 800,
+            "{drawn:?}"
+        );
         let greedy = Sampling {
             temperature: 0.0,
             ..Sampling::default()

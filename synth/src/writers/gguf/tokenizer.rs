@@ -48,7 +48,10 @@ impl ChatTokenizer {
             .map_err(|e| fault(format!("not a tokenizer ({e}); fetch it again")))?;
         tokenizer.set_encode_special_tokens(true);
         let added = tokenizer.get_added_tokens_decoder();
-        let ends = added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id);
+        let ends = added
+            .iter()
+            .filter(|(_, token)| token.special)
+            .map(|(id, _)| *id);
         let ends = ends.collect();
         Self::with_ends(file, tokenizer, ends)
     }
@@ -58,7 +61,12 @@ impl ChatTokenizer {
     /// # Errors
     /// A file with another tokenizer.
     pub(super) fn of(file: &Path, content: &Content) -> Result<Self> {
-        let fault = |reason: &str| model_fault(file, format!("{reason}; put the model's tokenizer.json beside it"));
+        let fault = |reason: &str| {
+            model_fault(
+                file,
+                format!("{reason}; put the model's tokenizer.json beside it"),
+            )
+        };
         let kind = header::text(content, "tokenizer.ggml.model").unwrap_or("none");
         let split = header::text(content, "tokenizer.ggml.pre").unwrap_or("none");
         if (kind, split) != ("gpt2", "smollm") {
@@ -66,9 +74,15 @@ impl ChatTokenizer {
                 "its tokenizer is {kind} with {split}, and only gpt2 with smollm is read from such a file"
             )));
         }
-        let entries = header::texts(content, "tokenizer.ggml.tokens").ok_or_else(|| fault("its tokenizer has no entries"))?;
-        let merges = header::texts(content, "tokenizer.ggml.merges").ok_or_else(|| fault("its tokenizer has no merges"))?;
-        let vocabulary: Vocab = entries.iter().zip(0..).map(|(entry, id)| ((*entry).to_owned(), id)).collect();
+        let entries = header::texts(content, "tokenizer.ggml.tokens")
+            .ok_or_else(|| fault("its tokenizer has no entries"))?;
+        let merges = header::texts(content, "tokenizer.ggml.merges")
+            .ok_or_else(|| fault("its tokenizer has no merges"))?;
+        let vocabulary: Vocab = entries
+            .iter()
+            .zip(0..)
+            .map(|(entry, id)| ((*entry).to_owned(), id))
+            .collect();
         let pairs = merges.iter().map(|merge| {
             let pair = merge.split_once(' ');
             pair.map(|(one, other)| (one.to_owned(), other.to_owned()))
@@ -76,7 +90,8 @@ impl ChatTokenizer {
         let pairs: Option<Vec<(String, String)>> = pairs.collect();
         let pairs = pairs.ok_or_else(|| fault("a merge of its tokenizer is no pair"))?;
         let model = BPE::builder().vocab_and_merges(vocabulary, pairs).build();
-        let model = model.map_err(|e| fault(&format!("its tokenizer does not fit together ({e})")))?;
+        let model =
+            model.map_err(|e| fault(&format!("its tokenizer does not fit together ({e})")))?;
         let mut tokenizer = Tokenizer::new(model);
         let bytes = ByteLevel::new(false, true, true);
         tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![
@@ -85,7 +100,12 @@ impl ChatTokenizer {
         ])));
         tokenizer.with_decoder(Some(bytes));
         let ends = match content.metadata.get("tokenizer.ggml.token_type") {
-            Some(Value::Array(types)) => types.iter().zip(0..).filter(|(kind, _)| is_control(kind)).map(|(_, id)| id).collect(),
+            Some(Value::Array(types)) => types
+                .iter()
+                .zip(0..)
+                .filter(|(kind, _)| is_control(kind))
+                .map(|(_, id)| id)
+                .collect(),
             _ => BTreeSet::new(),
         };
         Self::with_ends(file, tokenizer, ends)
@@ -103,7 +123,11 @@ impl ChatTokenizer {
         };
         let (begin, end) = (id(BEGIN)?, id(END)?);
         ends.extend([begin, end]);
-        ends.extend(OTHER_ENDS.iter().filter_map(|entry| tokenizer.token_to_id(entry)));
+        ends.extend(
+            OTHER_ENDS
+                .iter()
+                .filter_map(|entry| tokenizer.token_to_id(entry)),
+        );
         Ok(Self {
             tokenizer,
             begin,

@@ -11,7 +11,7 @@ use promptfed_prompts::ContentHash;
 use self::order::Order;
 use self::rules::{Rules, Start};
 use super::{Ask, Writer, WriterInfo};
-use crate::{Error, Result};
+use crate::{Error, Reproducible, Result};
 
 /// The grammar that comes along: places, views, light, counts and styles.
 const SCENES: &str = include_str!("scenes.toml");
@@ -53,7 +53,7 @@ impl Grammar {
         let info = WriterInfo {
             name: "grammar".to_owned(),
             version: "1".to_owned(),
-            reproducible: true,
+            reproducible: Reproducible::Exact,
             hash: Some(ContentHash::of(text.as_bytes())),
             settings: BTreeMap::from([("grammar".to_owned(), rules.name().to_owned())]),
         };
@@ -67,7 +67,9 @@ impl Grammar {
     pub fn leave_out(&mut self, unknown: impl Fn(&str) -> Vec<String>) -> Result<Vec<String>> {
         let left_out = self.rules.retain(|phrase| unknown(phrase).is_empty());
         let count = left_out.len().to_string();
-        self.info.settings.insert("phrases_left_out".to_owned(), count);
+        self.info
+            .settings
+            .insert("phrases_left_out".to_owned(), count);
         let left = [Start::Plain, Start::InDomain].map(|start| self.rules.texts(start));
         if left.contains(&0) {
             return Err(Error::Writer {
@@ -88,7 +90,11 @@ impl Grammar {
 }
 
 const fn start(in_domain: bool) -> Start {
-    if in_domain { Start::InDomain } else { Start::Plain }
+    if in_domain {
+        Start::InDomain
+    } else {
+        Start::Plain
+    }
 }
 
 impl Writer for Grammar {
@@ -169,26 +175,50 @@ mod tests {
     fn a_domain_gets_no_other_style() {
         let mut grammar = Grammar::bundled().unwrap();
         let (plain, sketch) = (topic(None), topic(Some("sketch")));
-        let styled = |texts: Vec<String>| texts.iter().filter(|text| text.contains(" style")).count();
+        let styled =
+            |texts: Vec<String>| texts.iter().filter(|text| text.contains(" style")).count();
         assert!(styled(grammar.write(&ask(&plain, 0, usize::MAX, 1)).unwrap()) > 100);
-        assert_eq!(styled(grammar.write(&ask(&sketch, 0, usize::MAX, 1)).unwrap()), 0);
+        assert_eq!(
+            styled(grammar.write(&ask(&sketch, 0, usize::MAX, 1)).unwrap()),
+            0
+        );
     }
 
     #[test]
     fn only_words_that_are_known_are_left() {
         let mut grammar = Grammar::bundled().unwrap();
         let before = grammar.texts(true);
-        let known = ["on", "white", "black", "background", "in", "the", "snow", "bright"];
+        let known = [
+            "on",
+            "white",
+            "black",
+            "background",
+            "in",
+            "the",
+            "snow",
+            "bright",
+        ];
         let unknown = |text: &str| {
-            let words = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
-            words.filter(|word| !known.contains(word)).map(str::to_owned).collect()
+            let words = text
+                .split(|c: char| !c.is_alphanumeric())
+                .filter(|w| !w.is_empty());
+            words
+                .filter(|word| !known.contains(word))
+                .map(str::to_owned)
+                .collect()
         };
         let left_out = grammar.leave_out(unknown).unwrap();
-        assert!(left_out.contains(&"seen from above".to_owned()), "{left_out:?}");
+        assert!(
+            left_out.contains(&"seen from above".to_owned()),
+            "{left_out:?}"
+        );
         let (after, topic) = (grammar.texts(true), topic(Some("sketch")));
         assert!(0 < after && after < before);
         for text in grammar.write(&ask(&topic, 0, usize::MAX, 1)).unwrap() {
-            assert!(unknown(text.strip_prefix("a dog, ").unwrap()).is_empty(), "{text}");
+            assert!(
+                unknown(text.strip_prefix("a dog, ").unwrap()).is_empty(),
+                "{text}"
+            );
         }
         assert!(grammar.leave_out(|_| vec!["all".to_owned()]).is_err());
     }
@@ -198,7 +228,14 @@ mod tests {
         let mut grammar = Grammar::bundled().unwrap();
         let topic = topic(None);
         for text in grammar.write(&ask(&topic, 0, usize::MAX, 1)).unwrap() {
-            for wrong in [" a old", " a empty", " a open", " an wooden", " a oil", " a ink"] {
+            for wrong in [
+                " a old",
+                " a empty",
+                " a open",
+                " an wooden",
+                " a oil",
+                " a ink",
+            ] {
                 assert!(!text.contains(wrong), "{text}");
             }
             assert!(!text.contains(['{', '}']) && !text.contains("  "), "{text}");

@@ -58,7 +58,8 @@ impl Rules {
     /// # Errors
     /// What is wrong with it, in words.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let document: Document = toml::from_str(text).map_err(|e| e.to_string().trim().replace('\n', " "))?;
+        let document: Document =
+            toml::from_str(text).map_err(|e| e.to_string().trim().replace('\n', " "))?;
         let phrases = |rule: &str, texts: &[String]| -> Result<Vec<Phrase>, String> {
             if texts.is_empty() {
                 return Err(format!("`{rule}` has no phrase; give one or leave it out"));
@@ -96,10 +97,14 @@ impl Rules {
                 return Err(format!("no text uses the rule `{name}`; leave it out"));
             }
         }
-        let texts = self.starts[0].iter().try_fold(0_u64, |sum, phrase| sum.checked_add(self.count(phrase)?));
+        let texts = self.starts[0]
+            .iter()
+            .try_fold(0_u64, |sum, phrase| sum.checked_add(self.count(phrase)?));
         match texts {
             Some(texts) if texts <= MOST_TEXTS => Ok(()),
-            _ => Err(format!("it has more than {MOST_TEXTS} texts; make it smaller")),
+            _ => Err(format!(
+                "it has more than {MOST_TEXTS} texts; make it smaller"
+            )),
         }
     }
 
@@ -111,7 +116,10 @@ impl Rules {
     ) -> Result<(), String> {
         for name in phrase.named() {
             if within.contains(&name) {
-                return Err(format!("the rule `{name}` contains itself: {} {name}", within.join(" ")));
+                return Err(format!(
+                    "the rule `{name}` contains itself: {} {name}",
+                    within.join(" ")
+                ));
             }
             if done.contains(name) {
                 continue;
@@ -136,7 +144,10 @@ impl Rules {
 
     /// How many texts begin at `start`.
     pub(super) fn texts(&self, start: Start) -> u64 {
-        self.start(start).iter().filter_map(|phrase| self.count(phrase)).sum()
+        self.start(start)
+            .iter()
+            .filter_map(|phrase| self.count(phrase))
+            .sum()
     }
 
     fn start(&self, start: Start) -> &[Phrase] {
@@ -153,7 +164,9 @@ impl Rules {
 
     fn count_rule(&self, name: &str) -> Option<u64> {
         let phrases = self.rules.get(name).into_iter().flatten();
-        phrases.map(|phrase| self.count(phrase)).try_fold(0_u64, |sum, count| sum.checked_add(count?))
+        phrases
+            .map(|phrase| self.count(phrase))
+            .try_fold(0_u64, |sum, count| sum.checked_add(count?))
     }
 
     /// Text `number` of those that begin at `start`; the number is below [`texts`](Self::texts).
@@ -267,8 +280,14 @@ impl std::fmt::Display for Phrase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|piece| match piece {
             Piece::Text(text) => f.write_str(text),
-            Piece::Rule { name, article: true } => write!(f, "{{a {name}}}"),
-            Piece::Rule { name, article: false } => write!(f, "{{{name}}}"),
+            Piece::Rule {
+                name,
+                article: true,
+            } => write!(f, "{{a {name}}}"),
+            Piece::Rule {
+                name,
+                article: false,
+            } => write!(f, "{{{name}}}"),
         })
     }
 }
@@ -293,9 +312,17 @@ mod tests {
     fn texts_are_numbered() {
         let rules = Rules::parse(SMALL).unwrap();
         let all = |start| -> Vec<String> {
-            (0..rules.texts(start)).map(|n| rules.text(start, n)).collect()
+            (0..rules.texts(start))
+                .map(|n| rules.text(start, n))
+                .collect()
         };
-        let any = ["on an old box", "on a new box", "on an egg", "dark", "bright"];
+        let any = [
+            "on an old box",
+            "on a new box",
+            "on an egg",
+            "dark",
+            "bright",
+        ];
         assert_eq!(all(Start::InDomain), any);
         assert_eq!(all(Start::Plain)[5..], ["dark, oil", "bright, oil"]);
     }
@@ -303,9 +330,13 @@ mod tests {
     #[test]
     fn what_leaves_nothing_to_say_goes_too() {
         let mut rules = Rules::parse(SMALL).unwrap();
-        let left_out = rules.retain(|words| !["oil", "egg"].contains(&words) && !words.contains("box"));
+        let left_out =
+            rules.retain(|words| !["oil", "egg"].contains(&words) && !words.contains("box"));
         assert_eq!(left_out, ["egg", "oil", "{age} box"]);
-        assert_eq!((rules.texts(Start::Plain), rules.texts(Start::InDomain)), (2, 2));
+        assert_eq!(
+            (rules.texts(Start::Plain), rules.texts(Start::InDomain)),
+            (2, 2)
+        );
         assert_eq!(rules.text(Start::Plain, 1), "bright");
     }
 
@@ -318,7 +349,11 @@ mod tests {
             ("\"oil\"", "\"{ink}\"", "no rule `ink`"),
             ("\"oil\"", "\"{a style}\"", "contains itself"),
             ("\"old\"", "\"{thing}\"", "contains itself: thing age thing"),
-            ("\"oil\"]", "\"oil\"]\nmore = [\"x\"]", "no text uses the rule `more`"),
+            (
+                "\"oil\"]",
+                "\"oil\"]\nmore = [\"x\"]",
+                "no text uses the rule `more`",
+            ),
             ("name = \"small\"", "", "name"),
         ] {
             let problem = Rules::parse(&SMALL.replace(from, to)).err().unwrap();
