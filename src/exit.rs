@@ -11,8 +11,8 @@ Exit codes:
   1    the work failed: a file could not be read or written, no usable image was made, training diverged, ...
   2    the command line is wrong
   3    the input is wrong: data, prompts, label space or configuration file
-  4    the server or the model hub could not be reached or refused
-  130  `synth` was stopped by ctrl-c and can go on; other commands end by the signal
+  4    the server, the model hub or a service could not be reached or refused
+  130  `synth` or `write` was stopped by ctrl-c and can go on; other commands end by the signal
 
 Environment:
   PROMPTFED_LOG     what is logged to standard error, e.g. info or promptfed_server=debug (default: warn)
@@ -76,6 +76,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     use promptfed_files::FileError;
     use promptfed_learn::Error as Learn;
     use promptfed_synth::Error as Synth;
+    use promptfed_synth::service::Fault;
     if error.is::<promptfed_prompts::Error>()
         || error.is::<promptfed_data::DataError>()
         || error.is::<promptfed_client::Error>()
@@ -145,6 +146,10 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::DifferentJob { .. },
         ) => Some(3),
         Some(Synth::Hub { .. }) => Some(4),
+        Some(Synth::Service(error)) => Some(match error.fault {
+            Fault::Address(_) => 3,
+            _ => 4,
+        }),
         _ => None,
     }
 }

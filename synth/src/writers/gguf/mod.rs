@@ -85,23 +85,21 @@ impl Gguf {
         self.tokenizer.conversation(system, user, answer)
     }
 
-    /// The likeliest next id, `tokens` times, after these ids; fewer where an end comes before.
+    /// The logits of what follows `ids`, and of what follows each of `then` after them: one vector over all ids more than `then` is long.
     ///
     /// # Errors
     /// More ids than the model reads, or a computation that fails.
-    pub fn likeliest(&mut self, ids: &[u32], tokens: u32) -> Result<Vec<u32>> {
-        let greedy = Sampling {
-            temperature: 0.0,
-            max_tokens: tokens,
-            ..self.sampling
-        };
-        let started = self.start(ids, tokens)?;
-        let mut stream = <ChaCha20Rng as rand_chacha::rand_core::SeedableRng>::from_seed([0; 32]);
-        Ok(self.go_on(&started, greedy, &mut stream)?.ids)
+    pub fn logits_along(&self, ids: &[u32], then: &[u32]) -> Result<Vec<Vec<f32>>> {
+        let mut started = self.start(ids, then.len() as u32)?;
+        let mut all = vec![started.logits];
+        for (place, id) in (ids.len()..).zip(then) {
+            all.push(started.model.read(&[*id], place)?);
+        }
+        Ok(all)
     }
 
     /// Reads the ids that all candidates of a topic begin with.
-    fn start(&mut self, ids: &[u32], tokens: u32) -> Result<Started> {
+    fn start(&self, ids: &[u32], tokens: u32) -> Result<Started> {
         let all = ids.len() + tokens as usize;
         if all > self.model.longest() {
             return Err(Error::Writer {
