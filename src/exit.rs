@@ -11,7 +11,7 @@ Exit codes:
   1    the work failed: a file could not be read or written, no usable image was made, training diverged, ...
   2    the command line is wrong
   3    the input is wrong: data, prompts, label space or configuration file
-  4    the server, the model hub or a service could not be reached or refused
+  4    the server, the model hub, an image service or a language model's could not be reached or refused
   130  `synth` or `write` was stopped by ctrl-c and can go on; other commands end by the signal
 
 Environment:
@@ -138,6 +138,8 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::Model(_)
             | Synth::Components { .. }
             | Synth::Clip(_)
+            | Synth::NoClip
+            | Synth::UnknownEngine { .. }
             | Synth::Request { .. }
             | Synth::File(
                 promptfed_files::FileError::ForeignFolder { .. }
@@ -145,11 +147,13 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             )
             | Synth::DifferentJob { .. },
         ) => Some(3),
-        Some(Synth::Hub { .. }) => Some(4),
-        Some(Synth::Service(error)) => Some(match error.fault {
-            Fault::Address(_) => 3,
-            _ => 4,
-        }),
+        Some(Synth::Service(error)) if matches!(error.fault, Fault::Address(_)) => Some(3),
+        Some(Synth::Hub { .. } | Synth::Service(_) | Synth::Backend { .. }) => Some(4),
+        Some(Synth::AllSetAside { faults }) => {
+            let mut codes = faults.iter().map(|(_, fault)| code_of(fault).unwrap_or(1));
+            let first = codes.next()?;
+            codes.all(|code| code == first).then_some(first)
+        }
         _ => None,
     }
 }

@@ -293,7 +293,12 @@ fn mistakes_are_answered_with_what_would_do() {
     for (more, wanted, part) in [
         (&["--writer", "llm"] as &[&str], 2, "there are grammar"),
         (&["--writer", "gguf"], 2, "gguf:FILE"),
-        (&["--engine", "sd"], 2, "none for another"),
+        (&["--engine", "sd"], 3, "sd:"),
+        (
+            &["--engine", "remote:http://127.0.0.1:9/v1"],
+            3,
+            "give none",
+        ),
         (&["--writer", "grammar:bad.toml"], 3, "no rule `y`"),
         (&["--writer", "gguf:page.gguf"], 3, "no GGUF file"),
         (&["--writer", "chat:localhost"], 3, "http://"),

@@ -134,6 +134,12 @@ pub enum Error {
     /// Images are to be judged by CLIP and there is no CLIP model.
     #[error("the images are to be judged by CLIP and there is no CLIP model")]
     NoClip,
+    /// Every engine failed.
+    #[error("no engine made its images: {}", told(faults))]
+    AllSetAside {
+        /// The engines by name, and why.
+        faults: Vec<(String, Error)>,
+    },
     /// The work was cancelled while an engine was at it; what was done before stays.
     #[error("cancelled")]
     Cancelled,
@@ -208,6 +214,14 @@ impl From<promptfed_nn::Error> for Error {
             other => Error::Model(other),
         }
     }
+}
+
+fn told(faults: &[(String, Error)]) -> String {
+    let faults: Vec<String> = faults
+        .iter()
+        .map(|(name, e)| format!("{name}: {e}"))
+        .collect();
+    faults.join("; ")
 }
 
 fn list(faults: &[Error]) -> String {

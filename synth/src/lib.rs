@@ -20,6 +20,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod backends;
 pub mod engines;
 mod error;
 mod generator;
@@ -32,6 +33,10 @@ mod seed;
 pub mod service;
 pub mod writers;
 
+pub use backends::{
+    BACKENDS_FILE, BackendEntry, BackendJob, BackendReport, BackendState, BackendsRecord,
+    BackendsReport, run_backends,
+};
 pub use error::{Error, Result};
 pub use generator::{
     EngineInfo, Generator, ImageRequest, Origin, Reproducible, Sampler, SamplingDefaults,

@@ -5,19 +5,20 @@ mod writer;
 
 use self::report::Report;
 use self::writer::WriterArgs;
-use crate::commands::synth::{pocket_folder, prompts_file};
+use crate::commands::engines::EngineArgs;
+use crate::commands::synth::prompts_file;
 use crate::exit::BadInput;
 use crate::{Context, interrupt};
 use anyhow::{Context as _, Result, bail};
 use clap::{ArgMatches, Args as ClapArgs};
 use promptfed_files::{prove_writable, write_whole};
 use promptfed_synth::Generator;
-use promptfed_synth::engines::pocket::Pocket;
 use promptfed_synth::writers::check::Limits;
 use promptfed_synth::writers::{Examples, Journal, WritingSpec, write};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Write more prompts for the classes and domains of a prompt file.
 ///
@@ -51,50 +52,16 @@ pub(crate) struct Args {
     /// Replace --out where it is there
     #[arg(long)]
     force: bool,
-    /// The generator that will read the prompts, whose words and length they keep to: pocket, pocket:photo, pocket:draw, pocket:DIR; or none
-    /// for another one
-    #[arg(long, value_name = "NAME", default_value = "pocket")]
-    engine: Reader,
+    /// The generator that will read the prompts, whose words and length they keep to; may be given several times. Named as for `promptfed
+    /// synth`; none for one that cannot be asked here [default: pocket]
+    #[arg(long, value_name = "NAME[:ARG]")]
+    engine: Vec<String>,
     /// Longest prompt in characters
     #[arg(long, value_name = "N", default_value_t = Limits::default().longest)]
     max_characters: usize,
     /// Candidates to ask the writer for, for each prompt wanted, before fewer are enough
     #[arg(long, value_name = "N", default_value_t = 8)]
     candidates: u32,
-}
-
-/// Who will read the prompts.
-#[derive(Clone)]
-enum Reader {
-    Pocket(Option<String>),
-    Unknown,
-}
-
-impl FromStr for Reader {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            None if text == "none" => Ok(Self::Unknown),
-            None if text == "pocket" => Ok(Self::Pocket(None)),
-            Some(("pocket", weights)) => Ok(Self::Pocket(Some(weights.to_owned()))),
-            _ => Err(
-                "only pocket can say here what it knows; give none for another generator"
-                    .to_owned(),
-            ),
-        }
-    }
-}
-
-impl Reader {
-    fn load(&self) -> Result<Option<Box<dyn Generator>>> {
-        Ok(match self {
-            Self::Unknown => None,
-            Self::Pocket(weights) => {
-                Some(Box::new(Pocket::load(&pocket_folder(weights.as_deref())?)?))
-            }
-        })
-    }
 }
 
 /// Refuses flags that the writer has no use for.
@@ -120,10 +87,10 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         examples,
         ..WritingSpec::new(prompts)
     };
-    let reader = args.engine.load()?;
-    let reader = reader.as_deref();
     let cancel = interrupt::flag();
-    let mut writer = args.writer.open(args.seed, reader, &cancel)?;
+    let readers = readers(&args, context, &cancel)?;
+    let readers: Vec<&dyn Generator> = readers.iter().map(AsRef::as_ref).collect();
+    let mut writer = args.writer.open(args.seed, &readers, &cancel)?;
     let mut journal = args
         .writer
         .is_slow()
@@ -133,7 +100,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let bar = context.progress.bar("prompts", 1);
     let written = write(
         writer.as_mut(),
-        reader,
+        &readers,
         &spec,
         journal.as_mut(),
         &mut |progress| {
@@ -170,6 +137,32 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         None => Ok(()),
         Some(error) => Err(error),
     }
+}
+
+/// The generators whose words and length the prompts keep to.
+fn readers(
+    args: &Args,
+    context: &Context,
+    cancel: &Arc<AtomicBool>,
+) -> Result<Vec<Box<dyn Generator>>> {
+    if args.engine == ["none"] {
+        return Ok(Vec::new());
+    }
+    let engines = EngineArgs::of(args.engine.clone());
+    let mut readers = Vec::new();
+    for backend in engines.backends(context)? {
+        if backend.engine().is_service() {
+            let text = format!(
+                "--engine {}: what another machine's generator knows and reads cannot be asked here; give none",
+                backend.engine()
+            );
+            bail!(anyhow::Error::msg(text).context(BadInput));
+        }
+    }
+    for prepared in engines.prepare(args.seed, context)? {
+        readers.push(prepared.load(cancel)?);
+    }
+    Ok(readers)
 }
 
 /// Refuses a result that could not be used, or would take the place of something.

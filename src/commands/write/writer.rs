@@ -78,11 +78,11 @@ impl WriterArgs {
         self.writer.is_slow()
     }
 
-    /// Opens the writer, for prompts that `reader` will read, where it is known.
+    /// Opens the writer, for prompts that `readers` will read.
     pub(super) fn open(
         &self,
         seed: u64,
-        reader: Option<&dyn Generator>,
+        readers: &[&dyn Generator],
         cancel: &AtomicBool,
     ) -> Result<Box<dyn Writer>> {
         let own = Sampling::default();
@@ -109,6 +109,6 @@ impl WriterArgs {
                 ..limits
             },
         };
-        Ok(self.writer.open(&options, reader, cancel)?)
+        Ok(self.writer.open(&options, readers, cancel)?)
     }
 }

@@ -60,6 +60,16 @@ impl Backend {
         })
     }
 
+    /// The same with the options of `general` where its own say nothing and the engine takes them.
+    ///
+    /// # Errors
+    /// Options that the engine does not have.
+    pub fn over(self, general: &EngineOptions) -> Result<Self> {
+        let options = self.options.over(general, &self.engine);
+        options.check(&self.name, &self.engine)?;
+        Ok(Self { options, ..self })
+    }
+
     /// Its name: what rounds and records call it.
     pub fn name(&self) -> &str {
         &self.name

@@ -12,10 +12,17 @@ use crate::{ClipFilter, Error, Generator, Result};
 
 type Load = dyn Fn(&Arc<AtomicBool>) -> Result<Box<dyn Generator>> + Send + Sync;
 
+#[derive(Clone)]
+struct Entry {
+    load: Arc<Load>,
+    is_service: bool,
+    batch: Option<usize>,
+}
+
 /// Engines by name, and a CLIP model. Each is loaded when work needs it, on the thread of the work.
 #[derive(Clone, Default)]
 pub struct Engines {
-    by_name: BTreeMap<String, Arc<Load>>,
+    by_name: BTreeMap<String, Entry>,
     clip: Option<PathBuf>,
 }
 
@@ -32,7 +39,12 @@ impl Engines {
         name: impl Into<String>,
         load: impl Fn() -> Result<Box<dyn Generator>> + Send + Sync + 'static,
     ) -> Self {
-        self.by_name.insert(name.into(), Arc::new(move |_| load()));
+        let entry = Entry {
+            load: Arc::new(move |_| load()),
+            is_service: false,
+            batch: None,
+        };
+        self.by_name.insert(name.into(), entry);
         self
     }
 
@@ -40,8 +52,12 @@ impl Engines {
     #[must_use]
     pub fn with_prepared(mut self, engine: Prepared) -> Self {
         let name = engine.backend().name().to_owned();
-        self.by_name
-            .insert(name, Arc::new(move |cancel| engine.load(cancel)));
+        let entry = Entry {
+            is_service: engine.backend().engine().is_service(),
+            batch: engine.given_batch(),
+            load: Arc::new(move |cancel| engine.load(cancel)),
+        };
+        self.by_name.insert(name, entry);
         self
     }
 
@@ -85,7 +101,17 @@ impl Engines {
     /// # Errors
     /// An unknown name, and whatever loading meets.
     pub fn load(&self, name: &str, cancel: &Arc<AtomicBool>) -> Result<Box<dyn Generator>> {
-        self.find(name)?(cancel)
+        (self.find(name)?.load)(cancel)
+    }
+
+    /// Images between two writes to disk, where the engine's settings say it.
+    pub fn batch(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name)?.batch
+    }
+
+    /// Whether another machine, or another program, is behind an engine.
+    pub fn is_service(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|entry| entry.is_service)
     }
 
     /// Loads the CLIP model as a filter.
@@ -100,17 +126,14 @@ impl Engines {
         self.clip.as_deref().ok_or(Error::NoClip)
     }
 
-    fn find(&self, name: &str) -> Result<&Load> {
-        self.by_name
-            .get(name)
-            .map(Arc::as_ref)
-            .ok_or_else(|| Error::UnknownEngine {
-                name: name.to_owned(),
-                known: match self.names().collect::<Vec<_>>().join(", ") {
-                    names if names.is_empty() => "is none".to_owned(),
-                    names => format!("are {names}"),
-                },
-            })
+    fn find(&self, name: &str) -> Result<&Entry> {
+        self.by_name.get(name).ok_or_else(|| Error::UnknownEngine {
+            name: name.to_owned(),
+            known: match self.names().collect::<Vec<_>>().join(", ") {
+                names if names.is_empty() => "is none".to_owned(),
+                names => format!("are {names}"),
+            },
+        })
     }
 }
 

@@ -19,6 +19,7 @@ mod prepared;
 mod reference;
 
 pub use backend::Backend;
+pub(crate) use backend::folder_name;
 pub use engines::Engines;
 pub use options::{EngineOptions, KeySource};
 pub use prepared::{Prepared, SdModel, Setup};

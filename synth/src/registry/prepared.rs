@@ -14,7 +14,7 @@ use crate::engines::pocket::{KnownWords, Pocket};
 use crate::engines::remote::Remote;
 use crate::engines::sd::hub::{self, FetchProgress, ModelId};
 use crate::engines::sd::{Configured, LoadOptions, Settings, StableDiffusion};
-use crate::service::ApiKey;
+use crate::service::{Address, ApiKey};
 use crate::{Error, Generator, Origin, Result};
 
 /// What preparing an engine may need.
@@ -168,6 +168,24 @@ impl Prepared {
         }
     }
 
+    /// What may be wrong with its settings, in words.
+    pub fn warnings(&self) -> Vec<String> {
+        let (EngineRef::Remote { address, .. } | EngineRef::A1111 { address, .. }) =
+            self.backend.engine()
+        else {
+            return Vec::new();
+        };
+        let has_key = matches!(self.what, What::Service { key: Some(_), .. });
+        let is_open = Address::parse(address).is_ok_and(|address| address.is_open());
+        if has_key && is_open {
+            return vec![format!(
+                "the key of the engine {} is sent to {address} without encryption; use https, or a network that is trusted",
+                self.backend.name()
+            )];
+        }
+        Vec::new()
+    }
+
     /// Stable Diffusion, to be loaded with a job's own settings.
     pub fn sd(&self) -> Option<&SdModel> {
         match &self.what {
@@ -189,12 +207,19 @@ impl Prepared {
 
     /// Images between two writes to disk.
     pub fn batch(&self) -> usize {
-        let options = self.backend.options();
-        options.batch.unwrap_or(match self.what {
-            What::Pocket { .. } => 64,
+        self.given_batch().unwrap_or(match self.what {
             What::Sd(_) => 1,
+            _ => 64,
+        })
+    }
+
+    /// [`Self::batch`] where its settings say it.
+    pub(super) fn given_batch(&self) -> Option<usize> {
+        let options = self.backend.options();
+        options.batch.or(match self.what {
             // A few for every request on its way, so that none waits long for the slowest.
-            What::Service { .. } => 4 * options.limits(0).concurrent,
+            What::Service { .. } => Some(4 * options.limits(0).concurrent),
+            _ => None,
         })
     }
 }

@@ -83,6 +83,11 @@ impl Address {
         }
     }
 
+    /// Whether others may read what is sent there.
+    pub fn is_open(&self) -> bool {
+        !self.is_encrypted() && !self.is_loopback()
+    }
+
     /// Whether what is sent there is encrypted on its way.
     pub(super) fn is_encrypted(&self) -> bool {
         self.0.scheme() == "https"

@@ -96,6 +96,15 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8], key: Option<&ApiKey>) -> R
     })
 }
 
+/// The last cause of an error: a request's own message holds its address, which is told elsewhere.
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
 /// What went wrong with a request that had no whole answer.
 pub(super) fn broken(error: &reqwest::Error, whole: Duration) -> Fault {
     if error.is_timeout() {
@@ -106,9 +115,7 @@ pub(super) fn broken(error: &reqwest::Error, whole: Duration) -> Fault {
             e.source()
         })
     };
-    let last = causes().last().map(ToString::to_string);
-    // A request's own message holds its address, which is told already.
-    let told = last.unwrap_or_default();
+    let told = innermost(error);
     let is_identity = causes().any(|cause| {
         let inner = cause
             .downcast_ref::<std::io::Error>()

@@ -89,11 +89,6 @@ impl Service {
         &self.address
     }
 
-    /// Whether a key is sent without encryption to another machine.
-    pub fn key_travels_open(&self) -> bool {
-        self.key.is_some() && !self.address.is_encrypted() && !self.address.is_loopback()
-    }
-
     /// Gets `path`, below the address, as JSON.
     ///
     /// # Errors

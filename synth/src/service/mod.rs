@@ -22,9 +22,10 @@ mod key;
 mod limits;
 mod pace;
 mod pause;
-mod tls;
+pub(crate) mod tls;
 
 pub use address::Address;
+pub(crate) use answer::innermost;
 pub use client::Service;
 pub use error::{Fault, ServiceError};
 pub use key::ApiKey;

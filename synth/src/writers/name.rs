@@ -45,14 +45,14 @@ impl WriterName {
         !matches!(self, Self::Grammar(_))
     }
 
-    /// Opens the writer, for prompts that `reader` will read, where it is known: a grammar leaves out what it was never shown.
+    /// Opens the writer, for prompts that `readers` will read: a grammar leaves out what one of them was never shown.
     ///
     /// # Errors
     /// A grammar or model that cannot be read, or a service that cannot be used.
     pub fn open(
         &self,
         options: &WriterOptions,
-        reader: Option<&dyn Generator>,
+        readers: &[&dyn Generator],
         cancel: &AtomicBool,
     ) -> Result<Box<dyn Writer>> {
         let grammar = match self {
@@ -67,8 +67,11 @@ impl WriterName {
             }
         };
         let mut grammar = grammar?;
-        if let Some(reader) = reader {
-            grammar.leave_out(|words| reader.unknown_words(words))?;
+        if !readers.is_empty() {
+            grammar.leave_out(|words| {
+                let unknown = readers.iter().map(|reader| reader.unknown_words(words));
+                unknown.flatten().collect()
+            })?;
         }
         Ok(Box::new(grammar))
     }

@@ -38,9 +38,8 @@ pub(super) struct Settings {
     candidates: u32,
     limits: Limits,
     writer: WriterInfo,
-    /// The generator whose words and length the texts keep to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reader: Option<Reader>,
+    /// The generators whose words and length the texts keep to.
+    readers: Vec<Reader>,
     /// Hash of the prompts that were read.
     prompts: ContentHash,
     label_space: String,
@@ -57,11 +56,22 @@ struct Reader {
     weights_hash: ContentHash,
 }
 
+impl Reader {
+    fn of(generator: &dyn Generator) -> Self {
+        let info = generator.describe();
+        Self {
+            engine: info.name.clone(),
+            version: info.version.clone(),
+            weights_hash: info.weights_hash,
+        }
+    }
+}
+
 impl Settings {
     pub(super) fn of(
         spec: &WritingSpec,
         writer: &WriterInfo,
-        reader: Option<&dyn Generator>,
+        readers: &[&dyn Generator],
     ) -> Result<Self> {
         let space: &LabelSpace = spec.prompts.label_space();
         Ok(Self {
@@ -72,11 +82,7 @@ impl Settings {
             candidates: spec.candidates,
             limits: spec.limits,
             writer: writer.clone(),
-            reader: reader.map(Generator::describe).map(|info| Reader {
-                engine: info.name.clone(),
-                version: info.version.clone(),
-                weights_hash: info.weights_hash,
-            }),
+            readers: readers.iter().map(|reader| Reader::of(*reader)).collect(),
             prompts: spec.prompts.hash()?,
             label_space: space.name().to_owned(),
             label_space_hash: space.hash(),

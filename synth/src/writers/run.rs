@@ -75,7 +75,7 @@ pub struct WritingProgress {
     pub refused: u64,
 }
 
-/// Writes prompts for every topic of `spec`, and checks them; `reader` is the generator that will read them, where it is known.
+/// Writes prompts for every topic of `spec`, and checks them; `readers` are the generators that will read them, as far as they are known.
 ///
 /// With a `journal`, every step is written down before the next; a run that was killed goes on there. What is written does not depend on
 /// whether it was.
@@ -84,7 +84,7 @@ pub struct WritingProgress {
 /// Prompts that cannot be read, a specification or journal that cannot be followed, or a writer that cannot write.
 pub fn write(
     writer: &mut dyn Writer,
-    reader: Option<&dyn Generator>,
+    readers: &[&dyn Generator],
     spec: &WritingSpec,
     mut journal: Option<&mut Journal>,
     progress: &mut dyn FnMut(WritingProgress),
@@ -92,7 +92,7 @@ pub fn write(
 ) -> Result<Written> {
     spec.validate()?;
     let orders = orders(&spec.prompts, spec.per_prompt)?;
-    let settings = Settings::of(spec, writer.describe(), reader)?;
+    let settings = Settings::of(spec, writer.describe(), readers)?;
     let grounds = Grounds::new(&spec.prompts)?;
     let earlier = match &mut journal {
         Some(journal) => journal.begin(&settings)?,
@@ -100,7 +100,7 @@ pub fn write(
     };
     let mut run = Run {
         spec,
-        checker: grounds.checker(spec.limits, reader),
+        checker: grounds.checker(spec.limits, readers),
         works: orders.into_iter().map(Work::new).collect(),
     };
     for step in earlier {

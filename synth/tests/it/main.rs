@@ -3,6 +3,7 @@
 
 mod adding;
 mod answers;
+mod backends;
 mod clip_filter;
 mod faults;
 mod fixtures;
@@ -17,6 +18,7 @@ mod pocket_batches;
 mod pocket_golden;
 mod pocket_loading;
 mod pocket_precision;
+mod remote;
 mod resume;
 mod sd_fixtures;
 mod sd_loading;

@@ -108,6 +108,9 @@ pub struct Generated {
     /// Where the picture file is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The whole seed of the image, where a server of this program made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<String>,
     /// Whether the draw held values that are not numbers; its picture then shows nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub non_finite: bool,

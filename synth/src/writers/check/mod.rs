@@ -93,8 +93,9 @@ impl Grounds {
         self.captions.len()
     }
 
-    /// A checker that has accepted nothing yet. `reader` is the generator that will read the prompts, where it is known.
-    pub fn checker<'a>(&'a self, limits: Limits, reader: Option<&'a dyn Generator>) -> Checker<'a> {
+    /// A checker that has accepted nothing yet. `readers` are the generators that will read the prompts, as far as they are
+    /// known.
+    pub fn checker<'a>(&'a self, limits: Limits, readers: &[&'a dyn Generator]) -> Checker<'a> {
         let mut rules: Vec<Box<dyn Rule + 'a>> = vec![
             Box::new(length::Length(limits.longest)),
             Box::new(class_named::ClassNamed(&self.names)),
@@ -106,7 +107,7 @@ impl Grounds {
                 share: limits.caption_share,
             }),
         ];
-        if let Some(reader) = reader {
+        for &reader in readers {
             rules.push(Box::new(known_words::KnownWords(reader)));
             rules.push(Box::new(cut::Cut(reader)));
         }
@@ -207,7 +208,7 @@ mod tests {
     /// Why a text is refused for a class of these names, if it is.
     pub(super) fn refused(names: &[&str], class: u32, opening: &str, text: &str) -> Option<Reason> {
         let grounds = Grounds::new(&source(names, &[])).unwrap();
-        let mut checker = grounds.checker(Limits::default(), None);
+        let mut checker = grounds.checker(Limits::default(), &[]);
         let refusal = checker.accept(&topic(class, opening), text).err();
         refusal.map(|refusal| refusal.reason)
     }
@@ -215,7 +216,7 @@ mod tests {
     #[test]
     fn a_text_is_accepted_once_in_its_clean_form() {
         let grounds = Grounds::new(&source(&["dog", "cat"], &[])).unwrap();
-        let mut checker = grounds.checker(Limits::default(), None);
+        let mut checker = grounds.checker(Limits::default(), &[]);
         let dog = topic(0, "a photo of a dog");
         let mut accept = |text: &str| checker.accept(&dog, text).map_err(|refusal| refusal.reason);
         assert_eq!(

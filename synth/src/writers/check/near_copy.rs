@@ -182,7 +182,7 @@ mod tests {
         let grounds = Grounds::new(&source).unwrap();
         // `at home` is too little to be a description of its own.
         assert_eq!(grounds.captions(), 2);
-        let mut checker = grounds.checker(Limits::default(), None);
+        let mut checker = grounds.checker(Limits::default(), &[]);
         let mut refused = |text: &str| {
             let refusal = checker.accept(&topic(0, "a dog"), text).err();
             refusal.map(|refusal| refusal.reason) == Some(Reason::NearCopy)
@@ -223,7 +223,7 @@ mod tests {
         let captions: Vec<&str> = captions.iter().map(String::as_str).collect();
         let source = source(&["dog"], &captions);
         let grounds = Grounds::new(&source).unwrap();
-        let mut checker = grounds.checker(Limits::default(), None);
+        let mut checker = grounds.checker(Limits::default(), &[]);
         for i in (0..2000).step_by(97) {
             let text = format!("a dog, {}", said(i));
             let refusal = checker.accept(&topic(0, "a dog"), &text).unwrap_err();

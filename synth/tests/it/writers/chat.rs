@@ -110,7 +110,7 @@ fn what_a_model_says_is_checked_like_anything_else() {
         per_prompt: 2,
         ..WritingSpec::new(pets())
     };
-    let written = write(&mut chat, None, &spec, None, &mut |_| {}, &NEVER).unwrap();
+    let written = write(&mut chat, &[], &spec, None, &mut |_| {}, &NEVER).unwrap();
     for prompt in &written.prompts {
         let names_other = prompt.class == "dog" && prompt.prompt.contains("horse");
         assert!(

@@ -13,7 +13,7 @@ use super::{NEVER, Scripted, pets};
 use crate::fixtures::pocket;
 
 fn run(writer: &mut dyn Writer, spec: &WritingSpec) -> Written {
-    write(writer, None, spec, None, &mut |_| {}, &NEVER).unwrap()
+    write(writer, &[], spec, None, &mut |_| {}, &NEVER).unwrap()
 }
 
 fn lines(written: &Written) -> Vec<serde_json::Value> {
@@ -171,7 +171,7 @@ fn a_stopped_run_goes_on_and_writes_the_same() {
             };
             let written = write(
                 &mut writer,
-                None,
+                &[],
                 &spec,
                 Some(&mut journal),
                 progress,
@@ -213,7 +213,7 @@ fn other_settings_and_other_files_are_not_gone_on_with() {
         let progress = &mut |_| cancel.store(stop, Ordering::Relaxed);
         let result = write(
             &mut Scripted::new(script),
-            None,
+            &[],
             spec,
             Some(&mut journal),
             progress,
@@ -267,7 +267,7 @@ fn a_grammar_for_pocket_writes_what_pocket_knows_and_reads() {
             seed,
             ..spec.clone()
         };
-        write(&mut grammar, Some(reader), &spec, None, &mut |_| {}, &NEVER).unwrap()
+        write(&mut grammar, &[reader], &spec, None, &mut |_| {}, &NEVER).unwrap()
     };
     let written = write_for_pocket(0);
     assert_eq!(written.record.written, 80, "{:?}", written.record.refused);
@@ -282,7 +282,7 @@ fn a_grammar_for_pocket_writes_what_pocket_knows_and_reads() {
 
     // The whole grammar is refused where it says what pocket does not know, and counted.
     let mut whole = Grammar::bundled().unwrap();
-    let written = write(&mut whole, Some(reader), &spec, None, &mut |_| {}, &NEVER).unwrap();
+    let written = write(&mut whole, &[reader], &spec, None, &mut |_| {}, &NEVER).unwrap();
     assert!(written.record.refused.count(Reason::UnknownWords) > 50);
     for prompt in &written.prompts {
         assert!(pocket.unknown_words(&prompt.prompt).is_empty());
