@@ -1,15 +1,20 @@
 //! `promptfed write` as people run it, from private pictures to synthetic ones.
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/server.rs"]
-mod server;
+#[path = "support/language_model.rs"]
+mod language_model;
 mod support;
 
 use assert_cmd::Command;
+use language_model::LanguageModel;
 use serde_json::Value;
-use server::assets;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use support::{failure, json};
+
+fn assets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
+}
 
 fn promptfed(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
@@ -327,4 +332,71 @@ fn mistakes_are_answered_with_what_would_do() {
         assert!(told.contains(part), "{more:?}: {told}");
     }
     assert!(!here.join("w.jsonl").exists());
+}
+
+#[test]
+fn a_killed_run_with_a_language_model_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    extract(here, "domain");
+    let arguments = |url: &str, out: &str| {
+        let writer = format!("chat:{url}#model");
+        let args = [
+            "write",
+            "prompts.json",
+            "--per-prompt",
+            "2",
+            "--engine",
+            "none",
+            "--writer",
+        ];
+        let mut all: Vec<String> = args.map(str::to_owned).into();
+        all.extend([writer, "--out".to_owned(), out.to_owned()]);
+        all
+    };
+    let whole = LanguageModel::start(usize::MAX);
+    let all = arguments(&whole.url, "whole.jsonl");
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let record = json(&mut promptfed(here, &all))["record"].clone();
+    assert_eq!(record["written"], 140);
+    assert_eq!(record["writer"]["reproducible"], "seeded");
+    assert!(
+        record["refused"]["other-class"]["count"].as_u64().unwrap() > 0,
+        "{record}"
+    );
+    let questions = whole.answered();
+
+    // The server falls silent, and the run that waits for it is killed.
+    let stalls = LanguageModel::start(11);
+    let unfinished = here.join("killed.jsonl.unfinished");
+    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"))
+        .current_dir(here)
+        .args(arguments(&stalls.url, "killed.jsonl"))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    let steps = || std::fs::read_to_string(&unfinished).map_or(0, |text| text.lines().count());
+    while steps() < 12 && begun.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert_eq!(steps(), 12, "settings and a line for every answer");
+    assert!(!here.join("killed.jsonl").exists());
+
+    // Another service is another writer, unless it stands at the same address.
+    let goes_on = LanguageModel::start(usize::MAX);
+    let args = arguments(&goes_on.url, "killed.jsonl");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (code, told) = failure(&mut promptfed(here, &args));
+    assert_eq!(code, 3);
+    assert!(told.contains("another writer"), "{told}");
+    let text = std::fs::read_to_string(&unfinished).unwrap();
+    std::fs::write(&unfinished, text.replace(&stalls.url, &goes_on.url)).unwrap();
+    promptfed(here, &args).assert().success();
+    assert_eq!(goes_on.answered() + 11, questions);
+    let read = |name: &str| std::fs::read_to_string(here.join(name)).unwrap();
+    assert_eq!(read("killed.jsonl"), read("whole.jsonl"));
+    assert!(!unfinished.exists());
 }

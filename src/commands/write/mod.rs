@@ -22,17 +22,17 @@ use std::sync::atomic::AtomicBool;
 
 /// Write more prompts for the classes and domains of a prompt file.
 ///
-/// A grammar, or a language model, varies what clients released; every text is checked before it is kept: it names its class and no
-/// other, keeps the template's words and language, is read to its end, and is no near copy of a client's caption. The result is a file for
-/// `promptfed synth --prompts`; beside it lies a record of settings, seed, hashes and of what was refused and why. No writer is told a
-/// client's caption. With a language model the work can be stopped and started again.
+/// A grammar, or a language model, varies what clients released; every text is checked before it is kept: it names its class
+/// and no other, keeps the template's words and language, is read to its end, and is no near copy of a client's caption. The
+/// result is a file for `promptfed synth --prompts`; beside it lies a record of settings, seed, hashes and of what was
+/// refused and why. No writer is told a client's caption. With a language model the work can be stopped and started again.
 ///
 /// Try it: `promptfed extract photos/`, `promptfed write prompts.json --out written.jsonl`, `promptfed synth --prompts
 /// written.jsonl --label-space NAME --out images`.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// prompts.json of `promptfed extract`, or a .jsonl file as `promptfed synth` reads it, whose prompts are then the beginnings of
-    /// what is written
+    /// prompts.json of `promptfed extract`, or a .jsonl file as `promptfed synth` reads it, whose prompts are then the
+    /// beginnings of what is written
     #[arg(value_name = "PROMPTS")]
     prompts: PathBuf,
     /// Classes of the prompts: a built-in name or a TOML file
@@ -52,8 +52,8 @@ pub(crate) struct Args {
     /// Replace --out where it is there
     #[arg(long)]
     force: bool,
-    /// The generator that will read the prompts, whose words and length they keep to; may be given several times. Named as for `promptfed
-    /// synth`; none for one that cannot be asked here [default: pocket]
+    /// The generator that will read the prompts, whose words and length they keep to; may be given several times. Named
+    /// as for `promptfed synth`; none for one that cannot be asked here [default: pocket]
     #[arg(long, value_name = "NAME[:ARG]")]
     engine: Vec<String>,
     /// Longest prompt in characters

@@ -17,12 +17,13 @@ const MAX_ANSWER: u64 = 4 << 20;
 /// The writer's flags.
 #[derive(Args)]
 pub(super) struct WriterArgs {
-    /// Who writes: grammar (no model), grammar:FILE (your own), gguf:FILE (a language model on this machine), chat:URL[#MODEL] (one behind an
-    /// address that speaks OpenAI's chat/completions: llama.cpp, vLLM, Ollama, hosted ones)
+    /// Who writes: grammar (no model), grammar:FILE (your own), gguf:FILE (a language model on this machine),
+    /// chat:URL[#MODEL] (one behind an address that speaks OpenAI's chat/completions: llama.cpp, vLLM, Ollama, hosted
+    /// ones)
     #[arg(long, value_name = "NAME[:ARG]", default_value = "grammar")]
     writer: WriterName,
-    /// For language models: texts whose images were useful, and others, as JSON lines {"class", "prompt", "good": true|false}, best and worst
-    /// first
+    /// For language models: texts whose images were useful, and others, as JSON lines {"class", "prompt", "good":
+    /// true|false}, best and worst first
     #[arg(long, value_name = "FILE")]
     examples: Option<PathBuf>,
     /// For language models: how freely words are drawn; 0 takes the likeliest [default: 0.8]

@@ -91,7 +91,8 @@ impl Settings {
     }
 }
 
-/// The record of a run, as it lies beside the written prompts and stands in the report: settings, seed and hashes, and what was refused.
+/// The record of a run, as it lies beside the written prompts and stands in the report: settings, seed and hashes, and what
+/// was refused.
 #[derive(Clone, Debug, Serialize)]
 pub struct WritingRecord {
     #[serde(flatten)]

@@ -75,10 +75,11 @@ pub struct WritingProgress {
     pub refused: u64,
 }
 
-/// Writes prompts for every topic of `spec`, and checks them; `readers` are the generators that will read them, as far as they are known.
+/// Writes prompts for every topic of `spec`, and checks them; `readers` are the generators that will read them, as far as
+/// they are known.
 ///
-/// With a `journal`, every step is written down before the next; a run that was killed goes on there. What is written does not depend on
-/// whether it was.
+/// With a `journal`, every step is written down before the next; a run that was killed goes on there. What is written does
+/// not depend on whether it was.
 ///
 /// # Errors
 /// Prompts that cannot be read, a specification or journal that cannot be followed, or a writer that cannot write.

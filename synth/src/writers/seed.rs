@@ -5,13 +5,14 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::Topic;
 
-/// 32 bytes that depend on nothing but the run's seed, the topic and the candidate's number, so that what is written does not depend
-/// on the order or on how many are written at once.
+/// 32 bytes that depend on nothing but the run's seed, the topic and the candidate's number, so that what is written does not
+/// depend on the order or on how many are written at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WritingSeed([u8; 32]);
 
 impl WritingSeed {
-    /// Seed of candidate `number` for `topic`: BLAKE3 in key-derivation mode over the run's seed, class, domain, opening and number.
+    /// Seed of candidate `number` for `topic`: BLAKE3 in key-derivation mode over the run's seed, class, domain, opening
+    /// and number.
     pub fn derive(run_seed: u64, topic: &Topic, number: u64) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("promptfed synth 2026 writing seed v1");
         hasher.update(&run_seed.to_le_bytes());

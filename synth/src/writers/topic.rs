@@ -13,8 +13,8 @@ pub struct Topic {
     pub class: ClassIndex,
     /// The domain, where the prompts have one.
     pub domain: Option<Domain>,
-    /// The template's text with class and domain, without a caption and without ends that only a caption would follow: `a sketch of a dog`. Of
-    /// prompts that came rendered, the prompt itself.
+    /// The template's text with class and domain, without a caption and without ends that only a caption would follow: `a
+    /// sketch of a dog`. Of prompts that came rendered, the prompt itself.
     pub opening: String,
     /// The negative text that goes with it; empty for none.
     pub negative: String,

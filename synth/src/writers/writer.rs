@@ -18,8 +18,8 @@ pub trait Writer: Send {
 
     /// Writes up to `ask.wanted` candidates, each a whole prompt in one line; none where it has no more for this topic.
     ///
-    /// Candidates have numbers, `ask.first` and on. A reproducible writer gives the same text for the same topic, examples, seed and
-    /// number, however many are asked for at once.
+    /// Candidates have numbers, `ask.first` and on. A reproducible writer gives the same text for the same topic,
+    /// examples, seed and number, however many are asked for at once.
     ///
     /// # Errors
     /// What keeps the writer from writing at all; a text that cannot be used is none.

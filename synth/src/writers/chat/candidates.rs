@@ -11,8 +11,8 @@ const END_OF_THOUGHT: &str = "</think>";
 /// Names under which models put a prompt, or a list of them, into objects.
 const KEYS: [&str; 4] = ["prompts", "prompt", "text", "description"];
 
-/// At most `most` candidates: the strings of a JSON list, also of one that was cut off or stands between other words, else the lines without
-/// their bullets, numbers and quotes. Whether they are prompts is for the checks to say.
+/// At most `most` candidates: the strings of a JSON list, also of one that was cut off or stands between other words, else
+/// the lines without their bullets, numbers and quotes. Whether they are prompts is for the checks to say.
 pub(super) fn candidates(text: &str, most: usize) -> Vec<String> {
     let text = text.rsplit(END_OF_THOUGHT).next().unwrap_or_default();
     let text = &text[..text.floor_char_boundary(MAX_BYTES)];

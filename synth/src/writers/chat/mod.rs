@@ -1,4 +1,5 @@
-//! Prompts from a language model behind an address that speaks OpenAI's `chat/completions`: llama.cpp's server, vLLM, Ollama, hosted ones.
+//! Prompts from a language model behind an address that speaks OpenAI's `chat/completions`: llama.cpp's server, vLLM, Ollama,
+//! hosted ones.
 
 mod candidates;
 mod protocol;
@@ -18,8 +19,8 @@ const TOKENS_AROUND: u32 = 8;
 
 /// A language model of a service.
 ///
-/// It is asked for several prompts at a time, as a JSON list; lists, objects and plain lines are understood. What it writes is as reproducible as the
-/// service is: it is sent a seed for every request.
+/// It is asked for several prompts at a time, as a JSON list; lists, objects and plain lines are understood. What it writes
+/// is as reproducible as the service is: it is sent a seed for every request.
 pub struct Chat {
     service: Service,
     model: Option<String>,
@@ -28,8 +29,8 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Prepares to ask `model` of a service, whose address ends where `chat/completions` would follow (`http://127.0.0.1:8080/v1`). Without a name, the
-    /// service is asked for the models that it has.
+    /// Prepares to ask `model` of a service, whose address ends where `chat/completions` would follow
+    /// (`http://127.0.0.1:8080/v1`). Without a name, the service is asked for the models that it has.
     ///
     /// # Errors
     /// A service that cannot be reached or refuses, or has several models of which none was named.

@@ -3,8 +3,8 @@
 use super::names::{Names, lies_in};
 use super::{Candidate, Reason, Refusal, Rule};
 
-/// All words of the class's prompt name stand in the text, whole and in order, in any case; English plurals will do. Words that are part of a longer
-/// name of another class do not count: `hot dog` names no dog.
+/// All words of the class's prompt name stand in the text, whole and in order, in any case; English plurals will do. Words
+/// that are part of a longer name of another class do not count: `hot dog` names no dog.
 pub(super) struct ClassNamed<'a>(pub(super) &'a Names);
 
 impl Rule for ClassNamed<'_> {

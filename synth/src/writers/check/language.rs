@@ -4,8 +4,8 @@
 //! 2. Small words (`the`, `der`, `les`) vote for one of seven languages. Where the opening's own words have a winner, a text in which another
 //!    language has two votes more than it is refused.
 //!
-//! What this cannot see: languages of one script whose small words are not listed here, texts without small words, and single foreign
-//! words. The class's name has a rule of its own, which most texts in another language break.
+//! What this cannot see: languages of one script whose small words are not listed here, texts without small words, and single
+//! foreign words. The class's name has a rule of its own, which most texts in another language break.
 
 use std::collections::BTreeSet;
 

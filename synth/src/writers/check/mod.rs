@@ -48,7 +48,8 @@ trait Rule {
 pub struct Limits {
     /// The longest text, in characters.
     pub longest: usize,
-    /// The share of a client's caption that a text may repeat, 0 to 1, as [`NearCopy`](Reason::NearCopy) measures it; more is a near copy.
+    /// The share of a client's caption that a text may repeat, 0 to 1, as [`NearCopy`](Reason::NearCopy) measures it;
+    /// more is a near copy.
     pub caption_share: f64,
 }
 

@@ -71,7 +71,8 @@ impl Names {
             .is_none_or(|class| class.names.is_empty())
     }
 
-    /// Where a class is named: the whole name, or the parts of a prompt name such as `kite, bird of prey` where all of them stand there.
+    /// Where a class is named: the whole name, or the parts of a prompt name such as `kite, bird of prey` where all of
+    /// them stand there.
     pub(super) fn own(&self, class: ClassIndex, text: &[String]) -> Vec<Range<usize>> {
         let Some(class) = self.classes.get(&class.get()) else {
             return Vec::new();

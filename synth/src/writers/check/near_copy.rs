@@ -1,12 +1,12 @@
 //! No near copy of what a client said of one of its images.
 //!
-//! A caption can stand for a single private image. Writers are not told captions; one that comes close to a caption by itself, or because
-//! somebody put it into its examples, is refused.
+//! A caption can stand for a single private image. Writers are not told captions; one that comes close to a caption by
+//! itself, or because somebody put it into its examples, is refused.
 //!
-//! Measured is how much of a caption stands in the text: of every word the share of its character trigrams, with a blank before and
-//! behind, and of these shares the mean. Words of the class's name, articles and the like are left out. Order of words makes no difference,
-//! endings make little. Captions of fewer than [`LEAST_WORDS`] words besides these say nothing that another could not have said, and are
-//! not looked at.
+//! Measured is how much of a caption stands in the text: of every word the share of its character trigrams, with a blank
+//! before and behind, and of these shares the mean. Words of the class's name, articles and the like are left out. Order of
+//! words makes no difference, endings make little. Captions of fewer than [`LEAST_WORDS`] words besides these say nothing
+//! that another could not have said, and are not looked at.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

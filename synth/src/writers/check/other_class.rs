@@ -3,8 +3,8 @@
 use super::names::{Names, lies_in};
 use super::{Candidate, Reason, Refusal, Rule};
 
-/// No name and no prompt name of another class stands in the text, whole and in order, in any case or as an English plural. What stands within
-/// the own class's name does not count (`dog` in `hot dog`), nor what the template itself says.
+/// No name and no prompt name of another class stands in the text, whole and in order, in any case or as an English plural.
+/// What stands within the own class's name does not count (`dog` in `hot dog`), nor what the template itself says.
 pub(super) struct OtherClass<'a>(pub(super) &'a Names);
 
 impl Rule for OtherClass<'_> {

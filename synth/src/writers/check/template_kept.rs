@@ -10,7 +10,8 @@ const FUNCTION_WORDS: [&str; 18] = [
     "its", "this", "that",
 ];
 
-/// Every word of the topic's opening stands in the text, but for articles and the like, and those of the class, which have a rule of their own.
+/// Every word of the topic's opening stands in the text, but for articles and the like, and those of the class, which have a
+/// rule of their own.
 pub(super) struct TemplateKept<'a>(pub(super) &'a Names);
 
 impl Rule for TemplateKept<'_> {

@@ -2,9 +2,9 @@
 
 use promptfed_prompts::same_name::folded;
 
-/// The words of a text in lower case. Signs between letters part them (`T-shirt` is two words); a `+` or `-` right behind a word or right
-/// before a number is a word of its own, since names can differ in it (`HER2+`, `-1`). Scripts that put no spaces between words
-/// give a word for each character.
+/// The words of a text in lower case. Signs between letters part them (`T-shirt` is two words); a `+` or `-` right behind a
+/// word or right before a number is a word of its own, since names can differ in it (`HER2+`, `-1`). Scripts that put no
+/// spaces between words give a word for each character.
 pub(super) fn words(text: &str) -> Vec<String> {
     let folded = folded(text);
     let mut words: Vec<String> = Vec::new();

@@ -21,8 +21,8 @@ use crate::{Error, Reproducible, Result};
 
 /// A language model of Llama's architecture that was trained on ChatML, such as SmolLM2-135M-Instruct.
 ///
-/// The model is told its task (with examples, if there are any), and its answer is begun with the topic's opening, so that it goes on from
-/// there. Each candidate is drawn from its own seed. The same seed gives the same text on one machine.
+/// The model is told its task (with examples, if there are any), and its answer is begun with the topic's opening, so that it
+/// goes on from there. Each candidate is drawn from its own seed. The same seed gives the same text on one machine.
 pub struct Gguf {
     model: Model,
     tokenizer: ChatTokenizer,
@@ -34,7 +34,8 @@ impl Gguf {
     /// Loads a model. Its tokenizer is the `tokenizer.json` beside it, else that of the file, where it is SmolLM's.
     ///
     /// # Errors
-    /// A file that is no GGUF file, is damaged, or holds another architecture or another chat format; the message says what would do.
+    /// A file that is no GGUF file, is damaged, or holds another architecture or another chat format; the message says
+    /// what would do.
     pub fn load(file: &Path, sampling: Sampling) -> Result<Self> {
         if let Some(reason) = sampling.fault() {
             return Err(Error::Spec(reason));
@@ -85,7 +86,8 @@ impl Gguf {
         self.tokenizer.conversation(system, user, answer)
     }
 
-    /// The logits of what follows `ids`, and of what follows each of `then` after them: one vector over all ids more than `then` is long.
+    /// The logits of what follows `ids`, and of what follows each of `then` after them: one vector over all ids more than
+    /// `then` is long.
     ///
     /// # Errors
     /// More ids than the model reads, or a computation that fails.
