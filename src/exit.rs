@@ -11,8 +11,8 @@ Exit codes:
   1    the work failed: a file could not be read or written, no usable image was made, training diverged, ...
   2    the command line is wrong
   3    the input is wrong: data, prompts, label space or configuration file
-  4    the server, the model hub or an image service could not be reached or refused
-  130  `synth` was stopped by ctrl-c and can go on; other commands end by the signal
+  4    the server, the model hub, an image service or a language model's could not be reached or refused
+  130  `synth` or `write` was stopped by ctrl-c and can go on; other commands end by the signal
 
 Environment:
   PROMPTFED_LOG     what is logged to standard error, e.g. info or promptfed_server=debug (default: warn)
@@ -140,6 +140,8 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::WithoutCuda
             | Synth::NoCard(_)
             | Synth::PromptLine { .. }
+            | Synth::Grammar { .. }
+            | Synth::UnfinishedWriting { .. }
             | Synth::Model(_)
             | Synth::Components { .. }
             | Synth::Clip(_)

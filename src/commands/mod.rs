@@ -26,6 +26,7 @@ mod submit;
 mod synth;
 mod train;
 mod words;
+mod write;
 
 use crate::Context;
 use anyhow::Result;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Register(register::Args),
     /// Rounds of a server: open, watch, close, fetch the results and the model
     Round(round::Args),
+    /// Write more prompts for the classes and domains of a prompt file
+    Write(write::Args),
     /// Turn prompts into a labelled set of training images
     Synth(synth::Args),
     /// Train the classifier on labelled images, real or synthetic
@@ -77,6 +80,14 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
             &["precision"],
             "here, where features are always computed in f32",
         )?,
+        "write" => {
+            write::refuse_idle(matches)?;
+            idle::refuse(
+                matches,
+                &["precision"],
+                "here, where a language model computes as its file says",
+            )?;
+        }
         "register" => register::refuse_idle(matches)?,
         "round" => {
             if let Some((_, matches)) = matches.subcommand() {
@@ -103,6 +114,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, context),
             Self::Register(args) => register::run(args, context),
             Self::Round(args) => round::run(args, context),
+            Self::Write(args) => write::run(args, context),
             Self::Synth(args) => synth::run(args, context),
             Self::Train(args) => train::run(args, context),
             Self::Evaluate(args) => evaluate::run(args, context),

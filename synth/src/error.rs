@@ -99,6 +99,30 @@ pub enum Error {
     /// An engine's name or settings that cannot be used.
     #[error("{0}")]
     EngineSetting(String),
+    /// A writer of prompts that cannot write.
+    #[error("the writer {writer}: {reason}")]
+    Writer {
+        /// The writer's name.
+        writer: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A file that is no grammar.
+    #[error("{}: {reason}", file.display())]
+    Grammar {
+        /// The grammar's file.
+        file: PathBuf,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
+    /// Unfinished work of writing prompts, with which this run cannot go on.
+    #[error("{}: {reason}", file.display())]
+    UnfinishedWriting {
+        /// The file with the steps that were done.
+        file: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// A service could not be used; see [`service`](crate::service).
     #[error(transparent)]
     Service(#[from] crate::service::ServiceError),

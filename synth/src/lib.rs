@@ -31,6 +31,7 @@ mod load;
 pub mod registry;
 mod seed;
 pub mod service;
+pub mod writers;
 
 pub use backends::{
     BACKENDS_FILE, BackendEntry, BackendJob, BackendReport, BackendState, BackendsRecord,

@@ -20,6 +20,7 @@ use promptfed_synth::{ImageBudget, OutputFormat, Spread};
 use std::path::PathBuf;
 
 pub(crate) use self::sampling::SamplingArgs;
+pub(crate) use self::source::prompts_file;
 
 /// Turn prompts into a labelled set of training images.
 ///

@@ -19,8 +19,13 @@ pub(super) fn source(args: &JobArgs) -> Result<PromptSource> {
         .prompts
         .as_deref()
         .context("give --prompts FILE or --prompt TEXT")?;
+    prompts_file(path, args.label_space.as_deref())
+}
+
+/// The prompts of a file: of `promptfed extract`, or JSON lines with rendered ones.
+pub(crate) fn prompts_file(path: &Path, label_space: Option<&str>) -> Result<PromptSource> {
     if is_json_lines(path) {
-        let name = args.label_space.as_deref().with_context(|| {
+        let name = label_space.with_context(|| {
             format!("{} names classes: give their --label-space", path.display())
         })?;
         return Ok(PromptSource::JsonLines {
@@ -28,7 +33,7 @@ pub(super) fn source(args: &JobArgs) -> Result<PromptSource> {
             label_space: data::label_space(name)?,
         });
     }
-    let (prompts, label_space) = data::prompt_set(path, args.label_space.as_deref())?;
+    let (prompts, label_space) = data::prompt_set(path, label_space)?;
     Ok(PromptSource::Set {
         prompts,
         label_space,

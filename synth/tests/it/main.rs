@@ -29,3 +29,4 @@ mod sd_samplers;
 mod sd_upstream;
 mod service;
 mod service_tls;
+mod writers;
