@@ -70,7 +70,7 @@ impl<'a> Asked<'a> {
             );
             return Ok(Self::nothing());
         };
-        let known = KnownWords::read(&assets.join("pocket").join(&weights))?;
+        let known = KnownWords::read(&assets.join("pocket").join(weights))?;
         let generator =
             format!("`pocket` with its weights `{weights}` (those of the server may be others)");
         Ok(Self::of(known, generator))
