@@ -10,6 +10,7 @@ mod near_copy;
 mod other_class;
 mod refusals;
 mod repeated;
+mod small_words;
 mod template_kept;
 mod words;
 
