@@ -76,7 +76,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     use promptfed_files::FileError;
     use promptfed_learn::Error as Learn;
     use promptfed_synth::Error as Synth;
-    use promptfed_synth::service::Fault;
+    use promptfed_synth::service::{Fault, ServiceError};
     if error.is::<promptfed_prompts::Error>()
         || error.is::<promptfed_data::DataError>()
         || error.is::<promptfed_client::Error>()
@@ -135,19 +135,27 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::PromptLine { .. }
             | Synth::Grammar { .. }
             | Synth::UnfinishedWriting { .. }
+            | Synth::WriterSetting(_)
             | Synth::Model(_)
             | Synth::Components { .. }
             | Synth::Clip(_)
             | Synth::NoClip
+            | Synth::EngineSetting(_)
+            | Synth::Service(ServiceError {
+                fault: Fault::Address(_),
+                ..
+            })
             | Synth::UnknownEngine { .. }
             | Synth::Request { .. }
             | Synth::File(
-                promptfed_files::FileError::ForeignFolder { .. }
-                | promptfed_files::FileError::FolderInUse { .. },
+                FileError::NotText { .. }
+                | FileError::NotRegular { .. }
+                | FileError::TooLarge { .. }
+                | FileError::ForeignFolder { .. }
+                | FileError::FolderInUse { .. },
             )
             | Synth::DifferentJob { .. },
         ) => Some(3),
-        Some(Synth::Service(error)) if matches!(error.fault, Fault::Address(_)) => Some(3),
         Some(Synth::Hub { .. } | Synth::Service(_) | Synth::Backend { .. }) => Some(4),
         Some(Synth::AllSetAside { faults }) => {
             let mut codes = faults.iter().map(|(_, fault)| code_of(fault).unwrap_or(1));

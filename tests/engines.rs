@@ -35,7 +35,7 @@ fn synth(folder: &Path, out: &str, args: &[&str]) -> Command {
 }
 
 fn write_prompts(folder: &Path) {
-    let rows = ["dog", "cat", "car"].map(|class| {
+    let rows = ["fruit", "tool", "vehicle"].map(|class| {
         json!({ "class": class, "domain": "noto", "prompt": format!("a drawing of a {class}") })
             .to_string()
     });
@@ -185,10 +185,30 @@ fn engines_have_names_in_the_configuration() {
             ],
             "--limit is for one engine",
         ),
+        (
+            &["--engine", "remote:http://user:hunter2@127.0.0.1:1/v1"],
+            "user name or password",
+        ),
+        (
+            &["--engine", "remote:http://127.0.0.1:1/v1?key=hunter2"],
+            "query",
+        ),
+        (
+            &[
+                "--engine",
+                "pocket",
+                "--engine",
+                "pocket:draw",
+                "--images",
+                "1",
+            ],
+            "--images 1 leaves none",
+        ),
     ] {
         let (code, told) = failure(&mut synth(here, "x", args));
         assert!(told.contains(part), "{args:?}: {told}");
         assert_eq!(code, 3, "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
         assert!(!here.join("x").exists());
     }
 }
@@ -273,6 +293,58 @@ fn another_machine_s_engine_makes_the_same_images_through_kill_and_restart() {
 }
 
 #[test]
+fn several_engines_go_on_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    write_prompts(here);
+    let args = [
+        "--engine",
+        "pocket",
+        "--engine",
+        "pocket:draw",
+        "--images",
+        "400",
+        "--batch",
+        "8",
+    ];
+    json(&mut synth(here, "whole", &args));
+    let mut running = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"))
+        .current_dir(here)
+        .env("PROMPTFED_ASSETS", assets())
+        .args([
+            "--quiet",
+            "synth",
+            "--prompts",
+            "list.jsonl",
+            "--label-space",
+            "emoji",
+        ])
+        .args(["--steps", "2", "--out", "killed"])
+        .args(args)
+        .spawn()
+        .unwrap();
+    let made = || {
+        let manifest = here.join("killed/backends/pocket-draw/manifest.jsonl");
+        std::fs::read_to_string(manifest).map_or(0, |text| text.lines().count())
+    };
+    let start = Instant::now();
+    while made() < 16 && start.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let done = json(&mut synth(here, "killed", &args));
+    assert_eq!(done["backends"][0]["report"]["resumed"], 200);
+    assert!(done["backends"][1]["report"]["resumed"].as_u64().unwrap() >= 16);
+    for name in ["pocket", "pocket-draw"] {
+        let of = |out: &str| hashes(&here.join(out).join("backends").join(name));
+        assert_eq!(of("killed"), of("whole"), "{name}");
+    }
+    let record = |out: &str| std::fs::read(here.join(out).join("backends.json")).unwrap();
+    assert_eq!(record("killed"), record("whole"));
+}
+
+#[test]
 fn a_server_that_is_out_of_reach_is_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
@@ -298,7 +370,7 @@ fn a_server_that_is_out_of_reach_is_set_aside() {
     assert_eq!(done["accepted"], 3);
     let record = std::fs::read_to_string(here.join("out/backends.json")).unwrap();
     let record: Value = serde_json::from_str(&record).unwrap();
-    assert_eq!(record["backends"]["far"]["state"]["state"], "set_aside");
+    assert_eq!(record["backends"]["far"]["outcome"]["state"], "set_aside");
     for engines in [
         &["--engine", "far"][..],
         &["--engine", "far", "--engine", "farther"],

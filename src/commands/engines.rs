@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// Which engines, and how they work.
 #[derive(ClapArgs, Clone, Default)]
 pub(crate) struct EngineArgs {
-    /// The text-to-image engine; may be given several times. pocket, pocket:photo, pocket:draw, pocket:DIR (bundled, small);
+    /// A text-to-image engine; may be given several times. pocket, pocket:photo, pocket:draw, pocket:DIR (bundled, small);
     /// sd:DIR, sd:OWNER/NAME[@REVISION] (Stable Diffusion); remote:URL[#MODEL] (`promptfed synth serve` of another machine, or
     /// whatever speaks OpenAI's images/generations); a1111:URL[#MODEL]; or a name of a [[backends]] table in promptfed.toml
     /// [default: pocket]

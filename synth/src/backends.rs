@@ -124,7 +124,7 @@ pub struct BackendEntry {
     /// The folder of its job, below the output folder.
     pub folder: String,
     /// What became of it.
-    pub state: BackendState,
+    pub outcome: BackendState,
     /// Hash of its job file, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<ContentHash>,
@@ -209,7 +209,7 @@ pub fn run_backends(
         let entry = BackendEntry {
             engine: job.engine.clone(),
             folder: folder_of(&job.name),
-            state: BackendState::Stopped,
+            outcome: BackendState::Stopped,
             job: None,
             accepted: 0,
         };
@@ -220,7 +220,7 @@ pub fn run_backends(
     let backends = run_all(jobs, out_dir, progress, cancel)?;
     for backend in &backends {
         if let Some(entry) = record.backends.get_mut(&backend.name) {
-            entry.state = backend.state.clone();
+            entry.outcome = backend.state.clone();
             entry.accepted = backend.report.as_ref().map_or(0, |report| report.accepted);
             let job = fs_err::read(out_dir.join(&entry.folder).join(JOB_FILE));
             entry.job = job.ok().map(|bytes| ContentHash::of(&bytes));

@@ -613,6 +613,35 @@ mod tests {
         assert_eq!(plan, expected);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn shares_add_up_and_are_within_one_of_exact(
+            parts in proptest::collection::vec(1u32..=1000, 1..=16),
+            images in 1u64..=10_000_000,
+        ) {
+            let whole: u64 = parts.iter().map(|part| u64::from(*part)).sum();
+            let sources = parts.iter().enumerate().map(|(i, share)| SourcePlan {
+                engine: i.to_string(),
+                share: *share,
+            });
+            let plan = SynthesisPlan {
+                sources: sources.collect(),
+                images: ImageBudget::Total(images),
+                ..spec().synthesis
+            };
+            let mut dealt = 0;
+            for (share, part) in plan.shares().into_iter().zip(parts) {
+                let ImageBudget::Total(share) = share else {
+                    panic!("{share:?}")
+                };
+                dealt += share;
+                let exact = images as f64 * f64::from(part) / whole as f64;
+                proptest::prop_assert!((share as f64 - exact).abs() <= 1.0);
+            }
+            proptest::prop_assert_eq!(dealt, images);
+        }
+    }
+
     #[test]
     fn a_plan_of_one_engine_is_read() {
         let mut json = serde_json::to_value(spec()).unwrap();

@@ -145,5 +145,18 @@ fn every_reference_leads_somewhere() {
     }
     let document = document(&Fixture::start());
     visit(&document, &document);
-    assert!(document["components"]["schemas"]["RoundSpec"]["properties"]["synthesis"].is_object());
+    let schemas = &document["components"]["schemas"];
+    assert!(schemas["RoundSpec"]["properties"]["synthesis"].is_object());
+    for (message, source) in [
+        ("SynthesisPlan", "SourcePlan"),
+        ("RoundResults", "SourceSummary"),
+        ("SyntheticSummary", "SourceSummary"),
+    ] {
+        let sources = &schemas[message]["properties"]["sources"]["items"]["$ref"];
+        assert_eq!(
+            sources,
+            &format!("#/components/schemas/{source}"),
+            "{message}"
+        );
+    }
 }

@@ -166,7 +166,7 @@ impl JobArgs {
             return Ok(());
         }
         let text = format!(
-            "the engine {} has no {}; leave it out, or use --engine sd:MODEL",
+            "the {} engine has no {}; leave it out, or use --engine sd:MODEL",
             engine.backend().name(),
             given.join(", ")
         );

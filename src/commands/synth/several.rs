@@ -126,6 +126,13 @@ fn budgets(args: &JobArgs, prepared: &[Prepared]) -> Result<Vec<ImageBudget>> {
         protocol::ImageBudget::Total(images) => ImageBudget::Total { images, spread },
         protocol::ImageBudget::PerPrompt(images) => ImageBudget::PerPrompt(images),
     };
+    if images < prepared.len() as u64 {
+        let text = format!(
+            "--images {images} leaves none for some of the {} engines; ask for more",
+            prepared.len()
+        );
+        return Err(anyhow::Error::msg(text).context(BadInput));
+    }
     Ok(plan.shares().into_iter().map(share).collect())
 }
 

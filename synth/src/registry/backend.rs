@@ -42,13 +42,13 @@ impl Backend {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         if !fits {
-            return Err(Error::Spec(format!(
+            return Err(Error::EngineSetting(format!(
                 "an engine cannot be called {name:?}; use up to {LONGEST} letters, digits and -_. after a letter or digit"
             )));
         }
         let is_taken = EngineRef::KINDS.contains(&name) && name != engine.kind();
         if is_taken {
-            return Err(Error::Spec(format!(
+            return Err(Error::EngineSetting(format!(
                 "the name {name} is for an engine {name}:.., and {engine} is another; choose another name"
             )));
         }
@@ -94,7 +94,7 @@ impl Backend {
             let folder = folder_name(&backend.name);
             let before = backends[..i].iter();
             if let Some(other) = before.rev().find(|b| folder_name(&b.name) == folder) {
-                return Err(Error::Spec(format!(
+                return Err(Error::EngineSetting(format!(
                     "two engines are called {} ({} and {}); give one of them another name in a [[backends]] table of promptfed.toml",
                     backend.name, other.engine, backend.engine
                 )));

@@ -90,7 +90,7 @@ impl EngineOptions {
     /// Two places.
     pub fn key(&self) -> Result<Option<KeySource>> {
         match (&self.key_env, &self.key_file) {
-            (Some(_), Some(_)) => Err(Error::Spec(
+            (Some(_), Some(_)) => Err(Error::EngineSetting(
                 "the key is in an environment variable and in a file; name one of them".into(),
             )),
             (Some(variable), None) => Ok(Some(KeySource::Env(variable.clone()))),
@@ -149,7 +149,7 @@ impl EngineOptions {
             .map(|(name, _)| *name)
             .collect();
         if !idle.is_empty() {
-            return Err(Error::Spec(format!(
+            return Err(Error::EngineSetting(format!(
                 "the engine {name} ({}) has no {}; leave it out",
                 engine.kind(),
                 idle.join(", ")
@@ -165,7 +165,7 @@ impl EngineOptions {
             ("tries", self.tries == Some(0)),
         ];
         match zero.iter().find(|(_, is)| *is) {
-            Some((option, _)) => Err(Error::Spec(format!(
+            Some((option, _)) => Err(Error::EngineSetting(format!(
                 "{option} of the engine {name} is 0; give 1 or more"
             ))),
             None => self.key().map(drop),

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use promptfed_nn::Precision;
 
 use super::backend::Backend;
-use super::options::EngineOptions;
 use super::reference::{EngineRef, PocketWeights};
+use crate::engines::ServiceEngine;
 use crate::engines::a1111::A1111;
 use crate::engines::pocket::{KnownWords, Pocket};
 use crate::engines::remote::Remote;
@@ -43,10 +43,24 @@ enum What {
         precision: Precision,
     },
     Sd(SdModel),
-    Service {
-        key: Option<ApiKey>,
-        seed: u64,
-    },
+    Service(ServiceAccess),
+}
+
+/// A service and how it is reached.
+#[derive(Clone, Debug)]
+struct ServiceAccess {
+    protocol: Protocol,
+    address: String,
+    model: Option<String>,
+    key: Option<ApiKey>,
+    /// Decides the pauses between tries.
+    seed: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Protocol {
+    Remote,
+    A1111,
 }
 
 /// A Stable Diffusion model that lies in a folder.
@@ -103,14 +117,35 @@ impl Backend {
                     },
                 })
             }
-            EngineRef::Remote { .. } | EngineRef::A1111 { .. } => What::Service {
-                key: options.key()?.map(|source| source.read()).transpose()?,
-                seed: setup.seed,
-            },
+            EngineRef::Remote { address, model } => {
+                What::Service(self.access(Protocol::Remote, address, model, setup)?)
+            }
+            EngineRef::A1111 { address, model } => {
+                What::Service(self.access(Protocol::A1111, address, model, setup)?)
+            }
         };
         Ok(Prepared {
             backend: self,
             what,
+        })
+    }
+
+    fn access(
+        &self,
+        protocol: Protocol,
+        address: &str,
+        model: &Option<String>,
+        setup: &Setup<'_>,
+    ) -> Result<ServiceAccess> {
+        // Parsed for its errors.
+        Address::parse(address)?;
+        let key = self.options().key()?;
+        Ok(ServiceAccess {
+            protocol,
+            address: address.to_owned(),
+            model: model.clone(),
+            key: key.map(|source| source.read()).transpose()?,
+            seed: setup.seed,
         })
     }
 }
@@ -127,63 +162,50 @@ impl Prepared {
     /// Weights that cannot be used, or a service that does not answer.
     pub fn load(&self, cancel: &Arc<AtomicBool>) -> Result<Box<dyn Generator>> {
         let options = self.backend.options();
-        match (&self.what, self.backend.engine()) {
-            (What::Pocket { folder, precision }, _) => {
+        match &self.what {
+            What::Pocket { folder, precision } => {
                 let device = options.device.unwrap_or_default().open()?;
                 Ok(Box::new(Pocket::load_on(folder, *precision, &device)?))
             }
-            (What::Sd(model), _) => Ok(Box::new(model.load(Settings::default())?)),
-            (What::Service { key, seed }, EngineRef::A1111 { address, model }) => {
-                let asked = self.asked(address, model.as_deref(), key, *seed);
-                Ok(Box::new(A1111::connect(asked, cancel)?))
+            What::Sd(model) => Ok(Box::new(model.load(Settings::default())?)),
+            What::Service(access) => {
+                let service = ServiceEngine {
+                    name: self.backend.name(),
+                    address: &access.address,
+                    model: access.model.as_deref(),
+                    key: access.key.clone(),
+                    limits: options.limits(access.seed),
+                    size: options.size,
+                    ask_size: options.ask_size,
+                };
+                match access.protocol {
+                    Protocol::Remote => {
+                        let tell = options.tell.clone();
+                        Ok(Box::new(Remote::connect(service, tell, cancel)?))
+                    }
+                    Protocol::A1111 => Ok(Box::new(A1111::connect(service, cancel)?)),
+                }
             }
-            (What::Service { key, seed }, EngineRef::Remote { address, model }) => {
-                let asked = self.asked(address, model.as_deref(), key, *seed);
-                let tell = options.tell.clone();
-                Ok(Box::new(Remote::connect(asked, tell, cancel)?))
-            }
-            (What::Service { .. }, _) => Err(Error::Spec(format!(
-                "{} is no service",
-                self.backend.engine()
-            ))),
-        }
-    }
-
-    fn asked<'a>(
-        &'a self,
-        address: &'a str,
-        model: Option<&'a str>,
-        key: &Option<ApiKey>,
-        seed: u64,
-    ) -> crate::engines::ServiceEngine<'a> {
-        let EngineOptions { size, ask_size, .. } = *self.backend.options();
-        crate::engines::ServiceEngine {
-            name: self.backend.name(),
-            address,
-            model,
-            key: key.clone(),
-            limits: self.backend.options().limits(seed),
-            size,
-            ask_size,
         }
     }
 
     /// What may be wrong with its settings, in words.
     pub fn warnings(&self) -> Vec<String> {
-        let (EngineRef::Remote { address, .. } | EngineRef::A1111 { address, .. }) =
-            self.backend.engine()
+        let What::Service(ServiceAccess {
+            address,
+            key: Some(_),
+            ..
+        }) = &self.what
         else {
             return Vec::new();
         };
-        let has_key = matches!(self.what, What::Service { key: Some(_), .. });
-        let is_open = Address::parse(address).is_ok_and(|address| address.is_open());
-        if has_key && is_open {
-            return vec![format!(
-                "the key of the engine {} is sent to {address} without encryption; use https, or a network that is trusted",
-                self.backend.name()
-            )];
+        if !Address::parse(address).is_ok_and(|address| address.is_open()) {
+            return Vec::new();
         }
-        Vec::new()
+        vec![format!(
+            "the key of the engine {} is sent to {address} without encryption; use https, or a network that is trusted",
+            self.backend.name()
+        )]
     }
 
     /// Stable Diffusion, to be loaded with a job's own settings.
@@ -218,7 +240,7 @@ impl Prepared {
         let options = self.backend.options();
         options.batch.or(match self.what {
             // A few for every request on its way, so that none waits long for the slowest.
-            What::Service { .. } => Some(4 * options.limits(0).concurrent),
+            What::Service(_) => Some(4 * options.limits(0).concurrent),
             _ => None,
         })
     }
@@ -228,7 +250,7 @@ fn pocket_folder(weights: &PocketWeights, assets: Option<&Path>) -> Result<PathB
     match weights {
         PocketWeights::Bundled(name) => {
             let assets = assets.ok_or_else(|| {
-                Error::Spec(
+                Error::EngineSetting(
                     "the bundled weights are not beside the program; set PROMPTFED_ASSETS to their folder, or give pocket:DIR"
                         .into(),
                 )
@@ -236,7 +258,7 @@ fn pocket_folder(weights: &PocketWeights, assets: Option<&Path>) -> Result<PathB
             Ok(assets.join("pocket").join(name))
         }
         PocketWeights::Folder(folder) if folder.is_dir() => Ok(folder.clone()),
-        PocketWeights::Folder(folder) => Err(Error::Spec(format!(
+        PocketWeights::Folder(folder) => Err(Error::EngineSetting(format!(
             "`{}` is neither a folder nor one of the bundled pocket weights; bundled are {}",
             folder.display(),
             PocketWeights::BUNDLED.join(", ")
@@ -249,7 +271,72 @@ fn sd_folder(model: &str, setup: &mut Setup<'_>) -> Result<(PathBuf, Option<Orig
     if Path::new(model).is_dir() {
         return Ok((model.into(), None));
     }
-    let id: ModelId = model.parse().map_err(Error::Spec)?;
+    let id: ModelId = model.parse().map_err(Error::EngineSetting)?;
     let fetched = hub::fetch(&id, setup.precision, setup.progress)?;
     Ok((fetched.folder, Some(fetched.origin)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::EngineOptions;
+
+    fn prepare(engine: &str, options: EngineOptions) -> Result<Prepared> {
+        let mut setup = Setup {
+            assets: None,
+            precision: Precision::F32,
+            seed: 0,
+            progress: &mut |_| {},
+        };
+        Backend::new(engine.parse().unwrap(), options)?.prepare(&mut setup)
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_on_its_way_is_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        fs_err::write(&file, "sk-0123456789").unwrap();
+        let with_key = || EngineOptions {
+            key_file: Some(file.clone()),
+            ..EngineOptions::default()
+        };
+        for (engine, warned) in [
+            ("remote:http://example.org/v1", true),
+            ("a1111:http://10.0.0.1:7860", true),
+            ("remote:https://example.org/v1", false),
+            ("remote:http://127.0.0.1:1/v1", false),
+        ] {
+            let prepared = prepare(engine, with_key()).unwrap();
+            assert_eq!(prepared.warnings().len(), usize::from(warned), "{engine}");
+            assert!(!format!("{prepared:?}").contains("0123456789"));
+            let without = prepare(engine, EngineOptions::default()).unwrap();
+            assert!(without.warnings().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_before_anything_is_loaded() {
+        let key_of_nothing = EngineOptions {
+            key_env: Some("PROMPTFED_NO_SUCH_KEY".into()),
+            ..EngineOptions::default()
+        };
+        for (engine, options, part) in [
+            ("pocket", EngineOptions::default(), "PROMPTFED_ASSETS"),
+            (
+                "pocket:/no/where",
+                EngineOptions::default(),
+                "all, photo, draw",
+            ),
+            ("sd:nowhere", EngineOptions::default(), "owner/name"),
+            ("remote:http://h/v1?x=1", EngineOptions::default(), "query"),
+            (
+                "remote:http://h/v1",
+                key_of_nothing,
+                "PROMPTFED_NO_SUCH_KEY",
+            ),
+        ] {
+            let told = prepare(engine, options).unwrap_err().to_string();
+            assert!(told.contains(part), "{engine}: {told}");
+        }
+    }
 }

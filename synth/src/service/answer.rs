@@ -105,31 +105,35 @@ pub(crate) fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
+/// What TLS found wrong, however often it is wrapped.
+fn tls_fault(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    loop {
+        if let Some(tls) = cause.downcast_ref() {
+            return Some(tls);
+        }
+        // An error of the system's kind hides the one that it wraps from its sources.
+        let wrapped = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        cause = match wrapped {
+            Some(wrapped) => wrapped,
+            None => cause.source()?,
+        };
+    }
+}
+
 /// What went wrong with a request that had no whole answer.
 pub(super) fn broken(error: &reqwest::Error, whole: Duration) -> Fault {
     if error.is_timeout() {
         return Fault::TimedOut { limit: whole };
     }
-    let causes = || {
-        std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |e| {
-            e.source()
-        })
-    };
     let told = innermost(error);
-    let is_identity = causes().any(|cause| {
-        let inner = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let tls = inner.or_else(|| cause.downcast_ref::<rustls::Error>());
-        matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
-    });
-    if is_identity {
-        Fault::Identity(told)
-    } else if error.is_connect() {
-        Fault::Unreachable(told)
-    } else {
-        Fault::Broken(told)
+    match tls_fault(error) {
+        Some(rustls::Error::InvalidCertificate(_)) => Fault::Identity(told),
+        Some(rustls::Error::InvalidMessage(_)) => Fault::NotTls(told),
+        _ if error.is_connect() => Fault::Unreachable(told),
+        _ => Fault::Broken(told),
     }
 }
 

@@ -32,6 +32,9 @@ pub enum Fault {
         "the service could not prove who it is ({0}); check the address, or name its authority in SSL_CERT_FILE"
     )]
     Identity(String),
+    /// The address says https, and what answers there speaks something else.
+    #[error("what answers there does not speak TLS ({0}); perhaps the address begins with http://")]
+    NotTls(String),
     /// No answer within a limit.
     #[error("no answer in time (within {}, and never longer silent than it may be); give it more time, or ask for less at once", seconds(*limit))]
     TimedOut {

@@ -22,7 +22,7 @@ impl ApiKey {
     /// A variable that is not set, or holds no key.
     pub fn from_env(variable: &str) -> Result<Self> {
         let text = std::env::var(variable).map_err(|_| {
-            Error::Spec(format!(
+            Error::EngineSetting(format!(
                 "the environment variable {variable}, which is to hold the key, is not set; set it, or name a file with the key"
             ))
         })?;
@@ -49,7 +49,7 @@ impl ApiKey {
         } else {
             "is not one word of visible ASCII characters"
         };
-        Err(Error::Spec(format!(
+        Err(Error::EngineSetting(format!(
             "the key in {place} {fault}; write the key alone"
         )))
     }
@@ -124,8 +124,8 @@ mod tests {
         let key = ApiKey::new("sk-proj-abcdefghijklmnop", "a test").unwrap();
         let shown = format!("{key:?} {:?}", key.bearer());
         assert!(!shown.contains("abcdefgh"), "{shown}");
-        let scrubbed = key.scrub("bad key sk-proj-abcdefghijklmnop, sk-proj-****ijklmnop");
-        assert_eq!(scrubbed, "bad key ***, *******");
+        let scrubbed = key.scrub("bad key sk-proj-abcdefghijklmnop, sk-proj-...ijklmnop");
+        assert_eq!(scrubbed, "bad key ***, ***...***");
     }
 
     #[test]

@@ -28,4 +28,5 @@ mod sd_requests;
 mod sd_samplers;
 mod sd_upstream;
 mod service;
+mod service_tls;
 mod writers;

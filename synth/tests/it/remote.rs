@@ -13,7 +13,8 @@ use promptfed_synth::engines::remote::{Remote, Told};
 use promptfed_synth::job::read_manifest;
 use promptfed_synth::service::{Limits, Retry};
 use promptfed_synth::{
-    Error, Generator, Image, ImageRequest, ImageSeed, JobSpec, Reproducible, Result, Sampler,
+    Error, Generator, Image, ImageRequest, ImageSeed, JobSpec, OutputFormat, Reproducible, Result,
+    Sampler, open_images,
 };
 use serde_json::{Value, json};
 
@@ -363,6 +364,42 @@ fn lost_images_of_a_server_that_is_not_reproducible_are_made_again_and_told() {
     assert!(second[3].remade && second[3].pixel_hash != first[3].pixel_hash);
     assert_eq!(first.len(), second.len());
     assert!((0..first.len()).all(|i| i == 3 || first[i] == second[i]));
+    let report = run_quietly(&mut remote, &spec, folder.path()).unwrap();
+    assert_eq!((report.mended, report.changed), (0, 0));
+}
+
+#[test]
+fn a_lost_shard_of_a_server_that_is_not_reproducible_is_made_again_with_other_pixels() {
+    let server = Server::start(|asked| match asked.method.as_str() {
+        "POST" => {
+            let number = asked.number.to_string().into_bytes();
+            answer(&picture(&Asked {
+                body: number,
+                ..asked.clone()
+            }))
+        }
+        _ => Reply::status(404, ""),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mut remote = connect(&server, None).unwrap();
+    let spec = JobSpec {
+        output: OutputFormat::Parquet,
+        ..job(&remote)
+    };
+    let done = run_quietly(&mut remote, &spec, folder.path()).unwrap();
+    let first = rows(folder.path());
+    std::fs::remove_file(folder.path().join(first[0].file.as_ref().unwrap())).unwrap();
+    let report = run_quietly(&mut remote, &spec, folder.path()).unwrap();
+    assert_eq!(
+        (report.mended, report.changed),
+        (done.accepted, done.accepted)
+    );
+    let second = rows(folder.path());
+    assert!(second.iter().all(|row| row.remade));
+    assert_eq!(
+        open_images(folder.path()).unwrap().len() as u64,
+        done.accepted
+    );
     let report = run_quietly(&mut remote, &spec, folder.path()).unwrap();
     assert_eq!((report.mended, report.changed), (0, 0));
 }

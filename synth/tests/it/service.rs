@@ -20,7 +20,7 @@ fn limits() -> Limits {
         retry: Retry {
             attempts: 3,
             first_pause: Duration::from_millis(5),
-            longest_pause: Duration::from_secs(2),
+            longest_pause: Duration::from_secs(10),
         },
         ..Limits::default()
     }

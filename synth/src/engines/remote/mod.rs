@@ -105,13 +105,13 @@ impl Remote {
         let own = chosen.and_then(|model| model.promptfed.clone());
         let (side, info) = match own {
             Some(extension) => {
-                if tell.is_some() {
+                if tell.is_some() || engine.ask_size.is_some() {
                     return Err(asking.fault(
-                        "says itself what it takes; leave `tell` out of its [[backends]] table"
+                        "says itself what it takes; leave `tell` and `ask-size` out of its [[backends]] table"
                             .into(),
                     ));
                 }
-                let info = own_info(&extension, engine.size);
+                let info = own_info(&extension, model.as_deref(), engine.size);
                 (Side::Own(extension), info)
             }
             None => {
@@ -179,9 +179,10 @@ fn usually_told(model: Option<&str>) -> Vec<Told> {
     vec![Told::Size, Told::ResponseFormat]
 }
 
-fn own_info(extension: &Extension, size: Option<u32>) -> EngineInfo {
+fn own_info(extension: &Extension, model: Option<&str>, size: Option<u32>) -> EngineInfo {
     let engine = &extension.engine;
     let mut settings = engine.settings.clone();
+    settings.extend(model.map(|model| ("model".to_owned(), model.to_owned())));
     settings.insert(
         "engine".into(),
         format!("{} {}", engine.name, engine.version),

@@ -179,7 +179,7 @@ impl Remote {
 
     /// The next bytes of an answer.
     fn part(&self, response: &mut Response) -> Result<Option<Vec<u8>>, String> {
-        let part = self.runtime.block_on(response.chunk());
+        let part = self.runtime.block_on(async { response.chunk().await });
         let part = part.map_err(|e| format!("the connection broke ({})", innermost(&e)))?;
         Ok(part.map(Into::into))
     }
@@ -196,7 +196,9 @@ impl Remote {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let response = self.runtime.block_on(request.send()).map_err(|e| {
+        // Timers are set when a request is sent, which needs the runtime.
+        let sent = self.runtime.block_on(async { request.send().await });
+        let response = sent.map_err(|e| {
             format!(
                 "the hub cannot be reached ({}); HF_HUB_OFFLINE=1 uses what the cache has",
                 innermost(&e)
