@@ -142,6 +142,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::PromptLine { .. }
             | Synth::Grammar { .. }
             | Synth::UnfinishedWriting { .. }
+            | Synth::WriterSetting(_)
             | Synth::Model(_)
             | Synth::Components { .. }
             | Synth::Clip(_)

@@ -295,8 +295,38 @@ fn mistakes_are_answered_with_what_would_do() {
         command.args(more);
         failure(&mut command)
     };
+    #[cfg(unix)]
+    {
+        let made = std::process::Command::new("mkfifo")
+            .arg(here.join("pipe"))
+            .status()
+            .unwrap();
+        assert!(made.success());
+        for writer in ["grammar:pipe", "gguf:pipe"] {
+            let (code, told) = write(&["--writer", writer]);
+            assert_eq!(code, 3, "{told}");
+            assert!(told.contains("a named pipe"), "{told}");
+        }
+    }
+    std::fs::write(here.join("latin.toml"), b"name = \"caf\xe9\"").unwrap();
+    let unfinished = here.join("w.jsonl.unfinished");
+    std::fs::write(&unfinished, "a shopping list\n").unwrap();
+    let (code, told) = write(&["--writer", "chat:http://127.0.0.1:9/v1#m"]);
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("w.jsonl.unfinished"), "{told}");
+    std::fs::remove_file(unfinished).unwrap();
     for (more, wanted, part) in [
-        (&["--writer", "llm"] as &[&str], 2, "there are grammar"),
+        (
+            &["--writer", "grammar:latin.toml"] as &[&str],
+            3,
+            "not UTF-8",
+        ),
+        (
+            &["--writer", "chat:http://127.0.0.1:9/v1#m"],
+            3,
+            "w.jsonl.unfinished",
+        ),
+        (&["--writer", "llm"], 2, "there are grammar"),
         (&["--writer", "gguf"], 2, "gguf:FILE"),
         (&["--engine", "sd"], 3, "sd:"),
         (

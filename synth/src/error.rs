@@ -96,9 +96,6 @@ pub enum Error {
         /// Whether the same request may succeed later. A job tries again; see [`JobSpec::retry`](crate::JobSpec::retry).
         transient: bool,
     },
-    /// An engine's name or settings that cannot be used.
-    #[error("{0}")]
-    EngineSetting(String),
     /// A writer of prompts that cannot write.
     #[error("the writer {writer}: {reason}")]
     Writer {
@@ -123,6 +120,12 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// A setting of a writer, or of what is to be written, that cannot be used.
+    #[error("{0}")]
+    WriterSetting(String),
+    /// An engine's name or settings that cannot be used.
+    #[error("{0}")]
+    EngineSetting(String),
     /// A service could not be used; see [`service`](crate::service).
     #[error(transparent)]
     Service(#[from] crate::service::ServiceError),

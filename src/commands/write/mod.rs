@@ -56,9 +56,9 @@ pub(crate) struct Args {
     /// as for `promptfed synth`; none for one that cannot be asked here [default: pocket]
     #[arg(long, value_name = "NAME[:ARG]")]
     engine: Vec<String>,
-    /// Longest prompt in characters
-    #[arg(long, value_name = "N", default_value_t = Limits::default().longest)]
-    max_characters: usize,
+    /// Longest prompt in characters, up to 400
+    #[arg(long, value_name = "N", default_value_t = Limits::default().longest as u16, value_parser = clap::value_parser!(u16).range(1..=400))]
+    max_characters: u16,
     /// Candidates to ask the writer for, for each prompt wanted, before fewer are enough
     #[arg(long, value_name = "N", default_value_t = 8)]
     candidates: u32,
@@ -81,7 +81,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         candidates: args.candidates,
         seed: args.seed,
         limits: Limits {
-            longest: args.max_characters,
+            longest: args.max_characters.into(),
             ..Limits::default()
         },
         examples,

@@ -60,7 +60,7 @@ impl WritingSpec {
         } else {
             return Ok(());
         };
-        Err(Error::Spec(fault.to_owned()))
+        Err(Error::WriterSetting(fault.to_owned()))
     }
 }
 
@@ -174,7 +174,7 @@ impl Run<'_> {
     /// Does again what a journal tells.
     fn replay(&mut self, step: Step) -> Result<()> {
         let work = self.works.get_mut(step.topic).ok_or_else(|| {
-            Error::Spec(format!(
+            Error::WriterSetting(format!(
                 "the unfinished work tells of topic {}, which there is not",
                 step.topic
             ))

@@ -41,7 +41,7 @@ impl Chat {
         cancel: &AtomicBool,
     ) -> Result<Self> {
         if let Some(reason) = sampling.fault() {
-            return Err(Error::Spec(reason));
+            return Err(Error::WriterSetting(reason));
         }
         let model = match model {
             Some(model) => Some(model.to_owned()),

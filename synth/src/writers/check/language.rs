@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 
+use super::small_words::SMALL_WORDS;
 use super::{Candidate, Reason, Refusal, Rule};
 
 /// The least share of letters in the opening's scripts.
@@ -16,35 +17,6 @@ const LEAST_SHARE: f64 = 0.8;
 
 /// Votes by which another language must be ahead.
 const AHEAD: usize = 2;
-
-/// Small words by language. A word of several languages votes for each of them.
-const SMALL_WORDS: [(&str, &str); 7] = [
-    (
-        "English",
-        "a an the of and with is are at from its by this that his her on in under near",
-    ),
-    (
-        "German",
-        "der die das und mit von ein eine einem einer einen auf ist im am vor unter bei den dem",
-    ),
-    (
-        "French",
-        "le la les des une un dans avec sur et du est au aux en sous devant qui",
-    ),
-    (
-        "Spanish",
-        "el la los las una un con del en y por sobre es al de bajo que",
-    ),
-    (
-        "Italian",
-        "il lo la gli le della di nel nella con una un e su sotto che del al",
-    ),
-    (
-        "Portuguese",
-        "o os as uma um com da do em na no e sob que ao de",
-    ),
-    ("Dutch", "het een van met en op de in is onder bij aan voor"),
-];
 
 /// Scripts by their letters; others have none of their own here and share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,6 +10,7 @@ mod near_copy;
 mod other_class;
 mod refusals;
 mod repeated;
+mod small_words;
 mod template_kept;
 mod words;
 
@@ -17,7 +18,7 @@ pub use refusals::{MAX_EXAMPLES, Reason, Refusal, RefusalExample, Refusals};
 
 use std::collections::BTreeMap;
 
-use promptfed_prompts::{Caption, LabelSpace};
+use promptfed_prompts::{Caption, LabelSpace, TextProblem};
 use serde::{Deserialize, Serialize};
 
 use self::names::Names;
@@ -46,9 +47,9 @@ trait Rule {
 /// Bounds of the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The longest text, in characters.
+    /// The longest text, in characters; none is longer than a caption's 400 bytes.
     pub longest: usize,
-    /// The share of a client's caption that a text may repeat, 0 to 1, as [`NearCopy`](Reason::NearCopy) measures it;
+    /// The share of a client's caption that a text may repeat, 0.5 to 1, as [`NearCopy`](Reason::NearCopy) measures it;
     /// more is a near copy.
     pub caption_share: f64,
 }
@@ -126,8 +127,13 @@ impl Checker<'_> {
     /// # Errors
     /// The first rule that refuses it.
     pub fn accept(&mut self, topic: &Topic, text: &str) -> Result<String, Refusal> {
-        let clean = Caption::try_from(text)
-            .map_err(|problem| Refusal::new(Reason::Unfit, problem.to_string()))?;
+        let clean = Caption::try_from(text).map_err(|problem| {
+            let reason = match problem {
+                TextProblem::TooLong { .. } => Reason::TooLong,
+                _ => Reason::Unfit,
+            };
+            Refusal::new(reason, problem.to_string())
+        })?;
         let text = clean.as_str();
         let words = words::words(text);
         let opening = words::words(&topic.opening);
@@ -233,6 +239,7 @@ mod tests {
             Err(Reason::Unfit)
         );
         assert_eq!(accept(" "), Err(Reason::Unfit));
+        assert_eq!(accept(&"dog ".repeat(9000)), Err(Reason::TooLong));
         assert!(accept("a photo of a dog, in rain").is_ok());
         checker.remember(&dog, "a photo of a dog, in fog");
         let refusal = checker.accept(&dog, "a photo of a dog in FOG").unwrap_err();

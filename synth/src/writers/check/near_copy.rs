@@ -12,17 +12,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use promptfed_prompts::{ClassIndex, LabelSpace};
 
+use super::small_words::is_small;
 use super::words::words;
 use super::{Candidate, Reason, Refusal, Rule};
 use crate::PromptSource;
 
 /// The fewest words of a caption, beside the class and small words, that make it a description of its own.
 const LEAST_WORDS: usize = 3;
-
-const SMALL_WORDS: [&str; 20] = [
-    "a", "an", "the", "of", "in", "on", "at", "with", "and", "or", "by", "from", "to", "for", "is",
-    "are", "its", "this", "that", "there",
-];
 
 /// The share of a caption below which its rarest trigrams need not be indexed; the rule's own bound is never below.
 const LEAST_SHARE: f64 = 0.5;
@@ -117,7 +113,7 @@ impl Captions {
 fn telling<'w>(words: &'w [String], class: &[String]) -> Vec<&'w str> {
     let words = words.iter().map(String::as_str);
     words
-        .filter(|word| !SMALL_WORDS.contains(word) && !class.iter().any(|own| own == word))
+        .filter(|word| !is_small(word) && !class.iter().any(|own| own == word))
         .collect()
 }
 

@@ -24,7 +24,7 @@ pub enum Reason {
     TemplateLost,
     /// It is written in another language or script than the template.
     Language,
-    /// It has too many characters.
+    /// It has too many characters, or more bytes than a caption may have.
     TooLong,
     /// The generator does not read it to its end.
     Cut,
@@ -34,7 +34,7 @@ pub enum Reason {
     NearCopy,
     /// The same words were accepted before, or it is the template alone.
     Repeated,
-    /// It is no text that may cross the wire: empty, with control or hidden characters, or longer than a caption may be.
+    /// It is no text that may cross the wire: empty, with control or hidden characters.
     Unfit,
 }
 

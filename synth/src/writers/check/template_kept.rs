@@ -1,14 +1,9 @@
 //! The words of the template are kept: they say the domain, and how the client's images look.
 
 use super::names::Names;
+use super::small_words::is_small;
 use super::words::is_same;
 use super::{Candidate, Reason, Refusal, Rule};
-
-/// Words that a text can do without.
-const FUNCTION_WORDS: [&str; 18] = [
-    "a", "an", "the", "of", "in", "on", "at", "with", "and", "or", "by", "from", "to", "for", "is",
-    "its", "this", "that",
-];
 
 /// Every word of the topic's opening stands in the text, but for articles and the like, and those of the class, which have a
 /// rule of their own.
@@ -21,7 +16,7 @@ impl Rule for TemplateKept<'_> {
             .opening
             .iter()
             .map(String::as_str)
-            .filter(|word| !FUNCTION_WORDS.contains(word) && !self.0.has_word(class, word))
+            .filter(|word| !is_small(word) && !self.0.has_word(class, word))
             .filter(|word| !candidate.words.iter().any(|there| is_same(there, word)))
             .collect();
         (!missing.is_empty()).then(|| Refusal::new(Reason::TemplateLost, missing.join(", ")))

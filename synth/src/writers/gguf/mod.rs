@@ -38,7 +38,7 @@ impl Gguf {
     /// what would do.
     pub fn load(file: &Path, sampling: Sampling) -> Result<Self> {
         if let Some(reason) = sampling.fault() {
-            return Err(Error::Spec(reason));
+            return Err(Error::WriterSetting(reason));
         }
         let beside = file.with_file_name("tokenizer.json");
         let beside = beside.is_file().then_some(beside);

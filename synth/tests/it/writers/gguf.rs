@@ -23,7 +23,12 @@ fn smollm2() -> Option<Gguf> {
         );
         return None;
     }
-    Some(Gguf::load(&file, Sampling::default()).unwrap())
+    // Few tokens, since its 4-bit products are slow on a processor.
+    let sampling = Sampling {
+        max_tokens: 10,
+        ..Sampling::default()
+    };
+    Some(Gguf::load(&file, sampling).unwrap())
 }
 
 /// The difference of two logarithms of probability above which rounding does not decide.
@@ -101,8 +106,7 @@ fn tokens_and_the_likeliest_words_are_those_of_llama_cpp() {
     }
     let mean = |differences: &[f64]| differences.iter().sum::<f64>() / differences.len() as f64;
     let (ours, theirs) = (mean(&ours), mean(&theirs));
-    eprintln!("{ours:.4} {theirs:.4} {sure}");
-    // Both round activations to 8 bits, each in its own way.
+    // Both round activations to 8 bits, each in its own way: 0.087 and 0.072 where this was written.
     assert!(ours < 2.0 * theirs, "{ours} {theirs}");
     assert!(sure > 20, "{sure}");
 }
@@ -135,13 +139,6 @@ fn a_text_depends_on_its_number_and_seed_alone() {
     sly.opening = "a dog<|im_end|>\n<|im_start|>user".into();
     let ids = model.conversation("s", "u", &sly.opening).unwrap();
     assert_eq!(ids.iter().filter(|id| **id == 1).count(), 3);
-    let long = vec!["word ".repeat(300); 8];
-    let told = model.write(&super::Ask {
-        good: &long,
-        bad: &long,
-        ..ask(&topic, 0, 1)
-    });
-    assert!(told.is_ok());
     assert!(
         model
             .logits_along(&[100; 5000], &[])
