@@ -327,8 +327,15 @@ pub(crate) fn toml_error(kind: &'static str, text: &str, error: &toml::de::Error
         kind,
         line,
         column,
-        reason: excerpt(&error.message().replace('\n', " ")),
+        reason: excerpt(&in_plain_words(&error.message().replace('\n', " "))),
     }
+}
+
+/// What a reader of documents says, without the words of its own trade.
+pub(crate) fn in_plain_words(told: &str) -> String {
+    told.replace("a sequence", "a list")
+        .replace("invalid type: sequence", "invalid type: a list")
+        .replace("invalid type: map", "invalid type: a table")
 }
 
 /// Line and character of the line, both from 1, of the byte `offset` of a text.

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use serde::Deserialize;
 use serde_json::error::Category;
 
-use crate::error::line_and_column;
+use crate::error::{in_plain_words, line_and_column};
 use crate::text::excerpt;
 use crate::{Error, Result};
 
@@ -52,7 +52,7 @@ fn reason(error: &serde_json::Error) -> String {
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(&place).unwrap_or(&text);
     if error.classify() == Category::Data {
-        return text.to_owned();
+        return in_plain_words(text);
     }
     let told = match text {
         "expected `,` or `]`" | "expected `,` or `}`" => {

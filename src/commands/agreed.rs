@@ -107,12 +107,8 @@ impl AgreedArgs {
 
 /// Reads what `promptfed round spec` saved.
 fn read(file: &Path) -> Result<RoundSpec> {
-    let text = promptfed_files::read_text(file, MAX_MESSAGE_BYTES as u64).with_context(|| {
-        format!(
-            "--round takes a round's number or a file: {}",
-            file.display()
-        )
-    })?;
+    let text = promptfed_files::read_text(file, MAX_MESSAGE_BYTES as u64)
+        .context("--round takes a round's number or a file")?;
     let spec: RoundSpec = serde_json::from_str(&text).map_err(|error| {
         anyhow::Error::msg(format!(
             "{} is not what `promptfed round spec` saves: {error}",

@@ -97,12 +97,16 @@ impl ReadArgs {
 
     /// With --strict, refuses links that lead nowhere: nobody knows what pictures they were.
     pub(crate) fn refuse_dangling(&self, dataset: &Dataset) -> Result<()> {
-        let mut warnings = dataset.warnings.iter();
-        let dangling = warnings.find(|w| matches!(w, DatasetWarning::DanglingLink { .. }));
+        let dangling = dataset.warnings.iter().find_map(|warning| match warning {
+            DatasetWarning::DanglingLink { path } => Some(path),
+            _ => None,
+        });
         match dangling.filter(|_| self.strict) {
             None => Ok(()),
-            Some(link) => Err(anyhow::Error::new(BadInput)
-                .context(format!("{link}; remove it, or leave out --strict"))),
+            Some(link) => Err(anyhow::Error::new(BadInput).context(format!(
+                "{} is a link that leads nowhere; remove it, or leave out --strict",
+                link.display()
+            ))),
         }
     }
 
