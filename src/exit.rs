@@ -65,15 +65,31 @@ fn code_of_request(error: &promptfed_client::RequestError) -> u8 {
             state: RoundState::Failed { .. },
             ..
         } => 1,
+        // Nothing was sent.
+        promptfed_client::RequestError::Invalid(_)
+        | promptfed_client::RequestError::Address { .. } => 3,
         _ => 4,
     }
+}
+
+/// A file that is not what it should be is wrong input; what the system itself refuses is work that failed.
+fn code_of_file(error: &promptfed_files::FileError) -> Option<u8> {
+    use promptfed_files::FileError;
+    matches!(
+        error,
+        FileError::NotText { .. }
+            | FileError::NotRegular { .. }
+            | FileError::TooLarge { .. }
+            | FileError::ForeignFolder { .. }
+            | FileError::FolderInUse { .. }
+    )
+    .then_some(3)
 }
 
 /// The exit code of an error that one of the libraries defines, where it is not 1.
 fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     use promptfed_eval::Error as Eval;
     use promptfed_eval::quality::QualityError;
-    use promptfed_files::FileError;
     use promptfed_learn::Error as Learn;
     use promptfed_synth::Error as Synth;
     if error.is::<promptfed_prompts::Error>()
@@ -85,16 +101,8 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<promptfed_client::RequestError>() {
         return Some(code_of_request(error));
     }
-    // The system's own refusals are failures of the work.
-    if let Some(
-        FileError::NotText { .. }
-        | FileError::NotRegular { .. }
-        | FileError::TooLarge { .. }
-        | FileError::ForeignFolder { .. }
-        | FileError::FolderInUse { .. },
-    ) = error.downcast_ref()
-    {
-        return Some(3);
+    if let Some(error) = error.downcast_ref() {
+        return code_of_file(error);
     }
     // Transparent variants hide the error they pass on from the chain.
     match error.downcast_ref::<Eval>() {
@@ -117,14 +125,13 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<QualityError>() {
         return (!matches!(error, QualityError::Tensor(_))).then_some(3);
     }
-    if let Some(
-        promptfed_server::Error::FolderInUse { .. }
-        | promptfed_server::Error::File(FileError::ForeignFolder { .. }),
-    ) = error.downcast_ref()
-    {
-        return Some(3);
+    match error.downcast_ref::<promptfed_server::Error>() {
+        Some(promptfed_server::Error::FolderInUse { .. }) => return Some(3),
+        Some(promptfed_server::Error::File(error)) => return code_of_file(error),
+        _ => {}
     }
     match error.downcast_ref::<Synth>() {
+        Some(Synth::File(error)) => code_of_file(error),
         Some(
             Synth::Prompts(_)
             | Synth::Data(_)
@@ -136,10 +143,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::Components { .. }
             | Synth::Clip(_)
             | Synth::Request { .. }
-            | Synth::File(
-                promptfed_files::FileError::ForeignFolder { .. }
-                | promptfed_files::FileError::FolderInUse { .. },
-            )
+            | Synth::Output { .. }
             | Synth::DifferentJob { .. },
         ) => Some(3),
         Some(Synth::Hub { .. }) => Some(4),

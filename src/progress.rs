@@ -2,6 +2,8 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use promptfed_eval::observer::{Observer, Task};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::{io::IsTerminal, time::Duration};
 
 /// Draws one bar per task.
@@ -9,6 +11,8 @@ pub(crate) struct Progress {
     bars: MultiProgress,
     plain: bool,
     quiet: bool,
+    /// Warnings that were told.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Progress {
@@ -24,6 +28,7 @@ impl Progress {
             bars,
             plain: !quiet && !terminal,
             quiet,
+            told: Mutex::default(),
         }
     }
 
@@ -62,6 +67,13 @@ impl Observer for Progress {
 
     fn note(&self, text: &str) {
         self.bars.suspend(|| eprintln!("note: {text}"));
+    }
+
+    fn warn(&self, text: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(text.to_owned()) {
+            self.bars.suspend(|| eprintln!("warning: {text}"));
+        }
     }
 }
 

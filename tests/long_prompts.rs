@@ -3,26 +3,12 @@
 
 mod support;
 
-use assert_cmd::Command;
 use serde_json::Value;
 use std::path::Path;
-use support::json;
+use support::{json, promptfed};
 
 /// As many tokens as `pocket` reads.
 const READ: &str = "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2";
-
-fn promptfed(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env(
-            "PROMPTFED_ASSETS",
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("assets"),
-        )
-        .arg("--quiet")
-        .args(args);
-    command
-}
 
 #[test]
 fn synth_tells_what_is_not_read_and_what_reads_the_same() {

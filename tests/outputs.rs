@@ -1,33 +1,21 @@
 //! Nothing good is destroyed, and nothing empty is success: what the program does to files and folders that are there.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/server.rs"]
+mod server;
 mod support;
 
 use assert_cmd::Command;
-use serde_json::Value;
+use server::Server;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use support::{failure, json};
+use std::process::Stdio;
+use std::time::Duration;
+use support::{failure, json, program, promptfed};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn program(folder: &Path) -> std::process::Command {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env("PROMPTFED_ASSETS", root().join("assets"))
-        .arg("--quiet");
-    command
-}
-
-fn promptfed(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::from_std(program(folder));
-    command.args(args);
-    command
 }
 
 /// A job of two small images.
@@ -307,7 +295,7 @@ fn a_comparison_takes_no_folder_with_other_things_in_it() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     for (out, name) in [
-        ("a", "server/server.lock"),
+        ("a", "server/server.sqlite"),
         ("b", "report.html"),
         ("c", "job.json"),
     ] {
@@ -319,47 +307,11 @@ fn a_comparison_takes_no_folder_with_other_things_in_it() {
     }
 }
 
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(folder: &Path, data_dir: &str) -> Self {
-        let mut child = program(folder)
-            .args([
-                "serve",
-                "--addr",
-                "127.0.0.1:0",
-                "--json",
-                "--data-dir",
-                data_dir,
-            ])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        let url = ready["url"].as_str().unwrap().to_owned();
-        Self { child, url }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn the_folder_of_a_running_server_stays() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
-    let server = Server::start(here, "x/server");
+    let server = Server::start(here, &["--data-dir", "x/server"]);
     let (code, told) = failure(&mut compare(here, "x", &["--force"]));
     assert_eq!(code, 3, "{told}");
     let (code, told) = failure(&mut compare(here, "x/server", &["--force"]));
@@ -545,6 +497,174 @@ fn a_result_never_takes_the_place_of_what_is_read() {
         assert!(told.contains("another name"), "{told}");
         assert_eq!(files(here), before);
     }
+}
+
+#[test]
+fn a_result_takes_the_place_of_nothing_else_in_the_folder_of_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    pictures(here);
+    put(here, &["photos/notes.txt", "photos/cat/0.txt"]);
+    let classes = "cat\tcat\ndog\tdog\n";
+    std::fs::write(here.join("photos/classes.tsv"), classes).unwrap();
+    let space = "name = \"pets\"\nclasses = [{ name = \"cat\" }, { name = \"dog\" }]\n";
+    std::fs::write(here.join("pets.toml"), space).unwrap();
+    let templates = "name = \"plain\"\n[[templates]]\nlevel = \"class\"\npositive = \"{label}\"\n";
+    std::fs::write(here.join("plain.toml"), templates).unwrap();
+    let before = files(here);
+    for out in ["photos/notes.txt", "photos/cat/0.txt", "photos/classes.tsv"] {
+        for args in [
+            &TRAIN[..],
+            &["extract", "photos"],
+            &["label-space", "from", "photos", "--force"],
+        ] {
+            let (code, told) = failure(promptfed(here, args).args(["--out", out]));
+            assert_eq!(code, 3, "{told}");
+            assert!(told.contains("another name"), "{told}");
+            assert_eq!(files(here), before, "{args:?} {out}");
+        }
+    }
+    // Nor of what is read beside it.
+    let wording = ["--label-space", "pets.toml", "--templates", "plain.toml"];
+    for out in ["pets.toml", "plain.toml"] {
+        let extract = ["extract", "photos", "--out", out];
+        let (code, told) = failure(promptfed(here, &extract).args(wording));
+        assert!(code == 3 && told.contains("what is read too"), "{told}");
+        assert_eq!(files(here), before);
+    }
+    // A list names pictures elsewhere, and is read all the same.
+    std::fs::write(
+        here.join("list.txt"),
+        "photos/cat/1.png 0\nphotos/dog/1.png 1\n",
+    )
+    .unwrap();
+    let (code, told) = failure(&mut promptfed(
+        here,
+        &["train", "list.txt", "--out", "list.txt"],
+    ));
+    assert!(code == 3 && told.contains("of the data"), "{told}");
+
+    // Earlier results are, wherever they lie.
+    for args in [
+        &[&TRAIN[..], &["--out", "photos/model"]].concat()[..],
+        &["extract", "photos", "--out", "photos/prompts.json"],
+    ] {
+        json(&mut promptfed(here, args));
+        json(&mut promptfed(here, args));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_output_that_is_no_regular_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    pictures(here);
+    let made = std::process::Command::new("mkfifo")
+        .arg(here.join("pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    std::os::unix::fs::symlink("/dev/full", here.join("full")).unwrap();
+    for (out, what) in [
+        ("pipe", "a named pipe"),
+        ("full", "a device"),
+        ("/dev/null", "a device"),
+    ] {
+        for args in [
+            &TRAIN[..],
+            &["extract", "photos"],
+            &["label-space", "from", "photos"],
+            &["round", "model", "1", "--token", "t"],
+            &["round", "spec", "1", "--token", "t"],
+        ] {
+            let mut command = promptfed(here, args);
+            command
+                .args(["--out", out])
+                .timeout(Duration::from_secs(60));
+            let (code, told) = failure(&mut command);
+            assert_eq!(code, 1, "{args:?}: {told}");
+            assert!(
+                told.contains(what) && told.contains("regular files"),
+                "{args:?}: {told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn classes_that_were_edited_are_not_replaced_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    pictures(here);
+    let from = ["label-space", "from", "photos"];
+    json(&mut promptfed(here, &from));
+    // The same once more destroys nothing.
+    json(&mut promptfed(here, &from));
+    let file = here.join("label-space.toml");
+    let edited = std::fs::read_to_string(&file).unwrap() + "prompt_name = \"hound\"\n";
+    std::fs::write(&file, &edited).unwrap();
+    let (code, told) = failure(&mut promptfed(here, &from));
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("--force"), "{told}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), edited);
+    json(promptfed(here, &from).arg("--force"));
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("hound"));
+}
+
+#[test]
+fn a_server_starts_in_its_own_folder_and_with_its_models_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let serve = |args: &[&str]| {
+        let mut command = promptfed(here, &["serve", "--addr", "127.0.0.1:0"]);
+        command.args(args).timeout(Duration::from_secs(60));
+        failure(&mut command)
+    };
+    put(&here.join("other"), &["server.lock"]);
+    let before = files(here);
+    let (code, told) = serve(&["--data-dir", "other"]);
+    assert!(code == 3 && told.contains("server.lock"), "{told}");
+    assert_eq!(files(here), before);
+    let (code, told) = serve(&["--data-dir", "new", "--filter-clip", "nowhere"]);
+    assert!(code == 3 && told.contains("nowhere"), "{code} {told}");
+    assert!(!here.join("new").exists());
+
+    let running = Server::start(here, &["--data-dir", "mine"]);
+    let (code, told) = serve(&["--data-dir", "mine"]);
+    assert!(
+        code == 3 && told.contains("another server uses"),
+        "{code} {told}"
+    );
+    drop(running);
+    // The lock of a server that was killed is nobody's.
+    drop(Server::start(here, &["--data-dir", "mine"]));
+}
+
+#[test]
+fn a_folder_that_is_not_the_jobs_is_wrong_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    json(&mut synth(here, "out", &[]));
+    let job = here.join("out/job.json");
+    let own = std::fs::read_to_string(&job).unwrap();
+    let manifest = here.join("out/manifest.jsonl");
+    let rows = std::fs::read_to_string(&manifest).unwrap();
+    let refused = |part: &str| {
+        let (code, told) = failure(&mut synth(here, "out", &[]));
+        assert_eq!(code, 3, "{told}");
+        assert!(told.contains(part), "{told}");
+    };
+    std::fs::write(&job, "{\"name\": \"my job\"}").unwrap();
+    refused("not a job file");
+    std::fs::write(&job, own.replace("\"format\": 1", "\"format\": 9")).unwrap();
+    refused("format 9");
+    std::fs::remove_file(&job).unwrap();
+    refused("job.json: missing");
+    std::fs::write(&job, &own).unwrap();
+    std::fs::write(&manifest, rows.replacen("a cat", "a dog", 1)).unwrap();
+    refused("1 of its lines are of no prompt of this job");
+    std::fs::write(&manifest, rows).unwrap();
+    assert_eq!(json(&mut synth(here, "out", &[]))["report"]["resumed"], 2);
 }
 
 #[test]

@@ -3,23 +3,10 @@
 
 mod support;
 
-use assert_cmd::Command;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use support::{failure, json};
-
-fn promptfed(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env(
-            "PROMPTFED_ASSETS",
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("assets"),
-        )
-        .arg("--quiet");
-    command
-}
+use support::{failure, json, promptfed};
 
 /// A case of the shared inputs, where there is one.
 fn case(name: &str) -> Option<PathBuf> {
@@ -35,14 +22,14 @@ fn case(name: &str) -> Option<PathBuf> {
 
 /// Trains on `train` and returns the accuracy on `test`.
 fn accuracy(here: &Path, train: &Path, test: &Path, more: &[&str]) -> f64 {
-    let mut command = promptfed(here);
+    let mut command = promptfed(here, &[]);
     command
         .arg("train")
         .arg(train)
         .args(["--layout", "class-folders"])
         .args(["--width", "8", "--batch-size", "16", "--epochs", "30"]);
     json(command.args(more));
-    let mut command = promptfed(here);
+    let mut command = promptfed(here, &[]);
     command.args(["evaluate", "model.safetensors"]).arg(test);
     let told = json(command.args(["--layout", "class-folders"]));
     told["evaluation"]["accuracy"].as_f64().unwrap()
@@ -162,7 +149,7 @@ fn what_decoding_changes_is_told_once_with_its_count() {
             write(here.join(format!("wide/{class}/{i}.png")), &png);
         }
     }
-    let mut command = promptfed(here);
+    let mut command = promptfed(here, &[]);
     let trained = command
         .args([
             "train",
@@ -180,7 +167,10 @@ fn what_decoding_changes_is_told_once_with_its_count() {
         assert_eq!(told.matches(part).count(), 1, "{part}: {told}");
     }
     assert!(told.contains("6 of 6 pictures"), "{told}");
-    let extracted = json(promptfed(here).args(["extract", "wide", "--layout", "class-folders"]));
+    let extracted = json(&mut promptfed(
+        here,
+        &["extract", "wide", "--layout", "class-folders"],
+    ));
     assert_eq!(extracted["adjusted"]["blended"], 6, "{extracted}");
 }
 
@@ -236,8 +226,7 @@ fn no_text_of_a_dicom_header_is_told_released_or_learnt() {
         ("train", "damaged", &small, false),
     ];
     for (command, data, more, succeeds) in runs {
-        let output = promptfed(here)
-            .args([command, data, "--layout", "class-folders"])
+        let output = promptfed(here, &[command, data, "--layout", "class-folders"])
             .args(more)
             .env("RUST_LOG", "trace")
             .output()
@@ -275,7 +264,7 @@ fn dicom_files_that_are_not_whole_are_named_with_what_to_do() {
     let mut cases = vec![here.join("scans")];
     cases.extend(case("dicom"));
     for data in cases {
-        let mut command = promptfed(here);
+        let mut command = promptfed(here, &[]);
         let (code, told) = failure(command.arg("extract").arg(&data));
         assert_ne!(code, 0);
         assert!(told.contains("IM0000.dcm"), "{told}");
@@ -293,7 +282,7 @@ fn heic_pictures_are_named_with_the_way_to_convert_them() {
             write(here.join(format!("photos/{class}/IMG_{i}.HEIC")), heic);
         }
     }
-    let (_, told) = failure(promptfed(here).args(["extract", "photos"]));
+    let (_, told) = failure(&mut promptfed(here, &["extract", "photos"]));
     assert!(
         told.contains("IMG_0.HEIC") && told.contains("heif-convert"),
         "{told}"

@@ -5,20 +5,11 @@
 mod server;
 mod support;
 
-use assert_cmd::Command;
+use promptfed::data::Fit;
+use promptfed::learn::Classifier;
 use serde_json::Value;
-use server::{Server, assets};
-use std::path::Path;
-use support::{failure, json};
-
-fn promptfed(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env("PROMPTFED_ASSETS", assets())
-        .arg("--quiet");
-    command
-}
+use server::Server;
+use support::{assets, failure, json, promptfed};
 
 #[test]
 fn each_step_by_itself() {
@@ -26,7 +17,7 @@ fn each_step_by_itself() {
     let here = folder.path();
     let private = assets().join("emoji/private.parquet");
 
-    let extracted = json(promptfed(here).arg("extract").arg(&private).args([
+    let extracted = json(promptfed(here, &[]).arg("extract").arg(&private).args([
         "--label-space",
         "emoji",
         "--level",
@@ -34,7 +25,7 @@ fn each_step_by_itself() {
     ]));
     assert_eq!(extracted["images"], 989);
     assert_eq!(extracted["prompts"], 70);
-    let shown = promptfed(here)
+    let shown = promptfed(here, &[])
         .arg("extract")
         .arg(&private)
         .args([
@@ -56,19 +47,22 @@ fn each_step_by_itself() {
     assert_eq!(files[0], files[1]);
 
     let synth = |out: &str, batch: &str| {
-        json(promptfed(here).args([
-            "synth",
-            "--prompts",
-            "prompts.json",
-            "--out",
-            out,
-            "--steps",
-            "1",
-            "--limit",
-            "20",
-            "--batch",
-            batch,
-        ]))
+        json(&mut promptfed(
+            here,
+            &[
+                "synth",
+                "--prompts",
+                "prompts.json",
+                "--out",
+                out,
+                "--steps",
+                "1",
+                "--limit",
+                "20",
+                "--batch",
+                batch,
+            ],
+        ))
     };
     assert_eq!(synth("synthetic", "20")["report"]["accepted"], 20);
     synth("other", "7");
@@ -86,7 +80,7 @@ fn each_step_by_itself() {
     }
     assert_eq!(synth("synthetic", "20")["report"]["resumed"], 20);
 
-    let trained = json(promptfed(here).arg("train").arg(&private).args([
+    let trained = json(promptfed(here, &[]).arg("train").arg(&private).args([
         "--label-space",
         "emoji",
         "--epochs",
@@ -96,8 +90,7 @@ fn each_step_by_itself() {
     ]));
     assert_eq!(trained["curve"].as_array().unwrap().len(), 1);
     let tested = json(
-        promptfed(here)
-            .args(["evaluate", "model.safetensors"])
+        promptfed(here, &["evaluate", "model.safetensors"])
             .arg(assets().join("emoji/test.parquet"))
             .args(["--label-space", "emoji"]),
     );
@@ -105,7 +98,7 @@ fn each_step_by_itself() {
     let accuracy = tested["evaluation"]["accuracy"].as_f64().unwrap();
     assert!((0.0..=1.0).contains(&accuracy));
 
-    let dealt = json(promptfed(here).arg("partition").arg(&private).args([
+    let dealt = json(promptfed(here, &[]).arg("partition").arg(&private).args([
         "--partition",
         "dirichlet:4:0.3",
         "--seed",
@@ -130,9 +123,9 @@ fn a_round_over_http() {
          [round.open]\nlabel-space = \"emoji\"\nsteps = 1\nepochs = 1\nwidth = 8\nexpected-clients = 1\n",
     )
     .unwrap();
-    let server = Server::start(here);
+    let server = Server::start(here, &[]);
     let run = |args: &[&str]| {
-        let mut command = promptfed(here);
+        let mut command = promptfed(here, &[]);
         command.args(args).args(["--server", &server.url]);
         command
     };
@@ -140,7 +133,7 @@ fn a_round_over_http() {
     let token = registration["token"].as_str().unwrap();
     assert_eq!(json(&mut run(&["round", "open"]))["state"], "open");
     json(
-        promptfed(here)
+        promptfed(here, &[])
             .arg("extract")
             .arg(assets().join("emoji/private.parquet")),
     );
@@ -151,9 +144,29 @@ fn a_round_over_http() {
         "round", "status", "1", "--wait", "--token", token,
     ]));
     assert_eq!(status["state"], "done");
-    let model = json(&mut run(&["round", "model", "1", "--token", token]));
+    let fetch = ["round", "model", "1", "--token", token];
+    let model = json(&mut run(&fetch));
     let file = std::fs::read(here.join("model.safetensors")).unwrap();
     assert_eq!(model["bytes"].as_u64().unwrap(), file.len() as u64);
+    // The same once more is no loss; another file stays unless it is given up.
+    json(&mut run(&fetch));
+    json(&mut run(
+        &[&fetch[..], &["--out", "new/folder/model"]].concat()
+    ));
+    assert_eq!(std::fs::read(here.join("new/folder/model")).unwrap(), file);
+    std::fs::write(here.join("model.safetensors"), "mine").unwrap();
+    let (code, told) = failure(&mut run(&fetch));
+    assert!(code == 3 && told.contains("--force"), "{code} {told}");
+    assert_eq!(
+        std::fs::read(here.join("model.safetensors")).unwrap(),
+        b"mine"
+    );
+    json(run(&fetch).arg("--force"));
+    assert_eq!(std::fs::read(here.join("model.safetensors")).unwrap(), file);
+    std::fs::write(here.join("round.json"), "mine").unwrap();
+    let spec = ["round", "spec", "1", "--token", token];
+    let (code, told) = failure(&mut run(&spec));
+    assert!(code == 3 && told.contains("--force"), "{code} {told}");
 
     let (code, told) = failure(&mut run(&["round", "status", "1", "--token", "wrong"]));
     assert_eq!(code, 4, "{told}");
@@ -161,7 +174,7 @@ fn a_round_over_http() {
     assert_eq!(again["answer"]["outcome"], "duplicate");
     assert_eq!(again["answer"]["receipt"], sent["answer"]["receipt"]);
     json(
-        promptfed(here)
+        promptfed(here, &[])
             .arg("extract")
             .arg(assets().join("emoji/private.parquet"))
             .args(["--level", "domain", "--out", "other.json"]),
@@ -172,12 +185,98 @@ fn a_round_over_http() {
 }
 
 #[test]
+fn a_round_keeps_to_its_recipe_and_tells_what_had_no_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let templates = "name = \"n\"\n[[templates]]\nlevel = \"class\"\npositive = \"{label}\"\nnegative = \"blurry\"\n";
+    std::fs::write(here.join("n.toml"), templates).unwrap();
+    let server = Server::start(here, &[]);
+    let run = |args: &[&str]| {
+        let mut command = promptfed(here, args);
+        command.args(["--server", &server.url]);
+        command
+    };
+    let registration = json(&mut run(&["register", "site"]));
+    let token = registration["token"].as_str().unwrap();
+    let opened = |flags: &[&str]| {
+        let open = [
+            "round",
+            "open",
+            "emoji",
+            "--steps",
+            "1",
+            "--epochs",
+            "1",
+            "--width",
+            "8",
+            "--expected-clients",
+            "1",
+            "--images-per-prompt",
+            "2",
+        ];
+        json(run(&open).args(flags))
+    };
+    opened(&[
+        "--templates",
+        "n.toml",
+        "--guidance",
+        "1",
+        "--no-flip",
+        "--shift",
+        "0.2",
+        "--fit",
+        "pad",
+    ]);
+    opened(&["--guidance", "2.2"]);
+    let private = assets().join("emoji/private.parquet");
+    for round in ["1", "2"] {
+        let extract = [
+            "extract",
+            private.to_str().unwrap(),
+            "--round",
+            round,
+            "--token",
+            token,
+        ];
+        json(&mut run(&extract));
+        json(&mut run(&["submit", "--round", round, "--token", token]));
+        json(&mut run(&[
+            "round", "status", round, "--wait", "--token", token,
+        ]));
+    }
+    let results = |round: &str| json(&mut run(&["round", "results", round, "--token", token]));
+    let (first, second) = (results("1"), results("2"));
+    let warnings = first["warnings"].to_string();
+    assert!(
+        warnings.contains("the negative text of 10 of 10 prompts has no effect"),
+        "{warnings}"
+    );
+    assert_eq!(second["warnings"], Value::Array(Vec::new()));
+    assert_eq!(second["sampling"]["guidance"]["fixed"].to_string(), "2.2");
+
+    json(&mut run(&["round", "model", "1", "--token", token]));
+    let file = std::fs::read(here.join("model.safetensors")).unwrap();
+    let model = Classifier::from_safetensors(&file).unwrap();
+    let recipe = model.recipe().unwrap();
+    assert_eq!(recipe.fit, Fit::Pad);
+    let augmentation = recipe.training.augmentation;
+    assert_eq!((augmentation.flip, augmentation.shift), (false, 0.2));
+}
+
+#[test]
 fn mistakes_are_told_in_one_line_with_their_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     std::fs::write(here.join("broken.json"), "{").unwrap();
     std::fs::write(here.join("broken.toml"), "[synth]\nstepz = 3\n").unwrap();
     std::fs::create_dir(here.join("empty")).unwrap();
+    std::fs::write(
+        here.join("classes.toml"),
+        "name = \"x\"\nclasses = [\"cat\"]\n",
+    )
+    .unwrap();
+    let numbers = "name = \"x\"\nclasses = [{ name = \"0\" }, { name = \"1\" }]\n";
+    std::fs::write(here.join("numbers.toml"), numbers).unwrap();
     let cases: &[(&[&str], i32, &str)] = &[
         (&["extract"], 2, "DATA"),
         (&["extract", "absent"], 3, "absent"),
@@ -218,6 +317,43 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
             "--features cuda",
         ),
         (&["evaluate", "absent", "empty"], 1, "absent"),
+        (&["extract", "absent"], 3, "absent does not exist"),
+        (
+            &["train", "empty", "--precision", "f16"],
+            3,
+            "--precision f16 means bf16 here",
+        ),
+        // Nothing is sent, and nobody listens there.
+        (
+            &[
+                "round",
+                "open",
+                "emoji",
+                "--steps",
+                "0",
+                "--admin-token",
+                "t",
+                "--server",
+                "http://127.0.0.1:1",
+            ],
+            3,
+            "--steps is out of range",
+        ),
+        (
+            &["round", "list", "--token", "t", "--server", "nowhere"],
+            3,
+            "server address",
+        ),
+        (
+            &["round", "open", "numbers.toml", "--admin-token", "t"],
+            3,
+            "prompt_name",
+        ),
+        (
+            &["extract", "empty", "--label-space", "classes.toml"],
+            3,
+            "[[classes]]",
+        ),
         (
             &["submit", "absent", "--round", "1", "--token", "t"],
             1,
@@ -225,7 +361,7 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
         ),
     ];
     for (args, code, part) in cases {
-        let (found, told) = failure(promptfed(here).args(*args));
+        let (found, told) = failure(promptfed(here, &[]).args(*args));
         assert_eq!(found, *code, "{args:?}: {told}");
         assert!(told.contains(part), "{args:?}: {told}");
     }

@@ -8,21 +8,9 @@ mod support;
 use assert_cmd::Command;
 use promptfed::prompts::{LabelSpace, TemplateSet};
 use serde_json::Value;
-use server::{Server, assets};
+use server::Server;
 use std::path::Path;
-use support::{failure, json};
-
-fn promptfed(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env("PROMPTFED_ASSETS", assets())
-        .env_remove("PROMPTFED_TOKEN")
-        .env_remove("PROMPTFED_SERVER")
-        .arg("--quiet")
-        .args(args);
-    command
-}
+use support::{failure, json, promptfed};
 
 /// What a command that must succeed prints, and what it warns of.
 fn told(command: &mut Command) -> (String, String) {
@@ -262,7 +250,7 @@ fn client_and_server_agree_through_the_round() {
     let here = folder.path();
     let cells: &[(&str, u8)] = &[("basophil", 2), ("white_cell", 2), ("dog", 2)];
     pictures(here, "cells", cells);
-    let server = Server::start(here);
+    let server = Server::start(here, &[]);
     let there = |args: &[&str]| {
         let mut command = promptfed(here, args);
         command.args(["--server", &server.url]);

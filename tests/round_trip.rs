@@ -3,10 +3,9 @@
 
 mod support;
 
-use assert_cmd::Command;
 use promptfed::prompts::{Caption, ClassIndex, Domain, LabelSpace, Level, PromptSet, TemplateSet};
 use std::path::Path;
-use support::json;
+use support::{json, promptfed};
 
 /// Names that differ in case, hold what file systems and lists take for something else, or are as long as names may be.
 fn classes() -> Vec<String> {
@@ -97,18 +96,6 @@ fn prompts(space: &LabelSpace, level: Level, domains: Domains) -> PromptSet {
     builder.build().unwrap()
 }
 
-fn promptfed(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env(
-            "PROMPTFED_ASSETS",
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("assets"),
-        )
-        .arg("--quiet");
-    command
-}
-
 #[test]
 fn every_form_level_and_name_comes_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -133,21 +120,24 @@ fn every_form_level_and_name_comes_back() {
         for (format, inner) in [("folder", "images"), ("parquet", "data")] {
             let case = format!("{level} {domains:?} {format}");
             let out = case.replace(' ', "-");
-            json(promptfed(here).args([
-                "synth",
-                "--prompts",
-                "prompts.json",
-                "--label-space",
-                "odd.toml",
-                "--steps",
-                "1",
-                "--images-per-prompt",
-                "2",
-                "--format",
-                format,
-                "--out",
-                &out,
-            ]));
+            json(&mut promptfed(
+                here,
+                &[
+                    "synth",
+                    "--prompts",
+                    "prompts.json",
+                    "--label-space",
+                    "odd.toml",
+                    "--steps",
+                    "1",
+                    "--images-per-prompt",
+                    "2",
+                    "--format",
+                    format,
+                    "--out",
+                    &out,
+                ],
+            ));
             // Nothing else stays.
             let mut left: Vec<_> = std::fs::read_dir(here.join(&out))
                 .unwrap()
@@ -161,11 +151,16 @@ fn every_form_level_and_name_comes_back() {
             if format == "folder" {
                 no_two_folders_differ_in_case_alone(&here.join(&out).join("images"));
             }
-            json(promptfed(here).args(["train", &out, "--epochs", "1", "--width", "8"]));
+            json(&mut promptfed(
+                here,
+                &["train", &out, "--epochs", "1", "--width", "8"],
+            ));
             let inside = format!("{out}/{inner}");
             for path in [&out, &inside] {
-                let tested =
-                    json(promptfed(here).args(["evaluate", "model.safetensors", path.as_str()]));
+                let tested = json(&mut promptfed(
+                    here,
+                    &["evaluate", "model.safetensors", path.as_str()],
+                ));
                 assert_eq!(tested["classes"], serde_json::json!(names), "{case} {path}");
                 assert_eq!(tested["images"], 2 * names.len(), "{case} {path}");
                 // Folders know classes alone.
@@ -188,14 +183,17 @@ fn every_form_level_and_name_comes_back() {
             }
             // Read without a model, the classes have the same names.
             for path in [&out, &inside] {
-                let dealt = json(promptfed(here).args([
-                    "partition",
-                    path.as_str(),
-                    "--partition",
-                    "iid:1",
-                    "--label-space",
-                    "odd.toml",
-                ]));
+                let dealt = json(&mut promptfed(
+                    here,
+                    &[
+                        "partition",
+                        path.as_str(),
+                        "--partition",
+                        "iid:1",
+                        "--label-space",
+                        "odd.toml",
+                    ],
+                ));
                 assert_eq!(dealt["classes"], serde_json::json!(names), "{case} {path}");
                 let samples = dealt["clients"][0].as_array().unwrap().len();
                 assert_eq!(samples, 2 * names.len(), "{case} {path}");

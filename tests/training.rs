@@ -3,24 +3,10 @@
 
 mod support;
 
-use assert_cmd::Command;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use support::{failure, json};
-
-fn assets() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
-}
-
-fn promptfed(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env("PROMPTFED_ASSETS", assets())
-        .arg("--quiet");
-    command
-}
+use std::path::Path;
+use support::{failure, json, promptfed};
 
 /// A bright bar at the left or the right of a dark picture, at a height and in a colour of its own.
 fn bar(left: bool, index: u32) -> RgbImage {
@@ -52,7 +38,7 @@ fn mirrored_classes(folder: &Path, pictures: u32, from: u32) {
 
 fn train(here: &Path, data: &Path, flags: &[&str]) -> Value {
     json(
-        promptfed(here)
+        promptfed(here, &[])
             .arg("train")
             .arg(data)
             .args(["--layout", "class-folders", "--width", "8"])
@@ -62,8 +48,7 @@ fn train(here: &Path, data: &Path, flags: &[&str]) -> Value {
 
 fn accuracy(here: &Path, data: &Path) -> f64 {
     let tested = json(
-        promptfed(here)
-            .args(["evaluate", "model.safetensors"])
+        promptfed(here, &["evaluate", "model.safetensors"])
             .arg(data)
             .args(["--layout", "class-folders"]),
     );
@@ -165,7 +150,7 @@ fn the_epoch_is_chosen_by_enough_images_and_else_the_last() {
         enough["validation_balanced_accuracy"].as_f64().unwrap(),
         best
     );
-    let shown = promptfed(here)
+    let shown = promptfed(here, &[])
         .arg("train")
         .arg(&data)
         .args([
@@ -221,20 +206,23 @@ fn one_value_per_channel_is_refused_with_the_remedy() {
     let here = folder.path();
     mirrored_classes(&here.join("data"), 2, 0);
     for architecture in ["small", "resnet18"] {
-        let (code, told) = failure(promptfed(here).args([
-            "train",
-            "data",
-            "--layout",
-            "class-folders",
-            "--image-size",
-            "8",
-            "--width",
-            "4",
-            "--batch-size",
-            "1",
-            "--architecture",
-            architecture,
-        ]));
+        let (code, told) = failure(&mut promptfed(
+            here,
+            &[
+                "train",
+                "data",
+                "--layout",
+                "class-folders",
+                "--image-size",
+                "8",
+                "--width",
+                "4",
+                "--batch-size",
+                "1",
+                "--architecture",
+                architecture,
+            ],
+        ));
         assert_eq!(code, 3, "{told}");
         assert!(
             told.contains("one value per channel") && told.contains("batches of 2"),
@@ -398,7 +386,7 @@ fn flags_without_effect_are_errors_with_the_remedy() {
         (line(&prompt, &["--guidance", "2..60"]), 2, "from 2 to 50"),
     ];
     for (args, code, part) in cases {
-        let (found, told) = failure(promptfed(here).args(&args));
+        let (found, told) = failure(promptfed(here, &[]).args(&args));
         assert_eq!(found, code, "{args:?}: {told}");
         assert!(told.contains(part), "{args:?}: {told}");
     }
@@ -419,7 +407,7 @@ fn counts_and_negatives_without_effect_are_told() {
         std::fs::write(here.join("list.jsonl"), rows.concat()).unwrap();
     };
     let synth = |out: &str, flags: &[&str]| {
-        let mut command = promptfed(here);
+        let mut command = promptfed(here, &[]);
         command
             .args([
                 "synth",
@@ -491,8 +479,9 @@ fn the_model_says_how_pictures_become_square() {
         let found = accuracy(here, &test);
         assert!(found >= 0.95, "{fit}: {found}");
     }
-    let tested = promptfed(here)
-        .args([
+    let tested = promptfed(
+        here,
+        &[
             "evaluate",
             "model.safetensors",
             "test",
@@ -501,9 +490,10 @@ fn the_model_says_how_pictures_become_square() {
             "--fit",
             "crop",
             "--json",
-        ])
-        .assert()
-        .success();
+        ],
+    )
+    .assert()
+    .success();
     let output = tested.get_output();
     let warned = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(
@@ -542,36 +532,39 @@ fn a_client_of_one_image_does_not_end_a_comparison() {
         }
     }
     for architecture in ["small", "resnet18"] {
-        let told = json(promptfed(here).args([
-            "compare",
-            "--private",
-            "private",
-            "--test",
-            "test",
-            "--layout",
-            "domain-folders",
-            "--partition",
-            "domain",
-            "--min-per-client",
-            "1",
-            "--methods",
-            "fedavg,centralised",
-            "--rounds",
-            "2",
-            "--epochs",
-            "2",
-            "--seeds",
-            "1",
-            "--image-size",
-            "8",
-            "--width",
-            "4",
-            "--architecture",
-            architecture,
-            "--out",
-            architecture,
-            "--no-flip",
-        ]));
+        let told = json(&mut promptfed(
+            here,
+            &[
+                "compare",
+                "--private",
+                "private",
+                "--test",
+                "test",
+                "--layout",
+                "domain-folders",
+                "--partition",
+                "domain",
+                "--min-per-client",
+                "1",
+                "--methods",
+                "fedavg,centralised",
+                "--rounds",
+                "2",
+                "--epochs",
+                "2",
+                "--seeds",
+                "1",
+                "--image-size",
+                "8",
+                "--width",
+                "4",
+                "--architecture",
+                architecture,
+                "--out",
+                architecture,
+                "--no-flip",
+            ],
+        ));
         assert_eq!(told["methods"][0]["name"], "fedavg");
         let report = std::fs::read_to_string(here.join(architecture).join("report.html")).unwrap();
         for part in [

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use promptfed_data::{Dataset, DecodeOptions, decode_map};
+use promptfed_data::{Dataset, DecodeOptions, NO_DOMAIN, decode_map};
 use promptfed_prompts::Domain;
 use promptfed_vision::Clip;
 
@@ -19,15 +19,40 @@ pub struct NamedDomain {
     pub images: usize,
 }
 
-/// Makes `domain` the domain of every sample.
+/// Makes `domain` the domain of every sample that has none.
 pub fn give_domain(dataset: &mut Dataset, domain: &Domain) {
-    dataset.domain_names = vec![domain.as_str().to_owned()];
-    for sample in &mut dataset.samples {
-        sample.domain = Some(0);
+    let without = without_domain(dataset);
+    let names = &mut dataset.domain_names;
+    let known = names.iter().position(|name| name == domain.as_str());
+    let given = known.unwrap_or_else(|| {
+        // The name of none is free now.
+        let none = names.iter().position(|name| name == NO_DOMAIN);
+        let place = none.unwrap_or(names.len());
+        match names.get_mut(place) {
+            Some(name) => *name = domain.as_str().to_owned(),
+            None => names.push(domain.as_str().to_owned()),
+        }
+        place
+    });
+    for index in without {
+        dataset.samples[index].domain = Some(given as u32);
     }
 }
 
-/// Chooses the domain of a client's images among candidates, such as `photo`, `pencil sketch`, `oil painting`: that with the
+/// The samples whose data names no domain for them.
+pub fn without_domain(dataset: &Dataset) -> Vec<usize> {
+    let is_none = |domain: u32| {
+        let name = dataset.domain_names.get(domain as usize);
+        name.is_none_or(|name| name == NO_DOMAIN)
+    };
+    let samples = dataset.samples.iter().enumerate();
+    samples
+        .filter(|(_, sample)| sample.domain.is_none_or(is_none))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// Chooses the domain of those of a client's images that have none, among candidates, such as `photo`, `pencil sketch`, `oil painting`: that with the
 /// highest mean probability over at most `most` images, spread evenly over the data set. `model` is a folder of a CLIP model.
 ///
 /// Only the name of one domain can get from the images into prompts by this.
@@ -55,8 +80,10 @@ pub fn name_domain(
     let clip = Clip::load(model)?;
     let texts = clip.text_features(candidates)?;
     let mut some = dataset.clone();
-    let every = dataset.samples.len().div_ceil(most.max(1)).max(1);
-    some.samples = dataset.samples.iter().step_by(every).cloned().collect();
+    let without = without_domain(dataset);
+    let every = without.len().div_ceil(most.max(1)).max(1);
+    let looked_at = without.into_iter().step_by(every);
+    some.samples = looked_at.map(|i| dataset.samples[i].clone()).collect();
     let mut sums = vec![0.0f32; candidates.len()];
     let mut images = 0;
     let mut failure = None;

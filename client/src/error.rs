@@ -40,6 +40,28 @@ pub enum Error {
         /// The class.
         class: String,
     },
+    /// Classes that are counted, as `001.cat`, `002.dog`, and whose numbers would be part of the prompts.
+    #[error(
+        "the classes are counted (`{class}`), and their numbers would be written into prompts: `promptfed label-space from DATA` writes a \
+         file with the words behind the numbers as `prompt_name`s, where no two are the same; see that each class has a right one, and give \
+         it with `--label-space`"
+    )]
+    CountedClasses {
+        /// The first of them that has no prompt name.
+        class: String,
+    },
+    /// Two classes that prompts would say in the same words.
+    #[error(
+        "classes `{}` and `{}` would both be written into prompts as `{words}` (case makes no difference to a generator), so that their \
+         images show the same: give one of them another `prompt_name` in the label space, make them one class, or leave one out",
+        classes[0], classes[1]
+    )]
+    SameWords {
+        /// Their names.
+        classes: [String; 2],
+        /// What prompts would say.
+        words: String,
+    },
     /// A domain whose name is a number or an id, and would be a word of the prompts.
     #[error(
         "domain `{domain}` would be written into prompts as `{domain}`, which says nothing to a generator and may be an id: \
@@ -95,7 +117,7 @@ pub enum Error {
     },
     /// Prompts of a level with domains from data without.
     #[error(
-        "level `{level}` tells of domains, and not every image here has one; where none has, give the site's own by `--domain` (as `photo` or `pencil sketch`); else choose level `{}`",
+        "level `{level}` tells of domains, and not every image here has one; give those that have none the site's own by `--domain` (as `photo` or `pencil sketch`), or choose level `{}`",
         Level::Class
     )]
     DomainNeeded {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use promptfed_data::{Dataset, DecodeReport, DecodedImage, NO_DOMAIN, Sample, decode_map};
 use promptfed_prompts::{Caption, ClassIndex, Domain, LabelSpace, PromptSet, is_identifier};
 
+use crate::class_words::{check_class_words, class_index};
 use crate::{
     CaptionInput, CaptionProblem, Error, ExtractOptions, ExtractReport, Extraction, NoCaptioner,
     Preview, Result, WithoutCaption,
@@ -120,6 +121,7 @@ impl Names {
             classes: vec![None; dataset.class_names.len()],
             domains: vec![None; dataset.domain_names.len()],
         };
+        check_class_words(dataset, label_space)?;
         let mut seen = BTreeSet::new();
         for sample in &dataset.samples {
             if !seen.insert((sample.label, sample.domain)) {
@@ -136,7 +138,6 @@ impl Names {
                 .get(label)
                 .ok_or_else(|| unnamed("label", sample.label))?;
             let class = class_index(class, label_space)?;
-            check_words(class, label_space)?;
             names.classes[label] = Some(class);
             let is_none = |index: &u32| {
                 let name = dataset.domain_names.get(*index as usize);
@@ -183,49 +184,6 @@ impl Names {
     fn class(&self, sample: &Sample) -> Option<ClassIndex> {
         *self.classes.get(sample.label as usize)?
     }
-}
-
-/// Checks that the classes of a data set can be said in words, before anything long begins: none is a number or an id whose
-/// label space gives it no prompt name.
-///
-/// # Errors
-/// [`Error::ClassNotInLabelSpace`], [`Error::ClassWithoutWords`].
-pub fn check_class_words(dataset: &Dataset, label_space: &LabelSpace) -> Result<()> {
-    let used: BTreeSet<u32> = dataset.samples.iter().map(|sample| sample.label).collect();
-    let names = used
-        .into_iter()
-        .filter_map(|l| dataset.class_names.get(l as usize));
-    for name in names {
-        check_words(class_index(name, label_space)?, label_space)?;
-    }
-    Ok(())
-}
-
-fn check_words(class: ClassIndex, label_space: &LabelSpace) -> Result<()> {
-    let entry = &label_space.classes()[class.get() as usize];
-    if entry.prompt_name.is_none() && is_identifier(&entry.name) {
-        return Err(Error::ClassWithoutWords {
-            class: entry.name.clone(),
-        });
-    }
-    Ok(())
-}
-
-fn class_index(class: &str, label_space: &LabelSpace) -> Result<ClassIndex> {
-    label_space.index_of(class).ok_or_else(|| {
-        const SHOWN: usize = 20;
-        let names: Vec<&str> = label_space
-            .classes()
-            .iter()
-            .map(|class| class.name.as_str())
-            .collect();
-        let more = if names.len() > SHOWN { ", ..." } else { "" };
-        Error::ClassNotInLabelSpace {
-            class: class.to_owned(),
-            label_space: label_space.name().to_owned(),
-            known: format!("{}{more}", names[..names.len().min(SHOWN)].join(", ")),
-        }
-    })
 }
 
 /// Prompts and problems so far.

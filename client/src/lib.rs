@@ -25,6 +25,7 @@
 mod admin;
 mod attributes;
 mod captioner;
+mod class_words;
 mod colour;
 mod domain;
 mod error;
@@ -43,10 +44,11 @@ pub use captioner::{
     AttributeCaptioner, BlipCaptioner, CAPTIONER_NAMES, CaptionInput, CaptionProblem, Captioner,
     JoinedCaptioner, MAX_SIDE_CAR_BYTES, MetadataCaptioner, NoCaptioner, captioner, captioner_with,
 };
+pub use class_words::{check_class_words, check_label_space_words};
 pub use colour::Colour;
-pub use domain::{NamedDomain, give_domain, name_domain};
+pub use domain::{NamedDomain, give_domain, name_domain, without_domain};
 pub use error::{Error, Result};
-pub use extract::{check_class_words, extract, extract_with_progress};
+pub use extract::{extract, extract_with_progress};
 pub use extract_options::ExtractOptions;
 pub use extraction::{
     ClassImages, ExtractReport, Extraction, Preview, PreviewPrompt, WithoutCaption,

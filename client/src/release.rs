@@ -49,7 +49,7 @@ impl ReleaseRules {
     ///
     /// # Errors
     /// [`Error::UnknownClass`] for a name that neither the data nor the label space knows.
-    pub(crate) fn included(
+    pub fn included(
         &self,
         dataset: &Dataset,
         label_space: &LabelSpace,

@@ -37,6 +37,8 @@ pub(crate) struct ClassNames {
     parted: HashSet<String>,
     /// Folders that a line names, with or without a name for them.
     listed: HashSet<String>,
+    /// The files.
+    pub(crate) files: Vec<PathBuf>,
     /// Lines that name nothing here.
     pub(crate) warnings: Vec<DatasetWarning>,
 }
@@ -73,6 +75,7 @@ impl ClassNames {
                 names.add(file, &text, &folders);
             }
             if !files.is_empty() {
+                names.files = files.into_iter().cloned().collect();
                 break;
             }
         }

@@ -22,6 +22,8 @@ pub struct Dataset {
     pub warnings: Vec<DatasetWarning>,
     /// What each part (level of folders, column, part of a list) was taken for, from the outermost.
     pub parts: Vec<Part>,
+    /// Lists, tables and names files that were read for it.
+    pub read: Vec<PathBuf>,
 }
 
 impl Dataset {
@@ -63,6 +65,7 @@ impl Dataset {
             samples: indices.iter().map(|&i| self.samples[i].clone()).collect(),
             warnings: Vec::new(),
             parts: self.parts.clone(),
+            read: self.read.clone(),
         }
     }
 }

@@ -28,8 +28,10 @@ const BYTES_TO_SNIFF: usize = 132;
 pub(crate) struct Folder {
     /// Sub-folders.
     pub(crate) folders: Vec<PathBuf>,
-    /// Files, and links that lead nowhere.
+    /// Files.
     pub(crate) files: Vec<PathBuf>,
+    /// Links that lead nowhere.
+    pub(crate) dangling: Vec<PathBuf>,
     /// Named pipes, devices and sockets, which are never opened.
     pub(crate) not_regular: Vec<PathBuf>,
 }
@@ -52,8 +54,10 @@ impl Folder {
             };
             let kind = if file_type.is_dir() {
                 &mut folder.folders
-            } else if file_type.is_file() || file_type.is_symlink() {
+            } else if file_type.is_file() {
                 &mut folder.files
+            } else if file_type.is_symlink() {
+                &mut folder.dangling
             } else {
                 &mut folder.not_regular
             };
@@ -61,6 +65,7 @@ impl Folder {
         }
         folder.folders.sort();
         folder.files.sort();
+        folder.dangling.sort();
         folder.not_regular.sort();
         Ok(folder)
     }

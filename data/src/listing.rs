@@ -1,7 +1,7 @@
 //! Collects what a reader finds and turns names into label and domain indices at the end.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use promptfed_prompts::same_name::composed;
 use promptfed_prompts::{ClassIndex, LabelSpace, is_identifier};
@@ -28,6 +28,7 @@ pub(crate) struct Listing {
     samples: Vec<Sample>,
     warnings: Vec<DatasetWarning>,
     parts: Vec<Part>,
+    read: Vec<PathBuf>,
     /// What names the classes, until they are known.
     class_place: Option<String>,
 }
@@ -130,6 +131,11 @@ impl Listing {
         self.warnings.push(warning);
     }
 
+    /// Notes files that were read.
+    pub(crate) fn read(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        self.read.extend(files);
+    }
+
     /// What was left out so far.
     pub(crate) fn warnings(&self) -> &[DatasetWarning] {
         &self.warnings
@@ -216,6 +222,7 @@ impl Listing {
             samples: self.samples,
             warnings: self.warnings,
             parts: self.parts,
+            read: self.read,
         })
     }
 

@@ -69,7 +69,7 @@ pub struct OpenOptions {
 /// would be left out, or several splits lie there and none is chosen.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
     let mut listing = Listing::default();
-    let metadata = fs_err::metadata(path)?;
+    let metadata = promptfed_files::metadata(path)?;
     let order = if metadata.is_dir() {
         read_folder(path, options, &mut listing)?
     } else {
@@ -114,12 +114,13 @@ fn read_folder(root: &Path, options: &OpenOptions, listing: &mut Listing) -> Res
     let contents = Folder::read(root)?;
     let mut read_files = Vec::new();
     let order = read_contents(root, &contents, options, listing, &mut read_files);
-    let unread = unread_files(&contents, &read_files)?;
+    let unread = unread_files(root, &contents, &read_files, options)?;
     match order {
         Ok(order) => {
             for warning in unread {
                 listing.warn(warning);
             }
+            listing.read(read_files);
             Ok(order)
         }
         Err(error) => Err(error.beside(&unread)),
@@ -165,7 +166,7 @@ fn read_contents(
         read_parquet(root, root, &tables, options, listing)
     } else {
         let lists = match wants(Layout::DomainNetLists) {
-            true => lists::in_folder(root, contents)?,
+            true => lists::in_folder(root, contents, options.split.as_deref())?,
             false => Vec::new(),
         };
         if lists.is_empty() && options.layout == Layout::DomainNetLists {
@@ -183,7 +184,8 @@ fn read_contents(
             picture_folders::read(root, tree, options, listing)
         } else {
             read_files.extend(lists.iter().map(|list| list.path().to_owned()));
-            read_lists(root, root, &lists, tree.pictures(), options, listing)
+            let pictures = tree.pictures_below(&lists::common_folder(root, &lists));
+            read_lists(root, root, &lists, pictures, options, listing)
         }
     }
 }
@@ -204,6 +206,7 @@ fn read_parquet(
     };
     let beside = files.first().and_then(|f| f.parent()).unwrap_or(folder);
     let names = ClassNames::read(&[beside, folder], &HashSet::new())?;
+    listing.read(names.files.clone());
     parquet::read(&files, split, &names, listing)
 }
 
@@ -229,13 +232,21 @@ fn read_lists(
     )
 }
 
-/// Tables and lists in the folder itself, or in a folder for lists, that were not read.
-fn unread_files(contents: &Folder, read: &[PathBuf]) -> Result<Vec<DatasetWarning>> {
+/// Tables and lists in the folder itself, or in one for lists or of the split that is read, that were not read.
+fn unread_files(
+    root: &Path,
+    contents: &Folder,
+    read: &[PathBuf],
+    options: &OpenOptions,
+) -> Result<Vec<DatasetWarning>> {
     const ABOUT: [&str; 6] = [
         "readme", "license", "licence", "citation", "copying", "notice",
     ];
     let mut files = contents.files.clone();
-    for folder in contents.folders.iter().filter(|f| lists::is_for_lists(f)) {
+    let is_looked_at = |folder: &&PathBuf| {
+        lists::is_for_lists(folder) || lists::is_of_split(folder, options.split.as_deref())
+    };
+    for folder in contents.folders.iter().filter(is_looked_at) {
         let inside = Folder::read(folder)?;
         if !inside.holds_pictures() {
             files.extend(inside.files);
@@ -255,10 +266,15 @@ fn unread_files(contents: &Folder, read: &[PathBuf]) -> Result<Vec<DatasetWarnin
         if !is_table || is_about || is_of_a_job || is_names_file(&file) || read.contains(&file) {
             continue;
         }
+        let wants_lists = matches!(options.layout, Layout::Auto | Layout::DomainNetLists);
         let reason = match promptfed_files::read_text(&file, MAX_BYTES) {
             Err(FileError::NotText { line, reason, .. }) if is_text => {
                 format!("line {line}: {reason}")
             }
+            Ok(_) if List::recognise(&file, root).is_some() => match wants_lists {
+                true => "it is a list, and others were read".to_owned(),
+                false => "it is a list, and `--layout` asks for something else".to_owned(),
+            },
             Ok(text) if has_extension(&file, &["csv", "tsv"]) => table::what_is_missing(&text),
             _ => "no list, names file or table of captions is recognised in it".to_owned(),
         };

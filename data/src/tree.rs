@@ -22,6 +22,8 @@ pub(crate) struct Tree {
     pub(crate) not_entered: Vec<PathBuf>,
     /// Named pipes, devices and sockets.
     pub(crate) not_regular: Vec<PathBuf>,
+    /// Links that lead nowhere.
+    pub(crate) dangling: Vec<PathBuf>,
     /// Files of captions and labels, `metadata.csv` and its like.
     pub(crate) metadata: Vec<PathBuf>,
     /// Parquet files, `metadata.parquet` left out.
@@ -48,6 +50,12 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Number of pictures in a folder and below it.
+    pub(crate) fn pictures_below(&self, folder: &Path) -> usize {
+        let below = self.places.iter().filter(|p| p.path.starts_with(folder));
+        below.map(|p| p.pictures.len()).sum()
+    }
+
     /// Number of pictures.
     pub(crate) fn pictures(&self) -> usize {
         self.places.iter().map(|p| p.pictures.len()).sum()
@@ -62,6 +70,7 @@ impl Tree {
     ) -> Result<bool> {
         let mut contents = Folder::read(path)?;
         self.not_regular.append(&mut contents.not_regular);
+        self.dangling.append(&mut contents.dangling);
         for file in &contents.files {
             if is_metadata(file) {
                 self.metadata.push(file.clone());

@@ -36,6 +36,11 @@ pub enum DatasetWarning {
         /// Its path.
         path: PathBuf,
     },
+    /// A link that leads nowhere among the data.
+    DanglingLink {
+        /// Its path.
+        path: PathBuf,
+    },
     /// Rows or pictures without a label or split (null, empty or -1).
     RowsWithout {
         /// The column that is null.
@@ -94,6 +99,7 @@ impl DatasetWarning {
                 "folders not entered (links to a folder above, or too deep)"
             }
             DatasetWarning::NotRegular { .. } => "named pipes, devices or sockets left out",
+            DatasetWarning::DanglingLink { .. } => "links left out, which lead nowhere",
             DatasetWarning::RowsWithout { .. } => "rows left out, which lack a label or split",
             DatasetWarning::FileNotRead { .. } => "files not read",
             DatasetWarning::ColumnsNotUsed { .. } => "tables with columns that are not used",
@@ -117,7 +123,8 @@ impl DatasetWarning {
             DatasetWarning::ClassNotListed { class, samples } => format!("`{class}` {samples}"),
             DatasetWarning::FolderIgnored { path }
             | DatasetWarning::FolderNotEntered { path }
-            | DatasetWarning::NotRegular { path } => path.display().to_string(),
+            | DatasetWarning::NotRegular { path }
+            | DatasetWarning::DanglingLink { path } => path.display().to_string(),
             DatasetWarning::PicturesElsewhere { path, pictures } => {
                 format!("{}: {pictures}", path.display())
             }
@@ -203,6 +210,13 @@ impl fmt::Display for DatasetWarning {
                     path.display()
                 )
             }
+            DatasetWarning::DanglingLink { path } => {
+                write!(
+                    f,
+                    "{} is a link that leads nowhere: left out",
+                    path.display()
+                )
+            }
             DatasetWarning::RowsWithout { column, file, rows } => {
                 write!(
                     f,
@@ -216,7 +230,7 @@ impl fmt::Display for DatasetWarning {
             DatasetWarning::ColumnsNotUsed { path, columns } => {
                 write!(
                     f,
-                    "{}: its columns {} are not used",
+                    "{}: columns that are not used: {}",
                     path.display(),
                     columns.join(", ")
                 )

@@ -5,38 +5,10 @@ mod common;
 
 use std::path::Path;
 
-use common::{png, summary, write};
+use common::{auto, summary, tree, with_layout, with_split, write};
 use promptfed_data::{DataError, Dataset, DatasetWarning, Layout, OpenOptions, Result, open};
 use promptfed_prompts::LabelSpace;
-use tempfile::{TempDir, tempdir};
-
-fn tree(files: &[&str]) -> TempDir {
-    let root = tempdir().unwrap();
-    for file in files {
-        write(root.path().join(file), png(1));
-    }
-    root
-}
-
-fn auto(path: &Path) -> Result<Dataset> {
-    open(path, &OpenOptions::default())
-}
-
-fn with_layout(path: &Path, layout: Layout) -> Result<Dataset> {
-    let options = OpenOptions {
-        layout,
-        ..OpenOptions::default()
-    };
-    open(path, &options)
-}
-
-fn with_split(path: &Path, split: &str) -> Result<Dataset> {
-    let options = OpenOptions {
-        split: Some(split.to_owned()),
-        ..OpenOptions::default()
-    };
-    open(path, &options)
-}
+use tempfile::tempdir;
 
 fn with_classes(path: &Path, classes: &[&str]) -> Result<Dataset> {
     let options = OpenOptions {
@@ -480,10 +452,14 @@ fn pipes_devices_and_loops_neither_hang_nor_fill_memory() {
     symlink("nowhere", root.path().join("dog/dangling.png")).unwrap();
     let dataset = auto(root.path()).unwrap();
     let told: Vec<String> = dataset.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(
+        told.join("\n")
+            .contains("dangling.png is a link that leads nowhere"),
+        "{told:?}"
+    );
     let report = promptfed_data::decode(&dataset, &Default::default(), |_, _| {}).unwrap();
-    assert_eq!(report.decoded, 2);
-    assert!(report.skipped[0].to_string().contains("leads nowhere"));
+    assert_eq!((report.decoded, report.skipped.len()), (2, 0));
 
     for name in ["classes.txt", "metadata.csv", "a_train.txt", "x.parquet"] {
         let root = tree(&["cat/1.png", "dog/2.png"]);
@@ -563,5 +539,63 @@ fn known_classes_on_both_levels_are_refused() {
             .unwrap()
             .domain_names,
         ["photo", "sketch"]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_lead_nowhere_count_as_pictures_left_out() {
+    use std::os::unix::fs::symlink;
+
+    let root = tree(&["cat/1.png", "dog/2.png"]);
+    let link = |name: &str| symlink("../store/none", root.path().join(name)).unwrap();
+    link("cat/3.png");
+    link("dog/4.png");
+    let dataset = auto(root.path()).unwrap();
+    assert_eq!((dataset.len(), dataset.warnings.len()), (2, 2));
+    let told = DatasetWarning::by_kind(&dataset.warnings).join("\n");
+    assert!(
+        told.contains("2 links left out, which lead nowhere"),
+        "{told}"
+    );
+    link("dog/5.png");
+    let told = auto(root.path()).unwrap_err().to_string();
+    assert!(
+        told.contains("3 of the 5") && told.contains("3 links lead nowhere"),
+        "{told}"
+    );
+    for picture in ["cat/1.png", "dog/2.png"] {
+        std::fs::remove_file(root.path().join(picture)).unwrap();
+    }
+    let told = auto(root.path()).unwrap_err().to_string();
+    assert!(
+        told.contains("3 links that lead nowhere") && told.contains("cat/3.png"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_path_that_is_not_there_is_told_as_that() {
+    let root = tree(&["cat/1.png", "dog/2.png"]);
+    let path = root.path().join("photoz");
+    let told = auto(&path).unwrap_err().to_string();
+    assert_eq!(told, format!("{} does not exist", path.display()));
+}
+
+#[test]
+fn a_list_beside_folders_is_told_as_not_read_because_of_the_layout() {
+    let root = tree(&["cat/1.png", "dog/2.png"]);
+    write(root.path().join("labels.txt"), "cat/1.png 0\ndog/2.png 1\n");
+    write(root.path().join("notes.txt"), "Chapter 1\n");
+    let dataset = with_layout(root.path(), Layout::ClassFolders).unwrap();
+    let told: Vec<String> = dataset.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("labels.txt") && told[0].contains("`--layout`"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].contains("notes.txt") && told[1].contains("no list"),
+        "{told:?}"
     );
 }

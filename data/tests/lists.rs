@@ -3,28 +3,9 @@
 
 mod common;
 
-use std::path::Path;
-
-use common::{png, summary, write};
-use promptfed_data::{DataError, Dataset, OpenOptions, Result, open};
+use common::{auto, summary, tree, with_split, write};
+use promptfed_data::{DataError, DatasetWarning, OpenOptions, open};
 use promptfed_prompts::{ClassEntry, LabelSpace};
-use tempfile::{TempDir, tempdir};
-
-fn tree(files: &[&str]) -> TempDir {
-    let root = tempdir().unwrap();
-    for file in files {
-        write(root.path().join(file), png(1));
-    }
-    root
-}
-
-fn read(path: &Path, split: Option<&str>) -> Result<Dataset> {
-    let options = OpenOptions {
-        split: split.map(str::to_owned),
-        ..OpenOptions::default()
-    };
-    open(path, &options)
-}
 
 #[test]
 fn ids_of_a_flat_list_are_the_classes() {
@@ -33,13 +14,13 @@ fn ids_of_a_flat_list_are_the_classes() {
         root.path().join("photo_train.txt"),
         "images/0.jpg 0\nimages/1.jpg 1\nimages/2.jpg 2\n",
     );
-    let dataset = read(root.path(), None).unwrap();
+    let dataset = auto(root.path()).unwrap();
     assert_eq!(dataset.class_names, ["0", "1", "2"]);
     assert_eq!(dataset.labels(), [0, 1, 2]);
     assert_eq!(dataset.domain_names, ["photo"]);
 
     write(root.path().join("classes.txt"), "cat\ndog\nhen\n");
-    let dataset = read(root.path(), None).unwrap();
+    let dataset = auto(root.path()).unwrap();
     assert_eq!(dataset.class_names, ["cat", "dog", "hen"]);
 
     let class = |name: &str, id: &str| ClassEntry {
@@ -70,7 +51,7 @@ fn ids_over_folders_of_patients_are_the_classes() {
         root.path().join("train.txt"),
         "P0012/1.png 0\nP0012/2.png 0\nP0044/1.png 0\nP0101/1.png 1\n",
     );
-    let dataset = read(root.path(), None).unwrap();
+    let dataset = auto(root.path()).unwrap();
     assert_eq!(dataset.class_names, ["0", "1"]);
     assert_eq!(dataset.labels(), [0, 0, 0, 1]);
     assert!(dataset.domain_names.is_empty());
@@ -98,7 +79,11 @@ fn names_of_lists_tell_split_and_domain_in_any_form() {
         for (name, text) in names.iter().zip([sketch, photo]) {
             write(root.path().join(name), text);
         }
-        let dataset = read(root.path(), split).unwrap();
+        let options = OpenOptions {
+            split: split.map(str::to_owned),
+            ..OpenOptions::default()
+        };
+        let dataset = open(root.path(), &options).unwrap();
         assert_eq!(dataset.len(), 4, "{names:?}");
         let domains: Vec<String> = dataset
             .domain_names
@@ -115,13 +100,13 @@ fn names_of_lists_tell_split_and_domain_in_any_form() {
     write(root.path().join("photo_train.txt"), photo);
     write(root.path().join("val_list.txt"), sketch);
     assert!(matches!(
-        read(root.path(), None),
+        auto(root.path()),
         Err(DataError::SplitNotChosen { .. })
     ));
-    let dataset = read(root.path(), Some("val")).unwrap();
+    let dataset = with_split(root.path(), "val").unwrap();
     assert_eq!((dataset.len(), dataset.domain_names.len()), (2, 0));
     assert!(matches!(
-        read(root.path(), Some("test")),
+        with_split(root.path(), "test"),
         Err(DataError::SplitNotFound { .. })
     ));
 }
@@ -147,7 +132,7 @@ fn every_form_of_line_and_encoding_reads_alike() {
     ] {
         write(&path, &bytes);
         for opened in [root.path(), path.as_path()] {
-            let dataset = read(opened, None).unwrap();
+            let dataset = auto(opened).unwrap();
             let text = String::from_utf8_lossy(&bytes);
             assert_eq!(dataset.class_names, ["cat", "dog"], "{text}");
             let found = summary(&dataset);
@@ -158,7 +143,7 @@ fn every_form_of_line_and_encoding_reads_alike() {
         }
     }
     write(&path, b"cat/1.png 0\ncaf\xe9/2.png 1\n");
-    let told = read(&path, None).unwrap_err().to_string();
+    let told = auto(&path).unwrap_err().to_string();
     assert!(
         told.contains("train.csv, line 2") && told.contains("Windows-1252"),
         "{told}"
@@ -173,11 +158,11 @@ fn a_column_tells_the_split() {
         "filename,label,split\n1.png,cat,train\n2.png,dog,test\n",
     );
     assert!(matches!(
-        read(root.path(), None),
+        auto(root.path()),
         Err(DataError::SplitNotChosen { .. })
     ));
     assert_eq!(
-        summary(&read(root.path(), Some("test")).unwrap())[0].0,
+        summary(&with_split(root.path(), "test").unwrap())[0].0,
         "dog"
     );
 }
@@ -197,10 +182,10 @@ fn paths_alone_are_read_with_the_pictures_elsewhere() {
     write(root.path().join("meta/classes.txt"), "apple_pie\nbaklava\n");
     write(root.path().join("meta/labels.txt"), "Apple pie\nBaklava\n");
     assert!(matches!(
-        read(root.path(), None),
+        auto(root.path()),
         Err(DataError::SplitNotChosen { .. })
     ));
-    let dataset = read(root.path(), Some("train")).unwrap();
+    let dataset = with_split(root.path(), "train").unwrap();
     assert_eq!(dataset.class_names, ["apple_pie", "baklava"]);
     assert_eq!(summary(&dataset)[1].2, "3.jpg");
     assert!(
@@ -217,7 +202,7 @@ fn lists_find_their_pictures_beside_their_folder() {
     let list = root.path().join("splits/real_train.txt");
     write(&list, "real/axe/1.png 0\nreal/bee/2.png 1\n");
     for opened in [root.path(), list.as_path()] {
-        let dataset = read(opened, None).unwrap();
+        let dataset = auto(opened).unwrap();
         let report = promptfed_data::decode(&dataset, &Default::default(), |_, _| {}).unwrap();
         assert_eq!(report.decoded, 2);
     }
@@ -233,7 +218,7 @@ fn notes_are_no_lists() {
         ("ages.csv", "name,age\ncat,3\n"),
     ] {
         write(root.path().join(name), text);
-        let dataset = read(root.path(), None).unwrap();
+        let dataset = auto(root.path()).unwrap();
         assert_eq!(dataset.class_names, ["cat", "dog"], "{name}");
         let told = dataset.warnings[0].to_string();
         assert!(told.contains(name), "{told}");
@@ -250,10 +235,10 @@ fn lists_in_folders_of_splits_are_of_these() {
     );
     write(root.path().join("test/labels.csv"), "3.png,dog\n");
     assert!(matches!(
-        read(root.path(), None),
+        auto(root.path()),
         Err(DataError::SplitNotChosen { .. })
     ));
-    let dataset = read(root.path(), Some("train")).unwrap();
+    let dataset = with_split(root.path(), "train").unwrap();
     assert_eq!(dataset.class_names, ["cat", "dog"]);
     assert_eq!(dataset.len(), 2);
 }
@@ -263,10 +248,10 @@ fn a_picture_has_one_class_and_counts_once() {
     let root = tree(&["1.png", "2.png"]);
     let list = root.path().join("labels.csv");
     write(&list, "1.png,cat\n2.png,dog\n1.png,cat\n");
-    let dataset = read(root.path(), None).unwrap();
+    let dataset = auto(root.path()).unwrap();
     assert_eq!((dataset.len(), dataset.warnings.len()), (2, 1));
     write(&list, "1.png,cat\n2.png,dog\n1.png,dog\n");
-    let told = read(root.path(), None).unwrap_err().to_string();
+    let told = auto(root.path()).unwrap_err().to_string();
     assert!(told.contains("labels.csv:3"), "{told}");
 }
 
@@ -280,7 +265,7 @@ fn a_stray_list_does_not_hide_what_it_leaves_out() {
         "dog/5.png",
     ]);
     write(root.path().join("best.txt"), "cat/1.png 0\ndog/4.png 1\n");
-    let dataset = read(root.path(), None).unwrap();
+    let dataset = auto(root.path()).unwrap();
     assert_eq!(dataset.len(), 2);
     let told = dataset.warnings[0].to_string();
     assert!(told.contains("name 2 pictures, and 5 lie there"), "{told}");
@@ -293,7 +278,7 @@ fn a_names_file_goes_before_folders_that_it_does_not_speak_of() {
         root.path().join("train.txt"),
         "scans/smith/1.png 0\nscans/jones/2.png 1\n",
     );
-    let classes = || read(root.path(), None).unwrap().class_names;
+    let classes = || auto(root.path()).unwrap().class_names;
     assert_eq!(classes(), ["smith", "jones"]);
     write(root.path().join("classes.txt"), "benign\nmalignant\n");
     assert_eq!(classes(), ["benign", "malignant"]);
@@ -318,7 +303,7 @@ fn wordnet_ids_in_lists_are_named_by_the_words_beside_them() {
         "path,label\nval/n01440764/1.JPEG,n01440764\nflat/3.JPEG,n01443537\n",
     ] {
         write(root.path().join("list.csv"), list);
-        let mut classes = read(root.path(), None).unwrap().class_names;
+        let mut classes = auto(root.path()).unwrap().class_names;
         classes.sort();
         assert_eq!(classes, ["goldfish", "tench"], "{list}");
     }
@@ -345,12 +330,12 @@ fn lists_that_are_not_read_are_named_where_they_could_have_told_the_classes() {
     ] {
         let root = tree(&["images/1.jpg", "images/2.jpg"]);
         write(root.path().join(file), text);
-        let error = read(root.path(), None).unwrap_err().to_string();
+        let error = auto(root.path()).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
     let root = tree(&["images/pie/1.jpg", "images/soup/2.jpg"]);
-    write(root.path().join("meta/test.json"), "{\"pie\": [\"pie/1\"]}");
-    let dataset = read(root.path(), None).unwrap();
+    write(root.path().join("meta/test.json"), "{\"pie\": 1}");
+    let dataset = auto(root.path()).unwrap();
     assert!(
         dataset.warnings[0]
             .to_string()
@@ -379,17 +364,111 @@ fn a_column_of_splits_in_the_metadata_must_be_chosen_from() {
          {\"file_name\": \"4.png\", \"label\": \"dog\"}\n",
     );
     for (root, tested) in [(&in_folders, 2), (&flat, 1)] {
-        let error = read(root.path(), None).unwrap_err();
+        let error = auto(root.path()).unwrap_err();
         assert!(matches!(error, DataError::SplitNotChosen { .. }), "{error}");
-        assert_eq!(read(root.path(), Some("train")).unwrap().len(), 2);
-        assert_eq!(read(root.path(), Some("test")).unwrap().len(), tested);
-        let error = read(root.path(), Some("dev")).unwrap_err();
+        assert_eq!(with_split(root.path(), "train").unwrap().len(), 2);
+        assert_eq!(with_split(root.path(), "test").unwrap().len(), tested);
+        let error = with_split(root.path(), "dev").unwrap_err();
         assert!(matches!(error, DataError::SplitNotFound { .. }), "{error}");
     }
-    let dataset = read(flat.path(), Some("train")).unwrap();
+    let dataset = with_split(flat.path(), "train").unwrap();
     assert!(
         dataset.warnings[0]
             .to_string()
             .contains("1 rows without `split`")
     );
+}
+
+#[test]
+fn lists_by_class_are_read_where_there_are_no_others() {
+    let root = tree(&[
+        "images/apple_pie/1.jpg",
+        "images/apple_pie/2.jpg",
+        "images/sushi/3.jpg",
+        "images/sushi/4.jpg",
+    ]);
+    let meta = root.path().join("meta");
+    write(
+        meta.join("train.json"),
+        r#"{"sushi": ["sushi/3"], "apple_pie": ["apple_pie/1"]}"#,
+    );
+    write(
+        meta.join("test.json"),
+        r#"{"apple_pie": ["apple_pie/2"], "sushi": ["sushi/4"]}"#,
+    );
+    assert!(matches!(
+        auto(root.path()),
+        Err(DataError::SplitNotChosen { splits, .. }) if splits == ["test", "train"]
+    ));
+    let test = with_split(root.path(), "test").unwrap();
+    assert!(test.warnings.is_empty(), "{:?}", test.warnings);
+    let found = |class: &str, file: &str| (class.to_owned(), None, file.to_owned());
+    assert_eq!(
+        summary(&test),
+        [found("apple_pie", "2.jpg"), found("sushi", "4.jpg")]
+    );
+    // Beside them, the lists of paths say the same.
+    write(meta.join("train.txt"), "apple_pie/1\nsushi/3\n");
+    write(meta.join("test.txt"), "apple_pie/2\nsushi/4\n");
+    let test = with_split(root.path(), "test").unwrap();
+    assert_eq!(test.len(), 2);
+    let told = DatasetWarning::by_kind(&test.warnings).join("\n");
+    assert!(
+        told.contains("it is a list, and others were read"),
+        "{told}"
+    );
+    assert!(!told.contains("listed before"), "{told}");
+}
+
+#[test]
+fn tiny_imagenets_validation_pictures_have_their_labels_from_the_list() {
+    let root = tree(&[
+        "train/n01443537/images/n01443537_0.JPEG",
+        "train/n02123045/images/n02123045_0.JPEG",
+        "val/images/val_0.JPEG",
+        "val/images/val_1.JPEG",
+        "test/images/test_0.JPEG",
+    ]);
+    let at = |name: &str| root.path().join(name);
+    write(at("wnids.txt"), "n02123045\nn01443537\n");
+    write(
+        at("words.txt"),
+        "n01443537\tgoldfish, Carassius auratus\nn02123045\ttabby, tabby cat\n",
+    );
+    write(
+        at("train/n01443537/n01443537_boxes.txt"),
+        "n01443537_0.JPEG\t0\t10\t63\t58\n",
+    );
+    write(
+        at("val/val_annotations.txt"),
+        "val_0.JPEG\tn02123045\t0\t32\t44\t62\nval_1.JPEG\tn01443537\t52\t55\t57\t59\n",
+    );
+    assert!(matches!(
+        auto(root.path()),
+        Err(DataError::SplitNotChosen { splits, .. }) if splits == ["test", "train", "val"]
+    ));
+    let train = with_split(root.path(), "train").unwrap();
+    assert_eq!(train.class_names, ["goldfish", "tabby"]);
+    assert_eq!(train.len(), 2);
+    let found = |class: &str, file: &str| (class.to_owned(), None, file.to_owned());
+    for val in [with_split(root.path(), "val"), auto(&at("val"))] {
+        let val = val.unwrap();
+        let mut files = summary(&val);
+        files.sort();
+        assert_eq!(files[0].2, "val_1.JPEG", "{files:?}");
+        assert_eq!(files.len(), 2);
+        assert!(val.warnings.is_empty(), "{:?}", val.warnings);
+    }
+    let val = with_split(root.path(), "val").unwrap();
+    assert_eq!(
+        summary(&val),
+        [
+            found("tabby", "val_0.JPEG"),
+            found("goldfish", "val_1.JPEG")
+        ]
+    );
+    // Without the list nobody knows the labels, and what is there is named.
+    write(at("val/val_annotations.txt"), "val_0.JPEG tabby x y\n");
+    let told = with_split(root.path(), "val").unwrap_err().to_string();
+    assert!(told.contains("val_annotations.txt"), "{told}");
 }

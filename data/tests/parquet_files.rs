@@ -627,3 +627,87 @@ fn an_empty_label_is_none() {
         DatasetWarning::RowsWithout { rows: 2, .. }
     ));
 }
+
+#[test]
+fn columns_have_the_names_that_they_have_in_lists() {
+    let root = tempdir().unwrap();
+    for (label, split) in [
+        ("class", "subset"),
+        ("category", "partition"),
+        ("target", "split"),
+    ] {
+        let path = root.path().join(format!("{label}.parquet"));
+        let schema = format!(
+            "message m {{ optional binary image; optional binary {label} (UTF8); optional binary {split} (UTF8); }}"
+        );
+        write_parquet(
+            &path,
+            &schema,
+            None,
+            &[vec![
+                bytes(&[png(0), png(1)]),
+                bytes(&["dog", "cat"]),
+                bytes(&["train", "test"]),
+            ]],
+        );
+        let told = open(&path, &OpenOptions::default()).unwrap_err();
+        assert!(matches!(told, DataError::SplitNotChosen { .. }), "{told}");
+        let options = OpenOptions {
+            split: Some("train".to_owned()),
+            ..OpenOptions::default()
+        };
+        let dataset = open(&path, &options).unwrap();
+        assert_eq!(
+            (dataset.class_names.as_slice(), dataset.len()),
+            (&["dog".to_owned()][..], 1)
+        );
+        let places: Vec<&str> = dataset.parts.iter().map(|p| p.place.as_str()).collect();
+        assert_eq!(
+            places,
+            [format!("column `{split}`"), format!("column `{label}`")]
+        );
+    }
+}
+
+#[test]
+fn columns_that_are_not_used_are_named_once_for_all_shards() {
+    let root = tempdir().unwrap();
+    let schema = "message m { optional group image { optional binary bytes; optional binary path (UTF8); } \
+        optional binary label (UTF8); optional binary photographer (UTF8); optional int64 year; }";
+    let hub = |path: &Path| {
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let file = std::fs::File::create(path).unwrap();
+        let mut writer = SerializedFileWriter::new(file, schema, Default::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        for (value, level) in [
+            (png(1), 2),
+            (b"1.png".into(), 2),
+            (b"cat".into(), 1),
+            (b"x".into(), 1),
+        ] {
+            let mut column = group.next_column().unwrap().unwrap();
+            let values = [ByteArray::from(value)];
+            let typed = column.typed::<ByteArrayType>();
+            typed.write_batch(&values, Some(&[level]), None).unwrap();
+            column.close().unwrap();
+        }
+        let mut column = group.next_column().unwrap().unwrap();
+        let typed = column.typed::<Int64Type>();
+        typed.write_batch(&[1990], Some(&[1]), None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+    };
+    for shard in ["a.parquet", "b.parquet"] {
+        hub(&root.path().join(shard));
+    }
+    let dataset = open(root.path(), &OpenOptions::default()).unwrap();
+    assert_eq!(dataset.len(), 2);
+    assert_eq!(
+        dataset.warnings,
+        [DatasetWarning::ColumnsNotUsed {
+            path: root.path().join("a.parquet"),
+            columns: vec!["photographer".to_owned(), "year".to_owned()]
+        }]
+    );
+}

@@ -58,6 +58,9 @@ pub enum Error {
     /// Communication with the server failed, or the server gave up the round.
     #[error(transparent)]
     Request(#[from] promptfed_client::RequestError),
+    /// The simulated server could not finish its round.
+    #[error("the server's work failed: {0}")]
+    Round(String),
     /// The server failed.
     #[error(transparent)]
     Server(#[from] promptfed_server::Error),

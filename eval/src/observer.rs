@@ -6,6 +6,8 @@ pub trait Observer: Sync {
     fn begin(&self, name: &str, total: u64) -> Box<dyn Task>;
     /// Something about the data that a person should know, as a sentence.
     fn note(&self, text: &str);
+    /// What has no effect or is not read, as a sentence; told once, however often it comes.
+    fn warn(&self, text: &str);
 }
 
 /// One task under way.
@@ -26,6 +28,7 @@ impl Observer for Silent {
     }
 
     fn note(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
 }
 
 impl Task for Silent {

@@ -128,3 +128,28 @@ fn sets_that_cannot_be_measured_say_why() {
     );
     assert_eq!(report.class_mean, report.classes[1].quality.manifolds);
 }
+
+#[test]
+fn near_copies_of_a_class_are_those_of_its_images_alone() {
+    let set = |places: &[f32]| FeatureSet::new(1, places.to_vec()).unwrap();
+    let labelled = |places: &[f32], labels: &[u32]| Labelled {
+        features: set(places),
+        labels: labels.to_vec(),
+        class_names: ["a", "b", "c"].map(str::to_owned).to_vec(),
+    };
+    let seen = set(&[0.0, 10.0, 20.0]);
+    let real = labelled(&[3.0, 13.5, 7.0, 17.5, 4.0], &[0, 1, 0, 1, 0]);
+    let synthetic = labelled(&[0.1, 15.0, 4.0, 10.2, 10.1], &[0, 1, 0, 1, 1]);
+    let report = measure(&synthetic, &real, Some(&seen), 2).unwrap();
+    let whole = near_copies(&seen, &real.features, &synthetic.features).unwrap();
+    assert_eq!(report.all.near_copies, whole);
+    let a = near_copies(&seen, &set(&[3.0, 7.0, 4.0]), &set(&[0.1, 4.0]));
+    let b = near_copies(&seen, &set(&[13.5, 17.5]), &set(&[15.0, 10.2, 10.1]));
+    let of_class = |class: usize| report.classes[class].quality.near_copies;
+    assert_eq!(of_class(0), a.unwrap());
+    assert_eq!(of_class(1), b.unwrap());
+    assert_eq!([of_class(0), of_class(1)], [Some(0.5), Some(2.0 / 3.0)]);
+    assert_eq!(of_class(2), None);
+    let unknown = measure(&synthetic, &real, None, 2).unwrap();
+    assert_eq!(unknown.all.near_copies, None);
+}

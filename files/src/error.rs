@@ -12,6 +12,12 @@ pub enum FileError {
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// Nothing lies at a path.
+    #[error("{} does not exist", path.display())]
+    NotFound {
+        /// The path.
+        path: PathBuf,
+    },
     /// A named pipe, device, socket or folder where a file is needed.
     #[error("{} is {what}; only regular files are read", path.display())]
     NotRegular {

@@ -5,6 +5,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+#[cfg(test)]
+mod names_in;
 mod own_folder;
 mod read;
 mod text;
@@ -12,6 +14,6 @@ mod write;
 
 pub use error::{FileError, Result};
 pub use own_folder::{FolderKind, OwnFolder, SCRATCH, is_locked};
-pub use read::{open_regular, read, read_text};
-pub use text::{NotText, decode_text};
+pub use read::{metadata, open_regular, read, read_text};
+pub use text::{NotText, decode_text, unmarked_utf16};
 pub use write::{prove_writable, write_secret, write_whole};

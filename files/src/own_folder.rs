@@ -231,26 +231,18 @@ fn is_at(file: &File, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names_in::names_in;
 
     const JOB: FolderKind = FolderKind {
         what: "a job",
         mark: "job.json",
         lock: ".promptfed/job.lock",
     };
-    const SERVER: FolderKind = FolderKind {
-        what: "a server's folder",
-        mark: "server.lock",
-        lock: "server.lock",
+    const COMPARISON: FolderKind = FolderKind {
+        what: "a comparison",
+        mark: ".promptfed/comparison.lock",
+        lock: ".promptfed/comparison.lock",
     };
-
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs_err::read_dir(folder).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
 
     #[test]
     fn a_folder_with_anything_in_it_is_refused_and_left_alone() {
@@ -260,12 +252,12 @@ mod tests {
             let path = root.join(name);
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(&path, b"mine").unwrap();
-            for kind in [JOB, SERVER] {
+            for kind in [JOB, COMPARISON] {
                 let error = OwnFolder::claim(&root, kind).unwrap_err();
                 assert!(matches!(error, FileError::ForeignFolder { .. }), "{error}");
             }
             assert_eq!(fs_err::read(&path).unwrap(), b"mine");
-            assert_eq!(names(&root).len(), 1);
+            assert_eq!(names_in(&root).len(), 1);
         }
         let file = folder.path().join("file");
         fs_err::write(&file, b"mine").unwrap();
@@ -295,13 +287,13 @@ mod tests {
         fs_err::write(claimed.scratch("index").unwrap(), b"x").unwrap();
         drop(claimed);
         let all = [".DS_Store", ".promptfed", "Thumbs.db", "images", "job.json"];
-        assert_eq!(names(folder.path()), all);
+        assert_eq!(names_in(folder.path()), all);
         let claimed = OwnFolder::claim(folder.path(), JOB).unwrap();
         claimed.discard("index").unwrap();
         claimed.discard("index").unwrap();
         drop(claimed);
         assert_eq!(
-            names(folder.path()),
+            names_in(folder.path()),
             [".DS_Store", "Thumbs.db", "images", "job.json"]
         );
     }
@@ -309,12 +301,12 @@ mod tests {
     #[test]
     fn one_run_at_a_time_of_one_kind() {
         let folder = tempfile::tempdir().unwrap();
-        for kind in [JOB, SERVER] {
-            let root = folder.path().join(kind.mark);
+        for kind in [JOB, COMPARISON] {
+            let root = folder.path().join(kind.what.replace(' ', "-"));
             let first = OwnFolder::claim(&root, kind).unwrap();
             let error = OwnFolder::claim(&root, kind).unwrap_err();
             assert!(matches!(error, FileError::FolderInUse { .. }), "{error}");
-            let other = if kind == JOB { SERVER } else { JOB };
+            let other = if kind == JOB { COMPARISON } else { JOB };
             let error = OwnFolder::claim(&root, other).unwrap_err();
             assert!(matches!(error, FileError::ForeignFolder { .. }), "{error}");
             assert!(is_locked(&root.join(kind.lock)));
@@ -333,9 +325,9 @@ mod tests {
         fs_err::write(scratch.join("kept"), b"x").unwrap();
         let error = OwnFolder::claim(folder.path(), JOB).unwrap_err();
         assert!(matches!(error, FileError::ForeignFolder { .. }), "{error}");
-        assert_eq!(names(&scratch).len(), 2);
+        assert_eq!(names_in(&scratch).len(), 2);
         fs_err::write(folder.path().join("job.json"), b"x").unwrap();
         drop(OwnFolder::claim(folder.path(), JOB).unwrap());
-        assert_eq!(names(&scratch), ["kept"]);
+        assert_eq!(names_in(&scratch), ["kept"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Reading regular files up to a limit.
 
 use std::fs::{FileType, Metadata};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use crate::{FileError, Result, decode_text};
@@ -9,9 +9,9 @@ use crate::{FileError, Result, decode_text};
 /// Opens a regular file, following links. A named pipe is refused instead of waited for, a device instead of read.
 ///
 /// # Errors
-/// [`FileError::NotRegular`], or what the operating system says.
+/// [`FileError::NotFound`], [`FileError::NotRegular`], or what the operating system says.
 pub fn open_regular(path: &Path) -> Result<fs_err::File> {
-    check_regular(path, &fs_err::metadata(path)?)?;
+    check_regular(path, &metadata(path)?)?;
     let mut options = fs_err::OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
@@ -55,6 +55,19 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     })
 }
 
+/// What is known of what lies at a path, links followed.
+///
+/// # Errors
+/// [`FileError::NotFound`], or what the operating system says.
+pub fn metadata(path: &Path) -> Result<Metadata> {
+    fs_err::metadata(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => FileError::NotFound {
+            path: path.to_owned(),
+        },
+        _ => error.into(),
+    })
+}
+
 fn check_regular(path: &Path, metadata: &Metadata) -> Result<()> {
     if metadata.is_file() {
         return Ok(());
@@ -65,7 +78,8 @@ fn check_regular(path: &Path, metadata: &Metadata) -> Result<()> {
     })
 }
 
-fn kind(file_type: FileType) -> &'static str {
+/// What something that is no regular file is, with its article.
+pub(crate) fn kind(file_type: FileType) -> &'static str {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt;
@@ -100,6 +114,16 @@ mod tests {
             read(&path, 4),
             Err(FileError::TooLarge { limit: 4, .. })
         ));
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_as_that() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["none", "none/below"] {
+            let path = folder.path().join(name);
+            let error = read(&path, 1).unwrap_err().to_string();
+            assert_eq!(error, format!("{} does not exist", path.display()));
+        }
     }
 
     #[test]

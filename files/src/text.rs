@@ -21,11 +21,8 @@ pub fn decode_text(bytes: Vec<u8>) -> Result<String, NotText> {
     if let Some(units) = bytes.strip_prefix(b"\xfe\xff") {
         return utf16(units, u16::from_be_bytes);
     }
-    if looks_like_utf16(&bytes) {
-        return Err(NotText {
-            line: 1,
-            reason: "it seems to be UTF-16 without a byte order mark; save it as UTF-8".to_owned(),
-        });
+    if let Some(fault) = unmarked_utf16(&bytes) {
+        return Err(fault);
     }
     match String::from_utf8(bytes) {
         Ok(mut text) => {
@@ -70,11 +67,15 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, NotText> {
     }
 }
 
-/// Whether every other of the first bytes is zero, as in UTF-16 of Latin text.
-fn looks_like_utf16(bytes: &[u8]) -> bool {
+/// The fault of a text whose first bytes are these, where every other is zero, as in UTF-16 of Latin text.
+pub fn unmarked_utf16(bytes: &[u8]) -> Option<NotText> {
     let pairs = bytes[..bytes.len().min(64)].as_chunks::<2>().0;
     let all = |at: usize| pairs.iter().all(|pair| pair[at] == 0 && pair[1 - at] != 0);
-    !pairs.is_empty() && (all(0) || all(1))
+    let is_utf16 = !pairs.is_empty() && (all(0) || all(1));
+    is_utf16.then(|| NotText {
+        line: 1,
+        reason: "it seems to be UTF-16 without a byte order mark; save it as UTF-8".to_owned(),
+    })
 }
 
 #[cfg(test)]

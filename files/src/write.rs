@@ -3,14 +3,16 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::read::kind;
 use crate::{FileError, Result};
 
 /// Writes a file under another name in the same folder, waits for the disk, and moves it to its place: a full disk, a kill or a
 /// power cut leaves the whole file that was there before, or none, or the whole new one. Missing parent folders are made; a link is
-/// followed; a device such as `/dev/stdout` is written to as it is.
+/// followed.
 ///
 /// # Errors
-/// [`FileError::NotWritable`] for a folder or a read-only file, or what the operating system says.
+/// [`FileError::NotWritable`] for a folder, a read-only file, and what is no regular file: a named pipe would be waited for, and nothing
+/// can be moved into the place of a device. Else what the operating system says.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     write(path, bytes, false)
 }
@@ -24,13 +26,7 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn write(path: &Path, bytes: &[u8], is_secret: bool) -> Result<()> {
-    let place = match place(path)? {
-        Place::File(place) => place,
-        Place::Device => {
-            let mut device = fs_err::OpenOptions::new().write(true).open(path)?;
-            return Ok(device.write_all(bytes)?);
-        }
-    };
+    let place = place(path)?;
     let folder = folder_of(&place);
     fill_and_move(partial(folder, &place, is_secret)?, bytes, &place)?;
     // The rename itself lies in the folder; only Unix lets a folder be synced.
@@ -59,19 +55,12 @@ pub(crate) fn fill_and_move(
 /// # Errors
 /// As [`write_whole`].
 pub fn prove_writable(path: &Path) -> Result<()> {
-    match place(path)? {
-        Place::File(place) => partial(folder_of(&place), &place, false).map(drop),
-        Place::Device => Ok(()),
-    }
+    let place = place(path)?;
+    partial(folder_of(&place), &place, false).map(drop)
 }
 
-enum Place {
-    /// Where the file lies or will lie; its parent folder is there.
-    File(PathBuf),
-    Device,
-}
-
-fn place(path: &Path) -> Result<Place> {
+/// Where the file lies or will lie; its parent folder is there.
+fn place(path: &Path) -> Result<PathBuf> {
     let refuse = |reason: &str| FileError::NotWritable {
         path: path.to_owned(),
         reason: reason.to_owned(),
@@ -82,8 +71,13 @@ fn place(path: &Path) -> Result<Place> {
     let metadata = match fs_err::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if path.is_symlink() {
+                return Err(refuse(
+                    "it is a link that leads nowhere; give the name of a file",
+                ));
+            }
             fs_err::create_dir_all(folder_of(path))?;
-            return Ok(Place::File(path.to_owned()));
+            return Ok(path.to_owned());
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
             return Err(refuse(
@@ -96,14 +90,17 @@ fn place(path: &Path) -> Result<Place> {
         return Err(refuse("it is a folder; give the name of a file"));
     }
     if !metadata.is_file() {
-        return Ok(Place::Device);
+        return Err(refuse(&format!(
+            "it is {}, and results go to regular files alone; give the name of a file",
+            kind(metadata.file_type())
+        )));
     }
     if metadata.permissions().readonly() {
         return Err(refuse(
             "it is there and read-only; choose another name or make it writable",
         ));
     }
-    Ok(Place::File(fs_err::canonicalize(path)?))
+    Ok(fs_err::canonicalize(path)?)
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -146,26 +143,18 @@ pub(crate) fn partial(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs_err::read_dir(folder).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
+    use crate::names_in::names_in;
 
     #[test]
     fn parents_are_made_and_nothing_else_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/model");
         prove_writable(&path).unwrap();
-        assert!(names(&folder.path().join("a/b")).is_empty());
+        assert!(names_in(&folder.path().join("a/b")).is_empty());
         write_whole(&path, b"one").unwrap();
         write_whole(&path, b"two").unwrap();
         assert_eq!(fs_err::read(&path).unwrap(), b"two");
-        assert_eq!(names(&folder.path().join("a/b")), ["model"]);
+        assert_eq!(names_in(&folder.path().join("a/b")), ["model"]);
     }
 
     #[test]
@@ -180,7 +169,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_are_followed_and_devices_written_to() {
+    fn links_are_followed() {
         let folder = tempfile::tempdir().unwrap();
         let real = folder.path().join("real");
         let link = folder.path().join("link");
@@ -189,9 +178,42 @@ mod tests {
         write_whole(&link, b"new").unwrap();
         assert_eq!(fs_err::read(&real).unwrap(), b"new");
         assert!(fs_err::symlink_metadata(&link).unwrap().is_symlink());
-        assert!(write_whole(Path::new("/dev/full"), b"x").is_err());
-        write_whole(Path::new("/dev/null"), b"x").unwrap();
-        assert!(!fs_err::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/dev/full", &link).unwrap();
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for (path, what) in [
+            (pipe.as_path(), "a named pipe"),
+            (&link, "a device"),
+            (&socket, "a socket"),
+            (Path::new("/dev/null"), "a device"),
+        ] {
+            for told in [prove_writable(path), write_whole(path, b"x")] {
+                let told = told.unwrap_err().to_string();
+                assert!(
+                    told.contains(what) && told.contains("regular files"),
+                    "{told}"
+                );
+            }
+        }
+        assert_eq!(names_in(folder.path()), ["link", "pipe", "socket"]);
+        let dangling = folder.path().join("dangling");
+        std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+        let told = write_whole(&dangling, b"x").unwrap_err().to_string();
+        assert!(told.contains("leads nowhere"), "{told}");
+        assert!(dangling.is_symlink());
     }
 
     #[cfg(unix)]

@@ -46,13 +46,17 @@ pub(crate) enum Spelling {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a prompt file: an object with `format` and `version`")]
 struct Head {
     format: String,
     version: u64,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with `templates` and `prompts`"
+)]
 struct Document {
     #[serde(rename = "format")]
     _format: String,
@@ -67,7 +71,10 @@ struct Document {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a template: an object with `positive` and `negative`"
+)]
 struct TemplateLine {
     domains: Option<Vec<String>>,
     positive: String,
@@ -75,7 +82,7 @@ struct TemplateLine {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a prompt: an object with `class`")]
 struct PromptLine {
     class: u32,
     domain: Option<String>,
@@ -158,7 +165,7 @@ pub(crate) fn read(
     check_label_space(found, label_space)?;
     let level = document.level;
     let templates = read_templates(document.templates, level, spelling)?;
-    let merged = read_prompts(document.prompts, level, label_space, spelling)?;
+    let merged = read_prompts(document.prompts, level, label_space, &templates, spelling)?;
     PromptSet::assemble(level, found, templates, merged)
 }
 
@@ -212,6 +219,7 @@ fn read_prompts(
     lines: Vec<PromptLine>,
     level: Level,
     label_space: &LabelSpace,
+    templates: &BTreeMap<Option<Domain>, Template>,
     spelling: Spelling,
 ) -> Result<Merged> {
     let counts = lines.first().is_some_and(|line| line.count.is_some());
@@ -243,6 +251,13 @@ fn read_prompts(
             .domain
             .map(|text| domain_of(text, spelling, || place().field("domain")))
             .transpose()?;
+        // Here the entry still has the number that it has in the document.
+        if !templates.contains_key(&domain) {
+            return Err(Error::TemplateMissing {
+                place: place(),
+                domain,
+            });
+        }
         let caption = line
             .caption
             .map(|text| match spelling {

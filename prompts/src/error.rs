@@ -1,6 +1,7 @@
 //! What can be wrong with a prompt set, a label space or a template.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use crate::text::excerpt;
 use crate::{ContentHash, Domain, Level, Template};
@@ -193,7 +194,7 @@ pub enum Error {
         what = domain.as_ref().map_or_else(|| "prompts without a domain".to_owned(), |d| format!("domain `{}`", d.as_str()))
     )]
     TemplateMissing {
-        /// Which entry, in canonical order.
+        /// Which entry.
         place: Place,
         /// The prompt's domain.
         domain: Option<Domain>,
@@ -243,7 +244,7 @@ pub enum Error {
     #[error("label space `{name}`, {place}: {problem}")]
     LabelSpace {
         /// Name of the label space.
-        name: String,
+        name: Box<str>,
         /// Which entry and field.
         place: Place,
         /// What is wrong with it.
@@ -285,6 +286,23 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The entry at fault, where there is one.
+    pub(crate) fn place_mut(&mut self) -> Option<&mut Place> {
+        match self {
+            Self::Text { place, .. }
+            | Self::ClassOutOfRange { place, .. }
+            | Self::MissingCaption { place }
+            | Self::FieldAboveLevel { place, .. }
+            | Self::Count { place }
+            | Self::CountOverflow { place }
+            | Self::TemplateMissing { place, .. }
+            | Self::Template { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+}
+
 /// The prompts of a domain, in a message.
 fn prompts_of(domain: Option<&Domain>) -> String {
     domain.map_or_else(
@@ -309,8 +327,15 @@ pub(crate) fn toml_error(kind: &'static str, text: &str, error: &toml::de::Error
         kind,
         line,
         column,
-        reason: excerpt(&error.message().replace('\n', " ")),
+        reason: excerpt(&in_plain_words(&error.message().replace('\n', " "))),
     }
+}
+
+/// What a reader of documents says, without the words of its own trade.
+pub(crate) fn in_plain_words(told: &str) -> String {
+    told.replace("a sequence", "a list")
+        .replace("invalid type: sequence", "invalid type: a list")
+        .replace("invalid type: map", "invalid type: a table")
 }
 
 /// Line and character of the line, both from 1, of the byte `offset` of a text.
@@ -323,7 +348,7 @@ pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     )
 }
 
-/// Which entry and field of a document, written `prompts[3].caption`.
+/// Which entry and field of a document, written `prompts[3].caption`, or `line 12, in prompts[3].caption`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The list (`prompts`, `templates`, `classes`), or the name of a single field.
@@ -332,6 +357,8 @@ pub struct Place {
     pub index: Option<usize>,
     /// The field of the entry.
     pub field: Option<&'static str>,
+    /// The line of the document where the entry begins, from 1, where it is known.
+    pub line: Option<NonZeroU32>,
 }
 
 impl Place {
@@ -341,6 +368,7 @@ impl Place {
             list: name,
             index: None,
             field: None,
+            line: None,
         }
     }
 
@@ -350,6 +378,7 @@ impl Place {
             list,
             index: Some(index),
             field: None,
+            line: None,
         }
     }
 
@@ -360,12 +389,16 @@ impl Place {
             list: self.list,
             index: self.index,
             field: Some(field),
+            line: self.line,
         }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}, in ")?;
+        }
         f.write_str(self.list)?;
         if let Some(index) = self.index {
             write!(f, "[{index}]")?;

@@ -1,9 +1,11 @@
 //! Where a JSON document is at fault, and what should stand there.
 
+use std::num::NonZeroU32;
+
 use serde::Deserialize;
 use serde_json::error::Category;
 
-use crate::error::line_and_column;
+use crate::error::{in_plain_words, line_and_column};
 use crate::text::excerpt;
 use crate::{Error, Result};
 
@@ -50,7 +52,7 @@ fn reason(error: &serde_json::Error) -> String {
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(&place).unwrap_or(&text);
     if error.classify() == Category::Data {
-        return text.to_owned();
+        return in_plain_words(text);
     }
     let told = match text {
         "expected `,` or `]`" | "expected `,` or `}`" => {
@@ -72,43 +74,93 @@ fn reason(error: &serde_json::Error) -> String {
     told.to_owned()
 }
 
+/// The error with the line of its entry in the document.
+pub(crate) fn with_line(json: &str, mut error: Error) -> Error {
+    if let Some(place) = error.place_mut() {
+        let line = place
+            .index
+            .and_then(|index| line_of_entry(json, place.list, index));
+        place.line = line.and_then(|line| NonZeroU32::new(line.try_into().ok()?));
+    }
+    error
+}
+
+/// The line, from 1, on which the entry of a list of the document begins.
+fn line_of_entry(json: &str, list: &str, index: usize) -> Option<usize> {
+    let mut walk = Walk::of(json);
+    loop {
+        let offset = json.len() - walk.characters.as_str().len();
+        let c = walk.step()?;
+        let is_entry = match walk.stack.as_slice() {
+            [
+                Inside::Object(Some(name)),
+                Inside::List(at),
+                Inside::Object(None),
+            ] => c == '{' && name == list && *at == index,
+            _ => false,
+        };
+        if is_entry {
+            return Some(line_and_column(json, offset).0);
+        }
+    }
+}
+
 /// What encloses a place of a document: a list with the index of its entry, or an object with the name of its value.
 enum Inside {
     List(usize),
     Object(Option<String>),
 }
 
-/// The entry and field at the byte `offset`, as `prompts[3].class`.
-fn path_at(json: &str, offset: usize) -> String {
-    let mut stack: Vec<Inside> = Vec::new();
-    let mut characters = json[..offset].chars();
-    while let Some(c) = characters.next() {
+/// A walk through a document, whole or broken, that knows what encloses each place.
+struct Walk<'a> {
+    characters: std::str::Chars<'a>,
+    stack: Vec<Inside>,
+}
+
+impl<'a> Walk<'a> {
+    fn of(json: &'a str) -> Self {
+        Self {
+            characters: json.chars(),
+            stack: Vec::new(),
+        }
+    }
+
+    /// Passes one character, or a whole text, and gives the first character of it; `None` at the end.
+    fn step(&mut self) -> Option<char> {
+        let c = self.characters.next()?;
         match c {
-            '{' => stack.push(Inside::Object(None)),
-            '[' => stack.push(Inside::List(0)),
-            '}' | ']' => drop(stack.pop()),
-            ',' => match stack.last_mut() {
+            '{' => self.stack.push(Inside::Object(None)),
+            '[' => self.stack.push(Inside::List(0)),
+            '}' | ']' => drop(self.stack.pop()),
+            ',' => match self.stack.last_mut() {
                 Some(Inside::List(index)) => *index += 1,
                 Some(Inside::Object(name)) => *name = None,
                 None => {}
             },
             '"' => {
                 let mut text = String::new();
-                while let Some(c) = characters.next().filter(|c| *c != '"') {
+                while let Some(c) = self.characters.next().filter(|c| *c != '"') {
                     text.push(c);
                     if c == '\\' {
-                        text.extend(characters.next());
+                        text.extend(self.characters.next());
                     }
                 }
-                if let Some(Inside::Object(name @ None)) = stack.last_mut() {
+                if let Some(Inside::Object(name @ None)) = self.stack.last_mut() {
                     *name = Some(text);
                 }
             }
             _ => {}
         }
+        Some(c)
     }
+}
+
+/// The entry and field at the byte `offset`, as `prompts[3].class`.
+fn path_at(json: &str, offset: usize) -> String {
+    let mut walk = Walk::of(&json[..offset]);
+    while walk.step().is_some() {}
     let mut path = String::new();
-    for inside in &stack {
+    for inside in &walk.stack {
         match inside {
             Inside::List(index) => path.push_str(&format!("[{index}]")),
             Inside::Object(Some(name)) => {
@@ -141,6 +193,22 @@ mod tests {
     struct Document {
         #[serde(rename = "prompts")]
         _prompts: Vec<Entry>,
+    }
+
+    #[test]
+    fn entries_are_found_in_any_form_of_a_document() {
+        let json = "{\"templates\": [{\"domains\": [\"a\"]},\n{}],\n\"x\":\"{[\\\"\",\n\n\"prompts\":[\n{\"class\":{\"a\":[{}]}}, {\"class\":1\n},\n{}]}";
+        for (list, index, line) in [
+            ("templates", 0, Some(1)),
+            ("templates", 1, Some(2)),
+            ("prompts", 0, Some(6)),
+            ("prompts", 1, Some(6)),
+            ("prompts", 2, Some(8)),
+            ("prompts", 3, None),
+            ("domains", 0, None),
+        ] {
+            assert_eq!(line_of_entry(json, list, index), line, "{list} {index}");
+        }
     }
 
     #[test]

@@ -38,7 +38,10 @@ impl fmt::Display for ClassIndex {
 
 /// One class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a class: a table `[[classes]]` with a `name`"
+)]
 pub struct ClassEntry {
     /// The class's name, as people write it.
     pub name: String,
@@ -131,7 +134,10 @@ const FILE_COMMENT: &str = r#"# The classes of a federation, in the order that a
 
 /// The label space as files and messages have it.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a label space: a `name` and `classes`"
+)]
 struct Document {
     name: String,
     classes: Vec<ClassEntry>,
@@ -148,7 +154,7 @@ impl LabelSpace {
     pub fn new(name: impl Into<String>, classes: Vec<ClassEntry>) -> Result<Self> {
         let name = name.into();
         let refuse = |place: Place, problem| Error::LabelSpace {
-            name: excerpt(&name),
+            name: excerpt(&name).into(),
             place,
             problem,
         };

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::prompt_set_builder::Merged;
 use crate::{
     ContentHash, Domain, Error, LabelSpace, Level, MAX_DECODED_BYTES, Place, Prompt,
-    PromptSetBuilder, RenderedPrompt, Result, Template, TemplateSet, canonical, wire,
+    PromptSetBuilder, RenderedPrompt, Result, Template, TemplateSet, canonical,
+    json_fault::with_line, wire,
 };
 
 /// Most distinct prompts of one set.
@@ -178,7 +179,7 @@ impl PromptSet {
     /// removed or reworded by hand still works; templates that no prompt needs are dropped.
     ///
     /// # Errors
-    /// Each names the entry: wrong version or label space, class out of range, text that breaks the
+    /// Each names the line and the entry: wrong version or label space, class out of range, text that breaks the
     /// rules, field that the level does not carry.
     pub fn from_json(json: &str, label_space: &LabelSpace) -> Result<Self> {
         if json.len() > MAX_DECODED_BYTES {
@@ -187,7 +188,9 @@ impl PromptSet {
                 max: MAX_DECODED_BYTES,
             });
         }
-        canonical::read(json, label_space, canonical::Spelling::Any).map(|(set, _)| set)
+        canonical::read(json, label_space, canonical::Spelling::Any)
+            .map(|(set, _)| set)
+            .map_err(|error| with_line(json, error))
     }
 
     /// The compressed form that travels: magic, version, canonical JSON by zstd. At most

@@ -4,6 +4,7 @@
 //! server are read leniently: fields that a later server adds are ignored.
 
 mod access;
+mod decimal;
 mod ids;
 mod plan;
 mod problem;
@@ -13,6 +14,7 @@ mod round;
 pub use access::{
     Registration, RegistrationRequest, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
 };
+pub use decimal::decimal;
 pub use ids::{ClientId, RoundId};
 pub use plan::{
     ClassifierArchitecture, GUIDANCE, GuidancePlan, ImageBudget, PictureFit, PromptPlan, RoundSpec,

@@ -13,7 +13,10 @@ use crate::{Domain, Error, Level, Place, Result, Template, builtin};
 /// It serves the domains listed, or any domain that no other template lists, or, with neither,
 /// prompts without a domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a template: a table `[[templates]]` with `level` and `positive`"
+)]
 pub struct TemplateEntry {
     /// The level it serves.
     pub level: Level,
@@ -39,7 +42,10 @@ pub struct TemplateSet {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a template set: a `name` and `templates`"
+)]
 struct Document {
     name: String,
     templates: Vec<TemplateEntry>,

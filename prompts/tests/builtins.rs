@@ -425,6 +425,29 @@ fn the_hash_covers_what_prompts_mean() {
 }
 
 #[test]
+fn files_of_another_form_are_told_in_plain_words() {
+    for text in [
+        "name = \"x\"\nclasses = [\"cat\", \"dog\"]",
+        "name = \"x\"\n[classes]\ncat = 1",
+    ] {
+        let told = LabelSpace::from_toml(text).unwrap_err().to_string();
+        assert!(
+            !told.contains("struct") && !told.contains("sequence"),
+            "{told}"
+        );
+        assert!(told.contains("line 2") && !told.contains("map"), "{told}");
+    }
+    let told = LabelSpace::from_toml("name = \"x\"\nclasses = [\"cat\"]").unwrap_err();
+    assert!(told.to_string().contains("[[classes]]"), "{told}");
+    let told = TemplateSet::from_toml("name = \"x\"\ntemplates = [\"a {label}\"]").unwrap_err();
+    let told = told.to_string();
+    assert!(
+        !told.contains("struct") && told.contains("[[templates]]"),
+        "{told}"
+    );
+}
+
+#[test]
 fn label_spaces_are_checked() {
     let refused = |entries: Vec<ClassEntry>, says: &str| {
         let error = LabelSpace::new("x", entries).unwrap_err();

@@ -235,6 +235,11 @@ fn errors_name_the_entry() {
     check("\"count\":2", "\"count\":0", "prompts[2].count: counts");
     check(",\"count\":2", "", "prompts[2].count: counts");
     check(
+        "{\"class\":6",
+        "7,{\"class\":6",
+        "expected a prompt: an object with `class`",
+    );
+    check(
         ",\"caption\":\"white on white background\"",
         "",
         "prompts[3]: an instance-level",
@@ -288,6 +293,45 @@ fn errors_name_the_entry() {
             .contains("prompts[0].domain: a prompt of level `class`"),
         "{error}"
     );
+}
+
+#[test]
+fn slips_of_an_edited_file_are_told_with_their_line() {
+    let json = set(Level::Instance, false).to_json();
+    let line_of = |text: &str, json: &str| {
+        let at = json.find(text).unwrap();
+        1 + json[..at].matches('\n').count()
+    };
+    for (from, to, at, told) in [
+        ("white on", "white\\u0007on", "u0007", "control character"),
+        ("\"class\":6", "\"class\":99", ":99", "class 99 is not in"),
+        (
+            "{label}, {caption}",
+            "{label}, {text}",
+            "{text}",
+            "unknown placeholder",
+        ),
+    ] {
+        let edited = json.replacen(from, to, 1);
+        let error = PromptSet::from_json(&edited, &pacs())
+            .unwrap_err()
+            .to_string();
+        let line = format!("line {}, in ", line_of(at, &edited));
+        assert!(error.starts_with(&line) && error.contains(told), "{error}");
+    }
+    // The entry is that of the file, whatever its order.
+    let mut lines: Vec<&str> = json.lines().collect();
+    let first = lines.iter().position(|l| *l == "\"prompts\":[").unwrap() + 1;
+    let last = lines.iter().rposition(|l| l.contains("\"class\"")).unwrap();
+    let unknown = lines[last].replacen("\"domain\":\"", "\"domain\":\"mini", 1) + ",";
+    lines[last - 1] = lines[last - 1].trim_end_matches(',');
+    lines.remove(last);
+    lines.insert(first, &unknown);
+    let error = PromptSet::from_json(&lines.join("\n"), &pacs())
+        .unwrap_err()
+        .to_string();
+    let told = format!("line {}, in prompts[0]: no template", first + 1);
+    assert!(error.starts_with(&told), "{error}");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::{Error, Result};
 /// The data folder, locked against other servers until this is dropped or the process ends.
 ///
 /// ```text
-/// server.lock                 locked while a server runs
-/// server.sqlite               clients, rounds, submissions, results
+/// .promptfed/server.lock      locked while a server runs
+/// server.sqlite               clients, rounds, submissions, results; by it the folder is known as a server's
 /// admin.token                 the administrator's token, unless one was given
 /// rounds/<id>/synthetic/      a round's images and manifest
 /// models/<id>.safetensors     a round's trained model
@@ -22,23 +22,26 @@ pub(crate) struct DataFolder {
     folder: OwnFolder,
 }
 
+/// Name of the database.
+const DATABASE: &str = "server.sqlite";
+
+/// The file that a server holds locked while it runs, relative to its data folder.
+pub const DATA_FOLDER_LOCK: &str = ".promptfed/server.lock";
+
 /// How a server's folder is known: a folder that holds anything else is not taken.
 const SERVER_FOLDER: FolderKind = FolderKind {
     what: "the data folder of a server",
-    mark: "server.lock",
-    lock: "server.lock",
+    mark: DATABASE,
+    lock: DATA_FOLDER_LOCK,
 };
 
 impl DataFolder {
-    /// Makes the folder where it is missing, and locks it.
+    /// Makes the folder where it is missing, and locks it. Nothing is made in it before its database, by which it is known.
     pub(crate) fn lock(root: &Path) -> Result<Self> {
         let folder = OwnFolder::claim(root, SERVER_FOLDER).map_err(|error| match error {
             FileError::FolderInUse { folder } => Error::FolderInUse { folder },
             other => other.into(),
         })?;
-        for name in ["rounds", "models"] {
-            fs_err::create_dir_all(root.join(name))?;
-        }
         Ok(Self { folder })
     }
 
@@ -47,7 +50,7 @@ impl DataFolder {
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.root().join("server.sqlite")
+        self.root().join(DATABASE)
     }
 
     pub(crate) fn synthetic(&self, round: RoundId) -> PathBuf {
@@ -97,7 +100,25 @@ mod tests {
         fs_err::create_dir(folder.path().join("photos")).unwrap();
         let error = DataFolder::lock(folder.path()).err().unwrap().to_string();
         assert!(error.contains("photos"), "{error}");
-        assert!(!folder.path().join("server.lock").exists());
+        assert!(!folder.path().join(DATA_FOLDER_LOCK).exists());
+    }
+
+    #[test]
+    fn another_programs_lock_makes_no_folder_a_servers() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("server.lock");
+        fs_err::write(&lock, b"pid 7").unwrap();
+        let error = DataFolder::lock(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("server.lock"), "{error}");
+        assert_eq!(fs_err::read(&lock).unwrap(), b"pid 7");
+    }
+
+    #[test]
+    fn a_folder_of_which_a_kill_left_only_the_lock_is_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::create_dir(folder.path().join(".promptfed")).unwrap();
+        fs_err::write(folder.path().join(DATA_FOLDER_LOCK), b"").unwrap();
+        DataFolder::lock(folder.path()).unwrap();
     }
 
     #[test]

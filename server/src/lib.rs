@@ -31,6 +31,7 @@ mod state;
 mod store;
 mod token;
 
+pub use data_folder::DATA_FOLDER_LOCK;
 pub use engines::Engines;
 pub use error::{Error, Result};
 pub use http::app;

@@ -50,6 +50,12 @@ pub(crate) struct Agreed {
 }
 
 impl AgreedArgs {
+    /// The file that says what the round has agreed on, where it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        let round = self.round.as_deref()?;
+        round.parse::<RoundId>().is_err().then(|| Path::new(round))
+    }
+
     /// The round's classes, level and templates; without a round, the level and templates of `wording`.
     pub(crate) fn agreed(&self, wording: &WordingArgs) -> Result<Agreed> {
         let Some(round) = &self.round else {
@@ -95,12 +101,8 @@ impl AgreedArgs {
 
 /// Reads what `promptfed round spec` saved.
 fn read(file: &Path) -> Result<RoundSpec> {
-    let text = promptfed_files::read_text(file, MAX_MESSAGE_BYTES as u64).with_context(|| {
-        format!(
-            "--round takes a round's number or a file: {}",
-            file.display()
-        )
-    })?;
+    let text = promptfed_files::read_text(file, MAX_MESSAGE_BYTES as u64)
+        .context("--round takes a round's number or a file")?;
     let spec: RoundSpec = serde_json::from_str(&text).map_err(|error| {
         anyhow::Error::msg(format!(
             "{} is not what `promptfed round spec` saves: {error}",

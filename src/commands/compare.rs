@@ -19,10 +19,12 @@ use promptfed_eval::comparison::Comparison;
 use promptfed_eval::methods::{
     Centralised, Chance, FedAvg, Fgl, FglConfig, Method, SILENT_CLIENTS,
 };
+use promptfed_eval::observer::Observer;
 use promptfed_eval::report::{self, bytes};
 use promptfed_eval::{Experiment, ExperimentData, Setting};
 use promptfed_prompts::protocol::{ImageBudget, PromptPlan};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Compare generative learning with federated averaging and central training on your own data.
@@ -175,6 +177,16 @@ pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         .get_many("methods")
         .map_or(Vec::new(), Iterator::collect);
     let runs = |name| methods.contains(&&name);
+    for (index, name) in methods.iter().enumerate() {
+        if methods[..index].contains(name) {
+            let name = name.to_possible_value();
+            let text = format!(
+                "--methods names {} twice, and every method runs once with each seed; name it once",
+                name.as_ref().map_or("a method", |name| name.get_name())
+            );
+            return Err(anyhow::Error::msg(text).context(BadInput));
+        }
+    }
     if methods.iter().all(|name| **name == MethodName::Chance) {
         idle::refuse(
             matches,
@@ -218,6 +230,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         args.test_split.clone(),
         Some(&label_space),
     )?;
+    args.read.refuse_dangling(&test)?;
     data::tell_parts(&test, context);
     if args.setting.methods.contains(&MethodName::Fgl) {
         promptfed_client::check_class_words(&private, &label_space)?;
@@ -252,6 +265,27 @@ impl SettingArgs {
             recipe: self.recipe.recipe(self.epochs, self.seed)?,
             seeds: (0..self.seeds).map(|i| self.seed.wrapping_add(i)).collect(),
         })
+    }
+
+    /// Refuses a number of images that leaves a class none, where it is known before which classes have prompts.
+    fn check_images(&self, experiment: &Experiment, prompts: &PromptArgs) -> Result<()> {
+        let rules = prompts.release.rules();
+        let may_lose_classes = rules.min_group.is_some() || rules.max_prompts.is_some();
+        if may_lose_classes || !self.methods.contains(&MethodName::Fgl) {
+            return Ok(());
+        }
+        let data = &experiment.data;
+        let (included, _) = rules.included(&data.private, &data.label_space)?;
+        let labels = included.iter().map(|&i| data.private.samples[i].label);
+        let classes = labels.collect::<BTreeSet<_>>().len();
+        if self.images >= classes as u64 {
+            return Ok(());
+        }
+        let text = format!(
+            "--images {} leaves some of the {classes} classes no image; give {classes} or more",
+            self.images
+        );
+        Err(anyhow::Error::msg(text).context(BadInput))
     }
 
     /// What the classes and domains say that the engine was never shown, told before the work begins.
@@ -308,7 +342,7 @@ impl SettingArgs {
             ),
             epochs: self.synthetic_epochs,
         };
-        let engines = self.filter.clip.add_to(self.engines.engines(context)?);
+        let engines = self.filter.clip.add_to(self.engines.engines(context)?)?;
         self.engine.check(&engines)?;
         Ok(Fgl::start(config, server, engines)?)
     }
@@ -323,6 +357,7 @@ pub(crate) fn compare(
     force: bool,
     context: &Context,
 ) -> Result<()> {
+    setting.check_images(experiment, prompts)?;
     let unknown_words = setting.unknown_words(experiment, prompts)?;
     let classes = &experiment.data.private.class_names;
     tell_doubts(&experiment.setting.recipe, classes);
@@ -338,8 +373,12 @@ pub(crate) fn compare(
         .filter(|w| !told.contains(w))
         .cloned()
         .collect();
-    for warning in silent.iter().chain(&late) {
+    for warning in &silent {
         eprintln!("warning: {warning}");
+    }
+    // The server told of some before its first image.
+    for warning in &late {
+        context.progress.warn(warning);
     }
     told.extend(late);
     report::write(&comparison, &folder.report())?;

@@ -3,6 +3,7 @@
 use crate::exit::BadInput;
 use anyhow::Result;
 use promptfed_files::{FileError, FolderKind, OwnFolder, is_locked};
+use promptfed_server::DATA_FOLDER_LOCK;
 use std::path::{Path, PathBuf};
 
 /// How it is known: a folder that holds anything else is not taken.
@@ -40,7 +41,7 @@ impl ComparisonFolder {
     /// worked on first, on this run's time; no other program keeps anything in this place.
     pub(super) fn server(&self) -> Result<PathBuf> {
         let server = self.0.scratch(SERVER)?;
-        if is_locked(&server.join("server.lock")) {
+        if is_locked(&server.join(DATA_FOLDER_LOCK)) {
             return Err(FileError::FolderInUse { folder: server }.into());
         }
         self.0.discard(SERVER)?;

@@ -4,9 +4,7 @@ use crate::Context;
 use crate::exit::BadInput;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use promptfed_data::{
-    Dataset, DatasetWarning, DecodeOptions, DecodeReport, ImageSource, Layout, OpenOptions,
-};
+use promptfed_data::{Dataset, DatasetWarning, DecodeOptions, DecodeReport, Layout, OpenOptions};
 use promptfed_prompts::{LabelSpace, MAX_DECODED_BYTES, PromptSet, TemplateSet};
 use std::path::{Path, PathBuf};
 
@@ -62,6 +60,11 @@ impl From<LayoutArg> for Layout {
 }
 
 impl ReadArgs {
+    /// The file of the label space, where one is named.
+    pub(crate) fn label_space_file(&self) -> Option<&Path> {
+        named_file(self.label_space.as_deref(), &LabelSpace::builtin_names())
+    }
+
     /// Opens `path` and finds its classes.
     pub(crate) fn open(&self, path: &Path) -> Result<(Dataset, LabelSpace)> {
         self.open_for(path, None)
@@ -84,11 +87,27 @@ impl ReadArgs {
             self.split.clone(),
             label_space.as_ref(),
         )?;
+        self.refuse_dangling(&dataset)?;
         let label_space = match label_space {
             Some(space) => space,
             None => LabelSpace::from_names("data", dataset.class_names.iter().map(String::as_str))?,
         };
         Ok((dataset, label_space))
+    }
+
+    /// With --strict, refuses links that lead nowhere: nobody knows what pictures they were.
+    pub(crate) fn refuse_dangling(&self, dataset: &Dataset) -> Result<()> {
+        let dangling = dataset.warnings.iter().find_map(|warning| match warning {
+            DatasetWarning::DanglingLink { path } => Some(path),
+            _ => None,
+        });
+        match dangling.filter(|_| self.strict) {
+            None => Ok(()),
+            Some(link) => Err(anyhow::Error::new(BadInput).context(format!(
+                "{} is a link that leads nowhere; remove it, or leave out --strict",
+                link.display()
+            ))),
+        }
     }
 
     /// Decoding with this strictness.
@@ -149,28 +168,6 @@ fn open_job(
     })
 }
 
-/// Refuses to write the result over what was read of `data`.
-pub(crate) fn refuse_to_replace(data: &Path, dataset: &Dataset, out: &Path) -> Result<()> {
-    let Ok(place) = fs_err::canonicalize(out) else {
-        return Ok(());
-    };
-    let is_there = |path: &Path| {
-        path.file_name() == place.file_name()
-            && fs_err::canonicalize(path).is_ok_and(|path| path == place)
-    };
-    let mut read = dataset.samples.iter().map(|sample| match &sample.source {
-        ImageSource::File(file) => file.as_path(),
-        ImageSource::Parquet { file, .. } => file,
-    });
-    if is_there(data) || read.any(is_there) {
-        return Err(anyhow::Error::new(BadInput).context(format!(
-            "{} is of the data that is read; give the result another name",
-            out.display()
-        )));
-    }
-    Ok(())
-}
-
 /// Tells what each part of the data was taken for.
 pub(crate) fn tell_parts(dataset: &Dataset, context: &Context) {
     context
@@ -223,8 +220,19 @@ pub(crate) fn template_set(name: &str) -> Result<TemplateSet> {
     TemplateSet::from_toml(&text).with_context(|| name.to_owned())
 }
 
+/// The file that a name stands for which is not built in.
+fn named_file<'a>(name: Option<&'a str>, builtin: &[&str]) -> Option<&'a Path> {
+    name.filter(|name| !builtin.contains(name)).map(Path::new)
+}
+
+/// The file of a template set that is not built in.
+pub(crate) fn template_file(name: &str) -> Option<&Path> {
+    named_file(Some(name), &TemplateSet::builtin_names())
+}
+
 fn read_named(what: &str, name: &str, builtin: &[&str]) -> Result<String> {
-    if !Path::new(name).is_file() {
+    // What is there and no regular file is told as that.
+    if !Path::new(name).exists() {
         return Err(anyhow::Error::new(BadInput).context(format!(
             "`{name}` is neither a file nor a built-in {what}; built in are {}",
             builtin.join(", ")

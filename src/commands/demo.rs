@@ -11,7 +11,7 @@ use super::synth::{Engine, SamplingArgs};
 use crate::Context;
 use anyhow::Result;
 use clap::Args as ClapArgs;
-use promptfed_data::{DecodeOptions, Layout, Partition};
+use promptfed_data::{Dataset, DecodeOptions, Layout, OpenOptions, Partition};
 use promptfed_eval::{Experiment, ExperimentData};
 use promptfed_prompts::{LabelSpace, Level};
 use std::path::PathBuf;
@@ -76,13 +76,16 @@ const QUICK: Budget = Budget {
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let drawings = data::assets()?.join("emoji");
     let label_space = LabelSpace::builtin("emoji")?;
-    let open = |file: &str| {
-        data::open(
-            &drawings.join(file),
-            Layout::Parquet,
-            None,
-            Some(&label_space),
-        )
+    let open = |file: &str| -> Result<Dataset> {
+        let options = OpenOptions {
+            layout: Layout::Parquet,
+            label_space: Some(label_space.clone()),
+            split: None,
+        };
+        let mut drawings = promptfed_data::open(&drawings.join(file), &options)?;
+        // Their column of licences is for readers of the file.
+        drawings.warnings.clear();
+        Ok(drawings)
     };
     let (private, test) = (open("private.parquet")?, open("test.parquet")?);
     let budget = if args.quick { QUICK } else { FULL };

@@ -3,7 +3,7 @@
 use crate::exit::BadInput;
 use anyhow::Result;
 use clap::Args;
-use promptfed_client::{give_domain, name_domain};
+use promptfed_client::{give_domain, name_domain, without_domain};
 use promptfed_data::Dataset;
 use promptfed_prompts::{Domain, Level};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const LOOKED_AT: usize = 200;
 /// The domain of images without one.
 #[derive(Args)]
 pub(crate) struct DomainArgs {
-    /// The domain of all images where the data has none, such as "photo", "pencil sketch" or the site's camera
+    /// The domain of the images for which the data has none, such as "photo", "pencil sketch" or the site's camera
     #[arg(long, value_name = "NAME", conflicts_with = "domains")]
     domain: Option<String>,
     /// Domains to choose from for images without one, such as "photo,pencil sketch,oil painting": that which --clip finds
@@ -27,6 +27,11 @@ pub(crate) struct DomainArgs {
 }
 
 impl DomainArgs {
+    /// The folder of the model that looks at the images.
+    pub(crate) fn model(&self) -> Option<&Path> {
+        self.clip.as_deref()
+    }
+
     /// Gives the images the domain that is named or chosen, where one is asked for.
     pub(crate) fn name(&self, dataset: &mut Dataset, level: Level) -> Result<()> {
         let flag = match (&self.domain, &self.clip) {
@@ -39,9 +44,9 @@ impl DomainArgs {
                 "prompts of level `{level}` tell no domain: leave out {flag}, or choose the level domain or instance"
             ));
         }
-        if !dataset.domain_names.is_empty() {
+        if without_domain(dataset).is_empty() {
             return refuse(format!(
-                "the data has domains of its own ({}); leave out {flag}",
+                "every image of the data has a domain of its own ({}); leave out {flag}",
                 dataset.domain_names.join(", ")
             ));
         }

@@ -49,6 +49,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     }
     let layout = args.read.layout.into();
     let dataset = data::open(&args.data, layout, args.read.split.clone(), Some(&space))?;
+    args.read.refuse_dangling(&dataset)?;
     data::tell_parts(&dataset, context);
     let (images, report) = load(
         &dataset,

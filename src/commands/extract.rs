@@ -4,6 +4,7 @@ use super::agreed::{self, Agreed, AgreedArgs};
 use super::data::{self, ReadArgs};
 use super::domain::DomainArgs;
 use super::idle;
+use super::out_file::refuse_to_replace;
 use super::preview::{self, Shown};
 use super::release::ReleaseArgs;
 use super::synth::Engine;
@@ -17,7 +18,7 @@ use promptfed_eval::report::bytes;
 use promptfed_files::{prove_writable, write_whole};
 use promptfed_prompts::protocol::PromptPlan;
 use promptfed_prompts::{Level, PromptSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Turn private images into prompts, and show what would leave the machine.
@@ -153,9 +154,25 @@ pub(super) fn refuse_idle_captions(matches: &ArgMatches) -> Result<()> {
     }
 }
 
+impl Args {
+    /// What is read beside the data.
+    fn read_too(&self) -> Vec<&Path> {
+        let wording = data::template_file(&self.prompts.wording.templates);
+        let model = self.prompts.model.as_deref();
+        let files = [
+            self.read.label_space_file(),
+            wording,
+            self.agreed.file(),
+            model,
+            self.domain.model(),
+        ];
+        files.into_iter().flatten().collect()
+    }
+}
+
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let preview_file = preview::file(args.preview.as_deref(), &args.out);
-    if preview_file.as_ref() == Some(&args.out) {
+    if preview_file == args.out {
         bail!(
             anyhow::Error::msg(
                 "--preview and --out are one file; give the preview, which stays here, another name"
@@ -163,7 +180,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             .context(BadInput)
         );
     }
-    for file in preview_file.iter().chain([&args.out]) {
+    let files = [&preview_file, &args.out];
+    for file in files {
         prove_writable(file)?;
     }
     let Agreed {
@@ -172,8 +190,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         engine,
     } = args.agreed.agreed(&args.prompts.wording)?;
     let (mut dataset, label_space) = args.read.open_for(&args.data, label_space)?;
-    for file in preview_file.iter().chain([&args.out]) {
-        data::refuse_to_replace(&args.data, &dataset, file)?;
+    for file in files {
+        refuse_to_replace(file, &args.data, &dataset, &args.read_too())?;
     }
     args.domain.name(&mut dataset, level)?;
     // Without a round, prompts in pocket's own words are for pocket.
@@ -189,6 +207,13 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         );
         bail!(anyhow::Error::msg(text).context(BadInput));
     }
+    let rules = args.prompts.release.rules();
+    let (included, _) = rules.included(&dataset, &label_space)?;
+    let included = dataset.subset(&included);
+    promptfed_client::check_class_words(&included, &label_space)?;
+    // Captions are not known before the images were looked at.
+    asked.dataset(&included, &label_space, level.has_domain());
+    asked.warn();
     let captioner = args.prompts.load_captioner(level)?;
     if args.trust_images && level.has_caption() && captioner.needs_pixels() {
         bail!(
@@ -199,7 +224,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let options = ExtractOptions {
         captioner,
         counts: args.prompts.counts,
-        release: args.prompts.release.rules(),
+        release: rules,
         strict: args.read.strict,
         check_images: !args.trust_images,
         ..ExtractOptions::new(level, templates)
@@ -219,13 +244,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         label_space: &label_space,
         unknown_words: asked.tell(),
         out: &args.out,
-        preview_file: preview_file.as_deref(),
+        preview_file: &preview_file,
         show: args.show,
     };
     write_whole(&args.out, extraction.preview.json.as_bytes())?;
-    if let Some(file) = &preview_file {
-        write_whole(file, shown.file()?.as_bytes())?;
-    }
+    write_whole(&preview_file, shown.file()?.as_bytes())?;
     if context.json {
         println!("{}", shown.json());
     } else {

@@ -16,12 +16,13 @@ pub(crate) struct ClipArgs {
 }
 
 impl ClipArgs {
-    /// Gives a server the model.
-    pub(crate) fn add_to(&self, engines: Engines) -> Engines {
-        match &self.filter_clip {
-            Some(folder) => engines.with_clip(folder),
-            None => engines,
-        }
+    /// Gives a server the model, which is loaded once to see that it is one: a round finds out when its images are made.
+    pub(crate) fn add_to(&self, engines: Engines) -> Result<Engines> {
+        let Some(folder) = &self.filter_clip else {
+            return Ok(engines);
+        };
+        ClipFilter::load(folder, ClipFilter::MIN_SCORE)?;
+        Ok(engines.with_clip(folder))
     }
 }
 

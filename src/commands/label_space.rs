@@ -1,11 +1,12 @@
 //! `promptfed label-space`: the classes that a federation speaks of.
 
 use super::data::{self, LayoutArg};
+use super::out_file::{refuse_other, refuse_to_replace};
 use crate::Context;
 use anyhow::{Context as _, Result};
 use clap::{Args as ClapArgs, Subcommand};
 use promptfed_prompts::same_name::composed;
-use promptfed_prompts::{LabelSpace, MAX_CLASS_NAME_BYTES};
+use promptfed_prompts::{ContentHash, LabelSpace, MAX_CLASS_NAME_BYTES};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,9 @@ struct FromArgs {
     /// Where the label space goes
     #[arg(long, value_name = "FILE", default_value = "label-space.toml")]
     out: PathBuf,
+    /// Replace the file of --out where it holds something else
+    #[arg(long)]
+    force: bool,
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
@@ -52,7 +56,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         Command::From(args) => {
             promptfed_files::prove_writable(&args.out)?;
             let space = of_data(&args.data, args.layout, args.split, Some(&args.out))?;
-            promptfed_files::write_whole(&args.out, space.to_toml().as_bytes())?;
+            let file = space.to_toml();
+            refuse_other(&args.out, ContentHash::of(file.as_bytes()), args.force)?;
+            promptfed_files::write_whole(&args.out, file.as_bytes())?;
             let names: Vec<&str> = space.classes().iter().map(|c| c.name.as_str()).collect();
             if context.json {
                 println!(
@@ -131,10 +137,15 @@ fn of_data(
 ) -> Result<LabelSpace> {
     let dataset = data::open(path, layout.into(), split, None)?;
     if let Some(out) = out {
-        data::refuse_to_replace(path, &dataset, out)?;
+        refuse_to_replace(out, path, &dataset, &[])?;
     }
     let names = dataset.class_names.iter().map(String::as_str);
-    Ok(LabelSpace::from_names(name_of(path), names)?)
+    let name = name_of(path);
+    // Words that nobody has seen yet are written to a file, and into no prompt.
+    Ok(match out {
+        Some(_) => LabelSpace::from_counted_names(name, names)?,
+        None => LabelSpace::from_names(name, names)?,
+    })
 }
 
 /// The name of the folder or file, as far as a label space may have it.

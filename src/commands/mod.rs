@@ -12,7 +12,9 @@ mod extract;
 mod filter;
 mod idle;
 mod label_space;
+mod out_file;
 mod partition;
+mod precision;
 mod preview;
 mod quality;
 mod recipe;
@@ -59,7 +61,7 @@ pub(crate) enum Command {
     Compare(compare::Args),
 }
 
-/// Refuses flags that would have no effect beside the others of a command line.
+/// Refuses flags that would have no effect beside the others of a command line, and tells of those that mean something else there.
 ///
 /// # Errors
 /// Names them and what would give them an effect.
@@ -87,6 +89,7 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         let computing = matches.subcommand().map_or(matches, |(_, inner)| inner);
         idle::refuse(computing, &["precision"], "here, where no network computes")?;
     }
+    precision::tell_half_on_cpu(matches);
     Ok(())
 }
 

@@ -10,13 +10,9 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Where the preview goes: where it is wanted, else beside the prompts; nowhere where these go to no file of their own.
-pub(super) fn file(wanted: Option<&Path>, out: &Path) -> Option<PathBuf> {
-    match wanted {
-        Some(file) => Some(file.to_owned()),
-        None if out.exists() && !out.is_file() => None,
-        None => Some(out.with_extension("preview.json")),
-    }
+/// Where the preview goes: where it is wanted, else beside the prompts.
+pub(super) fn file(wanted: Option<&Path>, out: &Path) -> PathBuf {
+    wanted.map_or_else(|| out.with_extension("preview.json"), Path::to_owned)
 }
 
 /// An extraction as it is shown.
@@ -28,8 +24,8 @@ pub(super) struct Shown<'a> {
     pub(super) unknown_words: UnknownWords,
     /// The file of the prompts.
     pub(super) out: &'a Path,
-    /// The file of the preview, where there is one.
-    pub(super) preview_file: Option<&'a Path>,
+    /// The file of the preview.
+    pub(super) preview_file: &'a Path,
     /// Most prompts in each list of the text.
     pub(super) show: usize,
 }
@@ -64,7 +60,7 @@ impl Shown<'_> {
             "left_out": report.left_out(), "adjusted": report.decode.adjusted, "warnings": report.warnings(), "single_image_prompts": preview.single_image_prompts,
             "smallest_group": preview.smallest_group, "counts_released": preview.counts_released,
             "label_space": { "name": self.label_space.name(), "hash": self.label_space.hash() },
-            "preview_file": self.preview_file.map(|file| file.display().to_string()), "preview": preview.prompts,
+            "preview_file": self.preview_file.display().to_string(), "preview": preview.prompts,
             "withheld": report.withheld, "unknown_words": self.unknown_words, "read_as": self.dataset.parts,
         })
     }
@@ -114,13 +110,11 @@ impl Shown<'_> {
                 "not part of the prompts"
             }
         )?;
-        if let Some(file) = self.preview_file {
-            writeln!(
-                text,
-                "{} says what stands behind each prompt; it stays here.",
-                file.display()
-            )?;
-        }
+        writeln!(
+            text,
+            "{} says what stands behind each prompt; it stays here.",
+            self.preview_file.display()
+        )?;
         writeln!(
             text,
             "Nothing was sent. {out} holds exactly what `promptfed submit` sends."
@@ -184,10 +178,12 @@ impl Shown<'_> {
             writeln!(text, "  {}", line(prompt))?;
         }
         if prompts.len() > self.show {
-            let all = self
-                .preview_file
-                .map_or_else(String::new, |file| format!(", all in {}", file.display()));
-            writeln!(text, "  ... and {} more{all}", prompts.len() - self.show)?;
+            writeln!(
+                text,
+                "  ... and {} more, all in {}",
+                prompts.len() - self.show,
+                self.preview_file.display()
+            )?;
         }
         Ok(())
     }

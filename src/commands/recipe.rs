@@ -5,6 +5,7 @@ use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_data::Fit;
 use promptfed_learn::{Architecture, Augmentation, Recipe, TrainConfig};
+use promptfed_prompts::protocol::InvalidMessage;
 
 #[derive(ValueEnum, Clone, Copy)]
 pub(crate) enum ArchitectureArg {
@@ -122,14 +123,28 @@ impl RecipeArgs {
             validation_fraction: self.validation_fraction,
         };
         // The ranges are those of a round for every command.
-        recipe.plan().validate().map_err(|fault| {
-            let field = fault.field().trim_start_matches("training.");
-            let flag = field.replace('_', "-");
-            let text = format!("--{flag} is out of range; give {}", fault.rule());
-            anyhow::Error::msg(text).context(BadInput)
-        })?;
+        recipe
+            .plan()
+            .validate()
+            .map_err(|fault| out_of_range(&fault))?;
         Ok(recipe)
     }
+}
+
+/// That a field of a round's plan is out of range, by the flag that it has.
+pub(crate) fn out_of_range(fault: &InvalidMessage) -> anyhow::Error {
+    let flag = match fault.field() {
+        "synthesis.min_clip_score" => "min-score".to_owned(),
+        "synthesis.images.per_prompt" => "images-per-prompt".to_owned(),
+        "synthesis.images.total" => "images".to_owned(),
+        field if field.starts_with("synthesis.guidance") => "guidance".to_owned(),
+        field => {
+            let name = field.rsplit('.').next().unwrap_or(field);
+            name.replace('_', "-")
+        }
+    };
+    let text = format!("--{flag} is out of range; give {}", fault.rule());
+    anyhow::Error::msg(text).context(BadInput)
 }
 
 /// Tells what in a recipe is at odds with the classes.

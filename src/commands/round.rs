@@ -3,7 +3,8 @@
 use super::extract::WordingArgs;
 use super::filter::probability;
 use super::label_space;
-use super::recipe::{RecipeArgs, tell_doubts};
+use super::out_file::refuse_other;
+use super::recipe::{RecipeArgs, out_of_range, tell_doubts};
 use super::register::AdminArgs;
 use super::submit::ServerArgs;
 use super::synth::{Engine, SamplingArgs};
@@ -12,7 +13,9 @@ use crate::Context;
 use anyhow::{Context as _, Result};
 use clap::{Args as ClapArgs, Subcommand};
 use promptfed_client::{AdminClient, FederationClient};
+use promptfed_eval::observer::Observer;
 use promptfed_files::{prove_writable, write_whole};
+use promptfed_prompts::ContentHash;
 use promptfed_prompts::protocol::{ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus};
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -101,10 +104,11 @@ impl OpenArgs {
         let classes = self.classes.as_deref().or(self.label_space.as_deref());
         let classes = classes.context("name the classes")?;
         let label_space = label_space::named_or_of_data(classes)?;
+        promptfed_client::check_label_space_words(&label_space)?;
         let recipe = self.recipe.recipe(self.epochs as usize, self.seed)?;
         let names = label_space.classes().iter().map(|c| c.name.clone());
         tell_doubts(&recipe, &names.collect::<Vec<_>>());
-        Ok(RoundSpec {
+        let spec = RoundSpec {
             name: self.name.clone(),
             label_space,
             prompts: Some(self.wording.plan()?),
@@ -119,7 +123,10 @@ impl OpenArgs {
             ),
             training: recipe.plan(),
             expected_clients: self.expected_clients,
-        })
+        };
+        // Nothing is sent that the server would refuse.
+        spec.validate().map_err(|fault| out_of_range(&fault))?;
+        Ok(spec)
     }
 }
 
@@ -176,6 +183,9 @@ struct ModelArgs {
     /// Where the model goes (safetensors)
     #[arg(long, value_name = "FILE", default_value = "model.safetensors")]
     out: PathBuf,
+    /// Replace the file of --out where it holds something else
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(ClapArgs)]
@@ -185,6 +195,9 @@ struct SpecArgs {
     /// Where it goes (JSON); `promptfed extract DATA --round FILE` takes it where the server is out of reach
     #[arg(long, value_name = "FILE", default_value = "round.json")]
     out: PathBuf,
+    /// Replace the file of --out where it holds something else
+    #[arg(long)]
+    force: bool,
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
@@ -203,6 +216,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
                 let bar = context.progress.bar("round", 0);
                 let status = client.wait(round, None, &mut |status| {
                     bar.set_message(state(&status.state));
+                    tell(status, context);
                     ControlFlow::Continue(())
                 })?;
                 bar.finish_and_clear();
@@ -210,6 +224,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             } else {
                 client.status(round)?
             };
+            tell(&status, context);
             show(context, &status, &line(&status))
         }
         Command::Close(args) => end(&args, context, AdminClient::close),
@@ -222,6 +237,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             prove_writable(&args.out)?;
             let client = args.round.token.connect()?;
             let results = client.results(args.round.round)?;
+            refuse_other(&args.out, results.model.hash, args.force)?;
             write_whole(&args.out, &client.model(&results)?)?;
             let told = format!("{}: hash {}", args.out.display(), results.model.hash);
             show(context, &results.model, &told)
@@ -255,9 +271,11 @@ fn unknown_words(spec: &RoundSpec) -> Result<UnknownWords> {
 }
 
 fn save_spec(args: &SpecArgs, context: &Context) -> Result<()> {
+    prove_writable(&args.out)?;
     let spec = args.round.token.connect()?.round(args.round.round)?;
     let text = format!("{}\n", serde_json::to_string_pretty(&spec)?);
-    promptfed_files::write_whole(&args.out, text.as_bytes())?;
+    refuse_other(&args.out, ContentHash::of(text.as_bytes()), args.force)?;
+    write_whole(&args.out, text.as_bytes())?;
     let wording = match &spec.prompts {
         Some(plan) => format!("level {}, templates {}", plan.level, plan.templates.name()),
         None => "no level and no templates agreed".to_owned(),
@@ -291,6 +309,13 @@ fn show(context: &Context, value: &impl Serialize, text: &str) -> Result<()> {
         println!("{text}");
     }
     Ok(())
+}
+
+/// Tells what the job in work warns of.
+fn tell(status: &RoundStatus, context: &Context) {
+    for warning in &status.warnings {
+        context.progress.warn(warning);
+    }
 }
 
 fn line(status: &RoundStatus) -> String {

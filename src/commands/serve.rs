@@ -38,7 +38,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let config = ServerConfig {
         addr: args.addr,
         data_dir: args.data_dir,
-        engines: args.clip.add_to(args.engines.engines(context)?),
+        engines: args.clip.add_to(args.engines.engines(context)?)?,
         admin_token: args.admin_token,
     };
     run_blocking(config, |server| {

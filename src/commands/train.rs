@@ -1,15 +1,18 @@
 //! `promptfed train`: images to a classifier.
 
 use super::data::{self, ReadArgs};
+use super::out_file::refuse_to_replace;
 use super::recipe::{RecipeArgs, tell_doubts};
 use crate::Context;
 use anyhow::Result;
 use clap::Args as ClapArgs;
-use promptfed_data::load;
+use promptfed_data::{Adjustment, Part, load};
 use promptfed_files::{prove_writable, write_whole};
+use promptfed_learn::{EpochStats, Recipe};
 use promptfed_prompts::ContentHash;
 use promptfed_synth::engines::DeviceKind;
-use serde_json::json;
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Train the residual classifier on labelled images, real or synthetic.
@@ -38,12 +41,34 @@ pub(crate) struct Args {
     seed: u64,
 }
 
+/// What `--json` prints. A type of its own: `json!` writes an f32 with all digits of an f64.
+#[derive(Serialize)]
+struct Shown<'a> {
+    model: String,
+    hash: ContentHash,
+    parameters: usize,
+    images: usize,
+    validation_images: usize,
+    data_hash: String,
+    seed: u64,
+    recipe: &'a Recipe,
+    adjusted: &'a BTreeMap<Adjustment, usize>,
+    selected_epoch: usize,
+    selection: String,
+    validation_accuracy: Option<f32>,
+    validation_balanced_accuracy: Option<f32>,
+    read_as: &'a [Part],
+    warnings: &'a [String],
+    curve: &'a [EpochStats],
+}
+
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let recipe = args.recipe.recipe(args.epochs, args.seed)?;
     let device = args.device.unwrap_or_default().open()?;
     prove_writable(&args.out)?;
     let (dataset, label_space) = args.read.open(&args.data)?;
-    data::refuse_to_replace(&args.data, &dataset, &args.out)?;
+    let others: Vec<_> = args.read.label_space_file().into_iter().collect();
+    refuse_to_replace(&args.out, &args.data, &dataset, &others)?;
     data::tell_parts(&dataset, context);
     let (images, decoding) = load(&dataset, recipe.image_size, recipe.fit, &args.read.decode())?;
     data::tell_decoded(&decoding);
@@ -66,16 +91,25 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let kept = &report.curve[report.selected_epoch];
     let hash = ContentHash::of(&file);
     if context.json {
-        println!(
-            "{}",
-            json!({
-                "model": args.out.display().to_string(), "hash": hash, "parameters": model.num_parameters(), "images": held_out.training.len(),
-                "validation_images": held_out.validation.len(), "data_hash": images.hash().to_hex().as_str(), "seed": args.seed,
-                "recipe": recipe, "adjusted": decoding.adjusted, "selected_epoch": report.selected_epoch, "selection": report.selection.to_string(),
-                "validation_accuracy": kept.validation_accuracy, "validation_balanced_accuracy": kept.validation_balanced_accuracy,
-                "read_as": dataset.parts, "warnings": warnings, "curve": report.curve,
-            })
-        );
+        let shown = Shown {
+            model: args.out.display().to_string(),
+            hash,
+            parameters: model.num_parameters(),
+            images: held_out.training.len(),
+            validation_images: held_out.validation.len(),
+            data_hash: images.hash().to_hex().to_string(),
+            seed: args.seed,
+            recipe: &recipe,
+            adjusted: &decoding.adjusted,
+            selected_epoch: report.selected_epoch,
+            selection: report.selection.to_string(),
+            validation_accuracy: kept.validation_accuracy,
+            validation_balanced_accuracy: kept.validation_balanced_accuracy,
+            read_as: &dataset.parts,
+            warnings: &warnings,
+            curve: &report.curve,
+        };
+        println!("{}", serde_json::to_string(&shown)?);
     } else {
         println!(
             "{}: {} parameters, {} images, epoch {} of {} ({}){}",

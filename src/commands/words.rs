@@ -2,6 +2,7 @@
 
 use super::{data, synth};
 use anyhow::Result;
+use promptfed_data::{Dataset, NO_DOMAIN};
 use promptfed_prompts::{LabelSpace, PromptSet};
 use promptfed_synth::PromptSource;
 use promptfed_synth::engines::pocket::KnownWords;
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const TOLD: usize = 10;
 
 /// What of some prompts `pocket` was never shown.
-#[derive(Serialize, Default)]
+#[derive(Serialize, Default, Clone)]
 pub(crate) struct UnknownWords {
     /// Classes with their unknown words.
     classes: BTreeMap<String, Vec<String>>,
@@ -22,17 +23,28 @@ pub(crate) struct UnknownWords {
     texts: BTreeSet<String>,
 }
 
+impl UnknownWords {
+    fn is_empty(&self) -> bool {
+        self.classes.is_empty() && self.domains.is_empty() && self.texts.is_empty()
+    }
+}
+
 /// The prompts that are looked at.
 pub(crate) struct Asked<'a> {
     known: Option<KnownWords>,
+    /// How its generator is called in the warning.
+    generator: &'static str,
     classes: BTreeSet<&'a str>,
     found: UnknownWords,
+    /// What of `found` was told.
+    told: UnknownWords,
 }
 
 impl<'a> Asked<'a> {
     /// Prompts for `pocket` with these weights, a name or a folder; without them the bundled default.
     pub(crate) fn pocket(weights: Option<&str>) -> Result<Self> {
-        Ok(Self::of(KnownWords::read(&synth::pocket_folder(weights)?)?))
+        let known = KnownWords::read(&synth::pocket_folder(weights)?)?;
+        Ok(Self::of(known, "`pocket`"))
     }
 
     /// Prompts for a server's `pocket`, whose weights are not known here: the bundled default.
@@ -43,19 +55,24 @@ impl<'a> Asked<'a> {
             );
             return Ok(Self::nothing());
         }
-        Self::pocket(None)
+        Ok(Self {
+            generator: "`pocket` with its weights `all` (those of the server may be others)",
+            ..Self::pocket(None)?
+        })
     }
 
     /// Prompts for an engine that does not say what it knows.
     pub(crate) fn nothing() -> Self {
-        Self::of(None)
+        Self::of(None, "")
     }
 
-    fn of(known: Option<KnownWords>) -> Self {
+    fn of(known: Option<KnownWords>, generator: &'static str) -> Self {
         Self {
             known,
+            generator,
             classes: BTreeSet::new(),
             found: UnknownWords::default(),
+            told: UnknownWords::default(),
         }
     }
 
@@ -79,6 +96,31 @@ impl<'a> Asked<'a> {
         for class in space.classes() {
             let text = class.prompt_name.as_deref().unwrap_or(&class.name);
             self.class(&class.name, text);
+        }
+    }
+
+    /// Looks at the classes of a data set, and at its domains where prompts tell them.
+    pub(crate) fn dataset(&mut self, dataset: &Dataset, space: &'a LabelSpace, has_domains: bool) {
+        let (mut labels, mut domains) = (BTreeSet::new(), BTreeSet::new());
+        for sample in &dataset.samples {
+            labels.insert(sample.label as usize);
+            domains.extend(sample.domain.filter(|_| has_domains));
+        }
+        for name in labels.iter().filter_map(|l| dataset.class_names.get(*l)) {
+            let class = space.index_of(name);
+            let entry = class.and_then(|class| space.classes().get(class.get() as usize));
+            if let Some(entry) = entry {
+                self.class(
+                    &entry.name,
+                    entry.prompt_name.as_deref().unwrap_or(&entry.name),
+                );
+            }
+        }
+        let domains = domains
+            .iter()
+            .filter_map(|d| dataset.domain_names.get(*d as usize));
+        for domain in domains.filter(|domain| *domain != NO_DOMAIN) {
+            self.domain(domain);
         }
     }
 
@@ -125,38 +167,60 @@ impl<'a> Asked<'a> {
         Ok(prompts.each_text(|text| self.text(&text.positive))?)
     }
 
-    /// Warns of what was found, once, and hands it over.
-    pub(crate) fn tell(self) -> UnknownWords {
-        let found = self.found;
-        let Some(known) = self.known else {
-            return found;
+    /// Warns of what was found since it was last told.
+    pub(crate) fn warn(&mut self) {
+        let Some(known) = &self.known else {
+            return;
         };
+        let (found, told) = (&self.found, &self.told);
+        let new = UnknownWords {
+            classes: new_in(&found.classes, |class| told.classes.contains_key(class)),
+            domains: new_in(&found.domains, |domain| told.domains.contains_key(domain)),
+            texts: found.texts.difference(&told.texts).cloned().collect(),
+        };
+        if new.is_empty() {
+            return;
+        }
         let mut parts = Vec::new();
-        if !found.classes.is_empty() {
+        if !new.classes.is_empty() {
             parts.push(format!(
                 "{} of {} classes: {}",
-                found.classes.len(),
+                new.classes.len(),
                 self.classes.len(),
-                few(found.classes.keys())
+                few(new.classes.keys())
             ));
         }
-        if !found.domains.is_empty() {
-            parts.push(format!("domains: {}", few(found.domains.keys())));
+        if !new.domains.is_empty() {
+            parts.push(format!("domains: {}", few(new.domains.keys())));
         }
-        if !found.texts.is_empty() {
-            parts.push(format!("words: {}", few(found.texts.iter())));
+        if !new.texts.is_empty() {
+            parts.push(format!("words: {}", few(new.texts.iter())));
         }
-        if !parts.is_empty() {
-            eprintln!(
-                "warning: the generator `pocket` was never shown {}; it knows {} words, such as {}, and its images of others will not look like \
-                 them: use Stable Diffusion (--engine sd) for these",
-                parts.join("; "),
-                known.len(),
-                known.some(8).join(", ")
-            );
-        }
-        found
+        eprintln!(
+            "warning: the generator {} was never shown {}; it knows {} words, such as {}, and its images of others will not look like \
+             them: use Stable Diffusion (--engine sd) for these",
+            self.generator,
+            parts.join("; "),
+            known.len(),
+            known.some(8).join(", ")
+        );
+        self.told = self.found.clone();
     }
+
+    /// Warns of what was found and not told yet, and hands over all of it.
+    pub(crate) fn tell(mut self) -> UnknownWords {
+        self.warn();
+        self.found
+    }
+}
+
+fn new_in(
+    found: &BTreeMap<String, Vec<String>>,
+    is_told: impl Fn(&String) -> bool,
+) -> BTreeMap<String, Vec<String>> {
+    let new = found.iter().filter(|(name, _)| !is_told(name));
+    new.map(|(name, words)| (name.clone(), words.clone()))
+        .collect()
 }
 
 fn few<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {

@@ -29,6 +29,12 @@ pub trait Generator: Send {
         None
     }
 
+    /// The tokens that the engine reads of a text, the same for texts that it cannot tell apart; `None` where it does not say.
+    fn tokens(&self, text: &str) -> Option<Vec<u32>> {
+        let _ = text;
+        None
+    }
+
     /// Whether negative prompts have an effect where guidance is above 1. A network that is told its guidance scale takes none.
     fn takes_negatives(&self) -> bool {
         true

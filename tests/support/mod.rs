@@ -3,6 +3,31 @@
 
 use assert_cmd::Command;
 use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The bundled weights and drawings.
+pub(crate) fn assets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
+}
+
+/// The program in a folder, without remarks and without what the environment says of servers.
+pub(crate) fn program(folder: &Path) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"));
+    command
+        .current_dir(folder)
+        .env("PROMPTFED_ASSETS", assets())
+        .env_remove("PROMPTFED_TOKEN")
+        .env_remove("PROMPTFED_SERVER")
+        .arg("--quiet");
+    command
+}
+
+/// [`program`] with these arguments, to be judged.
+pub(crate) fn promptfed(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::from_std(program(folder));
+    command.args(args);
+    command
+}
 
 /// What a command that must succeed prints with `--json`.
 pub(crate) fn json(command: &mut Command) -> Value {

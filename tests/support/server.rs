@@ -1,14 +1,10 @@
 //! A running `promptfed serve`.
 
+use crate::support::program;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Stdio};
-
-/// The bundled weights and drawings.
-pub(crate) fn assets() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
-}
 
 /// A server with its data in a folder; killed when it is dropped.
 pub(crate) struct Server {
@@ -17,11 +13,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(folder: &Path) -> Self {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"))
+    /// `promptfed serve` with these arguments beside a free port.
+    pub(crate) fn start(folder: &Path, args: &[&str]) -> Self {
+        let mut child = program(folder)
             .args(["serve", "--addr", "127.0.0.1:0", "--json"])
-            .env("PROMPTFED_ASSETS", assets())
-            .current_dir(folder)
+            .args(args)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

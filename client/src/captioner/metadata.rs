@@ -1,6 +1,5 @@
 //! Captions that came with the data.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use promptfed_data::ImageSource;
@@ -59,8 +58,7 @@ fn side_car(image: &Path) -> Result<Option<String>, CaptionProblem> {
             Ok(text) if !text.trim().is_empty() => return Ok(Some(text)),
             Ok(_) => {}
             // A link that leads nowhere is a side-car that is missing, and said to be.
-            Err(FileError::Io(error))
-                if error.kind() == ErrorKind::NotFound && !path.is_symlink() => {}
+            Err(FileError::NotFound { .. }) if !path.is_symlink() => {}
             Err(error) => {
                 let reason = reason(error);
                 return Err(CaptionProblem::SideCar { path, reason });

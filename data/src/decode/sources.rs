@@ -74,10 +74,13 @@ impl Encoded {
 
 fn unreadable(path: &Path, error: FileError) -> Unfit {
     match error {
-        FileError::Io(_) if path.is_symlink() && !path.exists() => Unfit::new(
+        FileError::NotFound { .. } if path.is_symlink() => Unfit::new(
             SkipReason::Unreadable,
             "it is a link that leads nowhere".to_owned(),
         ),
+        FileError::NotFound { .. } => {
+            Unfit::new(SkipReason::Unreadable, "it is not there".to_owned())
+        }
         FileError::Io(error) => Unfit::new(SkipReason::Unreadable, error.kind().to_string()),
         FileError::NotRegular { what, .. } => Unfit::new(
             SkipReason::Unreadable,

@@ -27,7 +27,7 @@ pub(crate) fn read(
     listing: &mut Listing,
 ) -> Result<ClassOrder> {
     if tree.pictures() == 0 {
-        return Err(no_pictures(root)?);
+        return Err(no_pictures(root, &tree)?);
     }
     let folders: HashSet<String> = tree.places.iter().flat_map(|p| p.folders.clone()).collect();
     let mut inner = root.to_owned();
@@ -108,12 +108,15 @@ pub(crate) fn read(
         }
         Err(error) => return Err(error),
         Ok(layout) => {
-            add(&inner, &places, layout, &levels, &names, listing)?;
+            let below = tree.dangling.iter().filter(|link| link.starts_with(&inner));
+            let dangling = below.count();
+            add(&inner, &places, dangling, layout, &levels, &names, listing)?;
             (ClassOrder::ByName, false)
         }
     };
     metadata.give_captions(&tree.places, used_labels, by_column.is_some(), listing);
     warn_of_folders(&tree, &inner, listing);
+    listing.read(names.files);
     for warning in names.warnings {
         listing.warn(warning);
     }
@@ -123,6 +126,7 @@ pub(crate) fn read(
 fn add(
     root: &Path,
     places: &[Place],
+    dangling: usize,
     layout: FolderLayout,
     levels: &LevelNumbers,
     names: &ClassNames,
@@ -148,12 +152,17 @@ fn add(
     }
     let count = |places: &[&Place]| places.iter().map(|p| p.pictures.len()).sum::<usize>();
     let (used, left_out) = (count(&belongs), count(&elsewhere));
+    let left_out = left_out + dangling;
     if left_out > used {
+        let mut why = DatasetWarning::by_kind(listing.warnings());
+        if dangling > 0 {
+            why.push(format!("{dangling} links lead nowhere"));
+        }
         return Err(DataError::MostLeftOut {
             path: root.to_owned(),
             pictures: used + left_out,
             left_out,
-            why: DatasetWarning::by_kind(listing.warnings()).join("; "),
+            why: why.join("; "),
         });
     }
     let names_at = |level: usize| {
@@ -231,12 +240,21 @@ fn warn_of_folders(tree: &Tree, inner: &Path, listing: &mut Listing) {
     for path in tree.not_regular.iter().filter(inside) {
         listing.warn(DatasetWarning::NotRegular { path: path.clone() });
     }
+    for path in tree.dangling.iter().filter(inside) {
+        listing.warn(DatasetWarning::DanglingLink { path: path.clone() });
+    }
 }
 
 /// What lies in a folder without pictures.
-fn no_pictures(root: &Path) -> Result<DataError> {
+fn no_pictures(root: &Path, tree: &Tree) -> Result<DataError> {
     let contents = Folder::read(root)?;
-    let found = if contents.folders.is_empty() && contents.files.is_empty() {
+    let found = if let Some(first) = tree.dangling.first() {
+        format!(
+            "no pictures, and {} links that lead nowhere, such as {}: bring back what they lead to",
+            tree.dangling.len(),
+            first.display()
+        )
+    } else if contents.folders.is_empty() && contents.files.is_empty() {
         "an empty folder".to_owned()
     } else {
         format!(

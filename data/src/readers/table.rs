@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use crate::folder::has_extension;
+use crate::readers::column_names::{CAPTION, DOMAIN, LABEL, SPLIT};
 use crate::{DataError, Result};
 
 /// Longest table that is read.
 pub(crate) const MAX_BYTES: u64 = 256 << 20;
 
-/// Names of columns, by what they hold; of several, the first counts.
+/// Names of the column of pictures; of several, the first counts.
 const FILE: [&str; 9] = [
     "file_name",
     "filename",
@@ -20,17 +21,6 @@ const FILE: [&str; 9] = [
     "image_id",
     "img",
 ];
-const LABEL: [&str; 6] = [
-    "label",
-    "class",
-    "class_name",
-    "label_name",
-    "category",
-    "target",
-];
-const CAPTION: [&str; 2] = ["caption", "text"];
-const DOMAIN: [&str; 1] = ["domain"];
-const SPLIT: [&str; 3] = ["split", "subset", "partition"];
 
 /// What is known of one picture.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
-use promptfed_data::{Dataset, ImageSource, Sample};
+use promptfed_data::{Dataset, ImageSource, Layout, OpenOptions, Result, Sample, open};
+use tempfile::TempDir;
 
 /// A `width` x `height` picture whose pixels depend on `seed`.
 pub(crate) fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
@@ -49,6 +50,38 @@ pub(crate) fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
     let path = path.as_ref();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
+}
+
+/// A folder with a small picture in each of these places.
+pub(crate) fn tree(files: &[&str]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for file in files {
+        write(root.path().join(file), png(1));
+    }
+    root
+}
+
+/// Opens what lies at a path as it is found.
+pub(crate) fn auto(path: &Path) -> Result<Dataset> {
+    open(path, &OpenOptions::default())
+}
+
+/// Opens one split of what lies at a path.
+pub(crate) fn with_split(path: &Path, split: &str) -> Result<Dataset> {
+    let options = OpenOptions {
+        split: Some(split.to_owned()),
+        ..OpenOptions::default()
+    };
+    open(path, &options)
+}
+
+/// Opens what lies at a path in this layout.
+pub(crate) fn with_layout(path: &Path, layout: Layout) -> Result<Dataset> {
+    let options = OpenOptions {
+        layout,
+        ..OpenOptions::default()
+    };
+    open(path, &options)
 }
 
 /// A data set of one class over files.

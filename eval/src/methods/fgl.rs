@@ -5,7 +5,8 @@ use crate::comparison::{MethodRun, SubmittedPrompts};
 use crate::observer::{Observer, Task};
 use crate::{FederatedClient, Result, seeds};
 use promptfed_client::{
-    AdminClient, Captioner, ExtractOptions, FederationClient, ReleaseRules, RetryPolicy, extract,
+    AdminClient, Captioner, ExtractOptions, FederationClient, ReleaseRules, RequestError,
+    RetryPolicy, extract,
 };
 use promptfed_data::LabelledImages;
 use promptfed_learn::{Classifier, EpochStats, evaluate};
@@ -189,7 +190,16 @@ impl Method for Fgl {
         }
 
         let mut shown = Shown::new(context.observer);
-        admin.wait(round, None, &mut |status| shown.update(status))?;
+        admin
+            .wait(round, None, &mut |status| shown.update(status))
+            .map_err(|error| match error {
+                // What a client of a real server would be told to do is not this command's remedy.
+                RequestError::RoundEnded {
+                    state: RoundState::Failed { reason },
+                    ..
+                } => crate::Error::Round(reason),
+                error => error.into(),
+            })?;
         drop(shown);
 
         let mut ledger = Ledger::new();
@@ -296,6 +306,9 @@ impl<'a> Shown<'a> {
     }
 
     fn update(&mut self, status: &RoundStatus) -> ControlFlow<()> {
+        for warning in &status.warnings {
+            self.observer.warn(warning);
+        }
         let (stage, done, total) = match &status.state {
             RoundState::Synthesising { done, total } => ("fgl: synthesising images", *done, *total),
             RoundState::Training { epoch, epochs } => (

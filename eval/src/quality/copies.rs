@@ -16,15 +16,53 @@ pub fn near_copies(
     real: &FeatureSet,
     synthetic: &FeatureSet,
 ) -> Result<Option<f64>, QualityError> {
-    if seen.is_empty() || real.is_empty() || synthetic.is_empty() {
+    if seen.is_empty() {
         return Ok(None);
     }
-    let mut usual = nearest(real, seen)?;
-    usual.sort_unstable_by(f32::total_cmp);
-    let threshold = quantile(&usual, COPY_QUANTILE);
-    let copies = nearest(synthetic, seen)?;
-    let copies = copies.iter().filter(|d| f64::from(**d) < threshold).count();
-    Ok(Some(copies as f64 / synthetic.len() as f64))
+    Ok(ToSeen::measure(seen, real, synthetic)?.near_copies())
+}
+
+/// How far images lie from the nearest one that the generator was trained on.
+pub(super) struct ToSeen {
+    real: Vec<f32>,
+    synthetic: Vec<f32>,
+}
+
+impl ToSeen {
+    /// # Errors
+    /// Features of different networks.
+    pub(super) fn measure(
+        seen: &FeatureSet,
+        real: &FeatureSet,
+        synthetic: &FeatureSet,
+    ) -> Result<Self, QualityError> {
+        Ok(Self {
+            real: nearest(real, seen)?,
+            synthetic: nearest(synthetic, seen)?,
+        })
+    }
+
+    /// The same of some of the images, by their places.
+    pub(super) fn of(&self, real: &[usize], synthetic: &[usize]) -> Self {
+        let some = |all: &[f32], places: &[usize]| places.iter().map(|&i| all[i]).collect();
+        Self {
+            real: some(&self.real, real),
+            synthetic: some(&self.synthetic, synthetic),
+        }
+    }
+
+    /// See [`near_copies`].
+    pub(super) fn near_copies(&self) -> Option<f64> {
+        if self.real.is_empty() || self.synthetic.is_empty() {
+            return None;
+        }
+        let mut usual = self.real.clone();
+        usual.sort_unstable_by(f32::total_cmp);
+        let threshold = quantile(&usual, COPY_QUANTILE);
+        let is_near = |distance: &&f32| f64::from(**distance) < threshold;
+        let copies = self.synthetic.iter().filter(is_near).count();
+        Some(copies as f64 / self.synthetic.len() as f64)
+    }
 }
 
 /// The quantile of sorted values, between neighbours in proportion, as NumPy's and PyTorch's default.

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{FeatureSet, Labelled, Manifolds, QualityError, near_copies, vendi_score};
+use super::copies::ToSeen;
+use super::{FeatureSet, Labelled, Manifolds, QualityError, vendi_score};
 
 /// The measures of one set beside real images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -70,16 +71,26 @@ pub fn measure(
             return Err(QualityError::TooFew { role, images, k });
         }
     }
-    let all = quality(&synthetic.features, &real.features, seen, k)?;
+    // An empty set is one of which nothing is known.
+    let seen = seen.filter(|seen| !seen.is_empty());
+    let to_seen = seen.map(|seen| ToSeen::measure(seen, &real.features, &synthetic.features));
+    let to_seen = to_seen.transpose()?;
+    let all = quality(&synthetic.features, &real.features, to_seen.as_ref(), k)?;
     let classes: Vec<ClassQuality> = real
         .class_names
         .iter()
         .enumerate()
         .map(|(label, class)| {
-            let of = |set: &Labelled| set.features.subset(&places(&set.labels, label as u32));
+            let at = |set: &Labelled| places(&set.labels, label as u32);
+            let (of_synthetic, of_real) = (at(synthetic), at(real));
+            let to_seen = to_seen.as_ref().map(|all| all.of(&of_real, &of_synthetic));
+            let (synthetic, real) = (
+                synthetic.features.subset(&of_synthetic),
+                real.features.subset(&of_real),
+            );
             Ok(ClassQuality {
                 class: class.clone(),
-                quality: quality(&of(synthetic), &of(real), seen, k)?,
+                quality: quality(&synthetic, &real, to_seen.as_ref(), k)?,
             })
         })
         .collect::<Result<_, QualityError>>()?;
@@ -94,7 +105,7 @@ pub fn measure(
 fn quality(
     synthetic: &FeatureSet,
     real: &FeatureSet,
-    seen: Option<&FeatureSet>,
+    to_seen: Option<&ToSeen>,
     k: usize,
 ) -> Result<Quality, QualityError> {
     let manifolds = match Manifolds::measure(real, synthetic, k) {
@@ -103,14 +114,13 @@ fn quality(
         Err(error) => return Err(error),
     };
     let most = synthetic.len().min(VENDI_IMAGES);
-    let copies = seen.map(|seen| near_copies(seen, real, synthetic));
     Ok(Quality {
         synthetic: synthetic.len(),
         real: real.len(),
         manifolds,
         vendi: vendi_score(&thinned(synthetic, most)),
         vendi_real: vendi_score(&thinned(real, most)),
-        near_copies: copies.transpose()?.flatten(),
+        near_copies: to_seen.and_then(ToSeen::near_copies),
     })
 }
 

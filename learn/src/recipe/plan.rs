@@ -1,7 +1,7 @@
 //! A recipe on the wire, and back. Both directions name every field, so that none is lost.
 
 use promptfed_data::Fit;
-use promptfed_prompts::protocol::{ClassifierArchitecture, PictureFit, TrainingPlan};
+use promptfed_prompts::protocol::{ClassifierArchitecture, PictureFit, TrainingPlan, decimal};
 
 use super::Recipe;
 use crate::{Architecture, Augmentation, Schedule, TrainConfig};
@@ -107,11 +107,6 @@ impl Recipe {
             seed: *seed,
         }
     }
-}
-
-/// The number that people wrote: 0.1 and not 0.10000000149011612.
-fn decimal(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ use crate::{Error, LabelSpace, Level, PromptSet, TemplateSet};
 /// A whole round: the label space, how images are made, how the central model is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a round: an object with `label_space`, `synthesis` and `training`"
+)]
 pub struct RoundSpec {
     /// A name for people: 1 to 100 bytes, no control characters.
     pub name: String,
@@ -50,7 +53,10 @@ impl RoundSpec {
 /// What every client of a round puts into its prompts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with `level` and `templates`"
+)]
 pub struct PromptPlan {
     /// How much of each image its prompt tells.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
@@ -106,7 +112,10 @@ impl PromptPlan {
 /// How images are made from prompts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with `engine`, `images` and `seed`"
+)]
 pub struct SynthesisPlan {
     /// The engine's name, for example `pocket`.
     pub engine: String,
@@ -255,7 +264,10 @@ pub enum ClassifierArchitecture {
 /// How the central model is trained on the synthetic images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with the settings of the training"
+)]
 pub struct TrainingPlan {
     /// Passes over the training images, 1 to 10,000.
     pub epochs: u32,

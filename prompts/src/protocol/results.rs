@@ -36,7 +36,7 @@ pub struct RoundResults {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_accuracy: Option<f64>,
     /// What had no effect or was left out, in words.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub warnings: Vec<String>,
     /// Wall time of each stage.
     pub seconds: StageSeconds,

@@ -84,6 +84,10 @@ pub struct RoundStatus {
     /// When it reached its final state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<u64>,
+    /// What has no effect or is not read of the job in work, in words, from before its first image; those of a finished round
+    /// are in its results.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Says that the server answers and its store works.
@@ -113,6 +117,7 @@ mod tests {
             opened_at: 5,
             closed_at: Some(6),
             finished_at: None,
+            warnings: vec!["w".into()],
         };
         let json = serde_json::to_value(&status).unwrap();
         assert_eq!(json["state"], "synthesising");

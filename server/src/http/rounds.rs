@@ -145,8 +145,9 @@ fn changed(
 /// Puts the running job's progress into the status of its round.
 fn live(state: &AppState, status: &mut RoundStatus) {
     if status.state == RoundState::Queued
-        && let Some(progress) = state.jobs.progress(status.round_id)
+        && let Some((progress, warnings)) = state.jobs.progress(status.round_id)
     {
         status.state = progress;
+        status.warnings = warnings;
     }
 }

@@ -38,6 +38,7 @@ struct Shared {
 struct Current {
     round: RoundId,
     progress: RoundState,
+    warnings: Vec<String>,
     interrupt: Arc<AtomicBool>,
 }
 
@@ -55,13 +56,13 @@ impl Jobs {
         }
     }
 
-    /// How far the job of this round is, if it is in work.
-    pub(crate) fn progress(&self, round: RoundId) -> Option<RoundState> {
+    /// How far the job of this round is, and what it warns of, if it is in work.
+    pub(crate) fn progress(&self, round: RoundId) -> Option<(RoundState, Vec<String>)> {
         let current = self.shared.lock();
         current
             .as_ref()
             .filter(|job| job.round == round)
-            .map(|job| job.progress.clone())
+            .map(|job| (job.progress.clone(), job.warnings.clone()))
     }
 }
 
@@ -159,6 +160,7 @@ impl Worker {
         *self.shared.lock() = Some(Current {
             round,
             progress: RoundState::Queued,
+            warnings: Vec::new(),
             interrupt: Arc::clone(&interrupt),
         });
         // A round cancelled, or a stop asked for, before `current` was set would otherwise go unseen.
@@ -181,6 +183,12 @@ impl Worker {
     fn pause(&self, error: &Error, woken: &Receiver<()>) {
         tracing::error!(%error, "the job queue cannot be read");
         let _ = woken.recv_timeout(PAUSE_AFTER_FAILURE);
+    }
+
+    fn warn(&self, warnings: Vec<String>) {
+        if let Some(current) = self.shared.lock().as_mut() {
+            current.warnings = warnings;
+        }
     }
 
     fn report(&self, progress: RoundState) {

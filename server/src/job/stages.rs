@@ -9,7 +9,7 @@ use promptfed_learn::{Classifier, EpochStats, Recipe};
 use promptfed_prompts::protocol::{
     CurvePoint, EngineSummary, FilterSummary, ImageBudget as PlannedImages, ImageCounts,
     ModelSummary, PooledPrompts, RoundId, RoundResults, RoundSpec, RoundState, SamplingSummary,
-    Seeds, StageSeconds, SubmittedSet, SynthesisPlan, Versions,
+    Seeds, StageSeconds, SubmittedSet, SynthesisPlan, Versions, decimal,
 };
 use promptfed_prompts::{ContentHash, LabelSpace, PromptSet, WIRE_VERSION};
 use promptfed_synth::{
@@ -44,6 +44,7 @@ impl Worker {
                 engine.describe(),
             )?;
             job.filter = self.engines.load_filter(&spec.synthesis)?.map(Arc::new);
+            self.warn(promptfed_synth::notes(&*engine, &job)?);
             let mut progress = |progress: &promptfed_synth::JobProgress| {
                 self.report(RoundState::Synthesising {
                     done: progress.done,
@@ -208,19 +209,19 @@ fn sampling_summary(job: &JobSpec) -> SamplingSummary {
         guidance: job.guidance.into(),
         filter: job.filter.as_ref().map(|filter| FilterSummary {
             clip_hash: filter.rule().clip_hash,
-            min_score: filter.rule().min_score.into(),
+            min_score: decimal(filter.rule().min_score),
         }),
     }
 }
 
 fn curve_point(stats: &EpochStats) -> CurvePoint {
     CurvePoint {
-        learning_rate: stats.learning_rate.into(),
+        learning_rate: decimal(stats.learning_rate),
         epoch: one_based(stats.epoch),
-        train_loss: stats.train_loss.into(),
-        train_accuracy: stats.train_accuracy.into(),
-        validation_accuracy: stats.validation_accuracy.map(f64::from),
-        validation_balanced_accuracy: stats.validation_balanced_accuracy.map(f64::from),
+        train_loss: decimal(stats.train_loss),
+        train_accuracy: decimal(stats.train_accuracy),
+        validation_accuracy: stats.validation_accuracy.map(decimal),
+        validation_balanced_accuracy: stats.validation_balanced_accuracy.map(decimal),
     }
 }
 

@@ -164,5 +164,6 @@ fn status_of(row: &Row<'_>) -> rusqlite::Result<RoundStatus> {
         closed_at: row.get(6)?,
         finished_at: row.get(7)?,
         submissions: row.get(8)?,
+        warnings: Vec::new(),
     })
 }

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use promptfed_client::{AdminClient, RequestError};
 use promptfed_learn::{Architecture, Classifier};
-use promptfed_prompts::PromptSet;
 use promptfed_prompts::protocol::{
     ClassifierArchitecture, ImageBudget, PictureFit, ProblemCode, RoundId, RoundState, RoundStatus,
     TrainingPlan,
 };
+use promptfed_prompts::{ClassIndex, Level, PromptSet, TemplateSet};
 
 use promptfed_server::Server;
 
-use crate::support::{Fixture, class_prompts, client, config, engines, round_spec};
+use crate::support::{Fixture, class_prompts, client, config, engines, label_space, round_spec};
 
 fn nothing(_: &RoundStatus) -> ControlFlow<()> {
     ControlFlow::Continue(())
@@ -90,6 +90,38 @@ fn a_round_from_prompts_to_model() {
     let model = Classifier::from_safetensors(&bytes).unwrap();
     assert_eq!(model.num_parameters() as u64, results.model.parameters);
     assert_eq!(model.recipe().unwrap().plan(), spec.training);
+}
+
+#[test]
+fn what_has_no_effect_is_told_while_images_are_made() {
+    let fixture = Fixture::start_in(tempfile::tempdir().unwrap(), Duration::from_millis(30));
+    let mut spec = round_spec();
+    spec.expected_clients = Some(1);
+    let round = fixture.open(&spec);
+    let client = fixture.client("a");
+    let templates = "name = \"n\"\n[[templates]]\nlevel = \"class\"\npositive = \"{label}\"\nnegative = \"blurry\"";
+    let templates = TemplateSet::from_toml(templates).unwrap();
+    let mut prompts = PromptSet::builder(&label_space(), Level::Class, &templates);
+    prompts.add(ClassIndex::new(0), None, None).unwrap();
+    prompts.add(ClassIndex::new(1), None, None).unwrap();
+    client.submit(round, &prompts.build().unwrap()).unwrap();
+    let mut seen = Vec::new();
+    let mut watch = |status: &RoundStatus| {
+        if matches!(status.state, RoundState::Synthesising { .. }) {
+            seen.push(status.warnings.clone());
+        }
+        ControlFlow::Continue(())
+    };
+    let done = client.wait(round, None, &mut watch).unwrap();
+    assert!(done.warnings.is_empty(), "{done:?}");
+    let results = client.results(round).unwrap();
+    let told = "the negative text of 2 of 2 prompts has no effect: guidance is 1";
+    assert!(results.warnings[0].starts_with(told), "{results:?}");
+    assert!(!seen.is_empty());
+    for warnings in &seen {
+        assert_eq!(warnings[..], results.warnings[..warnings.len()]);
+        assert!(!warnings.is_empty());
+    }
 }
 
 #[test]

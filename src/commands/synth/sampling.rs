@@ -1,7 +1,7 @@
 //! How images are sampled, on the command line.
 
 use clap::Args as ClapArgs;
-use promptfed_prompts::protocol::{GuidancePlan, ImageBudget, SynthesisPlan};
+use promptfed_prompts::protocol::{GuidancePlan, ImageBudget, SynthesisPlan, decimal};
 use promptfed_synth::{Guidance, JobSpec, Sampler};
 
 /// Sampling settings; what is not given is the engine's own.
@@ -34,7 +34,7 @@ impl SamplingArgs {
             steps: self.steps,
             guidance: self.guidance.map(Into::into),
             sampler: self.sampler.map(|sampler| sampler.to_string()),
-            min_clip_score: min_score.map(Into::into),
+            min_clip_score: min_score.map(decimal),
             seed,
         }
     }

@@ -7,10 +7,9 @@ use crate::Generator;
 /// A text, parted where the engine ceases to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Parted<'t> {
+    pub(super) whole: &'t str,
     pub(super) read: &'t str,
     pub(super) cut: Option<&'t str>,
-    /// Whether no space lies between the two.
-    is_joined: bool,
 }
 
 impl<'t> Parted<'t> {
@@ -18,15 +17,10 @@ impl<'t> Parted<'t> {
         let cut = engine.cut(text);
         let read = cut.and_then(|cut| text.strip_suffix(cut)).unwrap_or(text);
         Self {
+            whole: text,
             read: read.trim_end(),
             cut,
-            is_joined: cut.is_some() && !read.ends_with(char::is_whitespace),
         }
-    }
-
-    /// What tells the first part of a word from the same letters as a whole word, which read as another token.
-    pub(super) fn joint(&self) -> &'static str {
-        if self.is_joined { "-" } else { "" }
     }
 }
 

@@ -37,7 +37,7 @@ impl CutPrompts {
             let mut readings = Readings::none()?;
             for prompt in spec.prompts.read()? {
                 let text = prompt?.text;
-                readings.add(&Reading::of(engine, &text, heeds_negatives))?;
+                readings.add(engine, &Reading::of(engine, &text, heeds_negatives))?;
             }
             found.alike = readings.alike()?;
         }
@@ -60,7 +60,7 @@ impl CutPrompts {
         }
         if let Some([one, other]) = alike.pair {
             notes.push(format!(
-                "{} of {prompts} prompts differ from another one only in what is not read, so that their images show the same: prompts {one} and \
+                "{} of {prompts} prompts differ from another one only in what this engine does not read or tell apart, so that their images show the same: prompts {one} and \
                  {other} are the first",
                 alike.prompts
             ));
@@ -112,21 +112,11 @@ impl Readings {
     }
 
     /// Adds the next prompt, once where it comes again.
-    fn add(&mut self, reading: &Reading<'_>) -> Result<()> {
+    fn add(&mut self, engine: &dyn Generator, reading: &Reading<'_>) -> Result<()> {
         self.prompts += 1;
-        let [positive, negative] = [reading.positive, reading.negative];
-        let read = key([
-            positive.read,
-            positive.joint(),
-            negative.read,
-            negative.joint(),
-        ]);
-        let whole = key([
-            positive.read,
-            positive.cut.unwrap_or_default().trim_end(),
-            negative.read,
-            negative.cut.unwrap_or_default().trim_end(),
-        ]);
+        let texts = [reading.positive, reading.negative];
+        let read = key(texts.map(|text| read_as(engine, text.whole, text.read)));
+        let whole = key(texts.map(|text| text.whole.trim_end().as_bytes().to_vec()));
         let mut insert = self
             .database
             .prepare_cached("INSERT OR IGNORE INTO prompts VALUES (?1, ?2, ?3)")?;
@@ -160,12 +150,20 @@ impl Readings {
     }
 }
 
-/// 128 bits of a hash over texts, each with its length first.
-fn key(texts: [&str; 4]) -> [u8; 16] {
+/// What an engine reads of a text: its tokens, or else the part `read` of it.
+fn read_as(engine: &dyn Generator, text: &str, read: &str) -> Vec<u8> {
+    match engine.tokens(text) {
+        Some(tokens) => tokens.iter().flat_map(|id| id.to_le_bytes()).collect(),
+        None => read.as_bytes().to_vec(),
+    }
+}
+
+/// 128 bits of a hash over two texts, each with its length first.
+fn key(texts: [Vec<u8>; 2]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     for text in texts {
         hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
+        hasher.update(&text);
     }
     let mut key = [0; 16];
     hasher.finalize_xof().fill(&mut key);

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Cursor};
 use std::path::{Path, PathBuf};
 
-use promptfed_files::FileError;
+use promptfed_files::{FileError, NotText};
 use promptfed_prompts::{ClassIndex, ContentHash, Domain, LabelSpace, PromptSet, RenderedPrompt};
 use serde::Deserialize;
 
@@ -125,7 +125,7 @@ impl PromptSource {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `class` and `prompt`")]
 struct Line {
     class: String,
     domain: Option<String>,
@@ -239,6 +239,7 @@ impl<'a> JsonLines<'a> {
 fn fault(path: &Path, error: FileError) -> Error {
     let (line, reason) = match error {
         FileError::Io(error) => return Error::Io(error),
+        FileError::NotFound { .. } => return error.into(),
         FileError::NotText { line, reason, .. } => (line as u64, reason),
         other => (1, other.to_string()),
     };
@@ -254,6 +255,13 @@ fn lines_of(path: &Path) -> Result<Box<dyn BufRead>> {
     let file = promptfed_files::open_regular(path).map_err(|e| fault(path, e))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let start = reader.fill_buf()?;
+    if let Some(NotText { line, reason }) = promptfed_files::unmarked_utf16(start) {
+        return Err(Error::PromptLine {
+            file: path.to_owned(),
+            line: line as u64,
+            reason,
+        });
+    }
     if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
         let text = promptfed_files::read_text(path, MAX_UTF16_BYTES).map_err(|e| fault(path, e))?;
         return Ok(Box::new(Cursor::new(text.into_bytes())));

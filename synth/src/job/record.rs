@@ -21,7 +21,10 @@ const FORMAT: u32 = 1;
 
 /// Everything that determines a job's images. When it is resumed, prompts and images may be added, and all else must be the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with the settings of a job"
+)]
 pub struct JobRecord {
     /// Version of the folder's form.
     pub format: u32,

@@ -26,11 +26,13 @@ pub(super) fn file_name(shard: u64) -> String {
 
 /// The columns in order, with what the hub calls their types.
 const TEXT: &str = "string";
-const COLUMNS: [(&str, PhysicalType, &str); 11] = [
+const COLUMNS: [(&str, PhysicalType, &str); 13] = [
     ("label", PhysicalType::INT64, ""),
     ("domain", PhysicalType::BYTE_ARRAY, TEXT),
     ("prompt", PhysicalType::BYTE_ARRAY, TEXT),
     ("negative", PhysicalType::BYTE_ARRAY, TEXT),
+    ("cut", PhysicalType::BYTE_ARRAY, TEXT),
+    ("negative_cut", PhysicalType::BYTE_ARRAY, TEXT),
     ("index", PhysicalType::INT64, "int64"),
     ("seed", PhysicalType::BYTE_ARRAY, TEXT),
     ("steps", PhysicalType::INT32, "int32"),
@@ -69,17 +71,13 @@ pub(super) fn encode<'a>(
     let all = vec![1; rows.len()];
     let labels: Vec<i64> = rows.iter().map(|r| i64::from(r.class)).collect();
     write::<Int64Type>(&mut group, &labels, &all)?;
-    let domains: Vec<ByteArray> = rows
-        .iter()
-        .filter_map(|r| r.domain.clone())
-        .map(text)
-        .collect();
-    let present: Vec<i16> = rows.iter().map(|r| i16::from(r.domain.is_some())).collect();
-    write::<ByteArrayType>(&mut group, &domains, &present)?;
+    write_optional(&mut group, &rows, |r| r.domain.clone())?;
     let texts =
         |of: fn(&ManifestRow) -> String| rows.iter().map(|r| text(of(r))).collect::<Vec<_>>();
     write::<ByteArrayType>(&mut group, &texts(|r| r.prompt.clone()), &all)?;
     write::<ByteArrayType>(&mut group, &texts(|r| r.negative.clone()), &all)?;
+    write_optional(&mut group, &rows, |r| r.cut.clone())?;
+    write_optional(&mut group, &rows, |r| r.negative_cut.clone())?;
     let indices: Vec<i64> = rows.iter().map(|r| r.index as i64).collect();
     write::<Int64Type>(&mut group, &indices, &all)?;
     write::<ByteArrayType>(&mut group, &texts(|r| r.seed.to_string()), &all)?;
@@ -189,6 +187,18 @@ fn write<T: parquet::data_type::DataType>(
         .typed::<T>()
         .write_batch(values, Some(levels), None)?;
     Ok(column.close()?)
+}
+
+/// Writes the next column of texts, which not every row has.
+fn write_optional(
+    group: &mut SerializedRowGroupWriter<'_, &mut Vec<u8>>,
+    rows: &[&ManifestRow],
+    of: impl Fn(&ManifestRow) -> Option<String>,
+) -> Result<()> {
+    let texts: Vec<Option<String>> = rows.iter().map(|row| of(row)).collect();
+    let present: Vec<i16> = texts.iter().map(|t| i16::from(t.is_some())).collect();
+    let texts: Vec<ByteArray> = texts.into_iter().flatten().map(text).collect();
+    write::<ByteArrayType>(group, &texts, &present)
 }
 
 fn schema() -> Result<TypePtr> {

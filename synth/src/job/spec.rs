@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use promptfed_prompts::protocol::GuidancePlan;
+use promptfed_prompts::protocol::{GuidancePlan, decimal};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -194,10 +194,10 @@ impl From<GuidancePlan> for Guidance {
 impl From<Guidance> for GuidancePlan {
     fn from(guidance: Guidance) -> Self {
         match guidance {
-            Guidance::Fixed(scale) => Self::Fixed(scale.into()),
+            Guidance::Fixed(scale) => Self::Fixed(decimal(scale)),
             Guidance::Uniform { low, high } => Self::Uniform {
-                low: low.into(),
-                high: high.into(),
+                low: decimal(low),
+                high: decimal(high),
             },
         }
     }

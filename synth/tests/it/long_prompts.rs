@@ -6,7 +6,7 @@ use promptfed_prompts::RenderedPrompt;
 use promptfed_synth::engines::pocket::Pocket;
 use promptfed_synth::engines::sd::StableDiffusion;
 use promptfed_synth::job::ManifestRow;
-use promptfed_synth::{Generator, Guidance, JobSpec, PromptSource, notes};
+use promptfed_synth::{Generator, Guidance, JobSpec, OutputFormat, PromptSource, notes};
 use proptest::prelude::*;
 
 use crate::fixtures::{label_space, pocket, rows, run_quietly};
@@ -173,7 +173,10 @@ fn a_job_tells_records_and_counts_what_is_cut() {
     assert_eq!(with, [false, true, true, false, true, true]);
     // A finished job tells the same again.
     let again = run_quietly(&mut engine, &spec, &out).unwrap();
-    assert_eq!((again.resumed, again.cut, again.notes), (6, 4, told.clone()));
+    assert_eq!(
+        (again.resumed, again.cut, again.notes),
+        (6, 4, told.clone())
+    );
     // Rows of earlier versions do not say what was cut; the job is theirs all the same.
     let earlier: String = rows(&out)
         .into_iter()
@@ -195,7 +198,68 @@ fn a_job_tells_records_and_counts_what_is_cut() {
     assert_ne!(wrong, earlier);
     std::fs::write(out.join("manifest.jsonl"), wrong).unwrap();
     let refused = run_quietly(&mut engine, &spec, &out).unwrap_err();
-    assert!(refused.to_string().contains("line 1 is not what"), "{refused}");
+    assert!(
+        refused.to_string().contains("line 1 is not what"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn prompts_that_the_engine_cannot_tell_apart_are_told_whatever_their_case() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pocket, sd) = (pocket(), load(&folder("sd15")).unwrap());
+    for (engine, room) in [(&pocket as &dyn Generator, POCKET), (&sd, CLIP)] {
+        let words = "cat ".repeat(room);
+        let list = [
+            ("mammal", format!("{words}in the snow"), String::new()),
+            (
+                "vehicle",
+                format!("{}on a beach", words.to_uppercase()),
+                String::new(),
+            ),
+            ("mammal", "a dog".to_owned(), String::new()),
+        ];
+        let told = notes(engine, &job(dir.path(), engine, &list)).unwrap();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[1].starts_with("2 of 3 prompts differ"), "{told:?}");
+        assert!(told[1].contains("prompts 1 and 2"), "{told:?}");
+    }
+}
+
+#[test]
+fn shards_have_what_was_cut() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut engine = pocket();
+    let long = |end: &str| format!("{}{end}", digits(POCKET));
+    let list = [
+        ("mammal", "a cat".to_owned(), String::new()),
+        ("mammal", long("in the snow"), String::new()),
+        ("mammal", "a dog".to_owned(), long("blurry")),
+    ];
+    let spec = JobSpec {
+        output: OutputFormat::Parquet,
+        ..job(dir.path(), &engine, &list)
+    };
+    run_quietly(&mut engine, &spec, &out).unwrap();
+    let file = std::fs::File::open(out.join("data/train-00000.parquet")).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    let column = |row: &parquet::record::Row, name: &str| {
+        let mut columns = row.get_column_iter();
+        let (_, field) = columns.find(|(n, _)| *n == name).unwrap();
+        field.to_string()
+    };
+    let found: Vec<_> = reader
+        .get_row_iter(None)
+        .unwrap()
+        .map(|row| {
+            let row = row.unwrap();
+            [column(&row, "cut"), column(&row, "negative_cut")]
+        })
+        .collect();
+    let (none, snow, blurry) = ("null", "\"in the snow\"", "\"blurry\"");
+    assert_eq!(found, [[none, none], [snow, none], [none, blurry]]);
 }
 
 #[test]

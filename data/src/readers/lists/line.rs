@@ -22,6 +22,10 @@ pub(super) enum Form {
     PathAndId,
     /// `path<delimiter>label` without a header; the label may be a word.
     Pair(char),
+    /// `path<tab>label` and the four numbers of a box, as Tiny ImageNet's `val_annotations.txt`; the box is not used.
+    Boxed,
+    /// A JSON object of lists of paths by class, as Food-101's `train.json`.
+    ByClass,
     /// A header names the columns.
     Table,
     /// `class/picture`, as Food-101: the folder is the class.
@@ -58,6 +62,7 @@ impl Form {
                 .then_some(Self::PathAndId);
         }
         [
+            Self::Boxed,
             Self::Pair(','),
             Self::Pair(';'),
             Self::Pair('\t'),
@@ -68,10 +73,22 @@ impl Form {
         .find(|form| most_fit(form, LEAST_THAT_FIT))
     }
 
-    /// Path and label of a line. Never called for a table.
+    /// Path and label of a line. Never called for a table or a list by class.
     pub(super) fn split<'a>(&self, line: &'a str) -> Result<(&'a str, Option<&'a str>), String> {
         match self {
-            Self::Path | Self::Table => Ok((line.trim(), None)),
+            Self::Path | Self::Table | Self::ByClass => Ok((line.trim(), None)),
+            Self::Boxed => {
+                let cells: Vec<&str> = line.split('\t').map(str::trim).collect();
+                let is_box = |cells: &[&str]| cells.iter().all(|c| c.parse::<i64>().is_ok());
+                match cells.as_slice() {
+                    [path, label, sides @ ..] if sides.len() == 4 && is_box(sides) => {
+                        Ok((path, Some(label)))
+                    }
+                    _ => Err(format!(
+                        "`{line}` is no path, label and box of four numbers"
+                    )),
+                }
+            }
             Self::PathAndId => {
                 let (path, id) = path_and_id(line)?;
                 Ok((path, Some(id)))
@@ -172,6 +189,7 @@ mod tests {
             ("a/b.jpg\tcat\n", Some(Form::Pair('\t'))),
             ("b.jpg cat\nc.jpg dog\n", Some(Form::Pair(' '))),
             ("path,label\nb.jpg,cat\n", Some(Form::Table)),
+            ("val_0.JPEG\tn03444034\t0\t32\t44\t62\n", Some(Form::Boxed)),
             ("Chapter 1\nChapter 2\n", None),
             ("n01443537_0.JPEG\t0\t0\t10\t10\n", None),
             ("cat 0\ndog 400\n", None),

@@ -1,6 +1,8 @@
 //! Lists of pictures with their labels: DomainNet's `<domain>_<split>.txt` files of `path label` lines (Peng et al., ICCV
-//! 2019), Office-Home's `<domain>.txt`, Food-101's `meta/<split>.txt` of paths alone, and tables with a header.
+//! 2019), Office-Home's `<domain>.txt`, Food-101's `meta/<split>.txt` of paths alone and `meta/<split>.json` of paths by class, Tiny
+//! ImageNet's `val_annotations.txt`, and tables with a header.
 
+mod by_class;
 mod classes;
 mod line;
 
@@ -21,6 +23,9 @@ use line::{Form, MAX_LINE_BYTES, folder_of};
 
 /// Extensions of list files.
 const EXTENSIONS: [&str; 5] = ["txt", "csv", "tsv", "lst", "list"];
+
+/// The extension of lists by class, as Food-101's `meta/train.json`.
+const BY_CLASS: &str = "json";
 
 /// Sub-folders in which lists lie, as Food-101's `meta`.
 const FOLDERS: [&str; 12] = [
@@ -65,20 +70,26 @@ impl List {
     /// follows, so that its faults are named. `root` is what was opened.
     pub(crate) fn recognise(path: &Path, root: &Path) -> Option<Self> {
         let stem = path.file_stem()?.to_str()?;
-        if !has_extension(path, &EXTENSIONS) || is_names_file(path) {
+        let is_by_class = has_extension(path, &[BY_CLASS]);
+        if !is_by_class && !has_extension(path, &EXTENSIONS) || is_names_file(path) {
             return None;
         }
         let parts = split_names::parts(stem);
         let bases = bases(path, root, parts.split.as_deref());
-        let start = start_of(path)?;
         let is_there = |relative: &str| bases.iter().any(|base| picture(base, relative).is_some());
-        let is_named = parts.split.is_some() && !parts.rest.is_empty();
-        let first = start.lines().find(|l| !l.trim().is_empty())?;
-        let form = Form::of(&start, is_there).or_else(|| {
-            let begins = line::path_and_id(first)
-                .is_ok_and(|(path, _)| has_picture_extension(Path::new(path)));
-            (is_named && begins).then_some(Form::PathAndId)
-        })?;
+        let form = if is_by_class {
+            let start = first_bytes::<START>(path);
+            by_class::begins(&String::from_utf8_lossy(&start), is_there).then_some(Form::ByClass)?
+        } else {
+            let start = start_of(path)?;
+            let is_named = parts.split.is_some() && !parts.rest.is_empty();
+            let first = start.lines().find(|l| !l.trim().is_empty())?;
+            Form::of(&start, is_there).or_else(|| {
+                let begins = line::path_and_id(first)
+                    .is_ok_and(|(path, _)| has_picture_extension(Path::new(path)));
+                (is_named && begins).then_some(Form::PathAndId)
+            })?
+        };
         Some(Self {
             path: path.to_owned(),
             form,
@@ -109,6 +120,7 @@ impl List {
                 }
                 table.rows
             }
+            Form::ByClass => by_class::rows(&self.path, &text)?,
             _ => self.lines(&text)?,
         };
         for row in &mut rows {
@@ -174,24 +186,55 @@ struct ReadList {
     rows: Vec<Row>,
 }
 
-/// The lists in a folder, or else in those of its sub-folders that are called as if for them.
-pub(crate) fn in_folder(root: &Path, contents: &Folder) -> Result<Vec<List>> {
-    let recognise = |files: &[PathBuf]| -> Vec<List> {
-        files
-            .iter()
-            .filter_map(|f| List::recognise(f, root))
-            .collect()
-    };
-    let mut lists = recognise(&contents.files);
+/// The lists in a folder, or else in those of its sub-folders that are called as if for them. Lists by class count where there are no
+/// others, since they say the same. Where splits have folders and only some of these a list, `wanted` must be one that has.
+pub(crate) fn in_folder(root: &Path, contents: &Folder, wanted: Option<&str>) -> Result<Vec<List>> {
+    let mut lists = recognise(&contents.files, root);
     if lists.is_empty() {
+        let (mut of_splits, mut are_all) = (Vec::new(), true);
         for folder in &contents.folders {
-            if is_for_lists(folder) || folder_name(folder).is_ok_and(is_split) {
-                lists.extend(recognise(&Folder::read(folder)?.files));
+            if is_for_lists(folder) {
+                lists.extend(recognise(&Folder::read(folder)?.files, root));
+            } else if folder_name(folder).is_ok_and(is_split) {
+                let found = recognise(&Folder::read(folder)?.files, root);
+                are_all &= !found.is_empty();
+                if wanted.is_some() && is_of_split(folder, wanted) && !found.is_empty() {
+                    return Ok(found);
+                }
+                of_splits.extend(found);
             }
         }
+        if are_all {
+            lists.extend(of_splits);
+        }
     }
-    lists.retain(|list| !is_metadata(&list.path));
     Ok(lists)
+}
+
+/// The lists among files of one folder.
+fn recognise(files: &[PathBuf], root: &Path) -> Vec<List> {
+    let lists = files.iter().filter_map(|file| List::recognise(file, root));
+    let mut lists: Vec<List> = lists.filter(|list| !is_metadata(&list.path)).collect();
+    if lists.iter().any(|list| list.form != Form::ByClass) {
+        lists.retain(|list| list.form != Form::ByClass);
+    }
+    lists
+}
+
+/// Whether a folder is called as a split, and where one is wanted, as that.
+pub(crate) fn is_of_split(folder: &Path, wanted: Option<&str>) -> bool {
+    folder_name(folder).is_ok_and(|name| {
+        is_split(name) && wanted.is_none_or(|wanted| name.eq_ignore_ascii_case(wanted))
+    })
+}
+
+/// The folder below which the pictures of lists lie: that of a split where all lists lie in it, else `root`.
+pub(crate) fn common_folder(root: &Path, lists: &[List]) -> PathBuf {
+    let folder = lists.first().and_then(|list| list.path.parent());
+    let is_common = |folder: &&Path| {
+        is_of_split(folder, None) && lists.iter().all(|l| l.path.parent() == Some(*folder))
+    };
+    folder.filter(is_common).unwrap_or(root).to_owned()
 }
 
 /// Adds the samples of the lists of one split. A class is what [`Classes::find`] says. `pictures` lie in the folder; where the
@@ -268,6 +311,7 @@ pub(crate) fn read(
         .map(str::to_owned)
         .collect();
     let names = ClassNames::read(names_beside, &written)?;
+    listing.read(names.files.clone());
     let classes = Classes::find(&rows, &names, listing)?;
     let mut rows = rows.iter();
     let mut class_of: HashMap<PathBuf, u32> = HashMap::new();

@@ -9,6 +9,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::RowGroupReader;
 
 use super::damaged;
+use crate::readers::column_names::{CAPTION, DOMAIN, LABEL, SPLIT};
 use crate::{DataError, Result};
 
 /// Names of a `ClassLabel`, by id.
@@ -31,8 +32,10 @@ pub(super) struct Columns {
     pub(super) caption: Option<usize>,
     pub(super) split: Option<usize>,
     pub(super) split_names: Option<Names>,
-    /// What the columns of labels, domains and captions are called.
-    pub(super) called: [Option<&'static str>; 3],
+    /// What the columns of labels, domains, captions and splits are called.
+    pub(super) called: [Option<&'static str>; 4],
+    /// Columns that mean nothing here.
+    pub(super) unused: Vec<String>,
 }
 
 /// A small column, null where a row has no value.
@@ -100,14 +103,26 @@ impl Columns {
         };
         let image = find(&IMAGES, &[Type::BYTE_ARRAY])
             .ok_or_else(|| missing("column `image` with `bytes`, or of type binary"))?;
-        let label = find(
-            &["label", "labels", "fine_label"],
-            &[Type::INT32, Type::INT64, Type::BYTE_ARRAY],
-        )
-        .ok_or_else(|| missing("column `label` of type integer or string"))?;
-        let domain = find(&["domain"], &[Type::INT32, Type::INT64, Type::BYTE_ARRAY]);
-        let caption = find(&["caption", "text"], &[Type::BYTE_ARRAY]);
-        let split = find(&["split"], &[Type::INT32, Type::INT64, Type::BYTE_ARRAY]);
+        const NAMES: [Type; 3] = [Type::INT32, Type::INT64, Type::BYTE_ARRAY];
+        let label = find(&LABEL, &NAMES)
+            .ok_or_else(|| missing("column `label` of type integer or string"))?;
+        let domain = find(&DOMAIN, &NAMES);
+        let caption = find(&CAPTION, &[Type::BYTE_ARRAY]);
+        let split = find(&SPLIT, &NAMES);
+        let used: Vec<usize> = [Some(image), Some(label), domain, caption, split]
+            .into_iter()
+            .flatten()
+            .map(|(_, index)| index)
+            .collect();
+        let top = |index: usize| leaves[index].path().parts().first();
+        let mut unused: Vec<String> = Vec::new();
+        for name in (0..leaves.len()).filter_map(top) {
+            // A picture's own name beside its bytes is no column.
+            let is_used = used.iter().any(|&index| top(index) == Some(name));
+            if !is_used && !unused.contains(name) {
+                unused.push(name.clone());
+            }
+        }
         let is_integer = |index: usize| leaves[index].physical_type() != Type::BYTE_ARRAY;
         let names = |(name, index): (&str, usize)| {
             if is_integer(index) {
@@ -125,7 +140,8 @@ impl Columns {
             caption: caption.map(|c| c.1),
             split: split.map(|s| s.1),
             split_names: split.map(names).transpose()?.flatten(),
-            called: [Some(label), domain, caption].map(|column| column.map(|c| c.0)),
+            called: [Some(label), domain, caption, split].map(|column| column.map(|c| c.0)),
+            unused,
         })
     }
 }

@@ -3,10 +3,10 @@
 //! | column | type |
 //! |---|---|
 //! | `image` (or `img`) | struct `{bytes, path}`, or binary |
-//! | `label` (or `labels`, `fine_label`) | integer, named by the `ClassLabel` in the `huggingface` metadata where it is there; or string |
+//! | `label` (or `class`, `labels`, `fine_label`, ...) | integer, named by the `ClassLabel` in the `huggingface` metadata where it is there; or string |
 //! | `domain` | optional; string or `ClassLabel`; rows without one are a domain of their own where others have one |
 //! | `caption` (or `text`) | optional; string |
-//! | `split` | optional; string or `ClassLabel`; one split is read |
+//! | `split` (or `subset`, `partition`) | optional; string or `ClassLabel`; one split is read |
 //!
 //! Listing reads the small columns alone; pictures are read row by row when they are decoded, a page at a time.
 
@@ -61,8 +61,9 @@ pub(crate) fn read(
     let (order, ids) = add_classes(&shards, names, listing);
     let split = choose_rows(&shards, split)?;
     if let Some(split) = &split {
+        let name = shards.iter().find_map(|shard| shard.columns.called[3]);
         listing.part(Part::new(
-            "column `split`",
+            format!("column `{}`", name.unwrap_or("split")),
             Meaning::Split,
             [split.as_str()],
         ));
@@ -70,6 +71,7 @@ pub(crate) fn read(
     for shard in &shards {
         shard.add_rows(&ids, split.as_deref(), listing)?;
     }
+    tell_unused(&shards, listing);
     if let Some(first) = shards.first() {
         let column = |index: usize| first.columns.called[index].map(|c| format!("column `{c}`"));
         if let Some(place) = column(1).filter(|_| listing.has_domains()) {
@@ -81,6 +83,21 @@ pub(crate) fn read(
         listing.class_part(column(0).unwrap_or_default());
     }
     Ok(order)
+}
+
+/// Names the columns that are not used, once for all shards that have the same.
+fn tell_unused(shards: &[Shard], listing: &mut Listing) {
+    let mut told: Vec<&[String]> = Vec::new();
+    for shard in shards {
+        let unused = shard.columns.unused.as_slice();
+        if !unused.is_empty() && !shard.is_of_a_job && !told.contains(&unused) {
+            told.push(unused);
+            listing.warn(DatasetWarning::ColumnsNotUsed {
+                path: shard.file.to_path_buf(),
+                columns: unused.to_vec(),
+            });
+        }
+    }
 }
 
 /// Whether a file has a column of pictures. A file that cannot be read counts as one that has, so that its fault is told.
@@ -128,6 +145,8 @@ pub(crate) fn read_table(path: &Path) -> Result<Option<Table>> {
 struct Shard {
     file: Arc<Path>,
     columns: Columns,
+    /// Whether a synthesis job wrote it, which keeps of each image how it was made.
+    is_of_a_job: bool,
     row_groups: Vec<RowGroup>,
 }
 
@@ -153,9 +172,11 @@ impl Shard {
                 splits: columns.split.map(column).transpose()?,
             });
         }
+        let writer = reader.metadata().file_metadata().created_by();
         Ok(Self {
             file: path.into(),
             columns,
+            is_of_a_job: writer.is_some_and(|writer| writer.starts_with("promptfed ")),
             row_groups,
         })
     }
@@ -225,8 +246,9 @@ impl Shard {
                 listing.push(class, domain, caption, source);
             }
         }
-        for (column, rows) in [("label", without_label), ("split", without_split)] {
-            if rows > 0 {
+        let [label, _, _, split] = self.columns.called;
+        for (column, rows) in [(label, without_label), (split, without_split)] {
+            if let (Some(column), 1..) = (column, rows) {
                 listing.warn(DatasetWarning::RowsWithout {
                     column: column.to_owned(),
                     file: self.file.to_path_buf(),

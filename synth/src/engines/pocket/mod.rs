@@ -266,6 +266,10 @@ impl Generator for Pocket {
         self.tokenizer.cut(text)
     }
 
+    fn tokens(&self, text: &str) -> Option<Vec<u32>> {
+        self.token_ids(text).ok()
+    }
+
     fn fault(&self, request: &ImageRequest) -> Option<String> {
         fault(request)
     }

@@ -89,6 +89,10 @@ impl Generator for Configured {
         self.model.cut(text)
     }
 
+    fn tokens(&self, text: &str) -> Option<Vec<u32>> {
+        self.model.tokens(text)
+    }
+
     fn takes_negatives(&self) -> bool {
         self.model.takes_negatives()
     }

@@ -163,6 +163,11 @@ impl Generator for StableDiffusion {
         self.text.cut(text)
     }
 
+    fn tokens(&self, text: &str) -> Option<Vec<u32>> {
+        // Every encoder's ids are padded to its own length.
+        Some(self.text.token_ids(text).ok()?.concat())
+    }
+
     fn takes_negatives(&self) -> bool {
         self.pipeline.unet_config.time_cond_proj_dim.is_none()
     }
