@@ -8,8 +8,11 @@ mod demo;
 mod domain;
 mod engines;
 mod evaluate;
+mod export;
 mod extract;
+mod feedback;
 mod filter;
+mod fuse;
 mod idle;
 mod label_space;
 mod partition;
@@ -20,6 +23,7 @@ mod register;
 mod release;
 mod round;
 mod serve;
+mod sets;
 mod submit;
 mod synth;
 mod train;
@@ -47,6 +51,12 @@ pub(crate) enum Command {
     Round(round::Args),
     /// Turn prompts into a labelled set of training images
     Synth(synth::Args),
+    /// Choose images of several synthetic sets by what they teach, and weigh them
+    Fuse(fuse::Args),
+    /// Copy the images of a fused set to a folder or to Parquet shards, for other programs
+    Export(export::Args),
+    /// Client: score generators by private images, a handful of numbers for `fuse`
+    Feedback(feedback::Args),
     /// Train the classifier on labelled images, real or synthetic
     Train(train::Args),
     /// Test a trained classifier on labelled images
@@ -70,6 +80,8 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     match command {
         "extract" => extract::refuse_idle(matches)?,
         "compare" => compare::refuse_idle(matches)?,
+        "fuse" => fuse::refuse_idle(matches)?,
+        "feedback" => feedback::refuse_idle(matches)?,
         "quality" => idle::refuse(
             matches,
             &["precision"],
@@ -83,7 +95,16 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         }
         _ => {}
     }
-    if ["submit", "register", "round", "partition", "label-space"].contains(&command) {
+    if [
+        "submit",
+        "register",
+        "round",
+        "partition",
+        "label-space",
+        "export",
+    ]
+    .contains(&command)
+    {
         let computing = matches.subcommand().map_or(matches, |(_, inner)| inner);
         idle::refuse(computing, &["precision"], "here, where no network computes")?;
     }
@@ -101,6 +122,9 @@ impl Command {
             Self::Register(args) => register::run(args, context),
             Self::Round(args) => round::run(args, context),
             Self::Synth(args) => synth::run(args, context),
+            Self::Fuse(args) => fuse::run(args, context),
+            Self::Export(args) => export::run(args, context),
+            Self::Feedback(args) => feedback::run(args, context),
             Self::Train(args) => train::run(args, context),
             Self::Evaluate(args) => evaluate::run(args, context),
             Self::Quality(args) => quality::run(args, context),

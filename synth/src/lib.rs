@@ -22,12 +22,14 @@
 
 pub mod engines;
 mod error;
+pub mod fuse;
 mod generator;
 mod hash;
 mod image;
 pub mod job;
 mod load;
 mod seed;
+mod set;
 
 pub use error::{Error, Result};
 pub use generator::{EngineInfo, Generator, ImageRequest, Origin, Sampler, SamplingDefaults};
@@ -38,3 +40,4 @@ pub use job::{
 };
 pub use load::{is_job, load_images, open_images, open_images_as};
 pub use seed::ImageSeed;
+pub use set::SyntheticSet;

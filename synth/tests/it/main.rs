@@ -6,6 +6,8 @@ mod answers;
 mod clip_filter;
 mod faults;
 mod fixtures;
+mod fuse;
+mod fuse_rounds;
 mod job;
 mod long_prompts;
 mod memory;
