@@ -342,7 +342,7 @@ fn wrong_images_are_the_least_useful_and_weigh_less() {
     for engine in [&mut good, &mut bad] {
         let name = engine.info.name.clone();
         let folder = dir.path().join(&name);
-        make(engine, &folder, 5, 12);
+        make(engine, &folder, 5, 30);
         sets.push(SyntheticSet::open(&folder, name, 0).unwrap());
     }
     let made: BTreeMap<(ContentHash, u64), bool> = sets
@@ -364,19 +364,20 @@ fn wrong_images_are_the_least_useful_and_weigh_less() {
 
     let share = |mode: &str| {
         let out = dir.path().join(mode.replace('+', "-"));
-        fuse_quietly(sets.clone(), &spec(mode, Some(240)), &out).unwrap();
+        fuse_quietly(sets.clone(), &spec(mode, Some(600)), &out).unwrap();
         let chosen = fused(&out);
         chosen.iter().filter(|row| wrong(row)).count() as f64 / chosen.len() as f64
     };
+    // By chance either would be within a tenth of the share of all.
     let (helpful, largest) = (share("influence"), share("influence-largest"));
-    assert!(helpful < 0.5 * all, "{helpful} of {all}");
-    assert!(largest > 1.4 * all, "{largest} of {all}");
+    assert!(helpful < 0.75 * all, "{helpful} of {all}");
+    assert!(largest > 1.2 * all, "{largest} of {all}");
     let agreed = share("agreement:0.4");
-    assert!(agreed < 0.8 * all, "{agreed} of {all}");
+    assert!(agreed < 0.2 * all, "{agreed} of {all}");
 
     let out = dir.path().join("weighed");
     let weighed = FuseSpec {
-        weights: Some(WeightAdjustment { iterations: 6 }),
+        weights: Some(WeightAdjustment { iterations: 4 }),
         ..spec("all", None)
     };
     let report = fuse_quietly(sets, &weighed, &out).unwrap();
