@@ -136,6 +136,8 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         Some(
             Synth::Prompts(_)
             | Synth::Data(_)
+            | Synth::Fusion(_)
+            | Synth::ChangedSet { .. }
             | Synth::Spec(_)
             | Synth::WithoutCuda
             | Synth::NoCard(_)

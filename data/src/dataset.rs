@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{DatasetWarning, Part};
+use crate::{DatasetWarning, DecodeReport, Part};
 
 /// Domain of the samples that name none, in a data set where others name one.
 pub const NO_DOMAIN: &str = "none";
@@ -20,6 +20,8 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
     /// What was left out while listing, and why.
     pub warnings: Vec<DatasetWarning>,
+    /// The weight of every sample in a training loss, where they differ; not negative.
+    pub weights: Option<Vec<f32>>,
     /// What each part (level of folders, column, part of a list) was taken for, from the outermost.
     pub parts: Vec<Part>,
     /// Lists, tables and names files that were read for it.
@@ -53,6 +55,16 @@ impl Dataset {
         self.samples.iter().map(|s| s.domain.unwrap_or(0)).collect()
     }
 
+    /// The weights of the samples that were decoded, in order; none where they do not differ.
+    pub fn weights_of_decoded(&self, report: &DecodeReport) -> Option<Vec<f32>> {
+        let mut skipped = report.skipped.iter().map(|s| s.sample).peekable();
+        let kept = |(sample, weight): (usize, &f32)| {
+            skipped.next_if_eq(&sample).is_none().then_some(*weight)
+        };
+        let weights = self.weights.as_ref()?;
+        Some(weights.iter().enumerate().filter_map(kept).collect())
+    }
+
     /// The samples at `indices`, with the same names and without warnings. Keep indices ascending where samples come
     /// from Parquet: rows are read forward.
     ///
@@ -64,6 +76,10 @@ impl Dataset {
             domain_names: self.domain_names.clone(),
             samples: indices.iter().map(|&i| self.samples[i].clone()).collect(),
             warnings: Vec::new(),
+            weights: self
+                .weights
+                .as_ref()
+                .map(|weights| indices.iter().map(|&i| weights[i]).collect()),
             parts: self.parts.clone(),
             read: self.read.clone(),
         }

@@ -221,6 +221,7 @@ impl Listing {
             domain_names,
             samples: self.samples,
             warnings: self.warnings,
+            weights: None,
             parts: self.parts,
             read: self.read,
         })

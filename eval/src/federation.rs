@@ -158,6 +158,7 @@ impl Federation {
             training: all(|c| &c.train)?,
             validation: all(|c| &c.validation)?,
             selection: self.selection.clone(),
+            weights: None,
         })
     }
 

@@ -59,7 +59,7 @@ fn pick(images: &LabelledImages, label: usize, domain: Option<&String>) -> Resul
         .collect()
 }
 
-fn png(pixels: &[u8], size: u32) -> Result<Vec<u8>> {
+pub(crate) fn png(pixels: &[u8], size: u32) -> Result<Vec<u8>> {
     let mut file = Vec::new();
     PngEncoder::new(&mut file)
         .write_image(pixels, size, size, ExtendedColorType::Rgb8)

@@ -4,7 +4,8 @@ use std::fmt;
 
 use promptfed_data::{LabelledImages, stratified_split};
 
-use crate::Tally;
+use crate::images::check_len;
+use crate::{Result, Tally};
 
 /// Fewest validation images of each class by which an epoch is chosen.
 pub const MIN_OF_A_CLASS: u64 = 5;
@@ -142,12 +143,32 @@ pub struct HeldOut {
     pub validation: LabelledImages,
     /// Which epoch is to be kept.
     pub selection: Selection,
+    /// The weight of every image of `training` in the loss, where they differ.
+    pub weights: Option<Vec<f32>>,
 }
 
 impl HeldOut {
     /// Holds `fraction` of every class out, drawn with `seed` (see [`stratified_split`]); nothing where those would be too few to
     /// choose by.
     pub fn of(images: &LabelledImages, fraction: f64, seed: u64) -> Self {
+        Self::split(images, None, fraction, seed)
+    }
+
+    /// [`HeldOut::of`] for images with a weight each; those held out choose whatever theirs.
+    ///
+    /// # Errors
+    /// [`Error::Inconsistent`](crate::Error::Inconsistent) if there is not one weight for each image.
+    pub fn weighted(
+        images: &LabelledImages,
+        weights: &[f32],
+        fraction: f64,
+        seed: u64,
+    ) -> Result<Self> {
+        check_len(weights.len(), images.len(), "sample weights", "training")?;
+        Ok(Self::split(images, Some(weights), fraction, seed))
+    }
+
+    fn split(images: &LabelledImages, weights: Option<&[f32]>, fraction: f64, seed: u64) -> Self {
         let (kept, held) = stratified_split(&images.labels, fraction, seed);
         let (training, validation) = (images.subset(&kept), images.subset(&held));
         let classes = images
@@ -162,12 +183,14 @@ impl HeldOut {
                 training,
                 validation,
                 selection,
+                weights: weights.map(|weights| kept.iter().map(|&i| weights[i]).collect()),
             };
         }
         Self {
             training: images.clone(),
             validation: images.subset(&[]),
             selection,
+            weights: weights.map(<[f32]>::to_vec),
         }
     }
 }

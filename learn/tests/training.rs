@@ -5,8 +5,8 @@ mod common;
 
 use common::squares;
 use promptfed_learn::{
-    Augmentation, Classifier, ClassifierConfig, Error, Recipe, TrainConfig, evaluate, train,
-    train_weighted,
+    Augmentation, Classifier, ClassifierConfig, Error, HeldOut, Recipe, TrainConfig, evaluate,
+    train, train_weighted,
 };
 
 fn classifier(seed: u64) -> Classifier {
@@ -230,6 +230,96 @@ fn samples_of_weight_zero_teach_nothing() {
         model.weights().unwrap()
     };
     assert!(run(&images) == run(&relabelled));
+}
+
+#[test]
+fn weights_that_are_all_the_same_change_no_bit() {
+    let images = squares(40, 16, 4);
+    let config = TrainConfig {
+        batch_size: 8,
+        ..short()
+    };
+    let mut plain = classifier(0);
+    let curve = train(&mut plain, &images, None, &config, &mut |_| ()).unwrap();
+    for weight in [1.0, 0.5, 3.0] {
+        let mut model = classifier(0);
+        let weights = vec![weight; images.len()];
+        let report =
+            train_weighted(&mut model, &images, &weights, None, &config, &mut |_| ()).unwrap();
+        assert!(model.weights().unwrap() == plain.weights().unwrap());
+        assert_eq!(report.curve, curve.curve);
+    }
+}
+
+#[test]
+fn weights_follow_their_images_through_a_recipe_that_holds_some_out() {
+    // Two of three labels of every class are wrong, and weigh nothing.
+    let mut images = squares(600, 16, 4);
+    let right: Vec<bool> = (0..images.len()).map(|i| i / 4 % 3 == 0).collect();
+    for (label, right) in images.labels.iter_mut().zip(&right) {
+        *label = if *right { *label } else { (*label + 1) % 4 };
+    }
+    let recipe = Recipe {
+        image_size: 16,
+        width: 6,
+        training: TrainConfig {
+            batch_size: 32,
+            augmentation: Augmentation {
+                flip: false,
+                shift: 0.05,
+            },
+            ..TrainConfig::default()
+        },
+        ..Recipe::default()
+    }
+    .with(8, 0);
+    let weights: Vec<f32> = right
+        .iter()
+        .map(|right| f32::from(u8::from(*right)))
+        .collect();
+    let accuracy = |held: &HeldOut| {
+        let mut model = recipe.start(4).unwrap();
+        recipe.train(&mut model, held, &mut |_| ()).unwrap();
+        evaluate(&model, &squares(80, 16, 4)).unwrap().accuracy
+    };
+    let held = recipe.hold_out_weighted(&images, &weights).unwrap();
+    assert_eq!(held.weights.as_ref().unwrap().len(), held.training.len());
+    assert!(!held.validation.is_empty());
+    // The held-out images have wrong labels too, and would choose the epoch by them.
+    let weighted = HeldOut {
+        validation: images.subset(&[]),
+        ..held
+    };
+    let plain = HeldOut {
+        weights: None,
+        ..weighted.clone()
+    };
+    let (weighted, plain) = (accuracy(&weighted), accuracy(&plain));
+    assert!(weighted > 0.95, "{weighted}");
+    assert!(plain < 0.3, "{plain}");
+    assert!(recipe.hold_out_weighted(&images, &weights[1..]).is_err());
+}
+
+#[test]
+fn features_and_the_head_give_the_probabilities() {
+    let mut model = classifier(0);
+    let images = squares(9, 16, 4);
+    train(&mut model, &images, None, &short(), &mut |_| ()).unwrap();
+    let features = model.features(&images).unwrap();
+    let weights = model.weights().unwrap();
+    let (head, bias) = (&weights["head.weight"], &weights["head.bias"]);
+    assert_eq!(head.shape, [4, model.channels()]);
+    let expected = model.probabilities(&images).unwrap();
+    for (row, expected) in features.chunks(model.channels()).zip(expected.chunks(4)) {
+        let logits = head.values.chunks(model.channels()).zip(&bias.values);
+        let logits: Vec<f32> = logits
+            .map(|(w, b)| w.iter().zip(row).map(|(w, v)| w * v).sum::<f32>() + b)
+            .collect();
+        let sum: f32 = logits.iter().map(|l| l.exp()).sum();
+        for (logit, p) in logits.iter().zip(expected) {
+            assert!((logit.exp() / sum - p).abs() < 1e-5, "{logit} {p}");
+        }
+    }
 }
 
 #[test]

@@ -15,6 +15,14 @@ pub struct CrossEntropy {
     pub gradient: Vec<f32>,
 }
 
+impl CrossEntropy {
+    /// Multiplies the loss and its gradient.
+    pub fn scale(&mut self, factor: f32) {
+        self.loss *= factor;
+        self.gradient.iter_mut().for_each(|g| *g *= factor);
+    }
+}
+
 /// The cross-entropy between the softmax of `logits [n, classes]` and targets that put
 /// `1 - smoothing` on the label and spread `smoothing` evenly over all classes (Szegedy et al. 2016,
 /// section 7; PyTorch's `label_smoothing`). `weights [n]` weigh the samples' losses in the mean.

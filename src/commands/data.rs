@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use promptfed_data::{Dataset, DatasetWarning, DecodeOptions, DecodeReport, Layout, OpenOptions};
 use promptfed_prompts::{LabelSpace, MAX_DECODED_BYTES, PromptSet, TemplateSet};
+use promptfed_synth::fuse::{is_fused, open_fused, open_fused_as};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of a label space or template file that are read.
@@ -126,8 +127,9 @@ pub(crate) fn open(
     split: Option<String>,
     label_space: Option<&LabelSpace>,
 ) -> Result<Dataset> {
-    let dataset = if layout == Layout::Auto && promptfed_synth::is_job(path) {
-        open_job(path, split, label_space)?
+    let is_set = promptfed_synth::is_job(path) || is_fused(path);
+    let dataset = if layout == Layout::Auto && is_set {
+        open_set(path, split, label_space)?
     } else {
         let options = OpenOptions {
             layout,
@@ -150,21 +152,30 @@ pub(crate) fn open(
     Ok(dataset)
 }
 
-/// Opens the folder of `promptfed synth` by its manifest, which knows classes, domains and captions as they were given.
-fn open_job(
+/// Opens the folder of `promptfed synth` by its manifest, or that of `promptfed fuse` by its references: they know classes, domains and
+/// captions as they were given.
+fn open_set(
     path: &Path,
     split: Option<String>,
     label_space: Option<&LabelSpace>,
 ) -> Result<Dataset> {
+    let fused = is_fused(path);
     if let Some(split) = split {
+        let what = if fused {
+            "a fused set"
+        } else {
+            "a synthesis job"
+        };
         return Err(anyhow::Error::new(BadInput).context(format!(
-            "{} is the folder of a synthesis job, which has no split {split:?}; leave out --split",
+            "{} is the folder of {what}, which has no split {split:?}; leave out --split",
             path.display()
         )));
     }
-    Ok(match label_space {
-        Some(space) => promptfed_synth::open_images_as(path, space)?,
-        None => promptfed_synth::open_images(path)?,
+    Ok(match (fused, label_space) {
+        (false, Some(space)) => promptfed_synth::open_images_as(path, space)?,
+        (false, None) => promptfed_synth::open_images(path)?,
+        (true, Some(space)) => open_fused_as(path, space)?,
+        (true, None) => open_fused(path)?,
     })
 }
 

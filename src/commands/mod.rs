@@ -8,8 +8,11 @@ mod demo;
 mod domain;
 mod engines;
 mod evaluate;
+mod export;
 mod extract;
+mod feedback;
 mod filter;
+mod fuse;
 mod idle;
 mod label_space;
 mod out_file;
@@ -22,6 +25,7 @@ mod register;
 mod release;
 mod round;
 mod serve;
+mod sets;
 mod submit;
 mod synth;
 mod train;
@@ -52,6 +56,12 @@ pub(crate) enum Command {
     Write(write::Args),
     /// Turn prompts into a labelled set of training images
     Synth(synth::Args),
+    /// Choose images of several synthetic sets by what they teach, and weigh them
+    Fuse(fuse::Args),
+    /// Copy the images of a fused set to a folder or to Parquet shards, for other programs
+    Export(export::Args),
+    /// Client: score generators by private images, a handful of numbers for `fuse`
+    Feedback(feedback::Args),
     /// Train the classifier on labelled images, real or synthetic
     Train(train::Args),
     /// Test a trained classifier on labelled images
@@ -75,6 +85,8 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     match command {
         "extract" => extract::refuse_idle(matches)?,
         "compare" => compare::refuse_idle(matches)?,
+        "fuse" => fuse::refuse_idle(matches)?,
+        "feedback" => feedback::refuse_idle(matches)?,
         "quality" => idle::refuse(
             matches,
             &["precision"],
@@ -96,7 +108,16 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         }
         _ => {}
     }
-    if ["submit", "register", "round", "partition", "label-space"].contains(&command) {
+    if [
+        "submit",
+        "register",
+        "round",
+        "partition",
+        "label-space",
+        "export",
+    ]
+    .contains(&command)
+    {
         let computing = matches.subcommand().map_or(matches, |(_, inner)| inner);
         idle::refuse(computing, &["precision"], "here, where no network computes")?;
     }
@@ -116,6 +137,9 @@ impl Command {
             Self::Round(args) => round::run(args, context),
             Self::Write(args) => write::run(args, context),
             Self::Synth(args) => synth::run(args, context),
+            Self::Fuse(args) => fuse::run(args, context),
+            Self::Export(args) => export::run(args, context),
+            Self::Feedback(args) => feedback::run(args, context),
             Self::Train(args) => train::run(args, context),
             Self::Evaluate(args) => evaluate::run(args, context),
             Self::Quality(args) => quality::run(args, context),

@@ -18,10 +18,11 @@ use std::path::PathBuf;
 /// Train the residual classifier on labelled images, real or synthetic.
 ///
 /// The epoch that is kept is the one that does best on a held-out part of the same images, by the mean of the classes'
-/// accuracies, where that part is large enough to choose by, and otherwise the last.
+/// accuracies, where that part is large enough to choose by, and otherwise the last. The images of a fused set weigh what `promptfed fuse`
+/// found.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// Folder, list or Parquet file of labelled images
+    /// Folder, list or Parquet file of labelled images; or a folder of `promptfed synth` or `promptfed fuse`
     data: PathBuf,
     #[command(flatten)]
     read: ReadArgs,
@@ -51,6 +52,8 @@ struct Shown<'a> {
     validation_images: usize,
     data_hash: String,
     seed: u64,
+    /// Whether images have weights.
+    weighted: bool,
     recipe: &'a Recipe,
     adjusted: &'a BTreeMap<Adjustment, usize>,
     selected_epoch: usize,
@@ -75,7 +78,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let mut warnings = data::warnings(&dataset, &decoding);
     warnings.extend(recipe.doubts(&images.class_names));
     tell_doubts(&recipe, &images.class_names);
-    let held_out = recipe.hold_out(&images);
+    let weights = dataset.weights_of_decoded(&decoding);
+    let held_out = match &weights {
+        Some(weights) => recipe.hold_out_weighted(&images, weights)?,
+        None => recipe.hold_out(&images),
+    };
     let mut model = recipe.start(label_space.len())?.on(&device)?;
     let bar = context.progress.bar("training", args.epochs as u64);
     let report = recipe.train(&mut model, &held_out, &mut |epoch| {
@@ -99,6 +106,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             validation_images: held_out.validation.len(),
             data_hash: images.hash().to_hex().to_string(),
             seed: args.seed,
+            weighted: weights.is_some(),
             recipe: &recipe,
             adjusted: &decoding.adjusted,
             selected_epoch: report.selected_epoch,
@@ -112,10 +120,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         println!("{}", serde_json::to_string(&shown)?);
     } else {
         println!(
-            "{}: {} parameters, {} images, epoch {} of {} ({}){}",
+            "{}: {} parameters, {} {}images, epoch {} of {} ({}){}",
             args.out.display(),
             model.num_parameters(),
             held_out.training.len(),
+            if weights.is_some() { "weighted " } else { "" },
             report.selected_epoch + 1,
             args.epochs,
             report.selection,

@@ -188,6 +188,25 @@ pub enum Error {
     /// A PNG file could not be encoded or decoded.
     #[error("png: {0}")]
     Png(#[from] ::image::ImageError),
+    /// Sets that cannot be fused, or a fusion that cannot be done.
+    #[error("{0}")]
+    Fusion(String),
+    /// A fused set whose images are no longer what they were.
+    #[error("{}: the job in {} {reason}", fused.display(), folder.display())]
+    ChangedSet {
+        /// The file of the fused set that refers to the job.
+        fused: PathBuf,
+        /// The job's folder.
+        folder: PathBuf,
+        /// What became of it and what to do.
+        reason: String,
+    },
+    /// The work was stopped as its caller asked; what is done is kept.
+    #[error("stopped")]
+    Cancelled,
+    /// A task model could not be trained or used.
+    #[error(transparent)]
+    Learn(#[from] promptfed_learn::Error),
     /// The images of a finished job could not be read.
     #[error(transparent)]
     Data(#[from] promptfed_data::DataError),

@@ -23,6 +23,7 @@
 mod backends;
 pub mod engines;
 mod error;
+pub mod fuse;
 mod generator;
 mod hash;
 mod image;
@@ -31,6 +32,7 @@ mod load;
 pub mod registry;
 mod seed;
 pub mod service;
+mod set;
 pub mod writers;
 
 pub use backends::{
@@ -48,3 +50,4 @@ pub use job::{
 };
 pub use load::{is_job, load_images, open_images, open_images_as};
 pub use seed::ImageSeed;
+pub use set::SyntheticSet;

@@ -22,37 +22,18 @@ use crate::{Error, Result};
 /// A folder without a job, with jobs of different label spaces, or with a damaged manifest.
 pub fn open_images(out_dir: &Path) -> Result<Dataset> {
     let jobs = jobs_of(out_dir)?;
-    let accepted = |folder: &Path| -> Result<_> {
-        Ok(read_manifest(folder)?.filter(|row| row.as_ref().map_or(true, |r| r.file.is_some())))
-    };
-    let (mut named, mut unnamed) = (BTreeSet::new(), false);
-    for (folder, _) in &jobs {
-        for row in accepted(folder)? {
-            match row?.domain {
-                Some(domain) => drop(named.insert(domain)),
-                None => unnamed = true,
-            }
+    let mut domains = BTreeSet::new();
+    for (folder, record) in &jobs {
+        for image in images(folder, record.output)? {
+            domains.insert(image?.0.domain);
         }
     }
-    if unnamed && !named.is_empty() {
-        named.insert(NO_DOMAIN.to_owned());
-    }
-    let domain_names: Vec<String> = named.into_iter().collect();
+    let domain_names = name_domains(domains);
     let mut samples = Vec::new();
     for (folder, record) in &jobs {
-        let mut places = Places::new(folder, record.output);
-        for row in accepted(folder)? {
-            let row = row?;
-            let domain = row.domain.as_deref().unwrap_or(NO_DOMAIN);
-            samples.push(Sample {
-                label: row.class,
-                domain: domain_names
-                    .iter()
-                    .position(|name| name == domain)
-                    .map(|i| i as u32),
-                source: places.source(&row),
-                caption: Some(row.prompt),
-            });
+        for image in images(folder, record.output)? {
+            let (row, source) = image?;
+            samples.push(sample(row, source, &domain_names));
         }
     }
     let class_names = jobs
@@ -68,6 +49,47 @@ pub fn open_images(out_dir: &Path) -> Result<Dataset> {
         samples,
         ..Dataset::default()
     })
+}
+
+/// Names in index order for the domains that occur; none where no image has one.
+pub(crate) fn name_domains(mut domains: BTreeSet<Option<String>>) -> Vec<String> {
+    let unnamed = domains.remove(&None);
+    let mut named: BTreeSet<String> = domains.into_iter().flatten().collect();
+    if unnamed && !named.is_empty() {
+        named.insert(NO_DOMAIN.to_owned());
+    }
+    named.into_iter().collect()
+}
+
+/// The place of a row's domain in `domain_names`.
+pub(crate) fn domain_index(domain: Option<&str>, domain_names: &[String]) -> Option<u32> {
+    let domain = domain.unwrap_or(NO_DOMAIN);
+    let index = domain_names.iter().position(|name| name == domain)?;
+    Some(index as u32)
+}
+
+pub(crate) fn sample(row: ManifestRow, source: ImageSource, domain_names: &[String]) -> Sample {
+    Sample {
+        label: row.class,
+        domain: domain_index(row.domain.as_deref(), domain_names),
+        caption: Some(row.prompt),
+        source,
+    }
+}
+
+/// The accepted images of a job's folder, in the order of their indices: their rows, and where they lie.
+pub(crate) fn images(
+    out_dir: &Path,
+    output: OutputFormat,
+) -> Result<impl Iterator<Item = Result<(ManifestRow, ImageSource)>> + use<>> {
+    let mut places = Places::new(out_dir, output);
+    let accepted =
+        read_manifest(out_dir)?.filter(|row| row.as_ref().map_or(true, |row| row.file.is_some()));
+    Ok(accepted.map(move |row| {
+        let row = row?;
+        let source = places.source(&row);
+        Ok((row, source))
+    }))
 }
 
 /// The jobs of an output folder, with their folders: its own, or one of each of several engines.
@@ -111,27 +133,40 @@ pub fn is_job(folder: &Path) -> bool {
 /// [`open_images`] with the labels of `label_space`, in which classes are found by their names. Images of other classes are left out
 /// with a warning.
 pub fn open_images_as(out_dir: &Path, label_space: &LabelSpace) -> Result<Dataset> {
-    let mut dataset = open_images(out_dir)?;
+    Ok(relabelled(open_images(out_dir)?, label_space))
+}
+
+/// The same images with the labels of `label_space`.
+pub(crate) fn relabelled(dataset: Dataset, label_space: &LabelSpace) -> Dataset {
     let label = |name: &String| label_space.index_of(name).map(ClassIndex::get);
     let labels: Vec<Option<u32>> = dataset.class_names.iter().map(label).collect();
     let mut left_out = vec![0; labels.len()];
-    dataset.samples.retain_mut(|sample| {
-        let class = sample.label as usize;
-        match labels[class] {
-            Some(label) => sample.label = label,
-            None => left_out[class] += 1,
+    let mut kept = Vec::with_capacity(dataset.len());
+    for (index, sample) in dataset.samples.iter().enumerate() {
+        match labels.get(sample.label as usize) {
+            Some(Some(_)) => kept.push(index),
+            _ => {
+                if let Some(count) = left_out.get_mut(sample.label as usize) {
+                    *count += 1;
+                }
+            }
         }
-        labels[class].is_some()
-    });
+    }
+    let mut relabelled = dataset.subset(&kept);
+    for sample in &mut relabelled.samples {
+        if let Some(Some(label)) = labels.get(sample.label as usize) {
+            sample.label = *label;
+        }
+    }
     for (class, samples) in dataset.class_names.into_iter().zip(left_out) {
         if samples > 0 {
             let warning = DatasetWarning::ClassNotListed { class, samples };
-            dataset.warnings.push(warning);
+            relabelled.warnings.push(warning);
         }
     }
     let names = label_space.classes().iter().map(|class| class.name.clone());
-    dataset.class_names = names.collect();
-    Ok(dataset)
+    relabelled.class_names = names.collect();
+    relabelled
 }
 
 /// Reads the accepted images of a job's output folder, resized to `size` x `size`: [`open_images`] in memory.
@@ -155,17 +190,17 @@ pub fn load_images(out_dir: &Path, size: usize) -> Result<LabelledImages> {
 }
 
 /// Where the images of the rows lie, as the rows come by.
-struct Places<'a> {
-    out_dir: &'a Path,
+struct Places {
+    out_dir: PathBuf,
     output: OutputFormat,
     shard: Arc<Path>,
     row: u32,
 }
 
-impl<'a> Places<'a> {
-    fn new(out_dir: &'a Path, output: OutputFormat) -> Self {
+impl Places {
+    fn new(out_dir: &Path, output: OutputFormat) -> Self {
         Self {
-            out_dir,
+            out_dir: out_dir.to_owned(),
             output,
             shard: Path::new("").into(),
             row: 0,

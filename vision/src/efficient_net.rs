@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use promptfed_data::{Dataset, DecodeOptions, DecodeReport, DecodedImage, decode};
 use promptfed_nn::activation::Activation;
 use promptfed_nn::conv2d::Conv2d;
 use promptfed_nn::convolution::{ConvolutionShape, Padding};
@@ -20,6 +21,9 @@ const SIDE: usize = 224;
 
 /// Images that pass through the network together.
 const BATCH: usize = 16;
+
+/// Images decoded before they pass through the network.
+const TOGETHER: usize = 32;
 
 /// Stages: blocks, kernel, stride of the first block, expansion, channels (Tan and Le 2019, table 1).
 const STAGES: [(usize, usize, usize, usize, usize); 7] = [
@@ -130,6 +134,43 @@ impl EfficientNet {
             features.extend(pooled.flatten_all()?.to_vec1::<f32>()?);
         }
         Ok(features)
+    }
+
+    /// Features of all pictures of a data set: `on_batch` is told the samples' indices and their features, some at a time in their
+    /// order. Pictures that cannot be decoded are left out and listed.
+    ///
+    /// # Errors
+    /// If decoding fails as a whole, in strict mode at the first unfit picture, or if the network fails.
+    pub fn look_through(
+        &self,
+        dataset: &Dataset,
+        options: &DecodeOptions,
+        on_batch: &mut dyn FnMut(&[usize], &[f32]),
+    ) -> Result<DecodeReport> {
+        let mut waiting: Vec<DecodedImage> = Vec::with_capacity(TOGETHER);
+        let mut indices = Vec::with_capacity(TOGETHER);
+        let mut failure = None;
+        let mut flush = |indices: &mut Vec<usize>, waiting: &mut Vec<DecodedImage>| {
+            let images: Vec<_> = waiting.iter().map(Into::into).collect();
+            match self.features(&images) {
+                Ok(features) => on_batch(indices, &features),
+                Err(error) => failure = failure.take().or(Some(error)),
+            }
+            indices.clear();
+            waiting.clear();
+        };
+        let report = decode(dataset, options, |index, image| {
+            indices.push(index);
+            waiting.push(image);
+            if waiting.len() == TOGETHER {
+                flush(&mut indices, &mut waiting);
+            }
+        })?;
+        flush(&mut indices, &mut waiting);
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(report),
+        }
     }
 
     /// [n, 224, 224, 3] -> [n, 1280]

@@ -16,6 +16,9 @@ pub enum Error {
     /// An image or a text that the model cannot take.
     #[error("{0}")]
     Input(String),
+    /// Images could not be read.
+    #[error(transparent)]
+    Data(#[from] promptfed_data::DataError),
     /// A computation failed.
     #[error("the model failed: {0}")]
     Engine(#[from] candle_core::Error),

@@ -1,6 +1,6 @@
 //! Sets of feature vectors.
 
-use promptfed_data::{Dataset, DecodeOptions, DecodeReport, DecodedImage, decode};
+use promptfed_data::{Dataset, DecodeOptions, DecodeReport};
 use promptfed_vision::EfficientNet;
 
 use super::QualityError;
@@ -82,9 +82,6 @@ pub struct Labelled {
     pub class_names: Vec<String>,
 }
 
-/// Images decoded before they pass through the network together.
-const TOGETHER: usize = 32;
-
 /// Features of all pictures of a data set; `progress` is told how many are done. Pictures that cannot be decoded are left out and listed.
 ///
 /// # Errors
@@ -97,29 +94,11 @@ pub fn extract_features(
 ) -> Result<(Labelled, DecodeReport), QualityError> {
     let mut values = Vec::with_capacity(dataset.len() * EfficientNet::FEATURES);
     let mut labels = Vec::with_capacity(dataset.len());
-    let mut waiting: Vec<DecodedImage> = Vec::with_capacity(TOGETHER);
-    let mut failure = None;
-    let mut flush = |waiting: &mut Vec<DecodedImage>| {
-        let images: Vec<_> = waiting.iter().map(Into::into).collect();
-        match network.features(&images) {
-            Ok(features) => values.extend(features),
-            Err(error) => failure = failure.take().or(Some(error)),
-        }
-        waiting.clear();
-    };
-    let report = decode(dataset, options, |index, image| {
-        labels.push(dataset.samples[index].label);
-        waiting.push(image);
-        if waiting.len() == TOGETHER {
-            flush(&mut waiting);
-            progress(labels.len());
-        }
+    let report = network.look_through(dataset, options, &mut |indices, features| {
+        labels.extend(indices.iter().map(|&i| dataset.samples[i].label));
+        values.extend_from_slice(features);
+        progress(labels.len());
     })?;
-    flush(&mut waiting);
-    progress(labels.len());
-    if let Some(error) = failure {
-        return Err(error.into());
-    }
     let labelled = Labelled {
         features: FeatureSet::new(EfficientNet::FEATURES, values)?,
         labels,

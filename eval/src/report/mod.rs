@@ -4,6 +4,7 @@ mod confusion;
 mod data;
 mod domains;
 mod format;
+mod fusion;
 mod gallery;
 mod headline;
 mod page;
@@ -16,6 +17,7 @@ mod verdict;
 mod write;
 
 pub use format::bytes;
+pub use fusion::write_fusion;
 pub use write::{ReportFiles, write};
 
 use crate::comparison::Comparison;

@@ -11,10 +11,22 @@ const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inlin
 
 const STYLE: &str = include_str!("style.css");
 
-struct Section {
-    id: &'static str,
-    title: &'static str,
-    body: Markup,
+pub(super) struct Section {
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    pub(super) body: Markup,
+}
+
+/// A whole page: what stands over its sections, and the sections.
+pub(super) struct Document<'a> {
+    /// What kind of page it is.
+    pub(super) kicker: &'a str,
+    pub(super) title: &'a str,
+    /// Version of the program.
+    pub(super) version: &'a str,
+    /// What stands under the title.
+    pub(super) summary: Markup,
+    pub(super) sections: &'a [Section],
 }
 
 pub(super) fn page(comparison: &Comparison) -> Markup {
@@ -62,6 +74,20 @@ pub(super) fn page(comparison: &Comparison) -> Markup {
             provenance::provenance(comparison),
         ),
     ];
+    document(&Document {
+        kicker: "comparison of methods",
+        title: &comparison.title,
+        version: &comparison.version,
+        summary: html! {
+            (headline::headline(comparison, &summary))
+            (facts(comparison))
+        },
+        sections: &sections,
+    })
+}
+
+/// Everything of a page in one file.
+pub(super) fn document(document: &Document<'_>) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -70,22 +96,21 @@ pub(super) fn page(comparison: &Comparison) -> Markup {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta name="generator" content={ "promptfed " (comparison.version) };
-                title { (comparison.title) " \u{b7} promptfed" }
+                meta name="generator" content={ "promptfed " (document.version) };
+                title { (document.title) " \u{b7} promptfed" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
-                    p.kicker { "promptfed \u{b7} comparison of methods" }
-                    h1 { (comparison.title) }
-                    (headline::headline(comparison, &summary))
-                    (facts(comparison))
+                    p.kicker { "promptfed \u{b7} " (document.kicker) }
+                    h1 { (document.title) }
+                    (document.summary)
                     nav aria-label="Sections" {
-                        @for section in &sections { a href={ "#" (section.id) } { (section.title) } }
+                        @for section in document.sections { a href={ "#" (section.id) } { (section.title) } }
                     }
                 }
                 main {
-                    @for section in &sections {
+                    @for section in document.sections {
                         section id=(section.id) aria-labelledby={ (section.id) "-title" } {
                             h2 id={ (section.id) "-title" } { (section.title) }
                             (section.body)
@@ -94,7 +119,7 @@ pub(super) fn page(comparison: &Comparison) -> Markup {
                 }
                 footer {
                     p {
-                        "Written by promptfed " (comparison.version) ". This file is complete in itself: it loads nothing and "
+                        "Written by promptfed " (document.version) ". This file is complete in itself: it loads nothing and "
                         "runs nothing. The JSON file beside it holds the same numbers."
                     }
                 }

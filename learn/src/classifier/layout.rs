@@ -139,6 +139,12 @@ impl Layout {
         height * width
     }
 
+    /// Values that the last linear map reads.
+    pub(super) fn channels(&self) -> usize {
+        let [.., channels] = self.head.maps;
+        channels
+    }
+
     /// The trained values (running statistics not counted).
     pub(super) fn num_parameters(&self) -> usize {
         let trained = |entry: &&Entry| matches!(entry.place, Place::Trained(_));

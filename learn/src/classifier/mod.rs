@@ -128,20 +128,52 @@ impl Classifier {
         images: &LabelledImages,
         role: &'static str,
     ) -> Result<Vec<f32>> {
-        check_size(images, &self.config, role)?;
-        let image_len = self.config.image_size * self.config.image_size * 3;
         let mut probabilities = Vec::with_capacity(images.len() * self.config.classes);
-        let side = self.config.image_size;
-        on_pool_thread(|| -> Result<()> {
-            for pixels in images.pixels.chunks(INFERENCE_BATCH * image_len) {
-                let shape = (pixels.len() / image_len, side, side, 3);
-                let batch = Tensor::from_vec(normalise(pixels), shape, state.device())?;
-                probabilities.extend(self.layout.infer(&batch, state)?);
-            }
+        self.each_batch(images, state, role, |batch| {
+            probabilities.extend(self.layout.infer(batch, state)?);
             Ok(())
         })?;
         softmax(&mut probabilities, self.config.classes);
         Ok(probabilities)
+    }
+
+    /// What the last linear map reads of every image, `[n, channels]` in row-major order; `head.weight` `[classes, channels]` and
+    /// `head.bias` of [`Classifier::weights`] make logits of it.
+    ///
+    /// # Errors
+    /// As [`Classifier::probabilities`].
+    pub fn features(&self, images: &LabelledImages) -> Result<Vec<f32>> {
+        let mut features = Vec::with_capacity(images.len() * self.layout.channels());
+        self.each_batch(images, &self.state, "given", |batch| {
+            let pooled = self.layout.features(batch, &self.state)?;
+            features.extend(pooled.flatten_all()?.to_vec1::<f32>()?);
+            Ok(())
+        })?;
+        Ok(features)
+    }
+
+    /// Values of [`Classifier::features`] for each image.
+    pub fn channels(&self) -> usize {
+        self.layout.channels()
+    }
+
+    fn each_batch(
+        &self,
+        images: &LabelledImages,
+        state: &State,
+        role: &'static str,
+        mut on_batch: impl FnMut(&Tensor) -> Result<()> + Send,
+    ) -> Result<()> {
+        check_size(images, &self.config, role)?;
+        let side = self.config.image_size;
+        let image_len = side * side * 3;
+        on_pool_thread(|| -> Result<()> {
+            for pixels in images.pixels.chunks(INFERENCE_BATCH * image_len) {
+                let shape = (pixels.len() / image_len, side, side, 3);
+                on_batch(&Tensor::from_vec(normalise(pixels), shape, state.device())?)?;
+            }
+            Ok(())
+        })
     }
 
     /// A copy of all tensors, running statistics included.

@@ -79,12 +79,18 @@ impl Layout {
         let last = blocks.last().map_or(&stem, |block| &block.second);
         let pooled = self.head.pool.forward(&last.output)?;
         let logits = self.logits(&pooled, state)?;
-        let loss = cross_entropy(
+        let mut loss = cross_entropy(
             &logits.flatten_all()?.to_vec1()?,
             batch.labels,
             batch.weights,
             label_smoothing,
         );
+        if let Some(weights) = batch.weights {
+            // The mean of w * CE and not the weighted mean: a batch of light samples takes a small step.
+            loss.scale(
+                (weights.iter().map(|w| f64::from(*w)).sum::<f64>() / weights.len() as f64) as f32,
+            );
+        }
 
         let mut back = Backward {
             state,
@@ -108,14 +114,19 @@ impl Layout {
 
     /// The logits `[n, classes]` by the running statistics.
     pub(super) fn infer(&self, images: &Tensor, state: &State) -> Result<Vec<f32>> {
+        let pooled = self.features(images, state)?;
+        Ok(self.logits(&pooled, state)?.flatten_all()?.to_vec1()?)
+    }
+
+    /// What the last linear map reads, `[n, channels]`, by the running statistics.
+    pub(super) fn features(&self, images: &Tensor, state: &State) -> Result<Tensor> {
         let mut maps = self.stem.infer(images, None, state)?;
         for block in &self.blocks {
             let residual = block.residual(&maps, state)?;
             let inner = block.first.infer(&maps, None, state)?;
             maps = block.second.infer(&inner, Some(&residual), state)?;
         }
-        let pooled = self.head.pool.forward(&maps)?;
-        Ok(self.logits(&pooled, state)?.flatten_all()?.to_vec1()?)
+        Ok(self.head.pool.forward(&maps)?)
     }
 
     fn logits(&self, pooled: &Tensor, state: &State) -> Result<Tensor> {

@@ -99,6 +99,19 @@ impl Recipe {
         HeldOut::of(images, self.validation_fraction, self.training.seed)
     }
 
+    /// The same of images with a weight each in the loss.
+    ///
+    /// # Errors
+    /// As [`HeldOut::weighted`].
+    pub fn hold_out_weighted(&self, images: &LabelledImages, weights: &[f32]) -> Result<HeldOut> {
+        HeldOut::weighted(
+            images,
+            weights,
+            self.validation_fraction,
+            self.training.seed,
+        )
+    }
+
     /// Trains a classifier that [`Recipe::start`] made.
     ///
     /// # Errors

@@ -96,7 +96,11 @@ pub fn train_held_out(
     progress: &mut dyn FnMut(&EpochStats),
 ) -> Result<TrainReport> {
     let validation = (!images.validation.is_empty()).then_some(&images.validation);
-    let mut report = train(model, &images.training, validation, config, progress)?;
+    let training = &images.training;
+    let mut report = match &images.weights {
+        Some(weights) => train_weighted(model, training, weights, validation, config, progress)?,
+        None => train(model, training, validation, config, progress)?,
+    };
     if validation.is_none() {
         // Only who held nothing out knows why.
         report.selection = images.selection.clone();
@@ -104,8 +108,9 @@ pub fn train_held_out(
     Ok(report)
 }
 
-/// Like [`train()`], with a weight for every training image: a batch's loss is the weighted mean of
-/// its images' losses.
+/// Like [`train()`], with a weight for every training image: a batch's loss is the mean of weight times loss over its images
+/// (FuseGen, Zou et al. 2024, section 3.4). Weights are divided by their mean first, so that only their ratios count: weights that
+/// are all the same give what [`train()`] gives, bit for bit.
 ///
 /// # Errors
 /// As [`train()`], and if a weight is negative or not finite or all are zero.
@@ -132,9 +137,15 @@ pub fn train_weighted(
             value: sample_weights[index],
         });
     }
+    let mean =
+        sample_weights.iter().map(|w| f64::from(*w)).sum::<f64>() / train.len().max(1) as f64;
+    let ratios: Vec<f32> = sample_weights
+        .iter()
+        .map(|w| (f64::from(*w) / mean) as f32)
+        .collect();
     let set = TrainingSet {
         images: train,
-        weights: Some(sample_weights),
+        weights: Some(&ratios),
     };
     run(model, &set, validation, config, progress)
 }

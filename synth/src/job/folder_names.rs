@@ -10,7 +10,7 @@ const LONGEST: usize = 180;
 
 /// A folder name for every class, in order: one that every file system takes, and that no other class has, also where case
 /// does not count. Most names stay as they are.
-pub(super) fn folder_names(class_names: &[String]) -> Vec<String> {
+pub(crate) fn folder_names(class_names: &[String]) -> Vec<String> {
     let mut taken = HashSet::new();
     let mut names = Vec::with_capacity(class_names.len());
     for (index, class) in class_names.iter().enumerate() {
@@ -26,7 +26,7 @@ pub(super) fn folder_names(class_names: &[String]) -> Vec<String> {
 }
 
 /// The lines of [`CLASSES_FILE`].
-pub(super) fn classes_file(class_names: &[String]) -> String {
+pub(crate) fn classes_file(class_names: &[String]) -> String {
     let folders = folder_names(class_names);
     let lines = folders.iter().zip(class_names);
     lines

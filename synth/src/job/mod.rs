@@ -41,13 +41,17 @@ mod tally;
 
 pub use clip_filter::{ClipFilter, FilterRule};
 pub use folder_names::CLASSES_FILE;
+pub(crate) use folder_names::{classes_file, folder_names};
 pub use manifest::{MANIFEST_FILE, ManifestRow, read_manifest};
 pub use notes::notes;
+pub(crate) use prompts::JobPrompt;
 pub use prompts::PromptSource;
+pub(crate) use record::differing;
 pub use record::{JOB_FILE, JobRecord};
 pub use report::{JobProgress, JobReport};
 pub use runner::run;
 pub use screen::Fault;
+pub(crate) use shard::{SHARD_IMAGES, encode, file_name as shard_name};
 pub use spec::{Guidance, ImageBudget, JobSpec, OutputFormat, Spread};
 
 /// The SQLite file that holds the pixel hashes while a job is not finished, relative to its folder.

@@ -183,7 +183,7 @@ fn difference(there: &JobRecord, here: &JobRecord) -> Option<(String, String, St
     differing(&value(there), &value(here))
 }
 
-fn differing(there: &Value, here: &Value) -> Option<(String, String, String)> {
+pub(crate) fn differing(there: &Value, here: &Value) -> Option<(String, String, String)> {
     if let (Value::Object(there), Value::Object(here)) = (there, here) {
         let mut keys = there.keys().chain(here.keys());
         let key = keys.find(|key| there.get(*key) != here.get(*key))?;

@@ -17,10 +17,10 @@ use super::manifest::ManifestRow;
 use crate::{Error, Result};
 
 /// Images of the plan per shard, those rejected among them.
-pub(super) const SHARD_IMAGES: u64 = 1000;
+pub(crate) const SHARD_IMAGES: u64 = 1000;
 
 /// Path of a shard inside the job's folder.
-pub(super) fn file_name(shard: u64) -> String {
+pub(crate) fn file_name(shard: u64) -> String {
     format!("data/train-{shard:05}.parquet")
 }
 
@@ -43,7 +43,7 @@ const COLUMNS: [(&str, PhysicalType, &str); 13] = [
 ];
 
 /// The bytes of one shard: a single row group of the accepted images, PNG bytes beside their rows.
-pub(super) fn encode<'a>(
+pub(crate) fn encode<'a>(
     images: impl Iterator<Item = Result<(&'a ManifestRow, Vec<u8>)>>,
     class_names: &[String],
 ) -> Result<Vec<u8>> {

@@ -7,6 +7,8 @@ mod backends;
 mod clip_filter;
 mod faults;
 mod fixtures;
+mod fuse;
+mod fuse_rounds;
 mod http_server;
 mod job;
 mod long_prompts;

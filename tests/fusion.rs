@@ -1,0 +1,307 @@
+//! Fusing sets as people do it: the real binary, the bundled generators.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use support::{failure, json};
+
+fn assets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
+}
+
+fn promptfed(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
+    command
+        .current_dir(folder)
+        .env("PROMPTFED_ASSETS", assets())
+        .arg("--quiet");
+    command
+}
+
+/// Two sets of emoji in `sets/`, one step each, of the generators `all` and `draw`.
+fn sets(here: &Path) {
+    let private = assets().join("emoji/private.parquet");
+    json(promptfed(here).arg("extract").arg(&private).args([
+        "--label-space",
+        "emoji",
+        "--level",
+        "domain",
+    ]));
+    for model in ["all", "draw"] {
+        json(promptfed(here).args([
+            "synth",
+            "--prompts",
+            "prompts.json",
+            "--model",
+            model,
+            "--out",
+            &format!("sets/{model}"),
+            "--images",
+            "140",
+            "--steps",
+            "1",
+        ]));
+    }
+}
+
+fn fuse(here: &Path, out: &str, flags: &[&str]) -> Value {
+    let small = ["--task-epochs", "4", "--task-width", "8"];
+    json(
+        promptfed(here)
+            .args(["fuse", "sets/all", "sets/draw", "--out", out])
+            .args(small)
+            .args(flags),
+    )
+}
+
+fn lines(file: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn sets_are_fused_trained_on_tested_and_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    sets(here);
+    let told = fuse(
+        here,
+        "fused",
+        &[
+            "--select",
+            "influence+cartography",
+            "--keep",
+            "140",
+            "--quotas",
+            "transfer",
+            "--adjust-weights",
+            "2",
+            "--signals",
+        ],
+    );
+    assert_eq!(
+        (
+            told["report"]["made"].as_u64(),
+            told["report"]["chosen"].as_u64()
+        ),
+        (Some(280), Some(140))
+    );
+    assert!(told["seconds"]["training task models"].as_f64().unwrap() > 0.0);
+    let rows = lines(&here.join("fused/fused.jsonl"));
+    assert_eq!(rows.len(), 140);
+    for row in &rows {
+        assert!(["all", "draw"].contains(&row["backend"].as_str().unwrap()));
+        let numbers = ["confidence", "variability", "influence", "weight"];
+        assert!(numbers.iter().all(|n| row[n].is_number()), "{row}");
+    }
+    let page = std::fs::read_to_string(here.join("fused/report.html")).unwrap();
+    assert!(page.contains("least useful") && page.matches("data:image/png").count() > 50);
+    assert!(!page.contains("src=\"http") && !page.contains("<script"));
+
+    let trained = json(promptfed(here).args(["train", "fused", "--epochs", "2", "--width", "8"]));
+    assert_eq!(
+        (trained["weighted"].as_bool(), trained["images"].as_u64()),
+        (Some(true), Some(140))
+    );
+    let test = assets().join("emoji/test.parquet");
+    let tested = json(
+        promptfed(here)
+            .args(["evaluate", "model.safetensors"])
+            .arg(&test),
+    );
+    assert_eq!(tested["images"], 437);
+    // A fused set is data like any other.
+    let tested = json(promptfed(here).args(["evaluate", "model.safetensors", "fused"]));
+    assert_eq!(tested["images"], 140);
+
+    for (format, out) in [("folder", "as folder"), ("parquet", "as parquet")] {
+        let told =
+            json(promptfed(here).args(["export", "fused", "--format", format, "--out", out]));
+        assert_eq!(told["export"]["images"], 140);
+        let flags: &[&str] = match format {
+            "folder" => &["--layout", "domain-folders"],
+            _ => &[],
+        };
+        let read = json(
+            promptfed(here)
+                .args([
+                    "evaluate",
+                    "model.safetensors",
+                    out,
+                    "--label-space",
+                    "emoji",
+                ])
+                .args(flags),
+        );
+        assert_eq!(read["images"], 140, "{format}");
+        assert_eq!(read["evaluation"], tested["evaluation"], "{format}");
+    }
+
+    // A fused set does not hold images: without its jobs it is nothing.
+    std::fs::rename(here.join("sets/draw"), here.join("sets/gone")).unwrap();
+    let (code, told) = failure(promptfed(here).args(["train", "fused"]));
+    assert_eq!(code, 3);
+    assert!(
+        told.contains("is not there") && told.contains("fuse again"),
+        "{told}"
+    );
+}
+
+#[test]
+fn clients_answers_decide_the_quotas() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    sets(here);
+    fuse(here, "fused", &["--select", "easy", "--keep", "140"]);
+    let private = assets().join("emoji/private.parquet");
+    let scored = json(promptfed(here).arg("feedback").arg(&private).args([
+        "--models",
+        "fused/task-models",
+        "--out",
+        "scores.json",
+    ]));
+    let cells = scored["feedback"]["cells"].as_array().unwrap();
+    let images: f64 = cells.iter().map(|cell| cell["all"].as_f64().unwrap()).sum();
+    // Two backends look at every image.
+    assert_eq!(images, 2.0 * 989.0);
+    assert_eq!(cells.len(), 2 * 7 * 10);
+    let file = std::fs::read(here.join("scores.json")).unwrap();
+    assert_eq!(scored["bytes"].as_u64(), Some(file.len() as u64));
+    // Twice the same client is as if each had half as many images.
+    let flags = [
+        "--keep",
+        "100",
+        "--quotas",
+        "feedback",
+        "--feedback",
+        "scores.json",
+    ];
+    let one = fuse(here, "one", &flags);
+    assert_eq!(one["feedback_bytes"].as_u64(), Some(file.len() as u64));
+    assert_eq!(one["report"]["quotas"].as_array().unwrap().len(), 140);
+    let two = fuse(
+        here,
+        "two",
+        &[&flags[..], &["--feedback", "scores.json"]].concat(),
+    );
+    assert_eq!(two["feedback_bytes"].as_u64(), Some(2 * file.len() as u64));
+
+    let shown = promptfed(here)
+        .arg("feedback")
+        .arg(assets().join("emoji/test.parquet"))
+        .args([
+            "--sets",
+            "sets/all",
+            "sets/draw",
+            "--neighbours",
+            "3",
+            "--out",
+            "votes.json",
+        ])
+        .assert()
+        .success();
+    let shown = String::from_utf8(shown.get_output().stdout.clone()).unwrap();
+    assert!(shown.contains("Nothing was sent"), "{shown}");
+    let votes: Value =
+        serde_json::from_slice(&std::fs::read(here.join("votes.json")).unwrap()).unwrap();
+    let sum: f64 = votes["cells"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["right"].as_f64().unwrap())
+        .sum();
+    // Each of 437 images casts 1 + 1/2 + 1/4, where its class and domain has three candidates or more.
+    assert!(
+        (0.9 * 437.0 * 1.75..=437.0 * 1.75 + 1e-6).contains(&sum),
+        "{sum}"
+    );
+    let voted = fuse(
+        here,
+        "voted",
+        &[
+            "--keep",
+            "100",
+            "--quotas",
+            "feedback",
+            "--feedback",
+            "votes.json",
+        ],
+    );
+    assert_eq!(voted["report"]["chosen"], 100);
+
+    let mixed = promptfed(here)
+        .args([
+            "fuse",
+            "sets/all",
+            "sets/draw",
+            "--out",
+            "mixed",
+            "--keep",
+            "9",
+            "--quotas",
+            "feedback",
+        ])
+        .args(["--feedback", "votes.json", "--feedback", "scores.json"])
+        .assert()
+        .failure();
+    assert_eq!(mixed.get_output().status.code(), Some(3));
+}
+
+#[test]
+fn what_has_no_effect_or_cannot_be_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    sets(here);
+    let refused = |flags: &[&str], code: i32, part: &str| {
+        let mut command = promptfed(here);
+        command
+            .args(["fuse", "sets/all", "sets/draw", "--out", "out"])
+            .args(flags);
+        let told = failure(&mut command);
+        assert_eq!(told.0, code, "{flags:?}: {}", told.1);
+        assert!(told.1.contains(part), "{flags:?}: {}", told.1);
+        assert!(!here.join("out").exists(), "{flags:?}");
+    };
+    refused(&["--select", "best"], 2, "there are all, random");
+    refused(&[], 3, "how many");
+    refused(&["--select", "all", "--keep", "5"], 3, "keeps everything");
+    refused(
+        &["--keep", "5", "--floor", "0.5"],
+        3,
+        "--floor has no effect without --quotas",
+    );
+    refused(
+        &["--keep", "5", "--quotas", "feedback"],
+        3,
+        "need the clients' feedback",
+    );
+    refused(
+        &["--keep", "5", "--quotas", "transfer", "--temperature", "0"],
+        3,
+        "above 0",
+    );
+    refused(
+        &[
+            "--keep",
+            "5",
+            "--quotas",
+            "feedback",
+            "--feedback",
+            "prompts.json",
+        ],
+        3,
+        "not a client's feedback",
+    );
+    let (code, told) =
+        failure(promptfed(here).args(["fuse", "sets/nothing", "--out", "out", "--select", "all"]));
+    assert_eq!(code, 3);
+    assert!(told.contains("holds no synthesis job"), "{told}");
+    let (code, told) = failure(promptfed(here).args(["export", "sets/all", "--out", "out"]));
+    assert_eq!(code, 3);
+    assert!(told.contains("not the folder of a fused set"), "{told}");
+}
