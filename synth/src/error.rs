@@ -201,9 +201,6 @@ pub enum Error {
         /// What became of it and what to do.
         reason: String,
     },
-    /// The work was stopped as its caller asked; what is done is kept.
-    #[error("stopped")]
-    Cancelled,
     /// A task model could not be trained or used.
     #[error(transparent)]
     Learn(#[from] promptfed_learn::Error),
