@@ -1,10 +1,12 @@
 //! Messages between a client and a server: JSON bodies of the HTTP interface.
 //!
 //! Messages that a server reads refuse unknown fields and have a `validate` method with documented ranges. Answers of a
-//! server are read leniently: fields that a later server adds are ignored.
+//! server are read leniently: fields that a later server adds are ignored, and states and kinds of problems that this version does not know
+//! are read as unknown.
 
 mod access;
 mod decimal;
+mod fuse;
 mod ids;
 mod plan;
 mod problem;
@@ -15,6 +17,10 @@ pub use access::{
     Registration, RegistrationRequest, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
 };
 pub use decimal::decimal;
+pub use fuse::{
+    FusePlan, FusedPart, FusedSource, FusionSummary, QuotaPlan, QuotaSource, TaskModelKind,
+    TaskPlan,
+};
 pub use ids::{ClientId, RoundId};
 pub use plan::{
     ClassifierArchitecture, GUIDANCE, GuidancePlan, ImageBudget, PictureFit, PromptPlan, RoundSpec,

@@ -16,6 +16,7 @@ use crate::{Error, Result};
 /// server.sqlite               clients, rounds, submissions, results; by it the folder is known as a server's
 /// admin.token                 the administrator's token, unless one was given
 /// rounds/<id>/synthetic/      a round's images and manifest
+/// rounds/<id>/fused/          which of them were chosen, where the plan fuses them
 /// models/<id>.safetensors     a round's trained model
 /// ```
 pub(crate) struct DataFolder {
@@ -58,6 +59,13 @@ impl DataFolder {
             .join("rounds")
             .join(round.to_string())
             .join("synthetic")
+    }
+
+    pub(crate) fn fused(&self, round: RoundId) -> PathBuf {
+        self.root()
+            .join("rounds")
+            .join(round.to_string())
+            .join("fused")
     }
 
     pub(crate) fn model(&self, round: RoundId) -> PathBuf {

@@ -65,6 +65,9 @@ pub enum Error {
     /// The images could not be made or read.
     #[error("synthesis: {0}")]
     Synthesis(#[from] promptfed_synth::Error),
+    /// The images of several sources could not be fused.
+    #[error("fusing: {0}")]
+    Fusing(promptfed_synth::Error),
     /// The central model could not be trained.
     #[error("training: {0}")]
     Training(#[from] promptfed_learn::Error),

@@ -342,6 +342,9 @@ fn state(state: &RoundState) -> String {
         RoundState::Synthesising { done, total } => {
             format!("synthesising, {done} of {total} images")
         }
+        RoundState::Fusing { stage, done, total } => {
+            format!("fusing, {stage}: {done} of {total}")
+        }
         RoundState::Training { epoch, epochs } => format!("training, epoch {epoch} of {epochs}"),
         RoundState::Failed { reason } => format!("failed: {reason}"),
         other => other.name().to_owned(),

@@ -188,6 +188,9 @@ pub enum Error {
     /// A PNG file could not be encoded or decoded.
     #[error("png: {0}")]
     Png(#[from] ::image::ImageError),
+    /// A selection looks at images by EfficientNet-lite0, and there is none.
+    #[error("there is no EfficientNet-lite0 to look at images with")]
+    NoNetwork,
     /// Sets that cannot be fused, or a fusion that cannot be done.
     #[error("{0}")]
     Fusion(String),

@@ -7,7 +7,10 @@ use promptfed_prompts::ContentHash;
 use crate::Result;
 
 /// The hash of a file's contents.
-pub(crate) fn hash_file(file: &Path) -> Result<ContentHash> {
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn hash_file(file: &Path) -> Result<ContentHash> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(fs_err::File::open(file)?)?;
     Ok(ContentHash::from_bytes(*hasher.finalize().as_bytes()))

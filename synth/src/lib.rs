@@ -43,6 +43,7 @@ pub use error::{Error, Result};
 pub use generator::{
     EngineInfo, Generator, ImageRequest, Origin, Reproducible, Sampler, SamplingDefaults,
 };
+pub use hash::hash_file;
 pub use image::Image;
 pub use job::{
     ClipFilter, Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource,

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use super::fuse::FusePlan;
 use super::problem::{InvalidMessage, check_name};
 use crate::{Error, LabelSpace, Level, PromptSet, TemplateSet};
 
@@ -135,6 +136,9 @@ pub struct SynthesisPlan {
     /// without it no image is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_clip_score: Option<f64>,
+    /// How the images of several sources are chosen and weighed; without it the central model is trained on all of them alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuse: Option<FusePlan>,
     /// Seed of the whole job; each image's seed is derived from it.
     pub seed: u64,
 }
@@ -240,6 +244,9 @@ impl SynthesisPlan {
                 check_integer("synthesis.images.total", images, 1..=10_000_000)
             }
         }?;
+        if let Some(fuse) = &self.fuse {
+            fuse.validate(self)?;
+        }
         self.guidance.map_or(Ok(()), GuidancePlan::validate)
     }
 }
@@ -450,7 +457,7 @@ impl TrainingPlan {
     }
 }
 
-fn check_integer(
+pub(super) fn check_integer(
     field: &'static str,
     value: u64,
     range: RangeInclusive<u64>,
@@ -462,7 +469,7 @@ fn check_integer(
     Err(InvalidMessage::new(field, value, rule))
 }
 
-fn check_number(
+pub(super) fn check_number(
     field: &'static str,
     value: f64,
     range: RangeInclusive<f64>,
@@ -500,6 +507,7 @@ mod tests {
                 }),
                 sampler: Some("euler".into()),
                 min_clip_score: Some(0.5),
+                fuse: None,
                 seed: u64::MAX,
             },
             training: TrainingPlan {

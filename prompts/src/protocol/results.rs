@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GuidancePlan, RoundId};
+use super::{FusionSummary, GuidancePlan, RoundId};
 use crate::ContentHash;
 
 /// Everything needed to judge a finished round and to make it again.
@@ -23,6 +23,9 @@ pub struct RoundResults {
     pub images: ImageCounts,
     /// Images accepted for each class, in the label space's order.
     pub per_class: Vec<u64>,
+    /// What of them was chosen for training, where the plan says so; without it, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fusion: Option<FusionSummary>,
     /// The trained model.
     pub model: ModelSummary,
     /// One point for each epoch.
@@ -220,6 +223,9 @@ pub struct StageSeconds {
     pub pooling: f64,
     /// Making images.
     pub synthesis: f64,
+    /// Choosing and weighing images of several sources.
+    #[serde(default)]
+    pub fusing: f64,
     /// Reading the images back.
     pub loading: f64,
     /// Training.

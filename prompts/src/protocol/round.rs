@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::RoundId;
 
-/// A round's state. Transitions: open, queued, synthesising, training, done; any of them but `done` may end in `failed`
-/// or `cancelled`.
+/// A round's state. Transitions: open, queued, synthesising, fusing where the plan says so, training, done; any of them but `done` may end
+/// in `failed` or `cancelled`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -20,6 +20,15 @@ pub enum RoundState {
         /// Images finished.
         done: u64,
         /// Images planned.
+        total: u64,
+    },
+    /// The images of several sources are being chosen and weighed.
+    Fusing {
+        /// What is being done, in words.
+        stage: String,
+        /// Steps of the stage finished.
+        done: u64,
+        /// Steps of the stage in all.
         total: u64,
     },
     /// The central model is being trained.
@@ -38,6 +47,9 @@ pub enum RoundState {
     },
     /// An administrator ended it.
     Cancelled,
+    /// A state that this version does not know: the round is not done.
+    #[serde(other)]
+    Unknown,
 }
 
 impl RoundState {
@@ -52,10 +64,12 @@ impl RoundState {
             Self::Open => "open",
             Self::Queued => "queued",
             Self::Synthesising { .. } => "synthesising",
+            Self::Fusing { .. } => "fusing",
             Self::Training { .. } => "training",
             Self::Done => "done",
             Self::Failed { .. } => "failed",
             Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -123,5 +137,29 @@ mod tests {
         assert_eq!(json["state"], "synthesising");
         assert_eq!(json["total"], 4);
         assert_eq!(serde_json::from_value::<RoundStatus>(json).unwrap(), status);
+    }
+
+    #[test]
+    fn fusing_is_told_and_states_of_later_servers_are_read() {
+        let read = |state: serde_json::Value| {
+            let mut json =
+                serde_json::json!({ "round_id": 3, "name": "r", "submissions": 2, "opened_at": 5 });
+            for (key, value) in state.as_object().unwrap() {
+                json[key] = value.clone();
+            }
+            serde_json::from_value::<RoundStatus>(json).unwrap()
+        };
+        let stage = "training task models";
+        let fusing =
+            read(serde_json::json!({ "state": "fusing", "stage": stage, "done": 1, "total": 3 }));
+        let expected = RoundState::Fusing {
+            stage: stage.into(),
+            done: 1,
+            total: 3,
+        };
+        assert_eq!(fusing.state, expected);
+        let later = read(serde_json::json!({ "state": "polishing", "grade": 7 }));
+        assert_eq!(later.state, RoundState::Unknown);
+        assert!(!later.state.is_final());
     }
 }

@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use promptfed_prompts::protocol::{RoundId, RoundSpec, RoundState, RoundStatus};
+use promptfed_prompts::protocol::{FusePlan, RoundId, RoundSpec, RoundState, RoundStatus};
 use promptfed_synth::Sampler;
+use promptfed_synth::fuse::FuseSpec;
 
 use super::access::{Admin, Member, Round};
 use super::message::Message;
@@ -40,8 +41,26 @@ pub(super) async fn open(
             .parse::<Sampler>()
             .map_err(|error| Refusal::invalid(error, "name a sampler that there is"))?;
     }
+    if let Some(fuse) = &plan.fuse {
+        check_fusion(&state, fuse, spec.training.image_size, plan.seed)?;
+    }
     let status = state.store(move |store| store.open_round(&spec)).await?;
     Ok((StatusCode::CREATED, Json(status)))
+}
+
+/// Refuses a fusion that this server cannot do.
+fn check_fusion(state: &AppState, plan: &FusePlan, image_size: u32, seed: u64) -> Answer<()> {
+    let fuse = FuseSpec::of_plan(plan, image_size as usize, seed).map_err(|error| {
+        let message = format!("synthesis.fuse: {error}");
+        Refusal::invalid(message, "change the fusion, or leave it out")
+    })?;
+    if fuse.needs_network() {
+        state.engines.check_network().map_err(|error| {
+            let remedy = "choose a selection and task models that do not look at images by it, or put the program's assets beside the server";
+            Refusal::invalid(error.to_string(), remedy)
+        })?;
+    }
+    Ok(())
 }
 
 /// All rounds, the newest first.

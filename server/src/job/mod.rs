@@ -1,5 +1,6 @@
 //! The jobs of closed rounds, one after the other on a thread of their own.
 
+mod fusion;
 mod stages;
 mod synthesis;
 
@@ -113,8 +114,8 @@ impl JobRunner {
 
     /// Interrupts the job in work, which stays queued for the next server, and waits for the thread.
     ///
-    /// Training cannot be interrupted and is made again from the images that are there; its thread is left to end alone
-    /// and keeps the data folder locked until then.
+    /// Training, of task models too, cannot be interrupted and is made again from the images that are there; its thread is left to end
+    /// alone and keeps the data folder locked until then.
     pub(crate) fn stop(self) {
         self.jobs.shared.stopping.store(true, Ordering::Relaxed);
         if let Some(current) = self.jobs.shared.lock().as_ref() {
@@ -122,7 +123,12 @@ impl JobRunner {
         }
         self.jobs.wake();
         while !self.thread.is_finished() {
-            let training = |job: &Current| matches!(job.progress, RoundState::Training { .. });
+            let training = |job: &Current| {
+                matches!(
+                    job.progress,
+                    RoundState::Fusing { .. } | RoundState::Training { .. }
+                )
+            };
             if self.jobs.shared.lock().as_ref().is_some_and(training) {
                 return;
             }

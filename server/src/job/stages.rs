@@ -11,8 +11,10 @@ use promptfed_prompts::protocol::{
     StageSeconds, SubmittedSet, Versions, decimal,
 };
 use promptfed_prompts::{ContentHash, LabelSpace, PromptSet, WIRE_VERSION};
+use promptfed_synth::fuse::load_fused;
 
 use super::Worker;
+use super::fusion::Fused;
 use crate::Result;
 use crate::store::Stored;
 
@@ -37,13 +39,48 @@ impl Worker {
         if interrupted() || made.cancelled {
             return Ok(());
         }
+        let fused_folder = self.folder.fused(round);
+        let fused = match &spec.synthesis.fuse {
+            None => None,
+            Some(plan) => {
+                let fused = timed(&mut seconds.fusing, || {
+                    self.fuse(&spec, plan, &folder, &fused_folder, interrupt)
+                })?;
+                let Some(fused) = fused else {
+                    return Ok(());
+                };
+                Some(fused)
+            }
+        };
+        if interrupted() {
+            return Ok(());
+        }
         let size = spec.training.image_size as usize;
-        let images = timed(&mut seconds.loading, || {
-            Ok(promptfed_synth::load_images(&folder, size)?)
+        let (images, weights) = timed(&mut seconds.loading, || {
+            Ok(match &fused {
+                None => (promptfed_synth::load_images(&folder, size)?, None),
+                Some(_) => load_fused(&fused_folder, size)?,
+            })
         })?;
-        let per_class = count_classes(&images, spec.label_space.len());
+        let per_class = match &fused {
+            None => count_classes(&images.labels, spec.label_space.len()),
+            Some(_) => {
+                let made = promptfed_synth::open_images(&folder)?;
+                let labels: Vec<u32> = made.samples.iter().map(|image| image.label).collect();
+                count_classes(&labels, spec.label_space.len())
+            }
+        };
+        let (fusion, fusion_notes) = match fused {
+            None => (None, Vec::new()),
+            Some(Fused { summary, mut notes }) => {
+                notes.extend(unchosen(&spec.label_space, &per_class, &summary.per_class));
+                (Some(summary), notes)
+            }
+        };
 
-        let trained = timed(&mut seconds.training, || self.train(&spec, &images))?;
+        let trained = timed(&mut seconds.training, || {
+            self.train(&spec, &images, weights.as_deref())
+        })?;
         if interrupted() {
             return Ok(());
         }
@@ -60,6 +97,7 @@ impl Worker {
             sources: made.sources,
             images: made.images,
             per_class,
+            fusion,
             model: ModelSummary {
                 hash: ContentHash::of(&file),
                 bytes: file.len() as u64,
@@ -69,7 +107,7 @@ impl Worker {
             validation_accuracy: trained.validation_accuracy,
             selected_epoch: trained.selected_epoch,
             selection: trained.selection,
-            warnings: [made.notes, trained.warnings].concat(),
+            warnings: [made.notes, fusion_notes, trained.warnings].concat(),
             curve: trained.curve,
             seconds,
             versions: Versions {
@@ -84,7 +122,12 @@ impl Worker {
         self.store.finish(round, &results)
     }
 
-    fn train(&self, spec: &RoundSpec, images: &LabelledImages) -> Result<Trained> {
+    fn train(
+        &self,
+        spec: &RoundSpec,
+        images: &LabelledImages,
+        weights: Option<&[f32]>,
+    ) -> Result<Trained> {
         let plan = &spec.training;
         self.report(RoundState::Training {
             epoch: 0,
@@ -100,7 +143,10 @@ impl Worker {
             });
         };
         let warnings = recipe.doubts(&images.class_names);
-        let images = recipe.hold_out(images);
+        let images = match weights {
+            None => recipe.hold_out(images),
+            Some(weights) => recipe.hold_out_weighted(images, weights)?,
+        };
         let report = recipe.train(&mut classifier, &images, &mut progress)?;
         let curve: Vec<_> = report.curve.iter().map(curve_point).collect();
         Ok(Trained {
@@ -159,9 +205,23 @@ fn one_based(epoch: usize) -> u32 {
     u32::try_from(epoch + 1).unwrap_or(u32::MAX)
 }
 
-fn count_classes(images: &LabelledImages, classes: usize) -> Vec<u64> {
+/// That classes of which there are images are not trained on.
+fn unchosen(label_space: &LabelSpace, made: &[u64], chosen: &[u64]) -> Option<String> {
+    let classes = label_space.classes().iter().zip(made.iter().zip(chosen));
+    let missed: Vec<String> = classes
+        .filter(|(_, (made, chosen))| **made > 0 && **chosen == 0)
+        .map(|(class, _)| format!("{:?}", class.name))
+        .collect();
+    let told = format!(
+        "no image of {} was chosen, and the model never sees it; keep more images",
+        missed.join(", ")
+    );
+    (!missed.is_empty()).then_some(told)
+}
+
+fn count_classes(labels: &[u32], classes: usize) -> Vec<u64> {
     let mut counts = vec![0; classes];
-    for label in &images.labels {
+    for label in labels {
         if let Some(count) = counts.get_mut(*label as usize) {
             *count += 1;
         }

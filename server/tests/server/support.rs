@@ -166,6 +166,7 @@ pub(crate) fn round_spec() -> RoundSpec {
             guidance: Some(GuidancePlan::Fixed(1.0)),
             sampler: Some("euler".into()),
             min_clip_score: None,
+            fuse: None,
             seed: 11,
         },
         training: TrainingPlan {

@@ -35,6 +35,7 @@ impl SamplingArgs {
             guidance: self.guidance.map(Into::into),
             sampler: self.sampler.map(|sampler| sampler.to_string()),
             min_clip_score: min_score.map(decimal),
+            fuse: None,
             seed,
         }
     }

@@ -120,6 +120,7 @@ fn budgets(args: &JobArgs, prepared: &[Prepared]) -> Result<Vec<ImageBudget>> {
         guidance: None,
         sampler: None,
         min_clip_score: None,
+        fuse: None,
         seed: args.seed,
     };
     let share = |share| match share {

@@ -23,7 +23,9 @@ mod feedback;
 mod fused;
 #[cfg(test)]
 mod golden;
+mod loading;
 mod looking;
+mod plan;
 mod quotas;
 mod record;
 mod report;
@@ -41,6 +43,7 @@ pub use export::{Export, export};
 pub use features::FeatureFile;
 pub use feedback::{Feedback, FeedbackCell, FeedbackKind};
 pub use fused::{folder_of, is_fused, open_fused, open_fused_as};
+pub use loading::load_fused;
 pub use looking::{LENGTH, features_of, look_at};
 pub use quotas::{Scores, Softmax, apportion};
 pub use record::{FUSE_FILE, FUSED_FILE, FuseRecord, FusedRow, SetRecord, read_fused};

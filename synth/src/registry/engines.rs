@@ -1,10 +1,12 @@
-//! The engines that a program has, and the CLIP model that judges their images.
+//! The engines that a program has, the CLIP model that judges their images, and the network that looks at them for a fusion.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+use promptfed_vision::EfficientNet;
 
 use super::prepared::Prepared;
 use crate::engines::pocket::Pocket;
@@ -19,11 +21,12 @@ struct Entry {
     batch: Option<usize>,
 }
 
-/// Engines by name, and a CLIP model. Each is loaded when work needs it, on the thread of the work.
+/// Engines by name, a CLIP model and EfficientNet-lite0. Each is loaded when work needs it, on the thread of the work.
 #[derive(Clone, Default)]
 pub struct Engines {
     by_name: BTreeMap<String, Entry>,
     clip: Option<PathBuf>,
+    network: Option<PathBuf>,
 }
 
 impl Engines {
@@ -75,6 +78,13 @@ impl Engines {
         self
     }
 
+    /// Adds the EfficientNet-lite0 in `folder`, for fusions that look at images by it.
+    #[must_use]
+    pub fn with_network(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.network = Some(folder.into());
+        self
+    }
+
     /// The names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
@@ -120,6 +130,26 @@ impl Engines {
     /// No CLIP model, and as [`ClipFilter::load`].
     pub fn load_filter(&self, min_score: f32) -> Result<ClipFilter> {
         ClipFilter::load(self.clip()?, min_score)
+    }
+
+    /// Fails when there is no EfficientNet-lite0.
+    ///
+    /// # Errors
+    /// [`Error::NoNetwork`].
+    pub fn check_network(&self) -> Result<()> {
+        self.network().map(drop)
+    }
+
+    /// Loads EfficientNet-lite0.
+    ///
+    /// # Errors
+    /// [`Error::NoNetwork`], and as [`EfficientNet::load`].
+    pub fn load_network(&self) -> Result<EfficientNet> {
+        Ok(EfficientNet::load(self.network()?)?)
+    }
+
+    fn network(&self) -> Result<&Path> {
+        self.network.as_deref().ok_or(Error::NoNetwork)
     }
 
     fn clip(&self) -> Result<&Path> {
