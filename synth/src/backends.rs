@@ -12,7 +12,7 @@ use promptfed_files::{FolderKind, OwnFolder};
 use promptfed_prompts::ContentHash;
 use serde::{Deserialize, Serialize};
 
-use crate::job::{JOB_FILE, JobProgress, JobReport, JobSpec, run};
+use crate::job::{JOB_FILE, JobProgress, JobReport, JobSpec, MANIFEST_FILE, read_manifest, run};
 use crate::registry::folder_name;
 use crate::{EngineInfo, Error, Generator, Result};
 
@@ -58,8 +58,7 @@ pub struct BackendsReport {
 impl BackendsReport {
     /// Images in the output folder, of all engines of this run.
     pub fn accepted(&self) -> u64 {
-        let reports = self.backends.iter().filter_map(|b| b.report.as_ref());
-        reports.map(|report| report.accepted).sum()
+        self.backends.iter().map(|backend| backend.accepted).sum()
     }
 }
 
@@ -79,6 +78,8 @@ pub struct BackendReport {
     /// What it was to make, where it could be loaded.
     #[serde(skip)]
     pub spec: Option<JobSpec>,
+    /// Images in its folder that can be used, those of earlier runs among them, also where it failed.
+    pub accepted: u64,
     /// Its job, where that came to its end.
     pub report: Option<JobReport>,
     /// Why it failed.
@@ -130,6 +131,33 @@ pub struct BackendEntry {
     pub job: Option<ContentHash>,
     /// Images in its folder that can be used.
     pub accepted: u64,
+}
+
+impl BackendEntry {
+    fn begun(name: &str, engine: &str) -> Self {
+        Self {
+            engine: engine.to_owned(),
+            folder: folder_of(name),
+            outcome: BackendState::Stopped,
+            job: None,
+            accepted: 0,
+        }
+    }
+
+    /// Takes from the job's folder what it holds, also where this run failed.
+    fn look(&mut self, out_dir: &Path) -> Result<()> {
+        let folder = out_dir.join(&self.folder);
+        let Ok(job) = fs_err::read(folder.join(JOB_FILE)) else {
+            return Ok(());
+        };
+        self.job = Some(ContentHash::of(&job));
+        if folder.join(MANIFEST_FILE).is_file() {
+            for row in read_manifest(&folder)? {
+                self.accepted += u64::from(row?.file.is_some());
+            }
+        }
+        Ok(())
+    }
 }
 
 impl BackendsRecord {
@@ -196,35 +224,33 @@ pub fn run_backends(
         {
             BackendsRecord {
                 format: FORMAT,
-                version: String::new(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
                 seed,
                 backends: BTreeMap::new(),
             }
         }
         Err(error) => return Err(error),
     };
-    record.version = env!("CARGO_PKG_VERSION").to_owned();
-    record.seed = seed;
-    for job in &jobs {
-        let entry = BackendEntry {
-            engine: job.engine.clone(),
-            folder: folder_of(&job.name),
-            outcome: BackendState::Stopped,
-            job: None,
-            accepted: 0,
-        };
-        record.backends.insert(job.name.clone(), entry);
+    let engines: BTreeMap<String, String> = jobs
+        .iter()
+        .map(|job| (job.name.clone(), job.engine.clone()))
+        .collect();
+    for (name, engine) in &engines {
+        // What is said of those that are there stays true until their jobs have gone on.
+        let begun = || BackendEntry::begun(name, engine);
+        record.backends.entry(name.clone()).or_insert_with(begun);
     }
     record.write(&folder)?;
 
-    let backends = run_all(jobs, out_dir, progress, cancel)?;
-    for backend in &backends {
-        if let Some(entry) = record.backends.get_mut(&backend.name) {
-            entry.outcome = backend.state.clone();
-            entry.accepted = backend.report.as_ref().map_or(0, |report| report.accepted);
-            let job = fs_err::read(out_dir.join(&entry.folder).join(JOB_FILE));
-            entry.job = job.ok().map(|bytes| ContentHash::of(&bytes));
-        }
+    let mut backends = run_all(jobs, out_dir, progress, cancel)?;
+    record.version = env!("CARGO_PKG_VERSION").to_owned();
+    record.seed = seed;
+    for backend in &mut backends {
+        let mut entry = BackendEntry::begun(&backend.name, &engines[&backend.name]);
+        entry.look(out_dir)?;
+        entry.outcome = backend.state.clone();
+        backend.accepted = entry.accepted;
+        record.backends.insert(backend.name.clone(), entry);
     }
     record.write(&folder)?;
     let cancelled = cancel.load(Ordering::Relaxed);
@@ -291,6 +317,7 @@ fn run_one(
         state: BackendState::Stopped,
         info: None,
         spec: None,
+        accepted: 0,
         report: None,
         error: None,
     };

@@ -37,6 +37,7 @@ impl Worker {
         interrupt: &Arc<AtomicBool>,
     ) -> Result<Synthesised> {
         let plan = &spec.synthesis;
+        let count = pooled.len() as u64;
         let prompts = PromptSource::Set {
             prompts: pooled,
             label_space: spec.label_space.clone(),
@@ -60,7 +61,7 @@ impl Worker {
                 made.add(&source.engine, engine.describe(), &job, &report);
                 Ok(made)
             }
-            _ => self.synthesise_with_several(plan, &prompts, filter, folder, interrupt),
+            _ => self.synthesise_with_several(plan, &prompts, count, filter, folder, interrupt),
         }
     }
 
@@ -68,6 +69,7 @@ impl Worker {
         &self,
         plan: &SynthesisPlan,
         prompts: &PromptSource,
+        count: u64,
         filter: Option<Arc<ClipFilter>>,
         folder: &Path,
         interrupt: &Arc<AtomicBool>,
@@ -103,8 +105,12 @@ impl Worker {
         };
         let report = run_backends(jobs.collect(), plan.seed, folder, &progress, interrupt)?;
         let mut made = Synthesised::none(report.cancelled);
-        for backend in report.backends {
-            made.add_backend(backend);
+        for (backend, images) in report.backends.into_iter().zip(plan.shares()) {
+            let planned = match images {
+                PlannedImages::Total(images) => images,
+                PlannedImages::PerPrompt(images) => u64::from(images) * count,
+            };
+            made.add_backend(backend, planned);
         }
         Ok(made)
     }
@@ -157,8 +163,10 @@ impl Synthesised {
         });
     }
 
-    fn add_backend(&mut self, backend: BackendReport) {
+    /// Adds an engine of several; `planned` is what it was to make.
+    fn add_backend(&mut self, backend: BackendReport, planned: u64) {
         let BackendReport {
+            accepted,
             name,
             state,
             info,
@@ -174,6 +182,12 @@ impl Synthesised {
             BackendState::SetAside { reason } => reason,
             BackendState::Done | BackendState::Stopped => "stopped".to_owned(),
         };
+        let images = ImageCounts {
+            planned,
+            accepted,
+            ..ImageCounts::default()
+        };
+        self.images += images;
         self.notes
             .push(format!("the engine {name} was set aside: {reason}"));
         self.sources.push(SourceSummary {
@@ -181,7 +195,7 @@ impl Synthesised {
             outcome: SourceOutcome::SetAside { reason },
             engine: info.as_ref().map(engine_summary),
             sampling: spec.as_ref().map(sampling_summary),
-            images: ImageCounts::default(),
+            images,
         });
     }
 }

@@ -274,7 +274,8 @@ fn an_engine_that_fails_among_several_is_set_aside() {
         (&noise.outcome, noise.images.accepted),
         (&SourceOutcome::Done, 30)
     );
-    assert_eq!(results.images.accepted, 30);
+    assert_eq!((results.images.planned, results.images.accepted), (60, 30));
+    assert_eq!(broken.images.planned, 30);
     let told = &results.warnings;
     assert!(
         told.iter().any(|w| w.contains("broken was set aside")),

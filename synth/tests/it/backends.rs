@@ -149,6 +149,30 @@ fn an_engine_that_fails_is_set_aside_and_resumed() {
         .unwrap();
         assert_eq!(report.accepted(), 40);
         assert_eq!(report.backends[1].report.as_ref().unwrap().resumed, 20);
+        // What it made stays counted when it fails again.
+        is_dead.store(true, Ordering::Relaxed);
+        let lost = out.join("backends/dead/images");
+        std::fs::remove_dir_all(&lost).unwrap();
+        let (dead, _) = mortal(&is_dead, transient);
+        let report = run(
+            vec![job("dead", true, dead), job("well", false, Painter::new())],
+            &out,
+        )
+        .unwrap();
+        assert!(matches!(
+            report.backends[0].state,
+            BackendState::SetAside { .. }
+        ));
+        let record = BackendsRecord::read(&out).unwrap();
+        assert_eq!(record.backends["dead"].accepted, 20);
+        is_dead.store(false, Ordering::Relaxed);
+        let (alive, _) = mortal(&is_dead, transient);
+        let report = run(
+            vec![job("dead", true, alive), job("well", false, Painter::new())],
+            &out,
+        )
+        .unwrap();
+        assert_eq!(report.backends[0].report.as_ref().unwrap().mended, 20);
         assert_eq!(open_images(&out).unwrap().len(), 40);
     }
 }
