@@ -60,8 +60,8 @@ impl CutPrompts {
         }
         if let Some([one, other]) = alike.pair {
             notes.push(format!(
-                "{} of {prompts} prompts differ from another one only in what this engine does not read or tell apart, so that their images show the same: prompts {one} and \
-                 {other} are the first",
+                "{} of {prompts} prompts differ from another one only in what this engine does not read or tell apart, so that their images \
+                 show the same: prompts {one} and {other} are the first",
                 alike.prompts
             ));
         }
