@@ -321,11 +321,6 @@ fn mistakes_are_answered_with_what_would_do() {
             3,
             "not UTF-8",
         ),
-        (
-            &["--writer", "chat:http://127.0.0.1:9/v1#m"],
-            3,
-            "w.jsonl.unfinished",
-        ),
         (&["--writer", "llm"], 2, "there are grammar"),
         (&["--writer", "gguf"], 2, "gguf:FILE"),
         (&["--engine", "sd"], 3, "sd:"),

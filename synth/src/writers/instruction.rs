@@ -12,11 +12,17 @@ const LONGEST_EXAMPLE: usize = 300;
 pub(super) const SYSTEM: &str = "You write prompts for a text-to-image model. A prompt is one line that says what a picture shows. \
 You write nothing but prompts.";
 
+/// What prompts look like, where no examples were given.
+const FORM: &str = "Such lines look like these:
+- a photo of an apple, on a wooden table, in soft light
+- a sketch of a boat, in a harbour at dawn, seen from above
+";
+
 /// The task, with good and bad examples as in-context contrast (WASP, ICML 2025).
 pub(super) fn task(ask: &Ask<'_>) -> String {
     let mut text = format!(
-        "Write {} of a picture of: {}.\nBegin with these words: {}\nThen say what else can be seen: the place, the view, the light, a colour, a material. \
-         At most {} characters, in the same language.\n",
+        "Write {} of a picture of: {}.\nBegin with these words: {}\nGo on with where it is and how it looks, in at most {} characters of \
+         the same language.\n",
         match ask.wanted {
             1 => "a prompt".to_owned(),
             wanted => format!("{wanted} different prompts"),
@@ -25,6 +31,9 @@ pub(super) fn task(ask: &Ask<'_>) -> String {
         ask.topic.opening,
         ask.longest
     );
+    if ask.good.is_empty() {
+        text.push_str(FORM);
+    }
     if !ask.others.is_empty() {
         text.push_str(&format!("Do not name: {}.\n", ask.others.join(", ")));
     }
@@ -92,7 +101,10 @@ mod tests {
         ] {
             assert!(told.contains(part), "{told}");
         }
-        assert!(!told.contains("good 8") && told.len() < 4000, "{told}");
+        assert!(
+            !told.contains("good 8") && !told.contains(FORM) && told.len() < 4000,
+            "{told}"
+        );
         assert!(told.find("- good 0") < told.find("- bad one"));
     }
 }

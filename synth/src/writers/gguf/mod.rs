@@ -178,8 +178,12 @@ impl Writer for Gguf {
     }
 
     fn write(&mut self, ask: &Ask<'_>) -> Result<Vec<String>> {
-        // The task is the same however many are asked for.
-        let task = instruction::task(&Ask { wanted: 1, ..*ask });
+        // The task is the same however many are asked for. A small model that is told what not to name, names it.
+        let task = instruction::task(&Ask {
+            wanted: 1,
+            others: &[],
+            ..*ask
+        });
         let opening = &ask.topic.opening;
         let ids = self.conversation(instruction::SYSTEM, &task, &format!("{opening},"))?;
         let started = self.start(&ids, self.sampling.max_tokens)?;
