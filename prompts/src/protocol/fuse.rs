@@ -243,3 +243,113 @@ pub struct FusedPart {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::SourcePlan;
+
+    fn synthesis(json: &str) -> SynthesisPlan {
+        SynthesisPlan {
+            sources: ["a", "b", "c"].map(SourcePlan::new).into(),
+            images: ImageBudget::Total(300),
+            steps: None,
+            guidance: None,
+            sampler: None,
+            min_clip_score: None,
+            fuse: Some(serde_json::from_str(json).unwrap()),
+            seed: 0,
+        }
+    }
+
+    #[test]
+    fn what_a_plan_leaves_open_has_a_meaning() {
+        let plan = synthesis(r#"{"select":"random","keep":100,"quotas":{"by":"transfer"}}"#);
+        plan.validate().unwrap();
+        let fuse = plan.fuse.clone().unwrap();
+        let quotas = fuse.quotas.unwrap();
+        assert_eq!((quotas.temperature, quotas.floor), (0.05, 0.2));
+        assert_eq!(fuse.task, TaskPlan::default());
+        let json = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<SynthesisPlan>(&json).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_plan_without_fusion_reads_as_before() {
+        let json = r#"{"engine":"pocket","images":{"per_prompt":1},"seed":1}"#;
+        let plan: SynthesisPlan = serde_json::from_str(json).unwrap();
+        assert_eq!(plan.fuse, None);
+        assert!(!serde_json::to_string(&plan).unwrap().contains("fuse"));
+    }
+
+    #[test]
+    fn what_a_round_is_not_told_is_refused_when_it_is_read() {
+        for json in [
+            r#"{"keep":3}"#,
+            r#"{"select":"random","kept":3}"#,
+            r#"{"select":"random","keep":3,"quotas":"transfer"}"#,
+            r#"{"select":"random","keep":3,"quotas":{"by":"feedback"}}"#,
+            r#"{"select":"random","keep":3,"quotas":{"by":"transfer","heat":1}}"#,
+            r#"{"select":"random","keep":3,"task":{"layers":2}}"#,
+        ] {
+            assert!(serde_json::from_str::<FusePlan>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn every_range_is_checked() {
+        type Break = fn(&mut SynthesisPlan, &mut FusePlan);
+        let breaks: [(&str, Break); 16] = [
+            ("select", |_, f| f.select.clear()),
+            ("keep", |_, f| f.keep = None),
+            ("keep", |_, f| f.keep = Some(0)),
+            ("keep", |_, f| f.keep = Some(301)),
+            ("keep", |s, f| {
+                s.images = ImageBudget::PerPrompt(3);
+                f.keep = Some(10_000_001);
+            }),
+            ("keep", |_, f| f.select = "all".into()),
+            ("quotas", |_, f| {
+                f.select = "all".into();
+                f.keep = None;
+            }),
+            ("quotas", |s, _| s.sources.truncate(2)),
+            ("", |s, f| {
+                s.sources.truncate(1);
+                f.quotas = None;
+            }),
+            ("quotas.temperature", |_, f| quotas(f).temperature = 0.0),
+            ("quotas.temperature", |_, f| {
+                quotas(f).temperature = f64::NAN
+            }),
+            ("quotas.floor", |_, f| quotas(f).floor = 1.1),
+            ("adjust_weights", |_, f| f.adjust_weights = Some(0)),
+            ("task.epochs", |_, f| f.task.epochs = 0),
+            ("task.width", |_, f| f.task.width = 513),
+            ("task.images", |_, f| f.task.images = 1),
+        ];
+        fn quotas(fuse: &mut FusePlan) -> &mut QuotaPlan {
+            fuse.quotas.as_mut().unwrap()
+        }
+        for (field, break_it) in breaks {
+            let mut plan =
+                synthesis(r#"{"select":"random","keep":300,"quotas":{"by":"transfer"}}"#);
+            plan.validate().unwrap();
+            let mut fuse = plan.fuse.clone().unwrap();
+            break_it(&mut plan, &mut fuse);
+            plan.fuse = Some(fuse);
+            let error = plan.validate().unwrap_err();
+            let found = error.field().strip_prefix("synthesis.fuse").unwrap();
+            assert_eq!(found.trim_start_matches('.'), field, "{error}");
+        }
+    }
+
+    #[test]
+    fn two_sources_and_everything_can_be_fused_without_quotas() {
+        let mut plan = synthesis(r#"{"select":"easy","keep":9}"#);
+        plan.sources.truncate(2);
+        plan.validate().unwrap();
+        plan.fuse = Some(serde_json::from_str(r#"{"select":"all"}"#).unwrap());
+        plan.validate().unwrap();
+    }
+}

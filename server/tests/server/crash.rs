@@ -20,6 +20,7 @@ use promptfed_prompts::{ContentHash, PromptSet};
 use promptfed_server::run_blocking;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::fusion::{fused_round, until};
 use crate::support::{captioned_prompts, class_prompts, config, engines, round_spec};
 
 const DATA: &str = "PROMPTFED_TEST_DATA";
@@ -255,4 +256,54 @@ fn a_job_goes_on_after_a_kill_and_ends_the_same() {
         results.model.hash
     });
     assert_eq!(models[0], models[1]);
+}
+
+#[test]
+fn a_fusion_goes_on_after_kills_and_ends_the_same() {
+    if std::env::var_os("PROMPTFED_BIN").is_some() {
+        println!("skipped: the program has no engine for tests");
+        return;
+    }
+    let mut spec = fused_round();
+    spec.synthesis.images = ImageBudget::Total(90);
+    let fuse = spec.synthesis.fuse.as_mut().unwrap();
+    fuse.keep = Some(60);
+    fuse.adjust_weights = Some(12);
+    fuse.signals = true;
+    let wholes = [false, true].map(|kills| {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let mut process = Process::start(folder.path(), address);
+        let admin = process.admin(folder.path());
+        let round = admin.open_round(&spec).unwrap().round_id;
+        let client = crate::support::client(&admin, &format!("http://{address}"), "a");
+        client.submit(round, &class_prompts(&[0, 1, 2])).unwrap();
+        admin.close(round).unwrap();
+        let mut killed = 0;
+        let moments = [
+            ("training task models", 1),
+            ("weighing influence", 1),
+            ("adjusting weights", 3),
+        ];
+        for (moment, steps) in moments.iter().filter(|_| kills) {
+            let reached = |state: &RoundState| match state {
+                RoundState::Fusing { stage, done, .. } => stage == moment && *done >= *steps,
+                _ => false,
+            };
+            if reached(&until(&admin, round, reached).state) {
+                process.kill();
+                process = Process::start(folder.path(), address);
+                admin.health().unwrap();
+                killed += 1;
+            }
+        }
+        until(&admin, round, |_| false);
+        let results = admin.results(round).unwrap();
+        process.kill();
+        assert_eq!(killed > 0, kills, "killed {killed} times");
+        let fusion = results.fusion.unwrap();
+        assert_eq!((fusion.made, fusion.chosen), (90, 60));
+        (fusion.record_hash, fusion.chosen_hash, results.model.hash)
+    });
+    assert_eq!(wholes[0], wholes[1]);
 }

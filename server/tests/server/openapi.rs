@@ -151,6 +151,7 @@ fn every_reference_leads_somewhere() {
         ("SynthesisPlan", "SourcePlan"),
         ("RoundResults", "SourceSummary"),
         ("SyntheticSummary", "SourceSummary"),
+        ("FusionSummary", "FusedSource"),
     ] {
         let sources = &schemas[message]["properties"]["sources"]["items"]["$ref"];
         assert_eq!(
@@ -158,5 +159,15 @@ fn every_reference_leads_somewhere() {
             &format!("#/components/schemas/{source}"),
             "{message}"
         );
+    }
+    let names = |schema: &Value| schema.to_string().contains("#/components/schemas/");
+    for (message, field) in [
+        ("SynthesisPlan", "fuse"),
+        ("FusePlan", "quotas"),
+        ("FusePlan", "task"),
+        ("RoundResults", "fusion"),
+    ] {
+        let schema = &schemas[message]["properties"][field];
+        assert!(names(schema), "{message} {field}: {schema}");
     }
 }

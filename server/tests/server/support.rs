@@ -26,6 +26,8 @@ const SIZE: u32 = 16;
 /// An engine whose images are noise around a colour that depends on the prompt.
 struct Noise {
     info: EngineInfo,
+    /// Share of noise in an image, 0 to 1.
+    share: f32,
     pause: Duration,
     made: Arc<AtomicU64>,
 }
@@ -52,44 +54,57 @@ impl Noise {
         noise.fill(&mut bytes);
         let values = bytes.iter().enumerate().map(|(i, byte)| {
             let base = f32::from(colour.as_bytes()[i % 3]) / 127.5 - 1.0;
-            0.7 * base + 0.3 * (f32::from(*byte) / 127.5 - 1.0)
+            (1.0 - self.share) * base + self.share * (f32::from(*byte) / 127.5 - 1.0)
         });
         Image::new(SIZE, values.collect()).unwrap()
     }
 }
 
-/// Engines `noise` (with a pause for each image), `broken` (cannot be loaded) and `panicking`.
+/// Engines `noise`, `faint` and `loud`, of which the second shows its classes best and the last not at all (with a pause for each image),
+/// `broken` (cannot be loaded) and `panicking`.
 pub(crate) fn engines(pause: Duration, made: &Arc<AtomicU64>) -> Engines {
-    let made = Arc::clone(made);
-    let noise = move || -> promptfed_synth::Result<Box<dyn Generator>> {
-        let defaults = SamplingDefaults {
-            steps: 1,
-            guidance: 1.0,
-            sampler: Sampler::Euler,
-        };
-        let info = EngineInfo {
-            name: "noise".into(),
-            version: "1".into(),
-            weights_hash: ContentHash::of(b"none"),
-            image_size: SIZE,
-            defaults,
-            samplers: vec![Sampler::Euler],
-            reproducible: Reproducible::Exact,
-            settings: Default::default(),
-            origin: None,
-        };
-        Ok(Box::new(Noise {
-            info,
-            pause,
-            made: Arc::clone(&made),
-        }))
+    let noise = |name: &'static str, share: f32| {
+        let made = Arc::clone(made);
+        move || noise(name, share, pause, &made)
     };
     Engines::new()
-        .with("noise", noise)
+        .with("noise", noise("noise", 0.3))
+        .with("faint", noise("faint", 0.1))
+        .with("loud", noise("loud", 1.0))
         .with("broken", || {
             Err(std::io::Error::new(std::io::ErrorKind::NotFound, "weights are missing").into())
         })
         .with("panicking", || panic!("an engine that panics"))
+}
+
+fn noise(
+    name: &str,
+    share: f32,
+    pause: Duration,
+    made: &Arc<AtomicU64>,
+) -> promptfed_synth::Result<Box<dyn Generator>> {
+    let defaults = SamplingDefaults {
+        steps: 1,
+        guidance: 1.0,
+        sampler: Sampler::Euler,
+    };
+    let info = EngineInfo {
+        name: name.into(),
+        version: "1".into(),
+        weights_hash: ContentHash::of(b"none"),
+        image_size: SIZE,
+        defaults,
+        samplers: vec![Sampler::Euler],
+        reproducible: Reproducible::Exact,
+        settings: Default::default(),
+        origin: None,
+    };
+    Ok(Box::new(Noise {
+        info,
+        share,
+        pause,
+        made: Arc::clone(made),
+    }))
 }
 
 pub(crate) fn config(folder: &Path, addr: SocketAddr, engines: Engines) -> ServerConfig {
