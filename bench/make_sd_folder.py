@@ -4,7 +4,7 @@
     pip install -r synth/golden/sd/requirements.txt
     python bench/make_sd_folder.py --family sd15 --out sd15          # 2.1 GB
     python bench/make_sd_folder.py --family sdxl --out sdxl          # 6.9 GB
-    promptfed synth --engine sd --model sd15 --prompt "a photo of a church" --steps 5 --out images
+    promptfed synth --engine sd:sd15 --prompt "a photo of a church" --steps 5 --out images
 
 Names and shapes of the tensors come from diffusers' and transformers' own classes, the settings are those that the families
 ship. Tensors are drawn and written one by one. The tokenizer is the small one of the tests, filled up to CLIP's 49408 entries.

@@ -11,11 +11,15 @@
 //! server = "http://127.0.0.1:7878"
 //! ```
 //!
+//! Engines with settings of their own stand in `[[backends]]` tables: `name`, `engine` (as of `--engine`), and the options of
+//! [`EngineOptions`]. Commands find them by name.
+//!
 //! A key becomes the flag of the same name unless the command line already gives that flag, so that there is one
 //! definition, one validation and one help text for each setting.
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, Command};
+use promptfed_synth::registry::{Backend, EngineOptions, EngineRef};
 use std::{ffi::OsString, path::Path, path::PathBuf};
 use toml::{Table, Value};
 
@@ -25,26 +29,57 @@ pub(crate) const DEFAULT_FILE: &str = "promptfed.toml";
 /// The longest configuration file that is read.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// What the configuration and the command line come to.
+pub(crate) struct Settings {
+    /// The command line with the settings of the file.
+    pub(crate) args: Vec<OsString>,
+    /// The engines of the file.
+    pub(crate) backends: Vec<Backend>,
+}
+
+impl Settings {
+    fn of(args: Vec<OsString>) -> Self {
+        Self {
+            args,
+            backends: Vec::new(),
+        }
+    }
+}
+
 /// Returns `args` of the built command `root` with the settings of the configuration file inserted behind the subcommand.
 ///
 /// # Errors
 /// If the file cannot be read or parsed, or names a command or a flag that does not exist.
-pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Vec<OsString>> {
+pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Settings> {
     if asks_for_help(&args) {
-        return Ok(args);
+        return Ok(Settings::of(args));
     }
     let given = given_file(&args);
     let file = match &given {
         Some(path) => path.clone(),
         None if Path::new(DEFAULT_FILE).is_file() => PathBuf::from(DEFAULT_FILE),
-        None => return Ok(args),
+        None => return Ok(Settings::of(args)),
     };
     let text = promptfed_files::read_text(&file, MAX_BYTES)?;
     let mut table: Table = text
         .parse()
         .with_context(|| format!("{} is not valid TOML", file.display()))?;
+    let backends = match table.remove("backends") {
+        Some(entries) => backends(entries).with_context(|| file.display().to_string())?,
+        None => Vec::new(),
+    };
     check_commands(&table, root, &file)?;
+    let args = fill_in(args, root, table, &file)?;
+    Ok(Settings { args, backends })
+}
 
+/// The command line with the settings of a file's table.
+fn fill_in(
+    args: Vec<OsString>,
+    root: &Command,
+    mut table: Table,
+    file: &Path,
+) -> Result<Vec<OsString>> {
     let (mut command, mut at) = (root, 1);
     let mut path = String::new();
     while let Some((index, sub)) = next_subcommand(&args, at, command) {
@@ -94,6 +129,41 @@ pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Vec<OsString>
     Ok(merged)
 }
 
+/// The engines of `[[backends]]`.
+fn backends(entries: Value) -> Result<Vec<Backend>> {
+    let Value::Array(entries) = entries else {
+        bail!("`backends` is a list of tables: write [[backends]] with two brackets on each side");
+    };
+    let mut backends: Vec<Backend> = Vec::new();
+    for (number, entry) in (1..).zip(entries) {
+        let Value::Table(mut table) = entry else {
+            bail!(
+                "entry {number} of `backends` is no table: write [[backends]] and its keys below it"
+            );
+        };
+        let mut text = |key: &str| match table.remove(key) {
+            Some(Value::String(text)) => Ok(text),
+            Some(_) => bail!("`{key}` of [[backends]] {number} is no text; write it in quotes"),
+            None => {
+                bail!("[[backends]] {number} has no `{key}`; every one has `name` and `engine`")
+            }
+        };
+        let (name, engine) = (text("name")?, text("engine")?);
+        let place = || format!("[[backends]] {name}");
+        let engine: EngineRef = engine
+            .parse()
+            .map_err(anyhow::Error::msg)
+            .with_context(place)?;
+        let options: EngineOptions = table.try_into().with_context(place)?;
+        let backend = Backend::named(&name, engine, options).with_context(place)?;
+        if backends.iter().any(|other| other.name() == name) {
+            bail!("two [[backends]] are called {name}; give each a name of its own");
+        }
+        backends.push(backend);
+    }
+    Ok(backends)
+}
+
 fn given_file(args: &[OsString]) -> Option<PathBuf> {
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -112,7 +182,7 @@ fn check_commands(table: &Table, root: &Command, file: &Path) -> Result<()> {
         if root.find_subcommand(name).is_none() || !value.is_table() {
             let known: Vec<_> = root.get_subcommands().map(Command::get_name).collect();
             bail!(
-                "{} has `{name}` at its top, where only the tables of commands may stand: {}",
+                "{} has `{name}` at its top, where only [[backends]] and the tables of commands may stand: {}",
                 file.display(),
                 known.join(", ")
             );
@@ -245,7 +315,7 @@ mod tests {
         fs_err::write(&file, toml).unwrap();
         let mut all: Vec<OsString> = vec!["promptfed".into(), "--config".into(), file.into()];
         all.extend(args.iter().map(OsString::from));
-        let out = merge(all, &root())?;
+        let out = merge(all, &root())?.args;
         Ok(out[3..]
             .iter()
             .map(|a| a.to_str().unwrap().to_owned())
@@ -283,7 +353,7 @@ mod tests {
             fs_err::write(&file, bytes).unwrap();
             let args = ["promptfed", "--config", file.to_str().unwrap(), "synth"];
             let merged = merge(args.map(OsString::from).into(), &root()).unwrap();
-            assert_eq!(merged.last().unwrap(), "--steps=8");
+            assert_eq!(merged.args.last().unwrap(), "--steps=8");
         }
     }
 
@@ -322,6 +392,60 @@ mod tests {
             ["round", "open", "--server=http://x"]
         );
         assert_eq!(merged(toml, &["synth"]).unwrap(), ["synth"]);
+    }
+
+    fn named_backends(toml: &str) -> Result<Vec<Backend>> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        fs_err::write(&file, toml).unwrap();
+        let args = ["promptfed", "--config", file.to_str().unwrap(), "synth"];
+        Ok(merge(args.map(OsString::from).into(), &root())?.backends)
+    }
+
+    #[test]
+    fn engines_have_names_and_settings() {
+        let toml = r#"
+            [[backends]]
+            name = "big"
+            engine = "sd:models/sd15"
+            device = "cuda"
+            batch = 8
+            [[backends]]
+            name = "hosted"
+            engine = "remote:https://api.example.org/v1#dall-e-2"
+            key-env = "KEY"
+            per-minute = 50
+            tell = ["size", "seed"]
+            [synth]
+            steps = 3
+        "#;
+        let backends = named_backends(toml).unwrap();
+        let names: Vec<&str> = backends.iter().map(Backend::name).collect();
+        assert_eq!(names, ["big", "hosted"]);
+        assert_eq!(backends[0].options().batch, Some(8));
+        assert_eq!(backends[1].options().per_minute, Some(50));
+        for (toml, part) in [
+            ("backends = 3", "two brackets"),
+            ("[backends]\nname = \"x\"", "two brackets"),
+            ("[[backends]]\nname = \"x\"", "has no `engine`"),
+            ("[[backends]]\nname = 3", "in quotes"),
+            (
+                "[[backends]]\nname = \"x\"\nengine = \"dream\"",
+                "pocket:draw",
+            ),
+            (
+                "[[backends]]\nname = \"x\"\nengine = \"pocket\"\nspeed = 3",
+                "speed",
+            ),
+            (
+                "[[backends]]\nname = \"x\"\nengine = \"pocket\"\ntries = 3",
+                "has no tries",
+            ),
+            ("[[backends]]\nname = \"a b\"\nengine = \"pocket\"", "a b"),
+        ] {
+            let told = format!("{:#}", named_backends(toml).unwrap_err());
+            assert!(told.contains(part), "{toml}: {told}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ Exit codes:
   1    the work failed: a file could not be read or written, no usable image was made, training diverged, ...
   2    the command line is wrong
   3    the input is wrong: data, prompts, label space or configuration file
-  4    the server or the model hub could not be reached or refused
+  4    the server, the model hub or an image service could not be reached or refused
   130  `synth` was stopped by ctrl-c and can go on; other commands end by the signal
 
 Environment:
@@ -137,6 +137,8 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::Model(_)
             | Synth::Components { .. }
             | Synth::Clip(_)
+            | Synth::NoClip
+            | Synth::UnknownEngine { .. }
             | Synth::Request { .. }
             | Synth::File(
                 promptfed_files::FileError::ForeignFolder { .. }
@@ -144,7 +146,12 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             )
             | Synth::DifferentJob { .. },
         ) => Some(3),
-        Some(Synth::Hub { .. }) => Some(4),
+        Some(Synth::Hub { .. } | Synth::Service(_) | Synth::Backend { .. }) => Some(4),
+        Some(Synth::AllSetAside { faults }) => {
+            let mut codes = faults.iter().map(|(_, fault)| code_of(fault).unwrap_or(1));
+            let first = codes.next()?;
+            codes.all(|code| code == first).then_some(first)
+        }
         _ => None,
     }
 }

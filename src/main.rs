@@ -16,6 +16,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use commands::Command;
 use progress::Progress;
 use promptfed_synth::engines::sd::Precision;
+use promptfed_synth::registry::Backend;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -60,6 +61,8 @@ pub(crate) struct Context {
     pub(crate) json: bool,
     /// Where progress is shown.
     pub(crate) progress: Progress,
+    /// Engines that the configuration gives names.
+    pub(crate) backends: Vec<Backend>,
 }
 
 fn main() -> ExitCode {
@@ -77,7 +80,7 @@ fn main() -> ExitCode {
     root.build();
     let result = config::merge(std::env::args_os().collect(), &root)
         .map_err(|error| error.context(exit::BadInput))
-        .and_then(|args| {
+        .and_then(|config::Settings { args, backends }| {
             let matches = root.get_matches_from(args);
             commands::refuse_idle(&matches)?;
             let cli = Cli::from_arg_matches(&matches)?;
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
             let context = Context {
                 json: cli.json,
                 progress: Progress::new(cli.quiet),
+                backends,
             };
             cli.command.run(&context)
         });

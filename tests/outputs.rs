@@ -154,7 +154,8 @@ fn settings_that_are_refused_do_not_block_the_corrected_ones() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let model = root().join("synth/tests/golden/sd/sd15");
-    let sd = ["--engine", "sd", "--model", model.to_str().unwrap()];
+    let engine = format!("sd:{}", model.display());
+    let sd = ["--engine", &engine];
     for (more, part) in [
         (&["--height", "100"][..], "multiples of 8"),
         (&["--sampler", "heun"], "no sampler heun"),
@@ -223,9 +224,7 @@ fn an_adapter_that_breaks_every_image_is_a_failure() {
         "out",
         &[
             "--engine",
-            "sd",
-            "--model",
-            model.to_str().unwrap(),
+            &format!("sd:{}", model.display()),
             "--lora",
             &adapter,
         ],

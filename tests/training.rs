@@ -270,19 +270,20 @@ fn flags_without_effect_are_errors_with_the_remedy() {
         start.iter().chain(rest).map(|s| (*s).to_owned()).collect()
     };
     let cases: Vec<(Vec<String>, i32, &str)> = vec![
-        (line(&compare, &["--sd", "m"]), 3, "--engine sd"),
         (
-            line(&compare, &["--sd", "m", "--sd-batch", "2"]),
+            line(&compare, &["--methods", "fgl", "--size", "64"]),
             3,
-            "--sd, --sd-batch have no effect",
+            "--size has no effect without --engine sd",
         ),
         (
-            line(
-                &compare,
-                &["--engine", "sd", "--sd", "m", "--pocket", "all"],
-            ),
+            line(&compare, &["--methods", "fgl", "--engine", "sd"]),
             3,
-            "--pocket",
+            "sd:FOLDER",
+        ),
+        (
+            line(&compare, &["--methods", "fedavg", "--engine", "pocket"]),
+            3,
+            "--engine has no effect without fgl",
         ),
         (
             line(&compare, &["--methods", "fedavg", "--images", "7"]),

@@ -48,7 +48,9 @@ mod warning;
 
 pub use adjustment::Adjustment;
 pub use dataset::{Dataset, ImageSource, NO_DOMAIN, Sample};
-pub use decode::{DecodeLimits, DecodeOptions, DecodedImage, decode, decode_map, read_encoded};
+pub use decode::{
+    DecodeLimits, DecodeOptions, DecodedImage, decode, decode_bytes, decode_map, read_encoded,
+};
 pub use error::DataError;
 pub use fit::Fit;
 pub use labelled_images::{LabelledImages, load};

@@ -16,12 +16,13 @@ pub use access::{
 pub use ids::{ClientId, RoundId};
 pub use plan::{
     ClassifierArchitecture, GUIDANCE, GuidancePlan, ImageBudget, PictureFit, PromptPlan, RoundSpec,
-    SynthesisPlan, TrainingPlan,
+    SourcePlan, SynthesisPlan, TrainingPlan,
 };
 pub use problem::{InvalidMessage, Problem, ProblemCode};
 pub use results::{
     CurvePoint, EngineSummary, FilterSummary, ImageCounts, ModelSummary, PooledPrompts,
-    RoundResults, SamplingSummary, Seeds, StageSeconds, SubmittedSet, SyntheticSummary, Versions,
+    RoundResults, SamplingSummary, Seeds, SourceOutcome, SourceSummary, StageSeconds, SubmittedSet,
+    SyntheticSummary, Versions,
 };
 pub use round::{Health, RoundState, RoundStatus};
 

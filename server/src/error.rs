@@ -59,17 +59,6 @@ pub enum Error {
     /// A document in the database cannot be read. For the operator.
     #[error("a document in the database cannot be read: {0}; restore the data folder from a copy")]
     Document(#[from] serde_json::Error),
-    /// No engine of the name that a round asks for.
-    #[error("there is no engine {name:?}; this server has {known}")]
-    UnknownEngine {
-        /// The name asked for.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
-    /// A round asks for a CLIP filter and the server has no CLIP model.
-    #[error("the round's images are to be judged by CLIP and this server has no CLIP model")]
-    NoClip,
     /// The prompts could not be pooled.
     #[error("pooling: {0}")]
     Prompts(#[from] promptfed_prompts::Error),

@@ -22,17 +22,18 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod data_folder;
-mod engines;
 mod error;
 mod http;
+mod images;
 mod job;
 mod server;
 mod state;
 mod store;
 mod token;
 
-pub use engines::Engines;
 pub use error::{Error, Result};
 pub use http::app;
+pub use images::{ImageServer, ImageServerConfig, new_token, serve_images};
+pub use promptfed_synth::registry::Engines;
 pub use server::{RunningServer, Server, ServerConfig, run_blocking};
 pub use state::AppState;

@@ -7,12 +7,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
+use promptfed_synth::registry::Engines;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::data_folder::DataFolder;
-use crate::engines::Engines;
 use crate::http::app;
 use crate::job::JobRunner;
 use crate::state::AppState;
@@ -186,7 +186,7 @@ fn serve(
     });
 }
 
-async fn told_to_end() -> Result<()> {
+pub(crate) async fn told_to_end() -> Result<()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

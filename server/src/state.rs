@@ -4,10 +4,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use promptfed_synth::registry::Engines;
 use tokio::sync::Semaphore;
 
 use crate::data_folder::DataFolder;
-use crate::engines::Engines;
 use crate::job::Jobs;
 use crate::store::Store;
 use crate::token::TokenHash;

@@ -45,8 +45,8 @@ pub(crate) struct Agreed {
     pub(crate) plan: PromptPlan,
     /// The classes, where a round names them.
     pub(crate) label_space: Option<LabelSpace>,
-    /// The engine that will read the prompts, where a round names it.
-    pub(crate) engine: Option<String>,
+    /// The engines that will read the prompts, where a round names them.
+    pub(crate) engines: Option<Vec<String>>,
 }
 
 impl AgreedArgs {
@@ -56,7 +56,7 @@ impl AgreedArgs {
             return Ok(Agreed {
                 plan: wording.plan()?,
                 label_space: None,
-                engine: None,
+                engines: None,
             });
         };
         let spec = self.spec(round)?;
@@ -73,7 +73,13 @@ impl AgreedArgs {
         Ok(Agreed {
             plan,
             label_space: Some(spec.label_space),
-            engine: Some(spec.synthesis.engine),
+            engines: Some(
+                spec.synthesis
+                    .sources
+                    .into_iter()
+                    .map(|s| s.engine)
+                    .collect(),
+            ),
         })
     }
 

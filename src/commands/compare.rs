@@ -2,12 +2,12 @@
 
 use super::comparison_folder::ComparisonFolder;
 use super::data::{self, ReadArgs};
-use super::engines::EngineArgs;
+use super::engines::{self, EngineArgs};
 use super::extract::PromptArgs;
 use super::filter::FilterArgs;
 use super::idle;
 use super::recipe::{RecipeArgs, tell_doubts};
-use super::synth::{Engine, SamplingArgs};
+use super::synth::SamplingArgs;
 use super::words::{Asked, UnknownWords};
 use crate::Context;
 use crate::exit::BadInput;
@@ -22,6 +22,7 @@ use promptfed_eval::methods::{
 use promptfed_eval::report::{self, bytes};
 use promptfed_eval::{Experiment, ExperimentData, Setting};
 use promptfed_prompts::protocol::{ImageBudget, PromptPlan};
+use promptfed_synth::registry::Prepared;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -82,9 +83,6 @@ pub(crate) struct SettingArgs {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// The text-to-image engine
-    #[arg(long, value_enum, default_value = "pocket")]
-    pub(crate) engine: Engine,
     #[command(flatten)]
     pub(crate) engines: EngineArgs,
     #[command(flatten)]
@@ -131,13 +129,7 @@ pub(crate) enum MethodName {
 }
 
 /// What only the generative method reads, but for engines and captions.
-const OF_FGL: [&str; 18] = [
-    "engine",
-    "pocket",
-    "sd",
-    "sd_device",
-    "sd_batch",
-    "sd_size",
+const OF_FGL: [&str; 12] = [
     "filter_clip",
     "min_score",
     "images",
@@ -169,7 +161,7 @@ const OF_TRAINING: [&str; 13] = [
     "validation_fraction",
 ];
 
-/// Refuses flags of methods that are not run, and of the engine that is not asked.
+/// Refuses flags of methods that are not run.
 pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     let methods: Vec<&MethodName> = matches
         .get_many("methods")
@@ -195,20 +187,18 @@ pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     }
     if !runs(MethodName::Fgl) {
         const WITHOUT: &str = "without fgl; add it to --methods";
+        engines::refuse_all(matches, WITHOUT)?;
         idle::refuse(matches, &OF_FGL, WITHOUT)?;
         return idle::refuse(matches, &["level", "captioner", "model"], WITHOUT);
-    }
-    match matches.get_one("engine") {
-        Some(Engine::Sd) => idle::refuse(matches, &["pocket"], "with --engine sd; leave it out")?,
-        _ => {
-            let flags = ["sd", "sd_device", "sd_batch", "sd_size"];
-            idle::refuse(matches, &flags, "without --engine sd; add it")?;
-        }
     }
     super::extract::refuse_idle_captions(matches)
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
+    if args.setting.methods.contains(&MethodName::Fgl) {
+        // Told before the data is read.
+        args.setting.engines.backends(context)?;
+    }
     let (private, label_space) = args.read.open(&args.private)?;
     let layout = args.read.layout.into();
     data::tell_parts(&private, context);
@@ -255,12 +245,13 @@ impl SettingArgs {
     }
 
     /// What the classes and domains say that the engine was never shown, told before the work begins.
-    fn unknown_words(&self, experiment: &Experiment, prompts: &PromptArgs) -> Result<UnknownWords> {
-        let is_asked = self.methods.contains(&MethodName::Fgl);
-        let mut asked = match self.engine {
-            Engine::Pocket if is_asked => Asked::pocket(self.engines.pocket())?,
-            _ => Asked::nothing(),
-        };
+    fn unknown_words(
+        &self,
+        prepared: &[Prepared],
+        experiment: &Experiment,
+        prompts: &PromptArgs,
+    ) -> Result<UnknownWords> {
+        let mut asked = Asked::engines(prepared)?;
         asked.label_space(&experiment.data.label_space);
         if prompts.wording.level.has_domain() {
             let domains = &experiment.data.private.domain_names;
@@ -273,12 +264,12 @@ impl SettingArgs {
         &self,
         prompts: &PromptArgs,
         server: &Path,
-        context: &Context,
+        prepared: &[Prepared],
     ) -> Result<Vec<Box<dyn Method>>> {
         let mut methods: Vec<Box<dyn Method>> = Vec::new();
         for name in &self.methods {
             methods.push(match name {
-                MethodName::Fgl => Box::new(self.fgl(prompts, server, context)?),
+                MethodName::Fgl => Box::new(self.fgl(prompts, server, prepared)?),
                 MethodName::Fedavg => Box::new(FedAvg {
                     rounds: self.rounds,
                     local_epochs: self.local_epochs,
@@ -292,7 +283,7 @@ impl SettingArgs {
         Ok(methods)
     }
 
-    fn fgl(&self, prompts: &PromptArgs, server: &Path, context: &Context) -> Result<Fgl> {
+    fn fgl(&self, prompts: &PromptArgs, server: &Path, prepared: &[Prepared]) -> Result<Fgl> {
         let PromptPlan { level, templates } = prompts.wording.plan()?;
         let config = FglConfig {
             level,
@@ -301,15 +292,14 @@ impl SettingArgs {
             counts: prompts.counts,
             release: prompts.release.rules(),
             synthesis: self.sampling.plan(
-                self.engine.name(),
+                engines::sources(prepared.iter().map(|engine| engine.backend().name())),
                 ImageBudget::Total(self.images),
                 self.filter.min_score(),
                 0,
             ),
             epochs: self.synthetic_epochs,
         };
-        let engines = self.filter.clip.add_to(self.engines.engines(context)?);
-        self.engine.check(&engines)?;
+        let engines = self.filter.clip.add_to(engines::engines(prepared.to_vec()));
         Ok(Fgl::start(config, server, engines)?)
     }
 }
@@ -323,11 +313,17 @@ pub(crate) fn compare(
     force: bool,
     context: &Context,
 ) -> Result<()> {
-    let unknown_words = setting.unknown_words(experiment, prompts)?;
+    // Only the generative method has engines.
+    let prepared = if setting.methods.contains(&MethodName::Fgl) {
+        setting.engines.prepare(setting.seed, context)?
+    } else {
+        Vec::new()
+    };
+    let unknown_words = setting.unknown_words(&prepared, experiment, prompts)?;
     let classes = &experiment.data.private.class_names;
     tell_doubts(&experiment.setting.recipe, classes);
     let folder = ComparisonFolder::take(out, force)?;
-    let methods = setting.methods(prompts, &folder.server()?, context)?;
+    let methods = setting.methods(prompts, &folder.server()?, &prepared)?;
     let mut comparison = experiment.run(&methods, &context.progress)?;
     comparison.settings.extend(described(prompts, setting));
     let silent = silent_clients(&comparison);

@@ -7,7 +7,7 @@ use super::extract::{PromptArgs, WordingArgs};
 use super::filter::FilterArgs;
 use super::recipe::RecipeArgs;
 use super::release::ReleaseArgs;
-use super::synth::{Engine, SamplingArgs};
+use super::synth::SamplingArgs;
 use crate::Context;
 use anyhow::Result;
 use clap::Args as ClapArgs;
@@ -36,9 +36,9 @@ pub(crate) struct Args {
     /// How much each prompt tells: class, domain or instance
     #[arg(long, default_value_t = Level::Domain)]
     level: Level,
-    /// Weights of the pocket engine: all, photo, draw, or a folder [default: all]
-    #[arg(long, value_name = "NAME|DIR")]
-    pocket: Option<String>,
+    /// The text-to-image engine, as for `promptfed synth`; several share the images evenly [default: pocket]
+    #[arg(long, value_name = "NAME[:ARG]")]
+    engine: Vec<String>,
     /// Folder for the report and the server's data; empty, or of an earlier demo
     #[arg(long, value_name = "DIR", default_value = "promptfed-demo")]
     out: PathBuf,
@@ -105,8 +105,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         ],
         seeds: args.seeds,
         seed: args.seed,
-        engine: Engine::Pocket,
-        engines: EngineArgs::of_pocket(args.pocket),
+        engines: EngineArgs::of(args.engine),
         filter: FilterArgs::default(),
         images: budget.images,
         sampling: SamplingArgs::default(),

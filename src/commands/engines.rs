@@ -1,83 +1,169 @@
-//! The text-to-image engines of a server.
+//! The text-to-image engines of a command.
 
-use super::synth::{self, Engine};
+use super::{data, idle};
 use crate::Context;
 use crate::exit::BadInput;
 use anyhow::Result;
-use clap::Args as ClapArgs;
-use promptfed_server::Engines;
+use clap::{ArgMatches, Args as ClapArgs};
+use indicatif::ProgressBar;
+use promptfed_prompts::protocol::SourcePlan;
 use promptfed_synth::engines::DeviceKind;
-use promptfed_synth::engines::sd::{Configured, LoadOptions, Precision, Settings, StableDiffusion};
+use promptfed_synth::engines::sd::Precision;
+use promptfed_synth::registry::{Backend, EngineOptions, EngineRef, Engines, Prepared, Setup};
+use std::path::PathBuf;
 
-/// Where the engines' weights are.
+/// Which engines, and how they work.
 #[derive(ClapArgs, Clone, Default)]
 pub(crate) struct EngineArgs {
-    /// Weights of the pocket engine: all, photo, draw, or a folder [default: all]
-    #[arg(long, value_name = "NAME|DIR")]
-    pocket: Option<String>,
-    /// Stable Diffusion for the rounds that ask for the engine sd: a folder in diffusers' layout, or OWNER/NAME[@REVISION] on
-    /// the hub
-    #[arg(long, value_name = "DIR|ID")]
-    sd: Option<String>,
-    /// Where --sd runs: cpu or cuda [default: cpu]
-    #[arg(long, requires = "sd")]
-    sd_device: Option<DeviceKind>,
-    /// Images that --sd makes together [default: 1]
-    #[arg(long, value_name = "N", requires = "sd")]
-    sd_batch: Option<usize>,
-    /// Height and width of the images of --sd in pixels, a multiple of 8 [default: the model's]
-    #[arg(long, value_name = "PIXELS", requires = "sd")]
-    sd_size: Option<u32>,
+    /// The text-to-image engine; may be given several times. pocket, pocket:photo, pocket:draw, pocket:DIR (bundled, small);
+    /// sd:DIR, sd:OWNER/NAME[@REVISION] (Stable Diffusion); remote:URL[#MODEL] (`promptfed synth serve` of another machine, or
+    /// whatever speaks OpenAI's images/generations); a1111:URL[#MODEL]; or a name of a [[backends]] table in promptfed.toml
+    /// [default: pocket]
+    #[arg(long, value_name = "NAME[:ARG]")]
+    engine: Vec<String>,
+    /// Where the networks of pocket and sd run: cpu or cuda [default: cpu]
+    #[arg(long)]
+    device: Option<DeviceKind>,
+    /// Images between two writes to disk, and for sd made together [default: pocket 64, sd 1, others 16]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Height and width of the images of sd, remote and a1111 in pixels [default: the model's; 512 where a server does not say]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<u32>,
+    /// The environment variable that holds the key of remote and a1111 engines
+    #[arg(long, value_name = "VARIABLE", conflicts_with = "key_file")]
+    key_env: Option<String>,
+    /// The file that holds the key of remote and a1111 engines
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
 }
 
+/// The flags about engines.
+pub(super) const ENGINE_FLAGS: [&str; 6] =
+    ["engine", "device", "batch", "size", "key_env", "key_file"];
+
 impl EngineArgs {
-    /// The pocket engine alone.
-    pub(crate) fn of_pocket(pocket: Option<String>) -> Self {
+    /// These engines, as they are named.
+    pub(crate) fn of(engines: Vec<String>) -> Self {
         Self {
-            pocket,
+            engine: engines,
             ..Self::default()
         }
     }
 
-    /// The weights of the pocket engine, as they are named.
-    pub(crate) fn pocket(&self) -> Option<&str> {
-        self.pocket.as_deref()
+    /// The engines with their settings.
+    pub(crate) fn backends(&self, context: &Context) -> Result<Vec<Backend>> {
+        let general = EngineOptions {
+            device: self.device,
+            batch: self.batch,
+            size: self.size,
+            key_env: self.key_env.clone(),
+            key_file: self.key_file.clone(),
+            ..EngineOptions::default()
+        };
+        let named = |name: &String| -> Result<Backend> {
+            if let Some(backend) = context.backends.iter().find(|b| b.name() == name) {
+                return Ok(backend.clone().over(&general)?);
+            }
+            let engine: EngineRef = name.parse().map_err(|reason: String| {
+                let names: Vec<&str> = context.backends.iter().map(Backend::name).collect();
+                let own = match names.join(", ") {
+                    names if names.is_empty() => String::new(),
+                    names => format!("; the [[backends]] of the configuration are {names}"),
+                };
+                anyhow::Error::msg(format!("--engine {name}: {reason}{own}")).context(BadInput)
+            })?;
+            let options = EngineOptions::default().over(&general, &engine);
+            Ok(Backend::new(engine, options)?)
+        };
+        let backends = if self.engine.is_empty() {
+            let engine = EngineRef::default();
+            let options = EngineOptions::default().over(&general, &engine);
+            vec![Backend::new(engine, options)?]
+        } else {
+            self.engine.iter().map(named).collect::<Result<Vec<_>>>()?
+        };
+        Backend::check_names(&backends)?;
+        self.refuse_idle(&backends)?;
+        Ok(backends)
     }
 
-    /// The engines, each loaded when a round needs it; a model of the hub is downloaded now.
-    pub(crate) fn engines(&self, context: &Context) -> Result<Engines> {
-        let pocket = synth::pocket_folder(self.pocket.as_deref())?;
-        let engines = Engines::new().with_pocket(pocket);
-        let Some(model) = &self.sd else {
-            return Ok(engines);
-        };
-        let precision = Precision::chosen();
-        let (folder, origin) = synth::model_folder(model, precision, context)?;
-        let options = LoadOptions {
-            precision,
-            device: self.sd_device.unwrap_or_default().open()?,
-            batch: self.sd_batch.unwrap_or(1),
-            size: self.sd_size,
-            ..LoadOptions::default()
-        };
-        Ok(engines.with(Engine::Sd.name(), move || {
-            let settings = Settings {
-                origin: origin.clone(),
-                ..Settings::default()
+    /// The engines, with their models downloaded and their keys read.
+    pub(crate) fn prepare(&self, seed: u64, context: &Context) -> Result<Vec<Prepared>> {
+        let assets = data::assets().ok();
+        let mut bar: Option<ProgressBar> = None;
+        let mut prepared = Vec::new();
+        for backend in self.backends(context)? {
+            let mut setup = Setup {
+                assets: assets.as_deref(),
+                precision: Precision::chosen(),
+                seed,
+                progress: &mut |progress| {
+                    let bar = bar.get_or_insert_with(|| context.progress.bar("downloading", 1));
+                    bar.set_length(progress.total);
+                    bar.set_position(progress.done);
+                    bar.set_message(progress.file.clone());
+                },
             };
-            let model = StableDiffusion::load(&folder, &options)?;
-            Ok(Box::new(Configured::new(model, settings)))
-        }))
+            let engine = backend.prepare(&mut setup)?;
+            for warning in engine.warnings() {
+                eprintln!("warning: {warning}");
+            }
+            prepared.push(engine);
+        }
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        Ok(prepared)
+    }
+
+    /// Refuses flags that none of the engines takes.
+    fn refuse_idle(&self, backends: &[Backend]) -> Result<()> {
+        let any = |takes: fn(&EngineRef) -> bool| backends.iter().any(|b| takes(b.engine()));
+        let (services, own) = (any(EngineRef::is_service), any(|e| !e.is_service()));
+        let sized = services || any(|e| matches!(e, EngineRef::Sd(_)));
+        let idle = [
+            ("--device", self.device.is_some() && !own, "pocket or sd"),
+            (
+                "--size",
+                self.size.is_some() && !sized,
+                "sd, remote or a1111",
+            ),
+            (
+                "--key-env",
+                self.key_env.is_some() && !services,
+                "remote or a1111",
+            ),
+            (
+                "--key-file",
+                self.key_file.is_some() && !services,
+                "remote or a1111",
+            ),
+        ];
+        match idle.iter().find(|(_, is_idle, _)| *is_idle) {
+            None => Ok(()),
+            Some((flag, _, engines)) => {
+                let text = format!(
+                    "{flag} has no effect without --engine {engines}; leave it out, or name such an engine"
+                );
+                Err(anyhow::Error::msg(text).context(BadInput))
+            }
+        }
     }
 }
 
-impl Engine {
-    /// Fails where a server with `engines` does not have this one.
-    pub(crate) fn check(self, engines: &Engines) -> Result<()> {
-        if engines.names().any(|name| name == self.name()) {
-            return Ok(());
-        }
-        let text = "the engine sd needs its weights: give --sd FOLDER, or --sd OWNER/NAME to download them";
-        Err(anyhow::Error::msg(text).context(BadInput))
-    }
+/// The engines of a server.
+pub(super) fn engines(prepared: Vec<Prepared>) -> Engines {
+    let with = |engines: Engines, engine| engines.with_prepared(engine);
+    prepared.into_iter().fold(Engines::new(), with)
+}
+
+/// What a round asks of engines of these names: the same of each.
+pub(super) fn sources<'a>(names: impl Iterator<Item = &'a str>) -> Vec<SourcePlan> {
+    names.map(SourcePlan::new).collect()
+}
+
+/// Refuses the flags about engines where none is asked; `reason` says why.
+pub(super) fn refuse_all(matches: &ArgMatches, reason: &str) -> Result<()> {
+    idle::refuse(matches, &ENGINE_FLAGS, reason)
 }

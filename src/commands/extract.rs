@@ -6,7 +6,6 @@ use super::domain::DomainArgs;
 use super::idle;
 use super::preview::{self, Shown};
 use super::release::ReleaseArgs;
-use super::synth::Engine;
 use super::words::Asked;
 use crate::Context;
 use crate::exit::BadInput;
@@ -169,7 +168,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let Agreed {
         plan: PromptPlan { level, templates },
         label_space,
-        engine,
+        engines,
     } = args.agreed.agreed(&args.prompts.wording)?;
     let (mut dataset, label_space) = args.read.open_for(&args.data, label_space)?;
     for file in preview_file.iter().chain([&args.out]) {
@@ -177,12 +176,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     }
     args.domain.name(&mut dataset, level)?;
     // Without a round, prompts in pocket's own words are for pocket.
-    let engine = engine.as_deref().unwrap_or_else(|| templates.name());
-    let mut asked = if engine == Engine::Pocket.name() {
-        Asked::server()?
-    } else {
-        Asked::nothing()
-    };
+    let engines = engines.unwrap_or_else(|| vec![templates.name().to_owned()]);
+    let mut asked = Asked::server(engines.iter().map(String::as_str))?;
     if args.prompts.captioner.is_some() && !level.has_caption() {
         let text = format!(
             "--captioner has no effect where prompts are of the {level} level; leave it out"

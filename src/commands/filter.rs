@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use clap::Args as ClapArgs;
-use promptfed_server::Engines;
 use promptfed_synth::ClipFilter;
+use promptfed_synth::registry::Engines;
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -1,12 +1,13 @@
 //! `promptfed round`: a server's rounds.
 
+use super::engines::sources;
 use super::extract::WordingArgs;
 use super::filter::probability;
 use super::label_space;
 use super::recipe::{RecipeArgs, tell_doubts};
 use super::register::AdminArgs;
 use super::submit::ServerArgs;
-use super::synth::{Engine, SamplingArgs};
+use super::synth::SamplingArgs;
 use super::words::{Asked, UnknownWords};
 use crate::Context;
 use anyhow::{Context as _, Result};
@@ -65,10 +66,11 @@ struct OpenArgs {
     /// Close by itself once so many clients have submitted
     #[arg(long, value_name = "N")]
     expected_clients: Option<u32>,
-    /// The text-to-image engine: pocket, or sd where the server has it
-    #[arg(long, default_value = "pocket")]
-    engine: String,
-    /// Images for each distinct prompt
+    /// A text-to-image engine of the server, as it was named there: pocket, pocket:draw, sd, remote, or a name of a [[backends]] table; may
+    /// be given several times
+    #[arg(long, value_name = "NAME", default_value = "pocket")]
+    engine: Vec<String>,
+    /// Images for each distinct prompt, of each engine
     #[arg(
         long,
         value_name = "N",
@@ -77,7 +79,7 @@ struct OpenArgs {
         value_parser = clap::value_parser!(u32).range(1..=10_000)
     )]
     images_per_prompt: u32,
-    /// Images in all, the same number for every class
+    /// Images in all, the same number for every class; several engines share them evenly
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     images: Option<u64>,
     #[command(flatten)]
@@ -109,7 +111,7 @@ impl OpenArgs {
             label_space,
             prompts: Some(self.wording.plan()?),
             synthesis: self.sampling.plan(
-                &self.engine,
+                sources(self.engine.iter().map(String::as_str)),
                 self.images.map_or(
                     ImageBudget::PerPrompt(self.images_per_prompt),
                     ImageBudget::Total,
@@ -240,10 +242,8 @@ fn open(args: &OpenArgs, context: &Context) -> Result<()> {
 
 /// What the classes and the templates' domains say that the round's engine was never shown.
 fn unknown_words(spec: &RoundSpec) -> Result<UnknownWords> {
-    if spec.synthesis.engine != Engine::Pocket.name() {
-        return Ok(Asked::nothing().tell());
-    }
-    let mut asked = Asked::server()?;
+    let names = spec.synthesis.sources.iter().map(|s| s.engine.as_str());
+    let mut asked = Asked::server(names)?;
     asked.label_space(&spec.label_space);
     if let Some(plan) = spec.prompts.as_ref().filter(|p| p.level.has_domain()) {
         let entries = plan.templates.entries();
@@ -262,14 +262,20 @@ fn save_spec(args: &SpecArgs, context: &Context) -> Result<()> {
         Some(plan) => format!("level {}, templates {}", plan.level, plan.templates.name()),
         None => "no level and no templates agreed".to_owned(),
     };
+    let engines: Vec<&str> = spec
+        .synthesis
+        .sources
+        .iter()
+        .map(|source| source.engine.as_str())
+        .collect();
     let told = format!(
-        "round {} ({}): {} classes of `{}` (hash {}), {wording}, engine {}; saved in {out}, for `promptfed extract DATA --round {out}`",
+        "round {} ({}): {} classes of `{}` (hash {}), {wording}, engines {}; saved in {out}, for `promptfed extract DATA --round {out}`",
         args.round.round,
         spec.name,
         spec.label_space.len(),
         spec.label_space.name(),
         spec.label_space.hash(),
-        spec.synthesis.engine,
+        engines.join(", "),
         out = args.out.display(),
     );
     show(context, &spec, &told)

@@ -1,6 +1,6 @@
 //! `promptfed serve`: the server.
 
-use super::engines::EngineArgs;
+use super::engines::{EngineArgs, engines};
 use super::filter::ClipArgs;
 use crate::Context;
 use crate::output::notice;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let config = ServerConfig {
         addr: args.addr,
         data_dir: args.data_dir,
-        engines: args.clip.add_to(args.engines.engines(context)?),
+        engines: args.clip.add_to(engines(args.engines.prepare(0, context)?)),
         admin_token: args.admin_token,
     };
     run_blocking(config, |server| {

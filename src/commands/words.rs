@@ -1,10 +1,11 @@
 //! Tells of words that the bundled generator was never shown, before hours are spent on them.
 
-use super::{data, synth};
+use super::data;
 use anyhow::Result;
 use promptfed_prompts::{LabelSpace, PromptSet};
 use promptfed_synth::PromptSource;
 use promptfed_synth::engines::pocket::KnownWords;
+use promptfed_synth::registry::{EngineRef, PocketWeights, Prepared};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,20 +31,37 @@ pub(crate) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Prompts for `pocket` with these weights, a name or a folder; without them the bundled default.
-    pub(crate) fn pocket(weights: Option<&str>) -> Result<Self> {
-        Ok(Self::of(KnownWords::read(&synth::pocket_folder(weights)?)?))
+    /// Prompts for these engines: what the first of them that says what it knows does not know.
+    pub(crate) fn engines(prepared: &[Prepared]) -> Result<Self> {
+        for engine in prepared {
+            if let Some(known) = engine.known_words()? {
+                return Ok(Self::of(Some(known)));
+            }
+        }
+        Ok(Self::nothing())
     }
 
-    /// Prompts for a server's `pocket`, whose weights are not known here: the bundled default.
-    pub(crate) fn server() -> Result<Self> {
-        if data::assets().is_err() {
+    /// Prompts for engines of a server, by the names that a round asks for: bundled weights are known here, and a `pocket` with others is
+    /// taken for the bundled default.
+    pub(crate) fn server<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<Self> {
+        let weights = names
+            .into_iter()
+            .find_map(|name| match name.parse::<EngineRef>() {
+                Ok(EngineRef::Pocket(PocketWeights::Bundled(weights))) => Some(weights),
+                _ => None,
+            });
+        let Some(weights) = weights else {
+            return Ok(Self::nothing());
+        };
+        let Ok(assets) = data::assets() else {
             eprintln!(
                 "warning: whether the generator `pocket` knows the words was not looked up: its word list is not beside the program (set PROMPTFED_ASSETS)"
             );
             return Ok(Self::nothing());
-        }
-        Self::pocket(None)
+        };
+        Ok(Self::of(KnownWords::read(
+            &assets.join("pocket").join(weights),
+        )?))
     }
 
     /// Prompts for an engine that does not say what it knows.
@@ -149,7 +167,7 @@ impl<'a> Asked<'a> {
         if !parts.is_empty() {
             eprintln!(
                 "warning: the generator `pocket` was never shown {}; it knows {} words, such as {}, and its images of others will not look like \
-                 them: use Stable Diffusion (--engine sd) for these",
+                 them: use Stable Diffusion (--engine sd:MODEL) for these",
                 parts.join("; "),
                 known.len(),
                 known.some(8).join(", ")

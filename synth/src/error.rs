@@ -93,7 +93,32 @@ pub enum Error {
         engine: String,
         /// What it did, and what was expected.
         reason: String,
+        /// Whether the same request may succeed later. A job tries again; see [`JobSpec::retry`](crate::JobSpec::retry).
+        transient: bool,
     },
+    /// A service could not be used; see [`service`](crate::service).
+    #[error(transparent)]
+    Service(#[from] crate::service::ServiceError),
+    /// No engine of the name that is asked for.
+    #[error("there is no engine {name:?}; there {known}")]
+    UnknownEngine {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// Images are to be judged by CLIP and there is no CLIP model.
+    #[error("the images are to be judged by CLIP and there is no CLIP model")]
+    NoClip,
+    /// Every engine failed.
+    #[error("no engine made its images: {}", told(faults))]
+    AllSetAside {
+        /// The engines by name, and why.
+        faults: Vec<(String, Error)>,
+    },
+    /// The work was cancelled while an engine was at it; what was done before stays.
+    #[error("cancelled")]
+    Cancelled,
     /// A job that made no image that can be used.
     #[error("no image was accepted of {drawn}: {faults}")]
     NoImages {
@@ -146,15 +171,32 @@ pub enum Error {
         /// What became of it and what to do.
         reason: String,
     },
-    /// The work was stopped as its caller asked; what is done is kept.
-    #[error("stopped")]
-    Cancelled,
     /// A task model could not be trained or used.
     #[error(transparent)]
     Learn(#[from] promptfed_learn::Error),
     /// The images of a finished job could not be read.
     #[error(transparent)]
     Data(#[from] promptfed_data::DataError),
+}
+
+impl Error {
+    /// Whether one engine is at fault, or the service behind it, and others may go on.
+    pub fn is_of_engine(&self) -> bool {
+        matches!(
+            self,
+            Self::Backend { .. }
+                | Self::Service(_)
+                | Self::Engine(_)
+                | Self::Model(_)
+                | Self::Components { .. }
+                | Self::Hub { .. }
+                | Self::Request { .. }
+                | Self::NoImages { .. }
+                | Self::EmptyClasses { .. }
+                | Self::WithoutCuda
+                | Self::NoCard(_)
+        )
+    }
 }
 
 impl From<promptfed_nn::Error> for Error {
@@ -164,6 +206,14 @@ impl From<promptfed_nn::Error> for Error {
             other => Error::Model(other),
         }
     }
+}
+
+fn told(faults: &[(String, Error)]) -> String {
+    let faults: Vec<String> = faults
+        .iter()
+        .map(|(name, e)| format!("{name}: {e}"))
+        .collect();
+    faults.join("; ")
 }
 
 fn list(faults: &[Error]) -> String {

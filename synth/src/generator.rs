@@ -41,10 +41,16 @@ pub trait Generator: Send {
         None
     }
 
+    /// Height and width in pixels of every image it makes.
+    fn size(&self) -> [u32; 2] {
+        [self.describe().image_size; 2]
+    }
+
     /// Makes one image per request, in order.
     ///
     /// # Errors
-    /// A request outside the engine's range ([`Error::Request`](crate::Error::Request)) or a failed computation.
+    /// A request outside the engine's range ([`Error::Request`](crate::Error::Request)), a failed computation, or a service that does
+    /// not give what it should ([`Error::Backend`](crate::Error::Backend)).
     fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>>;
 }
 
@@ -61,12 +67,44 @@ pub struct EngineInfo {
     pub image_size: u32,
     /// The settings the weights were made for.
     pub defaults: SamplingDefaults,
+    /// The samplers it can be asked for, its own among them; none where it does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samplers: Vec<Sampler>,
+    /// Whether the same request makes the same image.
+    #[serde(default)]
+    pub reproducible: Reproducible,
     /// What else determines the images, by name, such as their height and width where they are not the engine's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
     /// Where the weights are from, where they were downloaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+}
+
+/// Whether an engine makes the same image of the same request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reproducible {
+    /// Bit for bit, on one machine.
+    #[default]
+    Exact,
+    /// It draws its noise from the seed, and promises no more.
+    Seeded,
+    /// It takes no seed.
+    No,
+}
+
+impl Reproducible {
+    /// What it means for an image that is made again, in words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Exact => "the same images come of the same seeds, bit for bit",
+            Self::Seeded => {
+                "images come of seeds, and may differ a little when they are made again"
+            }
+            Self::No => "images are others when they are made again",
+        }
+    }
 }
 
 /// Where downloaded weights are from.
@@ -124,6 +162,9 @@ pub enum Sampler {
     /// PNDM without warm-up (Liu et al. 2022): one network call more than steps.
     #[serde(rename = "pndm")]
     Pndm,
+    /// Whatever a service uses that is not told.
+    #[serde(rename = "service")]
+    Service,
 }
 
 impl Sampler {
@@ -164,6 +205,7 @@ impl Sampler {
             Sampler::UniPc => "unipc",
             Sampler::Lcm => "lcm",
             Sampler::Pndm => "pndm",
+            Sampler::Service => "service",
         }
     }
 
@@ -185,7 +227,7 @@ impl std::str::FromStr for Sampler {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let all = || {
-            [Sampler::Heun, Sampler::Ab2]
+            [Sampler::Heun, Sampler::Ab2, Sampler::Service]
                 .into_iter()
                 .chain(Self::DIFFUSION.iter().copied())
         };

@@ -20,6 +20,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod backends;
 pub mod engines;
 mod error;
 pub mod fuse;
@@ -28,11 +29,19 @@ mod hash;
 mod image;
 pub mod job;
 mod load;
+pub mod registry;
 mod seed;
+pub mod service;
 mod set;
 
+pub use backends::{
+    BACKENDS_FILE, BackendEntry, BackendJob, BackendReport, BackendState, BackendsRecord,
+    BackendsReport, run_backends,
+};
 pub use error::{Error, Result};
-pub use generator::{EngineInfo, Generator, ImageRequest, Origin, Sampler, SamplingDefaults};
+pub use generator::{
+    EngineInfo, Generator, ImageRequest, Origin, Reproducible, Sampler, SamplingDefaults,
+};
 pub use image::Image;
 pub use job::{
     ClipFilter, Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource,

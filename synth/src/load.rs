@@ -10,39 +10,45 @@ use promptfed_data::{
 };
 use promptfed_prompts::{ClassIndex, LabelSpace};
 
+use crate::backends::{BACKENDS_FILE, BackendsRecord};
 use crate::job::{JOB_FILE, JobRecord, MANIFEST_FILE, ManifestRow, OutputFormat, read_manifest};
 use crate::{Error, Result};
 
-/// Lists the accepted images of a job's output folder, in the order of their indices; labels count in the job's label space and
-/// domains in the sorted list of the domains that occur. Images of an unfinished job are listed as far as it got.
+/// Lists the accepted images of a job's output folder, in the order of their indices, or those of several engines' jobs, one after the
+/// other; labels count in the label space of the jobs and domains in the sorted list of the domains that occur. Images of an unfinished
+/// job are listed as far as it got.
+///
+/// # Errors
+/// A folder without a job, with jobs of different label spaces, or with a damaged manifest.
 pub fn open_images(out_dir: &Path) -> Result<Dataset> {
-    let record = JobRecord::read(out_dir)?;
-    let domain_names = domain_names(out_dir)?;
-    let mut samples = Vec::new();
-    for image in images(out_dir, record.output)? {
-        let (row, source) = image?;
-        samples.push(sample(row, source, &domain_names));
+    let jobs = jobs_of(out_dir)?;
+    let mut domains = BTreeSet::new();
+    for (folder, record) in &jobs {
+        for image in images(folder, record.output)? {
+            domains.insert(image?.0.domain);
+        }
     }
-    let classes = record.class_names.iter().map(String::as_str);
+    let domain_names = name_domains(domains);
+    let mut samples = Vec::new();
+    for (folder, record) in &jobs {
+        for image in images(folder, record.output)? {
+            let (row, source) = image?;
+            samples.push(sample(row, source, &domain_names));
+        }
+    }
+    let class_names = jobs
+        .into_iter()
+        .next()
+        .map(|(_, record)| record.class_names);
+    let class_names = class_names.unwrap_or_default();
+    let classes = class_names.iter().map(String::as_str);
     Ok(Dataset {
         parts: vec![Part::new("classes of the job", Meaning::Class, classes)],
-        class_names: record.class_names,
+        class_names,
         domain_names,
         samples,
         ..Dataset::default()
     })
-}
-
-/// The domains of a job's accepted images, sorted; with [`NO_DOMAIN`] where only some have one.
-fn domain_names(out_dir: &Path) -> Result<Vec<String>> {
-    let mut domains = BTreeSet::new();
-    for row in read_manifest(out_dir)? {
-        let row = row?;
-        if row.file.is_some() {
-            domains.insert(row.domain);
-        }
-    }
-    Ok(name_domains(domains))
 }
 
 /// Names in index order for the domains that occur; none where no image has one.
@@ -86,9 +92,42 @@ pub(crate) fn images(
     }))
 }
 
-/// Whether a folder is that of a job.
+/// The jobs of an output folder, with their folders: its own, or one of each of several engines.
+fn jobs_of(out_dir: &Path) -> Result<Vec<(PathBuf, JobRecord)>> {
+    if !out_dir.join(BACKENDS_FILE).is_file() {
+        return Ok(vec![(out_dir.to_owned(), JobRecord::read(out_dir)?)]);
+    }
+    let folders = BackendsRecord::read(out_dir)?.job_folders(out_dir);
+    let jobs = folders
+        .into_iter()
+        .filter(|folder| folder.join(MANIFEST_FILE).is_file())
+        .map(|folder| {
+            let record = JobRecord::read(&folder)?;
+            Ok((folder, record))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let fault = |reason: &str| Error::Output {
+        file: out_dir.join(BACKENDS_FILE),
+        reason: reason.to_owned(),
+    };
+    let Some((_, first)) = jobs.first() else {
+        return Err(fault("no engine has begun its job; run it first"));
+    };
+    if jobs
+        .iter()
+        .any(|(_, job)| job.label_space_hash != first.label_space_hash)
+    {
+        return Err(fault(
+            "the engines' jobs have different label spaces; make them in different folders",
+        ));
+    }
+    Ok(jobs)
+}
+
+/// Whether a folder is that of a job, or of several engines' jobs.
 pub fn is_job(folder: &Path) -> bool {
-    folder.join(JOB_FILE).is_file() && folder.join(MANIFEST_FILE).is_file()
+    folder.join(BACKENDS_FILE).is_file()
+        || folder.join(JOB_FILE).is_file() && folder.join(MANIFEST_FILE).is_file()
 }
 
 /// [`open_images`] with the labels of `label_space`, in which classes are found by their names. Images of other classes are left out

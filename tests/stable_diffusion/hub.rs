@@ -148,11 +148,11 @@ fn sha256(bytes: &[u8]) -> String {
 
 /// `synth` of one image with the server's model, in a cache of its own.
 fn draw(hub: &Running, folder: &Path, model: &str, out: &str) -> assert_cmd::Command {
-    let mut command = synth(folder);
+    let mut command = synth(folder, model);
     command
         .env("HF_ENDPOINT", &hub.address)
         .env("HF_HOME", folder.join("cache"))
-        .args(["--model", model, "--prompt", "a church", "--steps", "2"])
+        .args(["--prompt", "a church", "--steps", "2"])
         .args(["--out", out]);
     command
 }

@@ -13,9 +13,7 @@ fn an_image_from_given_noise_is_diffusers_image() {
     let folder = tempfile::tempdir().unwrap();
     let numbers = golden().join("sd15.safetensors");
     json(
-        synth(folder.path())
-            .arg("--model")
-            .arg(golden().join("sd15"))
+        synth(folder.path(), golden().join("sd15"))
             .args(["--prompt", "a photo of a church"])
             .args(["--negative", "blurry, low quality"])
             .args(["--steps", "4", "--guidance", "5", "--out", "out"])
@@ -51,10 +49,8 @@ fn an_image_from_given_noise_is_diffusers_image() {
 fn a_job_goes_on_where_it_stopped_and_keeps_to_its_settings() {
     let folder = tempfile::tempdir().unwrap();
     let run = |out: &str, more: &[&str]| {
-        let mut command = synth(folder.path());
+        let mut command = synth(folder.path(), golden().join("turbo"));
         command
-            .arg("--model")
-            .arg(golden().join("turbo"))
             .args(["--prompt", "a red fox", "--images-per-prompt", "3"])
             .args(["--height", "16", "--width", "32", "--guidance", "2"])
             .args(["--out", out])
@@ -106,9 +102,7 @@ fn adapters_and_starting_images_change_what_is_made() {
     {
         let out = format!("out{i}");
         json(
-            synth(folder.path())
-                .arg("--model")
-                .arg(golden().join("sd15"))
+            synth(folder.path(), golden().join("sd15"))
                 .args(["--prompt", "a church", "--steps", "4", "--out", &out])
                 .args(*more),
         );
@@ -134,65 +128,52 @@ fn mistakes_are_told_with_their_remedy() {
         .unwrap();
     let lora = golden().join("lora/kohya.safetensors");
     let turbo = golden().join("turbo");
-    let cases: &[(&[&str], i32, &str)] = &[
-        (&[], 3, "--model FOLDER"),
-        (&["--model", "no where"], 3, "owner/name"),
-        (&["--model", "empty"], 3, "model_index.json"),
+    let turbo = turbo.to_str().unwrap();
+    let cases: &[(&str, &[&str], i32, &str)] = &[
+        ("", &[], 3, "sd:FOLDER"),
+        ("no where", &[], 3, "owner/name"),
+        ("empty", &[], 3, "model_index.json"),
         (
-            &["--model", model, "--sampler", "heun"],
+            model,
+            &["--sampler", "heun"],
             3,
             "no sampler heun; choose one of ddim",
         ),
-        (&["--model", model, "--sampler", "magic"], 2, "unipc"),
-        (&["--model", model, "--height", "63"], 3, "multiples of 8"),
-        (&["--model", model, "--precision", "f8"], 2, "f8"),
+        (model, &["--sampler", "magic"], 2, "unipc"),
+        (model, &["--height", "63"], 3, "multiples of 8"),
+        (model, &["--precision", "f8"], 2, "f8"),
+        (model, &["--guidance-interval", "0.5"], 2, "write 0.1..0.8"),
         (
-            &["--model", model, "--guidance-interval", "0.5"],
-            2,
-            "write 0.1..0.8",
-        ),
-        (
-            &[
-                "--model",
-                model,
-                "--init-image",
-                picture,
-                "--height",
-                "100000",
-            ],
+            model,
+            &["--init-image", picture, "--height", "100000"],
             3,
             "8 to 8192",
         ),
-        (&["--model", model, "--strength", "0.5"], 2, "--init-image"),
+        (model, &["--strength", "0.5"], 2, "--init-image"),
+        (model, &["--init-image", "text.png"], 3, "text.png"),
+        (model, &["--latents", model], 1, "sd15"),
         (
-            &["--model", model, "--init-image", "text.png"],
-            3,
-            "text.png",
-        ),
-        (&["--model", model, "--latents", model], 1, "sd15"),
-        (
-            &["--model", model, "--latents", numbers, "--height", "128"],
+            model,
+            &["--latents", numbers, "--height", "128"],
             3,
             "begins with",
         ),
         (
-            &["--model", model, "--latents", numbers, "--images", "3"],
+            model,
+            &["--latents", numbers, "--images", "3"],
             2,
             "--images",
         ),
         (
-            &[
-                "--model",
-                turbo.to_str().unwrap(),
-                "--lora",
-                lora.to_str().unwrap(),
-            ],
+            turbo,
+            &["--lora", lora.to_str().unwrap()],
             3,
             "kohya.safetensors",
         ),
-        (&["--model", model, "--lora", "x:much"], 2, "FILE:0.7"),
+        (model, &["--lora", "x:much"], 2, "FILE:0.7"),
         (
-            &["--model", model, "--device", "cuda"],
+            model,
+            &["--device", "cuda"],
             3,
             if cfg!(feature = "cuda") {
                 "nvidia-smi"
@@ -200,10 +181,10 @@ fn mistakes_are_told_with_their_remedy() {
                 "--features cuda"
             },
         ),
-        (&["--model", model, "--steps", "1001"], 3, "1 to 1000"),
+        (model, &["--steps", "1001"], 3, "1 to 1000"),
     ];
-    for (args, code, part) in cases {
-        let mut command = synth(here);
+    for (model, args, code, part) in cases {
+        let mut command = synth(here, model);
         command.args(["--prompt", "x", "--out", "o"]).args(*args);
         let (found, told) = failure(&mut command);
         assert!(told.contains(part), "{args:?}: {told}");

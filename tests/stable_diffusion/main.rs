@@ -17,15 +17,16 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("synth/tests/golden/sd")
 }
 
-/// `promptfed synth --engine sd` in a folder.
-fn synth(folder: &Path) -> Command {
+/// `promptfed synth --engine sd:MODEL` in a folder.
+fn synth(folder: &Path, model: impl AsRef<Path>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
     command
         .current_dir(folder)
         .env_remove("HF_TOKEN")
         .env_remove("HF_HUB_CACHE")
         .env_remove("HF_HUB_OFFLINE")
-        .args(["--quiet", "synth", "--engine", "sd"]);
+        .args(["--quiet", "synth", "--engine"])
+        .arg(format!("sd:{}", model.as_ref().display()));
     command
 }
 

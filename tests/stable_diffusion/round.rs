@@ -31,11 +31,11 @@ fn a_round_with_the_engine_sd() {
             "--addr",
             "127.0.0.1:0",
             "--json",
-            "--sd-size",
+            "--size",
             "16",
-            "--sd",
+            "--engine",
         ])
-        .arg(golden().join("turbo"))
+        .arg(format!("sd:{}", golden().join("turbo").display()))
         .arg("--filter-clip")
         .arg(clip())
         .env("PROMPTFED_ASSETS", &assets)
@@ -87,7 +87,7 @@ fn a_round_with_the_engine_sd() {
     let status = json(run(&status).args(there));
     assert_eq!(status["state"], "done", "{status}");
     let results = json(run(&["round", "results", "1", "--token", token]).args(there));
-    let filter = &results["sampling"]["filter"];
+    let filter = &results["sources"][0]["sampling"]["filter"];
     assert!((filter["min_score"].as_f64().unwrap() - 1e-6).abs() < 1e-9);
     let rows = here.join("promptfed-server/rounds/1/synthetic/manifest.jsonl");
     for line in std::fs::read_to_string(rows).unwrap().lines() {
@@ -117,7 +117,7 @@ fn a_comparison_with_the_engine_sd() {
                 "--synthetic-epochs",
                 "1",
             ])
-            .args(["--width", "8", "--image-size", "16", "--engine", "sd"])
+            .args(["--width", "8", "--image-size", "16"])
             .arg("--private")
             .arg(emoji.join("private.parquet"))
             .arg("--test")
@@ -125,16 +125,11 @@ fn a_comparison_with_the_engine_sd() {
             .args(more);
         command
     };
-    let (code, told) = failure(&mut compare(&[]));
+    let (code, told) = failure(&mut compare(&["--engine", "sd"]));
     assert_eq!(code, 3, "{told}");
-    assert!(told.contains("give --sd FOLDER"), "{told}");
-    let model = golden().join("turbo");
-    let done = json(&mut compare(&[
-        "--sd-size",
-        "16",
-        "--sd",
-        model.to_str().unwrap(),
-    ]));
+    assert!(told.contains("sd:FOLDER"), "{told}");
+    let model = format!("sd:{}", golden().join("turbo").display());
+    let done = json(&mut compare(&["--size", "16", "--engine", &model]));
     assert_eq!(done["methods"][0]["name"], "fgl");
     let report = std::fs::read_to_string(done["report"].as_str().unwrap()).unwrap();
     assert!(report.contains("sd 2"), "the engine and its version");
@@ -142,12 +137,12 @@ fn a_comparison_with_the_engine_sd() {
 
     let clip = clip();
     let filtering = [
-        "--sd-size",
+        "--size",
         "16",
         "--filter-clip",
         clip.to_str().unwrap(),
-        "--sd",
-        model.to_str().unwrap(),
+        "--engine",
+        &model,
     ];
     let report = |more: &[&str]| {
         let done = json(compare(&filtering).args(more));

@@ -92,10 +92,8 @@ fn clip_filters_images() {
     )
     .unwrap();
     let filter = |out: &str, more: &[&str]| {
-        let mut command = synth(here);
+        let mut command = synth(here, golden().join("turbo"));
         command
-            .arg("--model")
-            .arg(golden().join("turbo"))
             .args(["--height", "16", "--width", "16", "--out", out])
             .args(["--prompts", "prompts.jsonl", "--label-space", "pets.toml"])
             .args([

@@ -93,6 +93,23 @@ pub fn decode(
     decode_map(dataset, options, |_, image| image, on_image)
 }
 
+/// Decodes one picture that is in memory, as [`decode`] does; `source` is what it is called in messages.
+///
+/// # Errors
+/// A picture that is not whole, of a kind that is not read, or larger than the limits: [`DataError::UnfitImage`].
+pub fn decode_bytes(bytes: &[u8], source: &str, limits: &DecodeLimits) -> Result<DecodedImage> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let (image, _) = inspect(bytes, limits)?.decode()?;
+        Ok(image)
+    }))
+    .unwrap_or_else(|_| Err(Unfit::new(SkipReason::Corrupt, "the decoder gave up on it")));
+    decoded.map_err(|Unfit { reason, detail }| DataError::UnfitImage {
+        source_name: source.to_owned(),
+        reason,
+        detail,
+    })
+}
+
 /// [`decode`] with a function that runs on the decoding threads, for work per picture that need not wait its turn.
 ///
 /// # Errors

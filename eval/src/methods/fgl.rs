@@ -12,7 +12,7 @@ use promptfed_learn::{Classifier, EpochStats, evaluate};
 use promptfed_prompts::ledger::{Direction, Ledger};
 use promptfed_prompts::protocol::{
     CurvePoint, GuidancePlan, PromptPlan, RegistrationRequest, RoundId, RoundResults, RoundSpec,
-    RoundState, RoundStatus, SynthesisPlan,
+    RoundState, RoundStatus, SourceSummary, SynthesisPlan,
 };
 use promptfed_prompts::{Level, TemplateSet};
 use promptfed_server::{Engines, RunningServer, Server, ServerConfig};
@@ -239,21 +239,35 @@ fn epoch_stats(point: &CurvePoint) -> EpochStats {
 /// `silent` is the number of clients that released nothing.
 fn provenance(results: &RoundResults, silent: usize) -> Vec<(String, String)> {
     let silent = (silent > 0).then(|| (SILENT_CLIENTS, silent.to_string()));
+    let of_sources = |name, value: fn(&SourceSummary) -> Option<String>| {
+        let values: Vec<String> = results
+            .sources
+            .iter()
+            .map(|source| value(source).unwrap_or_else(|| format!("{}: set aside", source.name)))
+            .collect();
+        (name, values.join("; "))
+    };
+    let engine = |source: &SourceSummary| {
+        let engine = source.engine.as_ref()?;
+        Some(format!("{} {}", engine.name, engine.version))
+    };
+    let weights = |source: &SourceSummary| {
+        let engine = source.engine.as_ref()?;
+        Some(engine.weights_hash.to_string())
+    };
+    let sampling = |source: &SourceSummary| {
+        let sampling = source.sampling.as_ref()?;
+        Some(format!(
+            "{}, {} steps, guidance {}",
+            sampling.sampler,
+            sampling.steps,
+            guidance(sampling.guidance)
+        ))
+    };
     [
-        (
-            "engine",
-            format!("{} {}", results.engine.name, results.engine.version),
-        ),
-        ("engine weights", results.engine.weights_hash.to_string()),
-        (
-            "engine sampling",
-            format!(
-                "{}, {} steps, guidance {}",
-                results.sampling.sampler,
-                results.sampling.steps,
-                guidance(results.sampling.guidance)
-            ),
-        ),
+        of_sources("engine", engine),
+        of_sources("engine weights", weights),
+        of_sources("engine sampling", sampling),
         ("pooled prompts", results.pooled.hash.to_string()),
         ("synthesis seed", results.seeds.synthesis.to_string()),
         ("training seed", results.seeds.training.to_string()),

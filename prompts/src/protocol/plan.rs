@@ -108,8 +108,9 @@ impl PromptPlan {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SynthesisPlan {
-    /// The engine's name, for example `pocket`.
-    pub engine: String,
+    /// The engines that make the images, 1 to 16, each once.
+    #[serde(alias = "engine", deserialize_with = "own::sources")]
+    pub sources: Vec<SourcePlan>,
     /// How many images.
     pub images: ImageBudget,
     /// Denoising steps for each image, 1 to 1000; without it the engine's own.
@@ -129,13 +130,90 @@ pub struct SynthesisPlan {
     pub seed: u64,
 }
 
+/// An engine of a round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SourcePlan {
+    /// The engine's name, for example `pocket`.
+    pub engine: String,
+    /// Its parts of the images in all, 1 to 1000; 1 where a plan does not say. Where images are counted for each prompt, every engine makes
+    /// them all and this is 1.
+    #[serde(default = "own::share")]
+    pub share: u32,
+}
+
+impl SourcePlan {
+    /// An engine with one part.
+    pub fn new(engine: impl Into<String>) -> Self {
+        Self {
+            engine: engine.into(),
+            share: own::share(),
+        }
+    }
+}
+
 impl SynthesisPlan {
+    /// The images of every source, in order: a total is dealt out by shares, as differences of rounded-down running totals.
+    pub fn shares(&self) -> Vec<ImageBudget> {
+        let ImageBudget::Total(images) = self.images else {
+            return vec![self.images; self.sources.len()];
+        };
+        let parts = self.sources.iter().map(|source| u128::from(source.share));
+        let whole = parts.clone().sum::<u128>().max(1);
+        let mut before = 0;
+        parts
+            .map(|part| {
+                let up_to = |parts: u128| (u128::from(images) * parts / whole) as u64;
+                let share = up_to(before + part) - up_to(before);
+                before += part;
+                ImageBudget::Total(share)
+            })
+            .collect()
+    }
+
+    fn validate_sources(&self) -> Result<(), InvalidMessage> {
+        check_integer("synthesis.sources", self.sources.len() as u64, 1..=16)?;
+        let per_prompt = matches!(self.images, ImageBudget::PerPrompt(_));
+        for (i, source) in self.sources.iter().enumerate() {
+            check_name("synthesis.sources.engine", &source.engine)?;
+            let most = if per_prompt { 1 } else { 1000 };
+            check_integer("synthesis.sources.share", source.share.into(), 1..=most)?;
+            if self.sources[..i].iter().any(|s| s.engine == source.engine) {
+                let rule = "names of which each stands once";
+                return Err(InvalidMessage::new(
+                    "synthesis.sources.engine",
+                    &source.engine,
+                    rule,
+                ));
+            }
+        }
+        if let Some(i) = self
+            .shares()
+            .iter()
+            .position(|s| *s == ImageBudget::Total(0))
+            && self.images != ImageBudget::Total(0)
+        {
+            let rule = format!(
+                "enough that each of the {} sources makes one",
+                self.sources.len()
+            );
+            let engine = &self.sources[i].engine;
+            return Err(InvalidMessage::new(
+                "synthesis.images.total",
+                format!("none of {engine}"),
+                rule,
+            ));
+        }
+        Ok(())
+    }
+
     /// Checks every range.
     ///
     /// # Errors
     /// Names the first field that is out of its range.
     pub fn validate(&self) -> Result<(), InvalidMessage> {
-        check_name("synthesis.engine", &self.engine)?;
+        self.validate_sources()?;
         if let Some(sampler) = &self.sampler {
             check_name("synthesis.sampler", sampler)?;
         }
@@ -296,6 +374,30 @@ pub struct TrainingPlan {
 
 /// What a plan means that does not say it: what servers did before plans could.
 mod own {
+    use serde::{Deserialize, Deserializer};
+
+    use super::SourcePlan;
+
+    pub(super) fn share() -> u32 {
+        1
+    }
+
+    /// Plans named one engine before they could name several.
+    pub(super) fn sources<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<SourcePlan>, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            One(String),
+            Several(Vec<SourcePlan>),
+        }
+        Ok(match Either::deserialize(deserializer)? {
+            Either::One(engine) => vec![SourcePlan::new(engine)],
+            Either::Several(sources) => sources,
+        })
+    }
+
     pub(super) fn momentum() -> f64 {
         0.9
     }
@@ -377,7 +479,7 @@ mod tests {
                 templates: TemplateSet::builtin("pocket").unwrap(),
             }),
             synthesis: SynthesisPlan {
-                engine: "pocket".into(),
+                sources: vec![SourcePlan::new("pocket")],
                 images: ImageBudget::PerPrompt(2),
                 steps: Some(10),
                 guidance: Some(GuidancePlan::Uniform {
@@ -512,6 +614,15 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_of_one_engine_is_read() {
+        let mut json = serde_json::to_value(spec()).unwrap();
+        let synthesis = json["synthesis"].as_object_mut().unwrap();
+        synthesis.remove("sources");
+        synthesis.insert("engine".into(), "pocket".into());
+        assert_eq!(serde_json::from_value::<RoundSpec>(json).unwrap(), spec());
+    }
+
+    #[test]
     fn guidance_is_off_at_one() {
         assert!(GuidancePlan::Fixed(1.0).is_off());
         let uniform = |high| GuidancePlan::Uniform { low: 1.0, high };
@@ -521,6 +632,31 @@ mod tests {
             told.contains("from 1 to 50, where 1 is no guidance"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_total_is_dealt_out_by_shares() {
+        let source = |engine: &str, share| SourcePlan {
+            share,
+            ..SourcePlan::new(engine)
+        };
+        let plan = |sources: Vec<SourcePlan>, images| SynthesisPlan {
+            sources,
+            images,
+            ..spec().synthesis
+        };
+        let three = vec![source("a", 1), source("b", 1), source("c", 1)];
+        assert_eq!(
+            plan(three.clone(), ImageBudget::Total(100)).shares(),
+            [33, 33, 34].map(ImageBudget::Total)
+        );
+        assert_eq!(
+            plan(three, ImageBudget::PerPrompt(2)).shares(),
+            [ImageBudget::PerPrompt(2); 3]
+        );
+        let uneven = plan(vec![source("a", 3), source("b", 1)], ImageBudget::Total(10));
+        assert_eq!(uneven.shares(), [7, 3].map(ImageBudget::Total));
+        uneven.validate().unwrap();
     }
 
     #[test]
@@ -547,11 +683,28 @@ mod tests {
     #[test]
     fn every_range_is_checked() {
         type Break = fn(&mut RoundSpec);
-        let breaks: [(&str, Break); 22] = [
+        let breaks: [(&str, Break); 27] = [
             ("name", |s| s.name.clear()),
             ("name", |s| s.name = "a\nb".into()),
             ("expected_clients", |s| s.expected_clients = Some(0)),
-            ("synthesis.engine", |s| s.synthesis.engine = "x".repeat(101)),
+            ("synthesis.sources", |s| s.synthesis.sources.clear()),
+            ("synthesis.sources", |s| {
+                let source = |i| SourcePlan::new(format!("engine {i}"));
+                s.synthesis.sources = (0..17).map(source).collect();
+            }),
+            ("synthesis.sources.engine", |s| {
+                s.synthesis.sources[0].engine = "x".repeat(101);
+            }),
+            ("synthesis.sources.engine", |s| {
+                s.synthesis.sources.push(SourcePlan::new("pocket"));
+            }),
+            ("synthesis.sources.share", |s| {
+                s.synthesis.sources[0].share = 2;
+            }),
+            ("synthesis.images.total", |s| {
+                s.synthesis.sources.push(SourcePlan::new("sd"));
+                s.synthesis.images = ImageBudget::Total(1);
+            }),
             ("synthesis.steps", |s| s.synthesis.steps = Some(0)),
             ("synthesis.images.total", |s| {
                 s.synthesis.images = ImageBudget::Total(0)

@@ -15,10 +15,10 @@ pub struct RoundResults {
     pub prompt_sets: Vec<SubmittedSet>,
     /// The pooled prompts.
     pub pooled: PooledPrompts,
-    /// The engine that made the images.
-    pub engine: EngineSummary,
-    /// How it was sampled.
-    pub sampling: SamplingSummary,
+    /// The engines that were to make the images, in the plan's order, and what became of each; empty in results of servers that had one
+    /// engine a round.
+    #[serde(default)]
+    pub sources: Vec<SourceSummary>,
     /// Images by quality.
     pub images: ImageCounts,
     /// Images accepted for each class, in the label space's order.
@@ -70,6 +70,38 @@ pub struct PooledPrompts {
     pub prompts: u64,
 }
 
+/// An engine of a round and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SourceSummary {
+    /// The name by which the plan asks for it.
+    pub name: String,
+    /// What became of it.
+    pub outcome: SourceOutcome,
+    /// What it is; without it, it could not be loaded or reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineSummary>,
+    /// How it was sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<SamplingSummary>,
+    /// Its images by quality.
+    pub images: ImageCounts,
+}
+
+/// What became of an engine of a round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SourceOutcome {
+    /// It made its images.
+    Done,
+    /// It failed, and the round went on with what it had made till then and with the others.
+    SetAside {
+        /// Why.
+        reason: String,
+    },
+}
+
 /// The engine that made the images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -85,7 +117,7 @@ pub struct EngineSummary {
     pub image_size: u32,
 }
 
-/// How the images were sampled: as the plan says, and by the engine's own settings where the plan leaves them open.
+/// How images were sampled: as the plan says, and by the engine's own settings where the plan leaves them open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SamplingSummary {
@@ -131,6 +163,18 @@ pub struct ImageCounts {
     pub off_class: u64,
     /// Draws thrown away because an earlier image has the same pixels.
     pub duplicate: u64,
+}
+
+impl std::ops::AddAssign for ImageCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.planned += other.planned;
+        self.accepted += other.accepted;
+        self.rejected += other.rejected;
+        self.non_finite += other.non_finite;
+        self.constant += other.constant;
+        self.off_class += other.off_class;
+        self.duplicate += other.duplicate;
+    }
 }
 
 /// The trained central model.
@@ -208,10 +252,10 @@ pub struct Seeds {
 pub struct SyntheticSummary {
     /// The round.
     pub round_id: RoundId,
-    /// The engine that made the images.
-    pub engine: EngineSummary,
-    /// How it was sampled.
-    pub sampling: SamplingSummary,
+    /// The engines that were to make the images, in the plan's order, and what became of each; empty in results of servers that had one
+    /// engine a round.
+    #[serde(default)]
+    pub sources: Vec<SourceSummary>,
     /// Images by quality.
     pub images: ImageCounts,
     /// Images accepted for each class, in the label space's order.

@@ -39,16 +39,14 @@ pub(super) async fn synthetic(
 ) -> Answer<Json<SyntheticSummary>> {
     let RoundResults {
         round_id,
-        engine,
-        sampling,
+        sources,
         images,
         per_class,
         ..
     } = finished(&state, round).await?;
     Ok(Json(SyntheticSummary {
         round_id,
-        engine,
-        sampling,
+        sources,
         images,
         per_class,
     }))

@@ -10,7 +10,6 @@ use super::access::{Admin, Member, Round};
 use super::message::Message;
 use super::openapi::{Access, Anywhere, Body, OfRound, OfState};
 use super::problem::{Answer, Refusal};
-use crate::Error;
 use crate::state::AppState;
 use crate::store::Change;
 
@@ -25,13 +24,17 @@ pub(super) async fn open(
 ) -> Answer<(StatusCode, Json<RoundStatus>)> {
     spec.validate()?;
     let plan = &spec.synthesis;
-    state.engines.check(plan).map_err(|error| {
-        let remedy = match error {
-            Error::NoClip => "leave min_clip_score out, or start the server with a CLIP model",
-            _ => "name an engine that the server has",
-        };
-        Refusal::invalid(error.to_string(), remedy)
-    })?;
+    for source in &plan.sources {
+        state.engines.check(&source.engine).map_err(|error| {
+            Refusal::invalid(error.to_string(), "name engines that the server has")
+        })?;
+    }
+    if plan.min_clip_score.is_some() {
+        state.engines.check_clip().map_err(|error| {
+            let remedy = "leave min_clip_score out, or start the server with a CLIP model";
+            Refusal::invalid(error.to_string(), remedy)
+        })?;
+    }
     if let Some(sampler) = &plan.sampler {
         sampler
             .parse::<Sampler>()

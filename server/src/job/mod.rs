@@ -1,6 +1,7 @@
 //! The jobs of closed rounds, one after the other on a thread of their own.
 
 mod stages;
+mod synthesis;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,9 +11,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use promptfed_prompts::protocol::{RoundId, RoundState};
+use promptfed_synth::registry::Engines;
 
 use crate::data_folder::DataFolder;
-use crate::engines::Engines;
 use crate::store::Store;
 use crate::{Error, Result};
 

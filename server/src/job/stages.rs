@@ -7,14 +7,10 @@ use std::time::Instant;
 use promptfed_data::LabelledImages;
 use promptfed_learn::{Classifier, EpochStats, Recipe};
 use promptfed_prompts::protocol::{
-    CurvePoint, EngineSummary, FilterSummary, ImageBudget as PlannedImages, ImageCounts,
-    ModelSummary, PooledPrompts, RoundId, RoundResults, RoundSpec, RoundState, SamplingSummary,
-    Seeds, StageSeconds, SubmittedSet, SynthesisPlan, Versions,
+    CurvePoint, ModelSummary, PooledPrompts, RoundId, RoundResults, RoundSpec, RoundState, Seeds,
+    StageSeconds, SubmittedSet, Versions,
 };
 use promptfed_prompts::{ContentHash, LabelSpace, PromptSet, WIRE_VERSION};
-use promptfed_synth::{
-    EngineInfo, Guidance, ImageBudget, JobReport, JobSpec, OutputFormat, PromptSource, Spread,
-};
 
 use super::Worker;
 use crate::Result;
@@ -22,7 +18,7 @@ use crate::store::Stored;
 
 impl Worker {
     /// Works on a round until it is done, fails, or is interrupted; an interrupted round keeps the state it has in the store.
-    pub(super) fn run(&self, round: RoundId, interrupt: &AtomicBool) -> Result<()> {
+    pub(super) fn run(&self, round: RoundId, interrupt: &Arc<AtomicBool>) -> Result<()> {
         let Some(spec) = self.store.round_spec(round)? else {
             return Ok(());
         };
@@ -35,26 +31,10 @@ impl Worker {
         let (prompts, pooled_hash) = (pooled.len() as u64, pooled.hash());
 
         let folder = self.folder.synthetic(round);
-        let (engine, sampling, report) = timed(&mut seconds.synthesis, || {
-            let mut engine = self.engines.load(&spec.synthesis.engine)?;
-            let mut job = synthesis_job(
-                &spec.synthesis,
-                pooled,
-                &spec.label_space,
-                engine.describe(),
-            )?;
-            job.filter = self.engines.load_filter(&spec.synthesis)?.map(Arc::new);
-            let mut progress = |progress: &promptfed_synth::JobProgress| {
-                self.report(RoundState::Synthesising {
-                    done: progress.done,
-                    total: progress.total,
-                });
-            };
-            let report =
-                promptfed_synth::run(&mut *engine, &job, &folder, &mut progress, interrupt)?;
-            Ok((engine.describe().clone(), sampling_summary(&job), report))
+        let made = timed(&mut seconds.synthesis, || {
+            self.synthesise(&spec, pooled, &folder, interrupt)
         })?;
-        if interrupted() || report.cancelled {
+        if interrupted() || made.cancelled {
             return Ok(());
         }
         let size = spec.training.image_size as usize;
@@ -77,14 +57,8 @@ impl Worker {
                 hash: pooled_hash,
                 prompts,
             },
-            engine: EngineSummary {
-                name: engine.name,
-                version: engine.version,
-                weights_hash: engine.weights_hash,
-                image_size: engine.image_size,
-            },
-            sampling,
-            images: image_counts(&report),
+            sources: made.sources,
+            images: made.images,
             per_class,
             model: ModelSummary {
                 hash: ContentHash::of(&file),
@@ -95,7 +69,7 @@ impl Worker {
             validation_accuracy: trained.validation_accuracy,
             selected_epoch: trained.selected_epoch,
             selection: trained.selection,
-            warnings: [report.notes, trained.warnings].concat(),
+            warnings: [made.notes, trained.warnings].concat(),
             curve: trained.curve,
             seconds,
             versions: Versions {
@@ -170,49 +144,6 @@ fn pool(stored: Vec<Stored>, label_space: &LabelSpace) -> Result<(Vec<SubmittedS
     Ok((submitted, PromptSet::merge(&sets)?))
 }
 
-fn synthesis_job(
-    plan: &SynthesisPlan,
-    prompts: PromptSet,
-    label_space: &LabelSpace,
-    engine: &EngineInfo,
-) -> Result<JobSpec> {
-    let source = PromptSource::Set {
-        prompts,
-        label_space: label_space.clone(),
-    };
-    let own = JobSpec::new(source, &engine.defaults);
-    let sampler = plan.sampler.as_deref().map(str::parse).transpose();
-    Ok(JobSpec {
-        images: match plan.images {
-            PlannedImages::PerPrompt(images) => ImageBudget::PerPrompt(images),
-            PlannedImages::Total(images) => ImageBudget::Total {
-                images,
-                spread: Spread::ClassBalanced,
-            },
-        },
-        steps: plan.steps.unwrap_or(own.steps),
-        sampler: sampler
-            .map_err(promptfed_synth::Error::Spec)?
-            .unwrap_or(own.sampler),
-        guidance: plan.guidance.map_or(own.guidance, Guidance::from),
-        seed: plan.seed,
-        output: OutputFormat::Folder,
-        ..own
-    })
-}
-
-fn sampling_summary(job: &JobSpec) -> SamplingSummary {
-    SamplingSummary {
-        sampler: job.sampler.to_string(),
-        steps: job.steps,
-        guidance: job.guidance.into(),
-        filter: job.filter.as_ref().map(|filter| FilterSummary {
-            clip_hash: filter.rule().clip_hash,
-            min_score: filter.rule().min_score.into(),
-        }),
-    }
-}
-
 fn curve_point(stats: &EpochStats) -> CurvePoint {
     CurvePoint {
         learning_rate: stats.learning_rate.into(),
@@ -226,18 +157,6 @@ fn curve_point(stats: &EpochStats) -> CurvePoint {
 
 fn one_based(epoch: usize) -> u32 {
     u32::try_from(epoch + 1).unwrap_or(u32::MAX)
-}
-
-fn image_counts(report: &JobReport) -> ImageCounts {
-    ImageCounts {
-        planned: report.planned,
-        accepted: report.accepted,
-        rejected: report.rejected,
-        non_finite: report.non_finite,
-        constant: report.constant,
-        off_class: report.off_class,
-        duplicate: report.duplicate,
-    }
 }
 
 fn count_classes(images: &LabelledImages, classes: usize) -> Vec<u64> {

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use promptfed_client::{AdminClient, FederationClient, RetryPolicy};
 use promptfed_prompts::protocol::{
-    ImageBudget, RegistrationRequest, RoundId, RoundState, RoundStatus, SubmissionReceipt,
+    ImageBudget, RegistrationRequest, RoundId, RoundState, RoundStatus, SourcePlan,
+    SubmissionReceipt,
 };
 use promptfed_prompts::{ContentHash, PromptSet};
 use promptfed_server::run_blocking;
@@ -141,7 +142,7 @@ fn nothing_acknowledged_is_lost() {
     let url = format!("http://{address}");
     let mut spec = round_spec();
     if std::env::var_os("PROMPTFED_BIN").is_some() {
-        spec.synthesis.engine = "pocket".into();
+        spec.synthesis.sources = vec![SourcePlan::new("pocket")];
     }
     for _ in 0..ROUNDS {
         admin.open_round(&spec).unwrap();

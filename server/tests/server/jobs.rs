@@ -11,7 +11,7 @@ use promptfed_learn::{Architecture, Classifier};
 use promptfed_prompts::PromptSet;
 use promptfed_prompts::protocol::{
     ClassifierArchitecture, ImageBudget, PictureFit, ProblemCode, RoundId, RoundState, RoundStatus,
-    TrainingPlan,
+    SourceOutcome, SourcePlan, TrainingPlan,
 };
 
 use promptfed_server::Server;
@@ -170,7 +170,13 @@ fn a_round_may_ask_for_images_that_show_their_class() {
         reason.contains("no image of \"") && reason.contains("did not show their class"),
         "{reason}"
     );
-    let filter = results.sampling.filter.unwrap();
+    let filter = results.sources[0]
+        .sampling
+        .as_ref()
+        .unwrap()
+        .filter
+        .clone()
+        .unwrap();
     assert!((filter.min_score - share).abs() < 1e-6);
     let Err(RequestError::RoundEnded {
         state: RoundState::Failed { reason },
@@ -213,6 +219,43 @@ fn a_restart_in_the_middle_of_synthesis_makes_no_image_twice() {
 }
 
 #[test]
+fn an_engine_that_fails_among_several_is_set_aside() {
+    let fixture = Fixture::start();
+    let client = fixture.client("a");
+    let mut spec = round_spec();
+    spec.synthesis.sources = ["broken", "noise"].map(SourcePlan::new).into();
+    spec.synthesis.images = ImageBudget::Total(60);
+    let round = fixture.open(&spec);
+    client.submit(round, &class_prompts(&[0, 1])).unwrap();
+    fixture.admin.close(round).unwrap();
+    client.wait(round, None, &mut nothing).unwrap();
+    let results = client.results(round).unwrap();
+    let [broken, noise] = results.sources.as_slice() else {
+        panic!("{:?}", results.sources)
+    };
+    let SourceOutcome::SetAside { reason } = &broken.outcome else {
+        panic!("{broken:?}")
+    };
+    assert!(reason.contains("weights are missing"), "{reason}");
+    assert_eq!((broken.engine.as_ref(), broken.images.accepted), (None, 0));
+    assert_eq!(
+        (&noise.outcome, noise.images.accepted),
+        (&SourceOutcome::Done, 30)
+    );
+    assert_eq!(results.images.accepted, 30);
+    let told = &results.warnings;
+    assert!(
+        told.iter().any(|w| w.contains("broken was set aside")),
+        "{told:?}"
+    );
+
+    spec.synthesis.sources = ["broken", "noise"].map(SourcePlan::new).into();
+    spec.synthesis.sources[0].engine = "imagined".into();
+    let error = fixture.admin.open_round(&spec).unwrap_err();
+    assert!(error.problem().unwrap().message.contains("imagined"));
+}
+
+#[test]
 fn a_failing_job_says_why_and_the_server_lives_on() {
     let fixture = Fixture::start();
     let client = fixture.client("a");
@@ -221,7 +264,7 @@ fn a_failing_job_says_why_and_the_server_lives_on() {
         ("panicking", "an engine that panics"),
     ] {
         let mut spec = round_spec();
-        spec.synthesis.engine = engine.into();
+        spec.synthesis.sources = vec![SourcePlan::new(engine)];
         let round = fixture.open(&spec);
         client.submit(round, &class_prompts(&[0])).unwrap();
         fixture.admin.close(round).unwrap();

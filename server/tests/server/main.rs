@@ -3,6 +3,7 @@
 
 mod access;
 mod crash;
+mod images;
 mod jobs;
 mod ledger;
 mod openapi;

@@ -2,7 +2,7 @@
 
 use promptfed_client::RequestError;
 use promptfed_prompts::protocol::{
-    ImageBudget, ProblemCode, PromptPlan, RoundId, RoundState, SubmissionOutcome,
+    ImageBudget, ProblemCode, PromptPlan, RoundId, RoundState, SourcePlan, SubmissionOutcome,
 };
 use promptfed_prompts::{ClassIndex, LabelSpace, Level, PromptSet, TemplateSet};
 
@@ -181,7 +181,7 @@ fn a_round_with_a_prompt_plan_takes_its_level_and_templates_alone() {
 fn plans_out_of_range_and_unknown_engines_open_nothing() {
     let fixture = Fixture::start();
     let mut spec = round_spec();
-    spec.synthesis.engine = "imagined".into();
+    spec.synthesis.sources = vec![SourcePlan::new("imagined")];
     assert_eq!(
         refusal(fixture.admin.open_round(&spec)),
         (422, ProblemCode::Invalid)

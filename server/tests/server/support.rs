@@ -9,13 +9,15 @@ use std::time::Duration;
 use promptfed_client::{AdminClient, FederationClient};
 use promptfed_prompts::protocol::{
     ClassifierArchitecture, GuidancePlan, ImageBudget, PictureFit, RegistrationRequest, RoundId,
-    RoundSpec, SynthesisPlan, TrainingPlan,
+    RoundSpec, SourcePlan, SynthesisPlan, TrainingPlan,
 };
 use promptfed_prompts::{
     Caption, ClassIndex, ContentHash, LabelSpace, Level, PromptSet, TemplateSet,
 };
 use promptfed_server::{Engines, RunningServer, Server, ServerConfig};
-use promptfed_synth::{EngineInfo, Generator, Image, ImageRequest, Sampler, SamplingDefaults};
+use promptfed_synth::{
+    EngineInfo, Generator, Image, ImageRequest, Reproducible, Sampler, SamplingDefaults,
+};
 use tempfile::TempDir;
 
 pub(crate) const CLASSES: [&str; 3] = ["cat", "dog", "fox"];
@@ -71,6 +73,8 @@ pub(crate) fn engines(pause: Duration, made: &Arc<AtomicU64>) -> Engines {
             weights_hash: ContentHash::of(b"none"),
             image_size: SIZE,
             defaults,
+            samplers: vec![Sampler::Euler],
+            reproducible: Reproducible::Exact,
             settings: Default::default(),
             origin: None,
         };
@@ -156,7 +160,7 @@ pub(crate) fn round_spec() -> RoundSpec {
         label_space: label_space(),
         prompts: None,
         synthesis: SynthesisPlan {
-            engine: "noise".into(),
+            sources: vec![SourcePlan::new("noise")],
             images: ImageBudget::PerPrompt(8),
             steps: Some(1),
             guidance: Some(GuidancePlan::Fixed(1.0)),

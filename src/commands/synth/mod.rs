@@ -1,34 +1,53 @@
 //! `promptfed synth`: prompts to images.
 
-mod pocket;
+mod job;
+mod rounds;
 mod sampling;
+mod serve;
+mod several;
 mod source;
 mod stable_diffusion;
 
 use self::stable_diffusion::SdArgs;
+use crate::Context;
+use crate::commands::engines::EngineArgs;
 use crate::commands::filter::FilterArgs;
+use crate::commands::fusion::{self, FUSION_FLAGS, FusionArgs};
+use crate::commands::idle;
 use crate::commands::words::{Asked, UnknownWords};
 use crate::exit::BadInput;
-use crate::{Context, interrupt};
-use anyhow::Result;
-use clap::{Args as ClapArgs, ValueEnum};
-use promptfed_synth::engines::DeviceKind;
-use promptfed_synth::engines::pocket::Pocket;
-use promptfed_synth::engines::sd::Precision;
-use promptfed_synth::{Generator, ImageBudget, JobSpec, OutputFormat, PromptSource, Spread};
-use serde_json::json;
+use anyhow::{Context as _, Result};
+use clap::{ArgMatches, Args as ClapArgs, Subcommand, ValueEnum};
+use promptfed_synth::fuse::select::Mode;
+use promptfed_synth::registry::Prepared;
+use promptfed_synth::{ImageBudget, OutputFormat, Spread};
 use std::path::PathBuf;
 
-pub(crate) use self::pocket::pocket_folder;
 pub(crate) use self::sampling::SamplingArgs;
-pub(crate) use self::stable_diffusion::model_folder;
 
 /// Turn prompts into a labelled set of training images.
 ///
 /// The job can be stopped and started again: it goes on where it was. Every image has its own seed and is the same
-/// whatever the batch size (on a graphics card, of sd, for one batch size). `manifest.jsonl` in the output folder has one row per image.
+/// whatever the batch size (on a graphics card, of sd, for one batch size; with servers that are not this program's, as far as they keep to
+/// seeds). `manifest.jsonl` in the output folder has one row per image. With several engines each has a job in OUT/backends/NAME.
 #[derive(ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    job: JobArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Offer this machine's engines to others: `--engine remote:URL` there
+    Serve(serve::Args),
+}
+
+/// A job.
+#[derive(ClapArgs)]
+pub(crate) struct JobArgs {
     /// prompts.json of `promptfed extract`, or a .jsonl file of {"class", "domain"?, "prompt", "negative"?, "count"?}
     #[arg(
         long,
@@ -52,23 +71,15 @@ pub(crate) struct Args {
     /// Classes of the prompts: a built-in name or a TOML file
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "prompt")]
     label_space: Option<String>,
-    /// The text-to-image engine
-    #[arg(long, value_enum, default_value = "pocket")]
-    engine: Engine,
-    /// The engine's weights. pocket: all, photo, draw (bundled), or a folder [default: all]; sd: a folder, or
-    /// OWNER/NAME[@REVISION] on the hub
-    #[arg(long, value_name = "NAME|DIR|ID")]
-    model: Option<String>,
-    /// Where the networks run: cpu or cuda [default: cpu]
-    #[arg(long)]
-    device: Option<DeviceKind>,
+    #[command(flatten)]
+    engines: EngineArgs,
     /// Folder for the images, the manifest and the job's state
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Images for each prompt
+    #[arg(long, value_name = "DIR", required = true)]
+    out: Option<PathBuf>,
+    /// Images for each prompt, of each engine
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "images")]
     images_per_prompt: u32,
-    /// Images in all, instead of a number for each prompt
+    /// Images in all, instead of a number for each prompt; several engines share them evenly
     #[arg(long, value_name = "N")]
     images: Option<u64>,
     /// How --images are shared out among the prompts
@@ -88,9 +99,6 @@ pub(crate) struct Args {
     /// Form of the output
     #[arg(long, value_enum, default_value = "folder")]
     format: Format,
-    /// Images between two writes to disk, and for sd made together [default: 64, or 1 for sd]
-    #[arg(long)]
-    batch: Option<usize>,
     /// Draws per image before it is given up as faulty (NaN, one colour, duplicate, not passed by --filter-clip)
     #[arg(long, default_value_t = 4)]
     attempts: u32,
@@ -101,24 +109,27 @@ pub(crate) struct Args {
     limit: Option<u64>,
     #[command(flatten)]
     sd: SdArgs,
+    /// Fuse what several engines make into OUT/fused, choosing images by this mode of `promptfed fuse` [without a mode: random]
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "random", help_heading = "Fusion")]
+    fuse: Option<Mode>,
+    /// With --fuse, make --images in so many rounds: after each, who is good at what decides who makes more of it, and prompts of useful
+    /// images are asked for more often
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "fuse", help_heading = "Fusion",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// With --rounds, the class that a class is most often taken for becomes its negative prompt
+    #[arg(long, requires = "rounds", help_heading = "Fusion")]
+    negatives: bool,
+    #[command(flatten)]
+    fusion: FusionArgs,
 }
 
-#[derive(ValueEnum, Clone, Copy)]
-pub(crate) enum Engine {
-    /// The bundled small generator
-    Pocket,
-    /// Stable Diffusion 1, 2, XL, Turbo and LCM from folders in diffusers' layout
-    Sd,
-}
-
-impl Engine {
-    /// The name by which rounds ask for it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Engine::Pocket => "pocket",
-            Engine::Sd => "sd",
-        }
+/// Refuses flags that would have no effect.
+pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+    if matches.contains_id("fuse") {
+        return fusion::refuse_idle(matches);
     }
+    idle::refuse(matches, &FUSION_FLAGS, "without --fuse")
 }
 
 #[derive(ValueEnum, Clone, Copy)]
@@ -137,170 +148,83 @@ enum Format {
     Parquet,
 }
 
-/// A loaded engine, and what the command line says about the job by its flags.
-struct Loaded {
-    engine: Box<dyn Generator>,
-    /// Images for the one prompt, where their noise was given.
-    images: Option<u32>,
-    batch: usize,
-}
-
-fn load(args: &Args, context: &Context) -> Result<Loaded> {
-    match args.engine {
-        Engine::Pocket => {
-            let given = args.sd.given();
-            if !given.is_empty() {
-                let text = format!(
-                    "the pocket engine has no {}; leave it out, or use --engine sd",
-                    given.join(", ")
-                );
-                return Err(anyhow::Error::msg(text).context(BadInput));
-            }
-            let folder = pocket_folder(args.model.as_deref())?;
-            let device = args.device.unwrap_or_default().open()?;
-            Ok(Loaded {
-                engine: Box::new(Pocket::load_on(&folder, Precision::chosen(), &device)?),
-                images: None,
-                batch: args.batch.unwrap_or(64),
-            })
-        }
-        Engine::Sd => {
-            let batch = args.batch.unwrap_or(1);
-            let loaded = stable_diffusion::load(args, batch, context)?;
-            Ok(Loaded {
-                engine: Box::new(loaded.engine),
-                images: loaded.images,
-                batch,
-            })
+impl From<Format> for OutputFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Folder => Self::Folder,
+            Format::Parquet => Self::Parquet,
         }
     }
 }
 
-fn specify(args: &Args, loaded: &Loaded) -> Result<JobSpec> {
-    let mut spec = JobSpec::new(source::source(args)?, &loaded.engine.describe().defaults);
-    spec.images = match args.images {
-        None => ImageBudget::PerPrompt(loaded.images.unwrap_or(args.images_per_prompt)),
-        Some(images) => ImageBudget::Total {
-            images,
-            spread: match args.spread {
-                SpreadArg::ByCount => Spread::ByCount,
-                SpreadArg::ClassBalanced => Spread::ClassBalanced,
+impl JobArgs {
+    /// The images that are asked for.
+    fn budget(&self) -> ImageBudget {
+        match self.images {
+            None => ImageBudget::PerPrompt(self.images_per_prompt),
+            Some(images) => ImageBudget::Total {
+                images,
+                spread: match self.spread {
+                    SpreadArg::ByCount => Spread::ByCount,
+                    SpreadArg::ClassBalanced => Spread::ClassBalanced,
+                },
             },
-        },
-    };
-    args.sampling.apply(&mut spec);
-    spec.seed = args.seed;
-    spec.output = match args.format {
-        Format::Folder => OutputFormat::Folder,
-        Format::Parquet => OutputFormat::Parquet,
-    };
-    spec.batch = loaded.batch;
-    // Given noise cannot be drawn again.
-    spec.attempts = if args.sd.latents().is_some() {
-        1
-    } else {
-        args.attempts
-    };
-    spec.filter = args.filter.load()?;
-    spec.limit = args.limit;
-    Ok(spec)
-}
-
-/// What of the prompts the engine was never shown, told before the work begins.
-fn unknown_words(args: &Args, prompts: &PromptSource) -> Result<UnknownWords> {
-    let mut asked = match args.engine {
-        Engine::Pocket => Asked::pocket(args.model.as_deref())?,
-        Engine::Sd => Asked::nothing(),
-    };
-    asked.job(prompts)?;
-    Ok(asked.tell())
-}
-
-/// Refuses flags that have no effect without guidance.
-fn refuse_idle(args: &Args, spec: &JobSpec, engine: &dyn Generator) -> Result<()> {
-    let why = if !engine.takes_negatives() {
-        "with this model, which is told its guidance; leave it out"
-    } else if spec.guidance.is_off() {
-        "at guidance 1, which is none; give --guidance above 1"
-    } else {
-        return Ok(());
-    };
-    let flag = if args.negative.trim().is_empty() {
-        args.sd.guidance_interval_given()
-    } else {
-        Some("--negative")
-    };
-    match flag {
-        None => Ok(()),
-        Some(flag) => {
-            let text = format!("{flag} has no effect {why}");
-            Err(anyhow::Error::msg(text).context(BadInput))
         }
     }
-}
 
-fn of_cut_prompts(images: u64) -> String {
-    if images == 0 {
-        return String::new();
+    /// What of the prompts the engines were never shown, told before the work begins.
+    fn unknown_words(&self, prepared: &[Prepared]) -> Result<UnknownWords> {
+        let prompts = source::source(self)?;
+        let mut asked = Asked::engines(prepared)?;
+        asked.job(&prompts)?;
+        Ok(asked.tell())
     }
-    format!(", {images} of prompts that were not read to their end: `cut` in manifest.jsonl")
+
+    /// Refuses flags that only Stable Diffusion has, with another engine.
+    fn refuse_idle(&self, prepared: &[Prepared]) -> Result<()> {
+        let [engine] = prepared else {
+            return Ok(());
+        };
+        let given = self.sd.given();
+        if engine.sd().is_some() || given.is_empty() {
+            return Ok(());
+        }
+        let text = format!(
+            "the {} engine has no {}; leave it out, or use --engine sd:MODEL",
+            engine.backend().name(),
+            given.join(", ")
+        );
+        Err(anyhow::Error::msg(text).context(BadInput))
+    }
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    let mut loaded = load(&args, context)?;
-    let spec = specify(&args, &loaded)?;
-    let unknown_words = unknown_words(&args, &spec.prompts)?;
-    refuse_idle(&args, &spec, loaded.engine.as_ref())?;
-    let engine = loaded.engine.as_mut();
-    for note in promptfed_synth::notes(engine, &spec)? {
-        eprintln!("warning: {note}");
+    if let Some(Command::Serve(args)) = args.command {
+        return serve::run(args, context);
     }
-
-    let cancel = interrupt::flag();
-    let bar = context.progress.bar("images", 1);
-    let report = promptfed_synth::run(
-        engine,
-        &spec,
-        &args.out,
-        &mut |progress| {
-            bar.set_length(progress.total);
-            bar.set_position(progress.done);
-            bar.set_message(format!("{:.1} images/s", progress.images_per_second));
-        },
-        &cancel,
-    )?;
-    bar.finish_and_clear();
-    if report.non_finite > 0 {
-        eprintln!(
-            "warning: {} draws were thrown away because they held values that are not numbers; use --precision f32 or bf16, or lower --guidance",
-            report.non_finite
-        );
+    let args = args.job;
+    let out = args.out.as_deref().context("give --out DIR")?;
+    let prepared = args.engines.prepare(args.seed, context)?;
+    args.refuse_idle(&prepared)?;
+    let unknown_words = args.unknown_words(&prepared)?;
+    let fusion = args.fuse.map(|mode| args.fusion.fusion(mode, args.seed));
+    let fusion = fusion.transpose()?;
+    match (prepared.as_slice(), fusion) {
+        ([_], Some(_)) => {
+            let text = "--fuse is for several engines; name another --engine, or leave it out";
+            Err(anyhow::Error::msg(text).context(BadInput))
+        }
+        ([one], None) => job::run(&args, one, out, &unknown_words, context),
+        (several, Some(fusion)) if args.rounds > 1 => {
+            rounds::run(&args, several, &fusion, out, context)
+        }
+        (several, fusion) => several::run(
+            &args,
+            several,
+            fusion.as_ref(),
+            out,
+            &unknown_words,
+            context,
+        ),
     }
-    let info = engine.describe();
-    if context.json {
-        println!(
-            "{}",
-            json!({ "out": args.out.display().to_string(), "engine": info.name, "weights_hash": info.weights_hash, "report": report, "unknown_words": unknown_words })
-        );
-    } else {
-        let mended = match report.mended {
-            0 => String::new(),
-            n => format!(", {n} of them missing or damaged and made again"),
-        };
-        println!(
-            "{} of {} images in {} ({} rejected, {} redrawn, {} from earlier runs{mended}{}) in {:.1} s",
-            report.accepted,
-            report.planned,
-            args.out.display(),
-            report.rejected,
-            report.redrawn,
-            report.resumed,
-            of_cut_prompts(report.cut),
-            report.elapsed.as_secs_f64()
-        );
-    }
-    if report.cancelled {
-        return Err(anyhow::Error::msg(interrupt::Interrupted));
-    }
-    Ok(())
 }

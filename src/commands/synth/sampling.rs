@@ -1,7 +1,7 @@
 //! How images are sampled, on the command line.
 
 use clap::Args as ClapArgs;
-use promptfed_prompts::protocol::{GuidancePlan, ImageBudget, SynthesisPlan};
+use promptfed_prompts::protocol::{GuidancePlan, ImageBudget, SourcePlan, SynthesisPlan};
 use promptfed_synth::{Guidance, JobSpec, Sampler};
 
 /// Sampling settings; what is not given is the engine's own.
@@ -23,13 +23,13 @@ impl SamplingArgs {
     /// What a round is told; `min_score` asks for the server's CLIP filter.
     pub(crate) fn plan(
         &self,
-        engine: &str,
+        sources: Vec<SourcePlan>,
         images: ImageBudget,
         min_score: Option<f32>,
         seed: u64,
     ) -> SynthesisPlan {
         SynthesisPlan {
-            engine: engine.to_owned(),
+            sources,
             images,
             steps: self.steps,
             guidance: self.guidance.map(Into::into),

@@ -1,6 +1,6 @@
 //! The prompts of a job.
 
-use super::Args;
+use super::JobArgs;
 use crate::commands::data;
 use anyhow::{Context as _, Result};
 use promptfed_prompts::{ClassIndex, LabelSpace, RenderedPrompt};
@@ -8,7 +8,7 @@ use promptfed_synth::{ImageSeed, PromptSource};
 use std::path::Path;
 
 /// The prompts that the command line names.
-pub(super) fn source(args: &Args) -> Result<PromptSource> {
+pub(super) fn source(args: &JobArgs) -> Result<PromptSource> {
     if args.prompt.is_some() {
         return Ok(PromptSource::One {
             text: text(args),
@@ -36,12 +36,12 @@ pub(super) fn source(args: &Args) -> Result<PromptSource> {
 }
 
 /// The seed that image `index` of a job with `--prompt` has.
-pub(super) fn seed_of(args: &Args, index: u64) -> ImageSeed {
+pub(super) fn seed_of(args: &JobArgs, index: u64) -> ImageSeed {
     ImageSeed::derive(args.seed, ClassIndex::new(0), &text(args), index)
 }
 
 /// The one prompt of --prompt.
-fn text(args: &Args) -> RenderedPrompt {
+fn text(args: &JobArgs) -> RenderedPrompt {
     RenderedPrompt {
         positive: args.prompt.clone().unwrap_or_default(),
         negative: args.negative.clone(),

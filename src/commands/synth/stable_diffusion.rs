@@ -1,30 +1,29 @@
-//! `--engine sd`: its flags, and loading it.
+//! `--engine sd:MODEL`: its flags, and loading it with them.
 
-use super::Args;
+use super::JobArgs;
+use super::job::Loaded;
 use super::source::seed_of;
 use crate::Context;
-use crate::exit::BadInput;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args as ClapArgs;
-use promptfed_synth::Origin;
-use promptfed_synth::engines::sd::hub::{self, ModelId};
 use promptfed_synth::engines::sd::{
-    Configured, LoadOptions, Precision, Settings, StableDiffusion, read_image, read_latents,
+    Configured, LoadOptions, Settings, StableDiffusion, read_image, read_latents,
 };
-use std::path::{Path, PathBuf};
+use promptfed_synth::registry::SdModel;
+use std::path::PathBuf;
 
 /// How much of the way is gone from --init-image without --strength.
 const STRENGTH: f64 = 0.8;
 
 /// Flags that only Stable Diffusion has.
 #[derive(ClapArgs)]
-#[command(next_help_heading = "Stable Diffusion (--engine sd)")]
+#[command(next_help_heading = "Stable Diffusion (--engine sd:MODEL)")]
 pub(crate) struct SdArgs {
     /// Height of the images in pixels, a multiple of 8 [default: the model's]
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", conflicts_with = "size")]
     height: Option<u32>,
     /// Width of the images in pixels, a multiple of 8 [default: the model's]
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", conflicts_with = "size")]
     width: Option<u32>,
     /// The part of the way from noise (0) to image (1) on which guidance acts [default: 0..1]
     #[arg(long, value_name = "A..B", value_parser = interval)]
@@ -103,45 +102,30 @@ impl SdArgs {
     pub(super) fn guidance_interval_given(&self) -> Option<&'static str> {
         self.guidance_interval.map(|_| "--guidance-interval")
     }
-
-    pub(super) fn latents(&self) -> Option<&Path> {
-        self.latents.as_deref()
-    }
-}
-
-/// A loaded model, and the number of its images where the command line says it by their noise.
-pub(super) struct Loaded {
-    pub(super) engine: Configured,
-    pub(super) images: Option<u32>,
 }
 
 /// Loads the model with the settings of the command line.
-pub(super) fn load(args: &Args, batch: usize, context: &Context) -> Result<Loaded> {
+pub(super) fn load(args: &JobArgs, model: &SdModel, context: &Context) -> Result<Loaded> {
     let sd = &args.sd;
-    let model = args.model.as_deref().context(BadInput).context(
-        "the sd engine needs its weights: --model FOLDER, or --model OWNER/NAME to download them",
-    )?;
-    let precision = Precision::chosen();
-    let (folder, origin) = model_folder(model, precision, context)?;
-    let options = LoadOptions {
-        precision,
-        device: args.device.unwrap_or_default().open()?,
-        sampler: args.sampling.sampler,
-        batch,
-        loras: sd.lora.iter().map(|Lora(f, s)| (f.clone(), *s)).collect(),
-        tiny_decoder: sd.tiny_decoder.clone(),
-        ..LoadOptions::default()
+    let model = SdModel {
+        options: LoadOptions {
+            sampler: args.sampling.sampler,
+            loras: sd.lora.iter().map(|Lora(f, s)| (f.clone(), *s)).collect(),
+            tiny_decoder: sd.tiny_decoder.clone(),
+            ..model.options.clone()
+        },
+        ..model.clone()
     };
     let noise = sd.latents.as_deref().map(read_latents).transpose()?;
     let waiting = context.progress.bar("loading the model", 0);
-    let model = StableDiffusion::load(&folder, &options)?;
+    let loaded = StableDiffusion::load(&model.folder, &model.options)?;
     waiting.finish_and_clear();
 
     let mut settings = Settings {
         height: sd.height,
         width: sd.width,
         guidance_interval: sd.guidance_interval.map(|Interval(ends)| ends),
-        origin,
+        origin: model.origin,
         ..Settings::default()
     };
     if let Some(file) = &sd.init_image {
@@ -152,7 +136,7 @@ pub(super) fn load(args: &Args, batch: usize, context: &Context) -> Result<Loade
     }
     let mut images = None;
     if let Some((noise, [height, width])) = noise {
-        let reduction = model.vae().config().reduction() as u32;
+        let reduction = loaded.vae().config().reduction() as u32;
         settings
             .height
             .get_or_insert(height.saturating_mul(reduction));
@@ -166,29 +150,7 @@ pub(super) fn load(args: &Args, batch: usize, context: &Context) -> Result<Loade
             .collect();
     }
     Ok(Loaded {
-        engine: Configured::new(model, settings),
+        engine: Box::new(Configured::new(loaded, settings)),
         images,
     })
-}
-
-/// The folder of a model that is given by its folder or by its id on the hub; what is missing is downloaded.
-pub(crate) fn model_folder(
-    model: &str,
-    precision: Precision,
-    context: &Context,
-) -> Result<(PathBuf, Option<Origin>)> {
-    if Path::new(model).is_dir() {
-        return Ok((model.into(), None));
-    }
-    let id: ModelId = model
-        .parse()
-        .map_err(|reason: String| anyhow::Error::msg(reason).context(BadInput))?;
-    let bar = context.progress.bar("downloading", 1);
-    let fetched = hub::fetch(&id, precision, &mut |progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-        bar.set_message(progress.file.clone());
-    })?;
-    bar.finish_and_clear();
-    Ok((fetched.folder, Some(fetched.origin)))
 }

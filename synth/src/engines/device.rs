@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use candle_core::Device;
 use promptfed_nn::{Precision, instructions};
+use serde::Deserialize;
 
 use crate::{Error, Result};
 
 /// A kind of processor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
     /// The processor.
     #[default]

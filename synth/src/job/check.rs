@@ -1,9 +1,10 @@
-//! Whether the images that a manifest tells of are there and whole; those that are not are made again, bit for bit the same.
+//! Whether the images that a manifest tells of are there and whole; those that are not are made again: bit for bit the same, or, by an
+//! engine that is not reproducible, others, which is noted.
 //!
 //! Every picture is read, decoded and compared with the hash of its pixels, all cores together: 20,000 pictures of 8 x 8 pixels took
 //! 4 seconds on two busy cores. A size or a date would be cheaper, and would take an exchanged or half-written picture for whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use promptfed_prompts::ContentHash;
@@ -12,24 +13,33 @@ use rayon::prelude::*;
 use super::draw::Artist;
 use super::manifest::{MANIFEST_FILE, ManifestRow, read_manifest};
 use super::output::Output;
+use super::screen;
 use super::shard::{self, SHARD_IMAGES};
 use super::spec::OutputFormat;
 use crate::image::{encode_png, pixel_hash, png_pixel_hash};
-use crate::{Error, Result};
+use crate::{Error, Reproducible, Result};
 
 /// Longest picture file that is read.
 const LONGEST: u64 = 1 << 30;
 
+/// Images that were made again.
+#[derive(Default)]
+pub(super) struct Mended {
+    pub(super) images: u64,
+    /// The pixels of those that came out other than they were, by their indices.
+    pub(super) changed: BTreeMap<u64, ContentHash>,
+}
+
 /// Checks the images of all rows, `goes_on` where more are to come, mends what is missing or damaged, and hands the rows of the shard
-/// in work to `output`. Tells how many images were made again.
+/// in work to `output`.
 pub(super) fn mend(
     artist: &mut Artist<'_>,
     output: &mut Output<'_>,
     out_dir: &Path,
     goes_on: bool,
-) -> Result<u64> {
+) -> Result<Mended> {
     let mut rows = read_manifest(out_dir)?;
-    let mut mended = 0;
+    let mut mended = Mended::default();
     loop {
         // A shard's worth, also where there are no shards: memory stays bounded.
         let part = rows
@@ -48,24 +58,30 @@ pub(super) fn mend(
                 ),
             });
         }
-        mended += match output.format() {
-            OutputFormat::Folder => mend_files(artist, output, &part)?,
-            OutputFormat::Parquet => mend_shard(artist, output, part, goes_on)?,
-        };
+        match output.format() {
+            OutputFormat::Folder => mend_files(artist, output, &part, &mut mended)?,
+            OutputFormat::Parquet => mend_shard(artist, output, part, goes_on, &mut mended)?,
+        }
     }
 }
 
-fn mend_files(artist: &mut Artist<'_>, output: &Output<'_>, rows: &[ManifestRow]) -> Result<u64> {
+fn mend_files(
+    artist: &mut Artist<'_>,
+    output: &Output<'_>,
+    rows: &[ManifestRow],
+    mended: &mut Mended,
+) -> Result<()> {
     let is_whole = |row: &&ManifestRow| {
         let file = row.file.as_deref().unwrap_or_default();
         whole_file(&output.path(file), row).is_some()
     };
     let accepted = rows.par_iter().filter(|row| row.file.is_some());
     let damaged: Vec<_> = accepted.filter(|row| !is_whole(row)).cloned().collect();
-    for (row, png) in damaged.iter().zip(make_again(artist, output, &damaged)?) {
+    let again = make_again(artist, output, &damaged, mended)?;
+    for (row, png) in damaged.iter().zip(again) {
         output.write(row.index, row.file.as_deref().unwrap_or_default(), &png)?;
     }
-    Ok(damaged.len() as u64)
+    Ok(())
 }
 
 fn mend_shard(
@@ -73,9 +89,10 @@ fn mend_shard(
     output: &mut Output<'_>,
     rows: Vec<ManifestRow>,
     goes_on: bool,
-) -> Result<u64> {
+    mended: &mut Mended,
+) -> Result<()> {
     let Some(first) = rows.first() else {
-        return Ok(0);
+        return Ok(());
     };
     let file = output.path(&shard::file_name(first.index / SHARD_IMAGES));
     let in_work = rows.len() < SHARD_IMAGES as usize;
@@ -91,7 +108,7 @@ fn mend_shard(
         if in_work {
             output.take_up(rows, true);
         }
-        return Ok(0);
+        return Ok(());
     }
     let found: Vec<Option<Vec<u8>>> = rows
         .par_iter()
@@ -107,7 +124,7 @@ fn mend_shard(
         .filter(|(row, png)| row.file.is_some() && png.is_none())
         .map(|(row, _)| row.clone())
         .collect();
-    let mut again = make_again(artist, output, &lost)?.into_iter();
+    let mut again = make_again(artist, output, &lost, mended)?.into_iter();
     let mut images = Vec::with_capacity(rows.len());
     for (row, png) in rows.iter().zip(found) {
         if row.file.is_some() {
@@ -122,7 +139,7 @@ fn mend_shard(
     } else {
         output.write_shard(&file, images.into_iter().map(Ok))?;
     }
-    Ok(lost.len() as u64)
+    Ok(())
 }
 
 /// The bytes of a picture file that holds the pixels of its row.
@@ -136,23 +153,32 @@ fn make_again(
     artist: &mut Artist<'_>,
     output: &Output<'_>,
     rows: &[ManifestRow],
+    mended: &mut Mended,
 ) -> Result<Vec<Vec<u8>>> {
+    let is_exact = artist.engine.reproducible == Reproducible::Exact;
     let mut all = Vec::with_capacity(rows.len());
     for batch in rows.chunks(artist.spec.batch) {
         for (row, image) in batch.iter().zip(artist.draw_again(batch)?) {
             let pixels = image.to_rgb8();
             let hash: ContentHash = pixel_hash(image.width(), &pixels);
+            let lost = |reason: &str| Error::Output {
+                file: output.path(row.file.as_deref().unwrap_or_default()),
+                reason: format!("image {} is missing or damaged, and {reason}", row.index),
+            };
             if Some(hash) != row.pixel_hash {
-                let file = row.file.as_deref().unwrap_or_default();
-                return Err(Error::Output {
-                    file: output.path(file),
-                    reason: format!(
-                        "image {} is missing or damaged, and the engine makes another one now; go on where the job was begun, or begin \
-                         again in another folder",
-                        row.index
-                    ),
-                });
+                if is_exact {
+                    return Err(lost(
+                        "the engine makes another one now; go on where the job was begun, or begin again in another folder",
+                    ));
+                }
+                if screen::fault(&image, &pixels).is_some() {
+                    return Err(lost(
+                        "what the engine makes now cannot be used; run it again, or begin again in another folder",
+                    ));
+                }
+                mended.changed.insert(row.index, hash);
             }
+            mended.images += 1;
             all.push(encode_png(image.height(), image.width(), &pixels)?);
         }
     }

@@ -1,5 +1,7 @@
 //! Drawing the images of a batch, again where a draw is unfit.
 
+use std::sync::atomic::AtomicBool;
+
 use promptfed_prompts::{ClassIndex, RenderedPrompt};
 
 use super::clip_filter::Judge;
@@ -12,6 +14,7 @@ use super::prompts::JobPrompt;
 use super::screen::{self, Fault};
 use super::spec::JobSpec;
 use crate::image::{encode_png, pixel_hash};
+use crate::service::wait;
 use crate::{EngineInfo, Error, Generator, Image, ImageRequest, Result};
 
 pub(super) struct Artist<'a> {
@@ -19,6 +22,7 @@ pub(super) struct Artist<'a> {
     pub(super) engine: EngineInfo,
     pub(super) spec: &'a JobSpec,
     pub(super) judge: Option<Judge<'a>>,
+    pub(super) cancel: &'a AtomicBool,
 }
 
 impl Artist<'_> {
@@ -63,6 +67,7 @@ impl Artist<'_> {
             clip_scores: row.clip_scores.clone(),
             flags: row.flags.clone(),
             rejected: row.rejected,
+            remade: row.remade,
             ..self.row(&planned, &request, row.attempts)
         };
         own == *row
@@ -82,20 +87,56 @@ impl Artist<'_> {
         self.generate(&requests)
     }
 
-    /// As many images as requests, or an error.
+    /// As many images as requests, of the engine's size, or an error. What may pass is tried again.
     fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
-        let images = self.generator.generate(requests)?;
-        if images.len() == requests.len() {
-            return Ok(images);
-        }
-        Err(Error::Backend {
-            engine: self.engine.name.clone(),
-            reason: format!(
+        let images = self.persist(requests)?;
+        let fault = |reason| {
+            Err(Error::Backend {
+                engine: self.engine.name.clone(),
+                reason,
+                transient: false,
+            })
+        };
+        if images.len() != requests.len() {
+            return fault(format!(
                 "gave {} images where {} were asked for; nothing of them was kept",
                 images.len(),
                 requests.len()
-            ),
-        })
+            ));
+        }
+        let [height, width] = self.generator.size();
+        match images
+            .iter()
+            .find(|image| (image.height(), image.width()) != (height, width))
+        {
+            None => Ok(images),
+            Some(image) => fault(format!(
+                "gave an image of {} x {} pixels where {width} x {height} were asked for; nothing of this batch was kept",
+                image.width(),
+                image.height()
+            )),
+        }
+    }
+
+    fn persist(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let made = self.generator.generate(requests);
+            let may_pass = matches!(
+                made,
+                Err(Error::Backend {
+                    transient: true,
+                    ..
+                })
+            );
+            if !may_pass || attempt >= self.spec.retry.attempts {
+                return made;
+            }
+            if !wait(self.spec.retry.pause(attempt, self.spec.seed), self.cancel) {
+                return Err(Error::Cancelled);
+            }
+        }
     }
 
     fn generate_one(&mut self, request: &ImageRequest) -> Result<Image> {
@@ -103,6 +144,7 @@ impl Artist<'_> {
         images.into_iter().next().ok_or_else(|| Error::Backend {
             engine: self.engine.name.clone(),
             reason: "gave no image where 1 was asked for".into(),
+            transient: false,
         })
     }
 
@@ -198,6 +240,7 @@ impl Artist<'_> {
             clip_hash: self.spec.filter.as_ref().map(|f| f.rule().clip_hash),
             flags: Vec::new(),
             rejected: None,
+            remade: false,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The manifest: one row per image of the plan, in order, as JSON lines.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use promptfed_files::OwnFolder;
 use promptfed_prompts::ContentHash;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +69,9 @@ pub struct ManifestRow {
     pub flags: Vec<Fault>,
     /// Why the image was given up after the last draw.
     pub rejected: Option<Fault>,
+    /// Whether the image was lost and made again by an engine that is not reproducible, so that its pixels are not those of the first time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remade: bool,
 }
 
 /// Reads the rows of a job's folder, first to last, without holding them in memory. A torn last line, which a kill may
@@ -132,6 +137,14 @@ impl Iterator for Rows {
     }
 }
 
+fn write_row(writer: &mut impl Write, row: &ManifestRow, path: &Path) -> Result<()> {
+    serde_json::to_writer(&mut *writer, row).map_err(|e| Error::Output {
+        file: path.to_owned(),
+        reason: e.to_string(),
+    })?;
+    Ok(writer.write_all(b"\n")?)
+}
+
 /// The manifest of a running job.
 pub(super) struct Manifest {
     writer: BufWriter<fs_err::File>,
@@ -163,14 +176,37 @@ impl Manifest {
         })
     }
 
+    /// Puts the pixels that images made again have now into their rows.
+    pub(super) fn remake(
+        &mut self,
+        folder: &OwnFolder,
+        changed: &BTreeMap<u64, ContentHash>,
+    ) -> Result<()> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let draft = folder.scratch(MANIFEST_FILE)?;
+        let mut writer = BufWriter::new(fs_err::File::create(&draft)?);
+        for row in read_manifest(folder.root())? {
+            let mut row = row?;
+            if let Some(hash) = changed.get(&row.index) {
+                row.pixel_hash = Some(*hash);
+                row.remade = true;
+            }
+            write_row(&mut writer, &row, &self.path)?;
+        }
+        writer.flush()?;
+        writer.get_ref().sync_all()?;
+        fs_err::rename(draft, &self.path)?;
+        let file = fs_err::OpenOptions::new().append(true).open(&self.path)?;
+        self.writer = BufWriter::new(file);
+        Ok(())
+    }
+
     /// Appends rows and returns when they are on the disk.
     pub(super) fn append(&mut self, rows: &[ManifestRow]) -> Result<()> {
         for row in rows {
-            serde_json::to_writer(&mut self.writer, row).map_err(|e| Error::Output {
-                file: self.path.clone(),
-                reason: e.to_string(),
-            })?;
-            self.writer.write_all(b"\n")?;
+            write_row(&mut self.writer, row, &self.path)?;
         }
         self.writer.flush()?;
         self.writer.get_ref().sync_data()?;

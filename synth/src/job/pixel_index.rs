@@ -43,6 +43,11 @@ impl PixelIndex {
         if held as u64 == accepted {
             return Ok(());
         }
+        self.rebuild(out_dir)
+    }
+
+    /// Takes all hashes from the manifest.
+    pub(super) fn rebuild(&mut self, out_dir: &Path) -> Result<()> {
         let transaction = self.connection.transaction()?;
         transaction.execute("DELETE FROM pixels", [])?;
         for row in read_manifest(out_dir)? {

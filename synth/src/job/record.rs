@@ -117,7 +117,9 @@ impl JobRecord {
             }
             return Ok(Standing::New);
         }
-        let there = Self::read(out_dir)?;
+        let mut there = Self::read(out_dir)?;
+        // What else an engine could have been asked does not change its images.
+        there.engine.samplers.clone_from(&self.engine.samplers);
         if there == *self {
             return Ok(Standing::Same);
         }

@@ -46,6 +46,8 @@ pub struct JobReport {
     pub notes: Vec<String>,
     /// Images of earlier runs that were missing or damaged, and were made again.
     pub mended: u64,
+    /// Those among them whose pixels are not those of the first time, because the engine is not reproducible.
+    pub changed: u64,
     /// Whether the run was stopped by its cancellation flag.
     pub cancelled: bool,
     /// Wall time of this run.

@@ -29,7 +29,7 @@ use crate::{Error, Generator, Result};
 ///
 /// # Errors
 /// A specification that cannot be followed, a folder that holds a different job or anything else or is in use, a faulty prompt, a
-/// failing engine or disk; a job without an image, or without one of a class that has prompts. What was done before the error stays
+/// failing engine (what may pass is tried again, see [`JobSpec::retry`]) or disk; a job without an image, or without one of a class that has prompts. What was done before the error stays
 /// and is not made again.
 pub fn run(
     generator: &mut dyn Generator,
@@ -89,13 +89,27 @@ pub fn run(
         engine,
         spec,
         judge,
+        cancel,
     };
     let mut output = Output::new(&folder, spec.output, &record.class_names)?;
     output.name_classes()?;
     output.sweep(report.done)?;
-    report.mended = check::mend(&mut artist, &mut output, out_dir, report.done < target)?;
+    let mended = match check::mend(&mut artist, &mut output, out_dir, report.done < target) {
+        Err(Error::Cancelled) => {
+            report.cancelled = true;
+            report.elapsed = start.elapsed();
+            return Ok(report);
+        }
+        mended => mended?,
+    };
+    manifest.remake(&folder, &mended.changed)?;
+    report.mended = mended.images;
+    report.changed = mended.changed.len() as u64;
     let index_file = folder.scratch(PIXEL_INDEX)?;
     let mut index = PixelIndex::open(&index_file, out_dir, report.done, report.accepted)?;
+    if report.changed > 0 {
+        index.rebuild(out_dir)?;
+    }
     let mut plan = Plan::new(&spec.prompts, spec.images, &survey, made, report.done)?;
     let begun = Instant::now();
     progress(&report.progress(target, Duration::ZERO));
@@ -117,7 +131,14 @@ pub fn run(
             ));
         }
         index.begin()?;
-        let rows = artist.draw(&batch, &mut index, &output)?;
+        let rows = match artist.draw(&batch, &mut index, &output) {
+            Err(Error::Cancelled) => {
+                // What the batch claimed is given back with the index.
+                report.cancelled = true;
+                break;
+            }
+            rows => rows?,
+        };
         index.commit()?;
         manifest.append(&rows)?;
         for row in rows {
@@ -173,6 +194,7 @@ impl JobReport {
             resumed: 0,
             notes: Vec::new(),
             mended: 0,
+            changed: 0,
             cancelled: false,
             elapsed: Duration::ZERO,
         }

@@ -1,6 +1,7 @@
 //! What a job is asked to make.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use promptfed_prompts::protocol::GuidancePlan;
 use rand::Rng;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::PlannedImage;
 use super::prompts::JobPrompt;
 use super::{ClipFilter, PromptSource};
+use crate::service::Retry;
 use crate::{Error, Generator, ImageRequest, ImageSeed, Result, Sampler};
 
 /// A whole synthesis job.
@@ -36,11 +38,13 @@ pub struct JobSpec {
     pub filter: Option<Arc<ClipFilter>>,
     /// Stops after this many images of the plan; the next run may go further.
     pub limit: Option<u64>,
+    /// How often an engine is asked for a batch where it fails in a way that may pass; never changes the images.
+    pub retry: Retry,
 }
 
 impl JobSpec {
     /// A job with an engine's own settings: 1 image per prompt, seed 0, image folder, batches of 16 per core, up to 4 draws,
-    /// no filter.
+    /// no filter, up to 3 tries 2 to 30 s apart of what may pass.
     pub fn new(prompts: PromptSource, defaults: &crate::SamplingDefaults) -> Self {
         Self {
             prompts,
@@ -54,6 +58,11 @@ impl JobSpec {
             attempts: 4,
             filter: None,
             limit: None,
+            retry: Retry {
+                attempts: 3,
+                first_pause: Duration::from_secs(2),
+                longest_pause: Duration::from_secs(30),
+            },
         }
     }
 
@@ -97,7 +106,7 @@ impl JobSpec {
             Some("steps is 0; ask for 1 or more".to_owned())
         } else if self.batch == 0 {
             Some("batch is 0; ask for 1 or more".to_owned())
-        } else if self.attempts == 0 {
+        } else if self.attempts == 0 || self.retry.attempts == 0 {
             Some("attempts is 0; ask for 1 or more".to_owned())
         } else if self.limit == Some(0) {
             Some("limit is 0; ask for 1 or more".to_owned())

@@ -10,8 +10,8 @@ use promptfed_prompts::{
 use promptfed_synth::engines::pocket::Pocket;
 use promptfed_synth::job::{ManifestRow, read_manifest};
 use promptfed_synth::{
-    EngineInfo, Generator, Image, ImageRequest, JobReport, JobSpec, PromptSource, Result, Sampler,
-    SamplingDefaults, run,
+    EngineInfo, Generator, Image, ImageRequest, JobReport, JobSpec, PromptSource, Reproducible,
+    Result, Sampler, SamplingDefaults, run,
 };
 
 pub(crate) fn weights() -> PathBuf {
@@ -56,6 +56,8 @@ impl Painter {
             weights_hash: ContentHash::of(b"painter"),
             image_size: 8,
             defaults,
+            samplers: Vec::new(),
+            reproducible: Reproducible::Exact,
             settings: Default::default(),
             origin: None,
         };

@@ -3,11 +3,13 @@
 
 mod adding;
 mod answers;
+mod backends;
 mod clip_filter;
 mod faults;
 mod fixtures;
 mod fuse;
 mod fuse_rounds;
+mod http_server;
 mod job;
 mod long_prompts;
 mod memory;
@@ -18,6 +20,7 @@ mod pocket_batches;
 mod pocket_golden;
 mod pocket_loading;
 mod pocket_precision;
+mod remote;
 mod resume;
 mod sd_fixtures;
 mod sd_loading;
@@ -26,3 +29,4 @@ mod sd_parity;
 mod sd_requests;
 mod sd_samplers;
 mod sd_upstream;
+mod service;

@@ -34,7 +34,7 @@ use self::text::TextEncoder;
 use self::tokenizer::Tokenizer;
 use crate::engines::device;
 use crate::engines::prompt_cache::PromptCache;
-use crate::{EngineInfo, Error, Generator, Image, ImageRequest, Result, Sampler};
+use crate::{EngineInfo, Error, Generator, Image, ImageRequest, Reproducible, Result, Sampler};
 
 /// Changes when the same request would give another image.
 const VERSION: &str = "3";
@@ -113,6 +113,8 @@ impl Pocket {
             weights_hash: hash_files(&files)?,
             image_size: config.size as u32,
             defaults: config.defaults(),
+            samplers: Sampler::FLOW.to_vec(),
+            reproducible: Reproducible::Exact,
             settings: device::settings(device, precision),
             origin: None,
         };

@@ -93,6 +93,12 @@ impl Generator for Configured {
         self.model.takes_negatives()
     }
 
+    fn size(&self) -> [u32; 2] {
+        let own = self.info.image_size;
+        let Settings { height, width, .. } = self.settings;
+        [height.unwrap_or(own), width.unwrap_or(own)]
+    }
+
     fn fault(&self, request: &ImageRequest) -> Option<String> {
         self.model.fault_of(&self.request(request))
     }

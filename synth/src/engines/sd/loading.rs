@@ -20,7 +20,7 @@ use super::vae::{TinyDecoder, VaeConfig};
 use crate::engines::device;
 use crate::engines::prompt_cache::PromptCache;
 use crate::error::model_fault;
-use crate::{EngineInfo, Error, Result, Sampler, SamplingDefaults};
+use crate::{EngineInfo, Error, Reproducible, Result, Sampler, SamplingDefaults};
 
 /// Changes when the same request would give another image.
 const VERSION: &str = "2";
@@ -110,6 +110,8 @@ impl StableDiffusion {
             weights_hash: ContentHash::of(hash.as_bytes()),
             image_size: options.size.unwrap_or(side as u32),
             defaults,
+            samplers: Sampler::DIFFUSION.to_vec(),
+            reproducible: Reproducible::Exact,
             settings: settings(options),
             origin: None,
         };

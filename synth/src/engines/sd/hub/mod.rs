@@ -69,7 +69,7 @@ pub fn fetch(
         id: id.to_string(),
         reason,
     };
-    let remote = Remote::from_env();
+    let remote = Remote::from_env().map_err(fault)?;
     let info = remote.info(id).map_err(fault)?;
     let files = wanted(&info.files(), precision).map_err(fault)?;
     let folder = cache.snapshot(&info.sha);

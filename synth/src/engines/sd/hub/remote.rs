@@ -1,26 +1,32 @@
 //! The hub's protocol: what a model holds, what a file is, and its bytes from some place on.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION, RANGE};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
-use ureq::config::RedirectAuthHeaders;
-use ureq::http::{HeaderMap, Response, StatusCode, header};
-use ureq::{Agent, Body};
+use tokio::runtime::Runtime;
 
 use super::id::ModelId;
+use crate::service::{innermost, tls};
 
 /// How long the hub may take to answer, and to send the next bytes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Largest description of a model that is read, in bytes.
+const LONGEST: usize = 64 << 20;
+
 /// A hub, and who asks it.
 pub(super) struct Remote {
-    /// Follows redirects to where the bytes lie.
-    following: Agent,
+    /// Follows redirects to where the bytes lie; the token stays with the hub.
+    following: Client,
     /// Does not: the hub itself says what a file is.
-    staying: Agent,
+    staying: Client,
+    runtime: Runtime,
     endpoint: String,
     token: Option<String>,
 }
@@ -53,26 +59,33 @@ pub(super) struct FileInfo {
 
 impl Remote {
     /// The hub that the environment names.
-    pub(super) fn from_env() -> Self {
-        let agent = |redirects| -> Agent {
-            Agent::config_builder()
-                .http_status_as_error(false)
-                .max_redirects(redirects)
-                .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-                .timeout_connect(Some(PATIENCE))
-                .timeout_recv_response(Some(PATIENCE))
-                .timeout_per_read(Some(PATIENCE))
+    ///
+    /// # Errors
+    /// A system without what HTTP needs.
+    pub(super) fn from_env() -> Result<Self, String> {
+        let tls = tls::config().map_err(|e| e.to_string())?;
+        let client = |redirects| {
+            Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .redirect(redirects)
+                .user_agent("promptfed")
+                .connect_timeout(PATIENCE)
+                .read_timeout(PATIENCE)
                 .build()
-                .into()
+                .map_err(|e| format!("the HTTP client could not be set up ({e})"))
         };
         let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let endpoint = given("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
-        Self {
-            following: agent(10),
-            staying: agent(0),
+        Ok(Self {
+            following: client(Policy::limited(10))?,
+            staying: client(Policy::none())?,
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|e| e.to_string())?,
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             token: given("HF_TOKEN"),
-        }
+        })
     }
 
     pub(super) fn info(&self, id: &ModelId) -> Result<Info, String> {
@@ -82,9 +95,14 @@ impl Remote {
             self.endpoint, id.name
         );
         let mut response = self.get(&self.following, &url, None)?;
-        let info: Info = response
-            .body_mut()
-            .read_json()
+        let mut body = Vec::new();
+        while let Some(part) = self.part(&mut response)? {
+            if body.len() + part.len() > LONGEST {
+                return Err("the hub's answer is too large; check HF_ENDPOINT".into());
+            }
+            body.extend_from_slice(&part);
+        }
+        let info: Info = serde_json::from_slice(&body)
             .map_err(|e| format!("the hub's answer cannot be read ({e}); check HF_ENDPOINT"))?;
         let is_commit = super::is_commit(&info.sha);
         is_commit
@@ -102,7 +120,7 @@ impl Remote {
         let mut response = self.get(&self.staying, &url, Some("bytes=0-0"))?;
         // Redirects within the hub lead to renamed models, those out of it to the bytes.
         for _ in 0..5 {
-            match text(response.headers(), header::LOCATION.as_str()) {
+            match text(response.headers(), LOCATION.as_str()) {
                 Some(to) if response.status().is_redirection() && to.starts_with('/') => {
                     url = format!("{}{to}", self.endpoint);
                     response = self.get(&self.staying, &url, Some("bytes=0-0"))?;
@@ -145,41 +163,46 @@ impl Remote {
         let mut there = part.metadata().map_err(local)?.len();
         let range = format!("bytes={there}-");
         let url = self.url(id, commit, file);
-        let response = self.get(&self.following, &url, Some(&range))?;
+        let mut response = self.get(&self.following, &url, Some(&range))?;
         if response.status() != StatusCode::PARTIAL_CONTENT {
             // All of it, whatever was asked for.
             part.set_len(0).map_err(local)?;
             there = 0;
         }
-        let mut reader = response.into_body().into_reader();
-        let mut buffer = vec![0; 1 << 18];
-        loop {
-            let n = reader
-                .read(&mut buffer)
-                .map_err(|e| format!("the connection broke ({e})"))?;
-            if n == 0 {
-                return part.flush().map_err(local);
-            }
-            part.write_all(&buffer[..n]).map_err(local)?;
-            there += n as u64;
+        while let Some(bytes) = self.part(&mut response)? {
+            part.write_all(&bytes).map_err(local)?;
+            there += bytes.len() as u64;
             progress(there);
         }
+        part.flush().map_err(local)
+    }
+
+    /// The next bytes of an answer.
+    fn part(&self, response: &mut Response) -> Result<Option<Vec<u8>>, String> {
+        let part = self.runtime.block_on(async { response.chunk().await });
+        let part = part.map_err(|e| format!("the connection broke ({})", innermost(&e)))?;
+        Ok(part.map(Into::into))
     }
 
     fn url(&self, id: &ModelId, commit: &str, file: &str) -> String {
         format!("{}/{}/resolve/{commit}/{file}", self.endpoint, id.name)
     }
 
-    fn get(&self, agent: &Agent, url: &str, range: Option<&str>) -> Result<Response<Body>, String> {
-        let mut request = agent.get(url).header("user-agent", "promptfed");
+    fn get(&self, client: &Client, url: &str, range: Option<&str>) -> Result<Response, String> {
+        let mut request = client.get(url);
         if let Some(range) = range {
-            request = request.header("range", range);
+            request = request.header(RANGE, range);
         }
         if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let response = request.call().map_err(|e| {
-            format!("the hub cannot be reached ({e}); HF_HUB_OFFLINE=1 uses what the cache has")
+        // Timers are set when a request is sent, which needs the runtime.
+        let sent = self.runtime.block_on(async { request.send().await });
+        let response = sent.map_err(|e| {
+            format!(
+                "the hub cannot be reached ({}); HF_HUB_OFFLINE=1 uses what the cache has",
+                innermost(&e)
+            )
         })?;
         match response.status() {
             status if status.is_success() || status.is_redirection() => Ok(response),

@@ -100,7 +100,7 @@ impl Sampling {
             Sampler::UniPc => unipc::course(config, count)?,
             Sampler::Lcm => lcm::course(config, count)?,
             Sampler::Pndm => pndm::course(config, count)?,
-            Sampler::Heun | Sampler::Ab2 => {
+            Sampler::Heun | Sampler::Ab2 | Sampler::Service => {
                 return Err(Error::Spec(format!(
                     "the sd engine has no sampler {sampler}; choose one of {}",
                     Sampler::names(Sampler::DIFFUSION)

@@ -1,0 +1,245 @@
+//! Making a round's images: one job where the plan has one engine, else one of each.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use promptfed_prompts::PromptSet;
+use promptfed_prompts::protocol::{
+    EngineSummary, FilterSummary, ImageBudget as PlannedImages, ImageCounts, RoundSpec, RoundState,
+    SamplingSummary, SourceOutcome, SourceSummary, SynthesisPlan,
+};
+use promptfed_synth::{
+    BackendJob, BackendReport, BackendState, ClipFilter, EngineInfo, Generator, Guidance,
+    ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource, Spread, run_backends,
+};
+
+use super::Worker;
+use crate::Result;
+
+/// What came of the plan.
+pub(super) struct Synthesised {
+    pub(super) sources: Vec<SourceSummary>,
+    pub(super) images: ImageCounts,
+    /// What had no effect, was not read, or failed, in words.
+    pub(super) notes: Vec<String>,
+    pub(super) cancelled: bool,
+}
+
+impl Worker {
+    /// Makes the images of a round in `folder`.
+    pub(super) fn synthesise(
+        &self,
+        spec: &RoundSpec,
+        pooled: PromptSet,
+        folder: &Path,
+        interrupt: &Arc<AtomicBool>,
+    ) -> Result<Synthesised> {
+        let plan = &spec.synthesis;
+        let prompts = PromptSource::Set {
+            prompts: pooled,
+            label_space: spec.label_space.clone(),
+        };
+        let filter = self.filter(plan)?;
+        match plan.sources.as_slice() {
+            [source] => {
+                let (mut engine, mut job) =
+                    self.load(plan, &source.engine, plan.images, prompts, interrupt)?;
+                job.filter = filter;
+                let mut progress = |at: &JobProgress| {
+                    self.report(RoundState::Synthesising {
+                        done: at.done,
+                        total: at.total,
+                    })
+                };
+                let report =
+                    promptfed_synth::run(&mut *engine, &job, folder, &mut progress, interrupt)?;
+                let mut made = Synthesised::none(report.cancelled);
+                made.add(&source.engine, engine.describe(), &job, &report);
+                Ok(made)
+            }
+            _ => self.synthesise_with_several(plan, &prompts, filter, folder, interrupt),
+        }
+    }
+
+    fn synthesise_with_several(
+        &self,
+        plan: &SynthesisPlan,
+        prompts: &PromptSource,
+        filter: Option<Arc<ClipFilter>>,
+        folder: &Path,
+        interrupt: &Arc<AtomicBool>,
+    ) -> Result<Synthesised> {
+        let jobs = plan
+            .sources
+            .iter()
+            .zip(plan.shares())
+            .map(|(source, images)| {
+                let filter = filter.clone();
+                let (name, prompts) = (source.engine.clone(), prompts.clone());
+                BackendJob {
+                    name: name.clone(),
+                    engine: name.clone(),
+                    is_service: self.engines.is_service(&name),
+                    load: Box::new(move || {
+                        let (engine, mut job) =
+                            self.load(plan, &name, images, prompts, interrupt)?;
+                        job.filter = filter;
+                        Ok((engine, job))
+                    }),
+                }
+            });
+        let at = Mutex::new(BTreeMap::<String, (u64, u64)>::new());
+        let progress = |name: &str, progress: &JobProgress| {
+            let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
+            at.insert(name.to_owned(), (progress.done, progress.total));
+            self.report(RoundState::Synthesising {
+                done: at.values().map(|(done, _)| done).sum(),
+                total: at.values().map(|(_, total)| total).sum(),
+            });
+        };
+        let report = run_backends(jobs.collect(), plan.seed, folder, &progress, interrupt)?;
+        let mut made = Synthesised::none(report.cancelled);
+        for backend in report.backends {
+            made.add_backend(backend);
+        }
+        Ok(made)
+    }
+
+    fn load(
+        &self,
+        plan: &SynthesisPlan,
+        name: &str,
+        images: PlannedImages,
+        prompts: PromptSource,
+        interrupt: &Arc<AtomicBool>,
+    ) -> promptfed_synth::Result<(Box<dyn Generator>, JobSpec)> {
+        let engine = self.engines.load(name, interrupt)?;
+        let mut job = synthesis_job(plan, images, prompts, engine.describe())?;
+        job.batch = self.engines.batch(name).unwrap_or(job.batch);
+        Ok((engine, job))
+    }
+
+    /// The filter that the plan asks for.
+    fn filter(&self, plan: &SynthesisPlan) -> Result<Option<Arc<ClipFilter>>> {
+        let load = |score| self.engines.load_filter(score as f32).map(Arc::new);
+        Ok(plan.min_clip_score.map(load).transpose()?)
+    }
+}
+
+impl Synthesised {
+    fn none(cancelled: bool) -> Self {
+        Self {
+            sources: Vec::new(),
+            images: ImageCounts::default(),
+            notes: Vec::new(),
+            cancelled,
+        }
+    }
+
+    fn add(&mut self, name: &str, engine: &EngineInfo, job: &JobSpec, report: &JobReport) {
+        let images = image_counts(report);
+        self.images += images;
+        for note in &report.notes {
+            if !self.notes.contains(note) {
+                self.notes.push(note.clone());
+            }
+        }
+        self.sources.push(SourceSummary {
+            name: name.to_owned(),
+            outcome: SourceOutcome::Done,
+            engine: Some(engine_summary(engine)),
+            sampling: Some(sampling_summary(job)),
+            images,
+        });
+    }
+
+    fn add_backend(&mut self, backend: BackendReport) {
+        let BackendReport {
+            name,
+            state,
+            info,
+            spec,
+            report,
+            ..
+        } = backend;
+        if let (Some(info), Some(spec), Some(report)) = (&info, &spec, &report) {
+            self.add(&name, info, spec, report);
+            return;
+        }
+        let reason = match state {
+            BackendState::SetAside { reason } => reason,
+            BackendState::Done | BackendState::Stopped => "stopped".to_owned(),
+        };
+        self.notes
+            .push(format!("the engine {name} was set aside: {reason}"));
+        self.sources.push(SourceSummary {
+            name,
+            outcome: SourceOutcome::SetAside { reason },
+            engine: info.as_ref().map(engine_summary),
+            sampling: spec.as_ref().map(sampling_summary),
+            images: ImageCounts::default(),
+        });
+    }
+}
+
+fn engine_summary(engine: &EngineInfo) -> EngineSummary {
+    EngineSummary {
+        name: engine.name.clone(),
+        version: engine.version.clone(),
+        weights_hash: engine.weights_hash,
+        image_size: engine.image_size,
+    }
+}
+
+fn synthesis_job(
+    plan: &SynthesisPlan,
+    images: PlannedImages,
+    source: PromptSource,
+    engine: &EngineInfo,
+) -> promptfed_synth::Result<JobSpec> {
+    let own = JobSpec::new(source, &engine.defaults);
+    let sampler = plan.sampler.as_deref().map(str::parse).transpose();
+    Ok(JobSpec {
+        images: match images {
+            PlannedImages::PerPrompt(images) => ImageBudget::PerPrompt(images),
+            PlannedImages::Total(images) => ImageBudget::Total {
+                images,
+                spread: Spread::ClassBalanced,
+            },
+        },
+        steps: plan.steps.unwrap_or(own.steps),
+        sampler: sampler
+            .map_err(promptfed_synth::Error::Spec)?
+            .unwrap_or(own.sampler),
+        guidance: plan.guidance.map_or(own.guidance, Guidance::from),
+        seed: plan.seed,
+        output: OutputFormat::Folder,
+        ..own
+    })
+}
+
+fn sampling_summary(job: &JobSpec) -> SamplingSummary {
+    SamplingSummary {
+        sampler: job.sampler.to_string(),
+        steps: job.steps,
+        guidance: job.guidance.into(),
+        filter: job.filter.as_ref().map(|filter| FilterSummary {
+            clip_hash: filter.rule().clip_hash,
+            min_score: filter.rule().min_score.into(),
+        }),
+    }
+}
+
+fn image_counts(report: &JobReport) -> ImageCounts {
+    ImageCounts {
+        planned: report.planned,
+        accepted: report.accepted,
+        rejected: report.rejected,
+        non_finite: report.non_finite,
+        constant: report.constant,
+        off_class: report.off_class,
+        duplicate: report.duplicate,
+    }
+}
