@@ -160,7 +160,7 @@ fn clients_answers_decide_the_quotas() {
     let here = folder.path();
     sets(here);
     let small = ["--task-epochs", "4", "--task-width", "8"];
-    let flags = [&["--select", "easy", "--keep", "140"], &small[..]].concat();
+    let flags = [&["--select", "easy", "--keep", "140"][..], &small].concat();
     fuse(here, "fused", &flags);
     let private = assets().join("emoji/private.parquet");
     let scored = json(promptfed(here).arg("feedback").arg(&private).args([
@@ -353,8 +353,8 @@ fn several_engines_are_fused_by_one_command_also_in_rounds() {
     };
     let small = ["--task-epochs", "4", "--task-width", "8"];
     let flags = [
-        &["--fuse", "--keep", "140", "--quotas", "transfer"],
-        &small[..],
+        &["--fuse", "--keep", "140", "--quotas", "transfer"][..],
+        &small,
     ]
     .concat();
     let told = json(&mut synth("once", &flags));
@@ -379,8 +379,8 @@ fn several_engines_are_fused_by_one_command_also_in_rounds() {
     assert_eq!(again["report"], told["fused"]["report"]);
 
     let rounds = [
-        &["--fuse", "influence", "--keep", "140", "--rounds", "2"],
-        &small[..],
+        &["--fuse", "influence", "--keep", "140", "--rounds", "2"][..],
+        &small,
     ]
     .concat();
     let told = json(&mut synth("rounds", &rounds));
