@@ -24,6 +24,9 @@ BACKENDS = ["all", "photo", "draw"]
 MODES = ["easy", "ambiguous", "cartography", "influence", "influence-largest", "influence+cartography", "influence-largest+cartography",
          "agreement:0.1", "agreement:0.2", "outliers:0.1", "duplicates:0.95", "diversity"]
 
+# Those that train task models.
+ASKING = ["easy", "ambiguous", "cartography", "influence", "influence-largest", "influence+cartography", "influence-largest+cartography", "agreement"]
+
 
 def half(name):
     return hashlib.sha256(name.encode()).digest()[0] % 2
@@ -70,6 +73,9 @@ def main():
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--width", type=int, default=24, help="channels of the classifier")
+    parser.add_argument("--task-epochs", type=int, default=20)
+    parser.add_argument("--task-width", type=int, default=16)
     parser.add_argument("--modes", nargs="*", default=MODES)
     parser.add_argument("--iterations", type=int, default=10, help="of adjusted weights")
     args = parser.parse_args()
@@ -91,16 +97,16 @@ def main():
             sets = []
             for backend in BACKENDS:
                 out = here / "sets" / backend
-                program("synth", "--prompts", prompts, "--model", backend, "--images", args.images, "--seed", seed, "--out", out)
+                program("synth", "--prompts", prompts, "--engine", f"pocket:{backend}", "--images", args.images, "--seed", seed, "--out", out)
                 sets.append(out)
 
             def measure(row, data, more=None):
                 if (name, seed, row) in done:
                     return
                 model = here / "model.safetensors"
-                trained = program("train", data, "--label-space", name, "--epochs", args.epochs, "--seed", seed, "--out", model)
+                trained = program("train", data, "--label-space", name, "--epochs", args.epochs, "--width", args.width, "--seed", seed, "--out", model)
                 tested = program("evaluate", model, check)
-                result = {"set": name, "seed": seed, "row": row, "accuracy": tested["evaluation"]["accuracy"], "images": tested["images"],
+                result = {"set": name, "seed": seed, "row": row, "made_by_each": args.images, "accuracy": tested["evaluation"]["accuracy"], "images": tested["images"],
                           "trained_on": trained["images"] + trained["validation_images"], "per_domain": tested["evaluation"]["per_domain"],
                           **(more or {})}
                 results.append(result)
@@ -112,7 +118,9 @@ def main():
                 if (name, seed, row) in done:
                     return
                 out = here / "fused" / row.replace(" ", "-").replace(":", "-")
-                told = program("fuse", *sets, "--out", out, "--seed", seed, *flags)
+                asks = {"transfer", "--adjust-weights"} & set(flags) or flags[1].split(":")[0] in ASKING and "features" not in flags
+                network = ["--task-epochs", args.task_epochs, "--task-width", args.task_width] if asks else []
+                told = program("fuse", *sets, "--out", out, "--seed", seed, *network, *flags)
                 chosen = {part["name"]: part["chosen"] for part in told["report"]["backends"]}
                 measure(row, out, {"chosen": chosen, "fuse_seconds": sum(told["seconds"].values()), "feedback_bytes": told["feedback_bytes"]})
 

@@ -35,8 +35,8 @@ fn sets(here: &Path) {
             "synth",
             "--prompts",
             "prompts.json",
-            "--model",
-            model,
+            "--engine",
+            &format!("pocket:{model}"),
             "--out",
             &format!("sets/{model}"),
             "--images",
@@ -48,11 +48,9 @@ fn sets(here: &Path) {
 }
 
 fn fuse(here: &Path, out: &str, flags: &[&str]) -> Value {
-    let small = ["--task-epochs", "4", "--task-width", "8"];
     json(
         promptfed(here)
             .args(["fuse", "sets/all", "sets/draw", "--out", out])
-            .args(small)
             .args(flags),
     )
 }
@@ -82,6 +80,10 @@ fn sets_are_fused_trained_on_tested_and_exported() {
             "--adjust-weights",
             "2",
             "--signals",
+            "--task-epochs",
+            "4",
+            "--task-width",
+            "8",
         ],
     );
     assert_eq!(
@@ -157,7 +159,9 @@ fn clients_answers_decide_the_quotas() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     sets(here);
-    fuse(here, "fused", &["--select", "easy", "--keep", "140"]);
+    let small = ["--task-epochs", "4", "--task-width", "8"];
+    let flags = [&["--select", "easy", "--keep", "140"][..], &small].concat();
+    fuse(here, "fused", &flags);
     let private = assets().join("emoji/private.parquet");
     let scored = json(promptfed(here).arg("feedback").arg(&private).args([
         "--models",
@@ -269,6 +273,11 @@ fn what_has_no_effect_or_cannot_be_is_refused() {
     };
     refused(&["--select", "best"], 2, "there are all, random");
     refused(&[], 3, "how many");
+    refused(
+        &["--keep", "5", "--task-width", "8"],
+        3,
+        "where no network is trained",
+    );
     refused(&["--select", "all", "--keep", "5"], 3, "keeps everything");
     refused(
         &["--keep", "5", "--floor", "0.5"],
@@ -300,8 +309,113 @@ fn what_has_no_effect_or_cannot_be_is_refused() {
     let (code, told) =
         failure(promptfed(here).args(["fuse", "sets/nothing", "--out", "out", "--select", "all"]));
     assert_eq!(code, 3);
-    assert!(told.contains("holds no synthesis job"), "{told}");
+    assert!(told.contains("not the folder of a synthesis job"), "{told}");
     let (code, told) = failure(promptfed(here).args(["export", "sets/all", "--out", "out"]));
     assert_eq!(code, 3);
     assert!(told.contains("not the folder of a fused set"), "{told}");
+}
+
+#[test]
+fn several_engines_are_fused_by_one_command_also_in_rounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let private = assets().join("emoji/private.parquet");
+    json(promptfed(here).arg("extract").arg(&private).args([
+        "--label-space",
+        "emoji",
+        "--level",
+        "domain",
+    ]));
+    let synth = |out: &str, flags: &[&str]| {
+        let engines = [
+            "--engine",
+            "pocket:all",
+            "--engine",
+            "pocket:photo",
+            "--engine",
+            "pocket:draw",
+        ];
+        let mut command = promptfed(here);
+        command
+            .args([
+                "synth",
+                "--prompts",
+                "prompts.json",
+                "--out",
+                out,
+                "--steps",
+                "1",
+            ])
+            .args(engines)
+            .args(["--images", "420"])
+            .args(flags);
+        command
+    };
+    let small = ["--task-epochs", "4", "--task-width", "8"];
+    let flags = [
+        &["--fuse", "--keep", "140", "--quotas", "transfer"][..],
+        &small,
+    ]
+    .concat();
+    let told = json(&mut synth("once", &flags));
+    assert_eq!(told["accepted"], 420);
+    assert_eq!(told["fused"]["report"]["chosen"], 140);
+    let names: Vec<&str> = told["fused"]["report"]["backends"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|backend| backend["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["pocket:all", "pocket:draw", "pocket:photo"]);
+    let trained =
+        json(promptfed(here).args(["train", "once/fused", "--epochs", "1", "--width", "8"]));
+    assert_eq!(trained["images"], 140);
+    // The same sets by the other command.
+    let again = json(
+        promptfed(here)
+            .args(["fuse", "once", "--out", "again"])
+            .args(&flags[1..]),
+    );
+    assert_eq!(again["report"], told["fused"]["report"]);
+
+    let rounds = [
+        &["--fuse", "influence", "--keep", "140", "--rounds", "2"][..],
+        &small,
+    ]
+    .concat();
+    let told = json(&mut synth("rounds", &rounds));
+    let quotas = told["quotas"].as_array().unwrap();
+    assert_eq!(quotas.len(), 2);
+    assert_eq!(told["fused"]["report"]["made"], 420);
+    let sum = |round: &Value| -> u64 {
+        round
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|q| q["images"].as_u64().unwrap())
+            .sum()
+    };
+    assert!(quotas.iter().all(|round| sum(round) == 210));
+    // Done is done, and the rounds are sets like others.
+    assert_eq!(json(&mut synth("rounds", &rounds)), told);
+    let all =
+        json(promptfed(here).args(["fuse", "rounds", "--select", "all", "--out", "everything"]));
+    assert_eq!(all["report"]["chosen"], 420);
+
+    let (code, told) = failure(&mut synth("idle", &small));
+    assert!(
+        code == 3 && told.contains("--task-epochs, --task-width have no effect without --fuse"),
+        "{told}"
+    );
+    let (code, told) = failure(promptfed(here).args([
+        "synth",
+        "--prompts",
+        "prompts.json",
+        "--out",
+        "one",
+        "--fuse",
+        "--keep",
+        "5",
+    ]));
+    assert!(code == 3 && told.contains("several engines"), "{told}");
 }

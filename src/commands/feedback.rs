@@ -1,7 +1,7 @@
 //! `promptfed feedback`: what a client tells of the backends' images.
 
 use super::data::{self, ReadArgs};
-use super::fuse::network;
+use super::fusion::network;
 use super::idle;
 use super::sets::{self, SetArg};
 use crate::{Context, interrupt};

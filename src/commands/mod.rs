@@ -13,6 +13,7 @@ mod extract;
 mod feedback;
 mod filter;
 mod fuse;
+mod fusion;
 mod idle;
 mod label_space;
 mod out_file;
@@ -85,7 +86,8 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     match command {
         "extract" => extract::refuse_idle(matches)?,
         "compare" => compare::refuse_idle(matches)?,
-        "fuse" => fuse::refuse_idle(matches)?,
+        "synth" => synth::refuse_idle(matches)?,
+        "fuse" => fusion::refuse_idle(matches)?,
         "feedback" => feedback::refuse_idle(matches)?,
         "quality" => idle::refuse(
             matches,

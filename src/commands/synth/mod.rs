@@ -1,6 +1,7 @@
 //! `promptfed synth`: prompts to images.
 
 mod job;
+mod rounds;
 mod sampling;
 mod serve;
 mod several;
@@ -11,10 +12,13 @@ use self::stable_diffusion::SdArgs;
 use crate::Context;
 use crate::commands::engines::EngineArgs;
 use crate::commands::filter::FilterArgs;
+use crate::commands::fusion::{self, FUSION_FLAGS, FusionArgs};
+use crate::commands::idle;
 use crate::commands::words::{Asked, UnknownWords};
 use crate::exit::BadInput;
 use anyhow::{Context as _, Result};
-use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args as ClapArgs, Subcommand, ValueEnum};
+use promptfed_synth::fuse::select::Mode;
 use promptfed_synth::registry::Prepared;
 use promptfed_synth::{ImageBudget, OutputFormat, Spread};
 use std::path::PathBuf;
@@ -106,6 +110,27 @@ pub(crate) struct JobArgs {
     limit: Option<u64>,
     #[command(flatten)]
     sd: SdArgs,
+    /// Fuse what several engines make into OUT/fused, choosing images by this mode of `promptfed fuse` [without a mode: random]
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "random", help_heading = "Fusion")]
+    fuse: Option<Mode>,
+    /// With --fuse, make --images in so many rounds: after each, who is good at what decides who makes more of it, and prompts of useful
+    /// images are asked for more often
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "fuse", help_heading = "Fusion",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// With --rounds, the class that a class is most often taken for becomes its negative prompt
+    #[arg(long, requires = "rounds", help_heading = "Fusion")]
+    negatives: bool,
+    #[command(flatten)]
+    fusion: FusionArgs,
+}
+
+/// Refuses flags that would have no effect.
+pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+    if matches.contains_id("fuse") {
+        return fusion::refuse_idle(matches);
+    }
+    idle::refuse(matches, &FUSION_FLAGS, "without --fuse")
 }
 
 #[derive(ValueEnum, Clone, Copy)]
@@ -183,8 +208,24 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let prepared = args.engines.prepare(args.seed, context)?;
     args.refuse_idle(&prepared)?;
     let unknown_words = args.unknown_words(&prepared)?;
-    match prepared.as_slice() {
-        [one] => job::run(&args, one, out, &unknown_words, context),
-        several => several::run(&args, several, out, &unknown_words, context),
+    let fusion = args.fuse.map(|mode| args.fusion.fusion(mode, args.seed));
+    let fusion = fusion.transpose()?;
+    match (prepared.as_slice(), fusion) {
+        ([_], Some(_)) => {
+            let text = "--fuse is for several engines; name another --engine, or leave it out";
+            Err(anyhow::Error::msg(text).context(BadInput))
+        }
+        ([one], None) => job::run(&args, one, out, &unknown_words, context),
+        (several, Some(fusion)) if args.rounds > 1 => {
+            rounds::run(&args, several, &fusion, out, context)
+        }
+        (several, fusion) => several::run(
+            &args,
+            several,
+            fusion.as_ref(),
+            out,
+            &unknown_words,
+            context,
+        ),
     }
 }

@@ -1,14 +1,17 @@
 //! The jobs of several engines, from the same prompts.
 
 use super::{JobArgs, job};
+use crate::commands::fusion::{Fusion, show};
 use crate::commands::words::UnknownWords;
 use crate::exit::BadInput;
 use crate::{Context, interrupt};
 use anyhow::Result;
 use promptfed_prompts::protocol::{self, SourcePlan, SynthesisPlan};
+use promptfed_synth::fuse::FUSED;
 use promptfed_synth::registry::Prepared;
 use promptfed_synth::{
-    BackendJob, BackendReport, BackendState, Error, ImageBudget, JobProgress, notes, run_backends,
+    BackendJob, BackendReport, BackendState, Error, ImageBudget, JobProgress, SyntheticSet, notes,
+    run_backends,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -19,6 +22,7 @@ use std::sync::{Mutex, PoisonError};
 pub(super) fn run(
     args: &JobArgs,
     prepared: &[Prepared],
+    fusion: Option<&Fusion>,
     out: &Path,
     unknown_words: &UnknownWords,
     context: &Context,
@@ -67,11 +71,23 @@ pub(super) fn run(
     for backend in &report.backends {
         tell(backend);
     }
+    let place = out.join(FUSED);
+    let fused = match fusion.filter(|_| !report.cancelled) {
+        Some(fusion) => {
+            let sets = SyntheticSet::all_in(out, None)?;
+            let report = fusion.run(sets, &place, &cancel, context)?;
+            Some((fusion, report))
+        }
+        None => None,
+    };
     if context.json {
+        let fused = fused
+            .as_ref()
+            .map(|(fusion, report)| fusion.json(report, &place));
         println!(
             "{}",
             json!({ "out": out.display().to_string(), "backends": report.backends, "accepted": report.accepted(),
-                "unknown_words": unknown_words })
+                "unknown_words": unknown_words, "fused": fused.transpose()? })
         );
     } else {
         for BackendReport {
@@ -86,6 +102,9 @@ pub(super) fn run(
             }
         }
         println!("{} images in {}", report.accepted(), out.display());
+        if let Some((_, fused)) = &fused {
+            show(fused, &place)?;
+        }
     }
     if report.cancelled {
         return Err(anyhow::Error::msg(interrupt::Interrupted));

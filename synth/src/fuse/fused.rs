@@ -9,6 +9,7 @@ use promptfed_prompts::LabelSpace;
 use super::record::{FUSE_FILE, FUSED_FILE, FuseRecord, FusedRow, SetRecord, read_fused};
 use crate::job::ManifestRow;
 use crate::load::{name_domains, relabelled, sample};
+use crate::set::is_one_job;
 use crate::{Error, Result, SyntheticSet};
 
 /// Whether a folder is that of a fused set.
@@ -101,7 +102,7 @@ pub(super) fn open_set(fused: &Path, set: &SetRecord) -> Result<SyntheticSet> {
         folder: folder.clone(),
         reason: reason.to_owned(),
     };
-    if !crate::is_job(&folder) {
+    if !is_one_job(&folder) {
         return Err(changed(
             "is not there; bring the folder back, or fuse again with where it lies now",
         ));

@@ -48,9 +48,10 @@ pub use looking::{LENGTH, features_of, look_at};
 pub use quotas::{Scores, Softmax, apportion};
 pub use record::{FUSE_FILE, FUSED_FILE, FuseRecord, FusedRow, SetRecord, read_fused};
 pub use report::{BackendPart, COST_FILE, Cost, FuseReport, REPORT_FILE, Ranked};
+pub(crate) use rounds::jobs_of_rounds;
 pub use rounds::{
     Backend, FUSED, QUOTAS_FILE, ROUNDS_FILE, RoundQuota, RoundsProgress, RoundsReport, RoundsSpec,
-    Setup, rounds,
+    Setup, read_quotas, rounds,
 };
 pub use run::{Aids, FuseProgress, fuse};
 pub use spec::{FuseSpec, QuotaSource, TaskKind, TaskSpec};

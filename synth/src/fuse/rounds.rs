@@ -18,6 +18,7 @@ use super::select::Mode;
 use super::signals::{Sign, Transfer};
 use super::spec::{FuseSpec, QuotaSource, seed_of};
 use crate::job::JobPrompt;
+use crate::registry::folder_name;
 use crate::{
     EngineInfo, Error, Generator, ImageBudget, JobProgress, JobSpec, PromptSource, Result, Spread,
     SyntheticSet, run,
@@ -216,7 +217,7 @@ pub fn rounds(
             let result = match before {
                 Some(why) => Err(why.clone()),
                 None => match job.run(engine.as_mut(), spec, setup, &folder, &mut told, cancel) {
-                    Err(error) if is_of_the_backend(&error) => Err(error.to_string()),
+                    Err(error) if error.is_of_engine() => Err(error.to_string()),
                     result => Ok(result?),
                 },
             };
@@ -262,9 +263,9 @@ pub fn rounds(
 
 fn validate(backends: &[Backend], spec: &RoundsSpec) -> Result<()> {
     spec.fuse.validate()?;
-    let names: BTreeSet<&str> = backends.iter().map(|(name, _)| name.as_str()).collect();
+    let folders: BTreeSet<String> = backends.iter().map(|(name, _)| folder_name(name)).collect();
     let safe = |name: &str| {
-        let plain = |c: char| c.is_alphanumeric() || "-_.+@".contains(c);
+        let plain = |c: char| c.is_alphanumeric() || "-_.+@:".contains(c);
         !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
     };
     let fault = if spec.rounds == 0 {
@@ -273,10 +274,10 @@ fn validate(backends: &[Backend], spec: &RoundsSpec) -> Result<()> {
         "0 images in a round; ask for 1 or more".to_owned()
     } else if backends.is_empty() {
         "give at least one backend".to_owned()
-    } else if names.len() < backends.len() {
+    } else if folders.len() < backends.len() {
         "two backends have one name; name them apart".to_owned()
-    } else if let Some(name) = names.iter().find(|name| !safe(name)) {
-        format!("the backend's name {name:?} is no folder's name; use letters, digits and -_.+@")
+    } else if let Some((name, _)) = backends.iter().find(|(name, _)| !safe(name)) {
+        format!("the backend's name {name:?} is no folder's name; use letters, digits and -_.+@:")
     } else {
         return Ok(());
     };
@@ -315,17 +316,6 @@ impl Outcome {
         })?;
         Ok(Some(outcome))
     }
-}
-
-/// Whether an error is the fault of one engine, so that the others can go on.
-fn is_of_the_backend(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Backend { .. }
-            | Error::Engine(_)
-            | Error::NoImages { .. }
-            | Error::EmptyClasses { .. }
-    )
 }
 
 /// The prompts by class and domain, in that order.
@@ -563,6 +553,54 @@ fn negative<'s>(learned: &Learned, space: &'s LabelSpace, class: ClassIndex) -> 
     space.prompt_name(ClassIndex::new(*other))
 }
 
+/// Where the job of a backend lies in a round's folder.
+fn job_folder(round: &Path, backend: &str) -> PathBuf {
+    round.join("backends").join(folder_name(backend))
+}
+
+/// Where the jobs of all rounds in a folder lie, as far as they have begun: their backend, round and folder.
+///
+/// # Errors
+/// A folder without rounds.
+pub(crate) fn jobs_of_rounds(out: &Path) -> Result<Vec<(String, u32, PathBuf)>> {
+    let record = read(&out.join(ROUNDS_FILE))?;
+    let mut jobs = Vec::new();
+    for round in 0..record.rounds {
+        for (name, _) in &record.backends {
+            let folder = job_folder(&out.join(format!("round-{round}")), name);
+            if folder.exists() {
+                jobs.push((name.clone(), round, folder));
+            }
+        }
+    }
+    Ok(jobs)
+}
+
+/// What each backend was asked for in each round in a folder, as far as the rounds went; nothing where there are none.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn read_quotas(out: &Path) -> Result<Vec<Vec<RoundQuota>>> {
+    const MAX_BYTES: u64 = 256 << 20;
+    let mut rounds = Vec::new();
+    if !out.join(ROUNDS_FILE).is_file() {
+        return Ok(rounds);
+    }
+    for round in 0.. {
+        let file = out.join(format!("round-{round}")).join(QUOTAS_FILE);
+        if !file.is_file() {
+            break;
+        }
+        let bytes = promptfed_files::read(&file, MAX_BYTES)?;
+        let quotas = serde_json::from_slice(&bytes).map_err(|error| Error::Output {
+            file,
+            reason: format!("not the quotas of a round ({error}); choose another folder"),
+        })?;
+        rounds.push(quotas);
+    }
+    Ok(rounds)
+}
+
 /// One backend's job in one round.
 struct Job<'a> {
     round: u32,
@@ -574,7 +612,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn out(&self) -> PathBuf {
-        self.folder.join("backends").join(self.name)
+        job_folder(&self.folder, self.name)
     }
 
     fn made(&self) -> Result<SyntheticSet> {
@@ -590,7 +628,9 @@ impl Job<'_> {
         progress: &mut dyn FnMut(JobProgress),
         cancel: &AtomicBool,
     ) -> Result<SyntheticSet> {
-        let path = self.folder.join(format!("{}.prompts.jsonl", self.name));
+        let path = self
+            .folder
+            .join(format!("{}.prompts.jsonl", folder_name(self.name)));
         let mut text = String::new();
         for line in self.lines {
             let line = json!({

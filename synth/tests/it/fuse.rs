@@ -13,8 +13,8 @@ use promptfed_synth::fuse::{
     open_fused_as, read_fused, read_task_models,
 };
 use promptfed_synth::{
-    EngineInfo, Error, Generator, Image, ImageBudget, ImageRequest, JobSpec, Result, Sampler,
-    SamplingDefaults, SyntheticSet, open_images, run,
+    EngineInfo, Error, Generator, Image, ImageBudget, ImageRequest, JobSpec, Reproducible, Result,
+    Sampler, SamplingDefaults, SyntheticSet, open_images, run,
 };
 
 use crate::fixtures::{files, label_space, prompts, rows};
@@ -39,6 +39,8 @@ impl Squares {
             weights_hash: ContentHash::of(name.as_bytes()),
             image_size: 8,
             defaults,
+            samplers: Vec::new(),
+            reproducible: Reproducible::Exact,
             settings: Default::default(),
             origin: None,
         };

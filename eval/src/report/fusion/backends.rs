@@ -1,5 +1,7 @@
 //! What each backend gave, what it is good at, and what it was allowed.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::Fusion;
@@ -74,6 +76,39 @@ pub(super) fn transfer(fusion: &Fusion) -> Markup {
                                         }
                                     }
                                 }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Images asked for in each round, by backend and domain.
+pub(super) fn rounds(fusion: &Fusion) -> Markup {
+    let mut rows: BTreeMap<(&str, &str), Vec<u64>> = BTreeMap::new();
+    for (round, quotas) in fusion.rounds.iter().enumerate() {
+        for quota in quotas {
+            let domain = quota.domain.as_deref().unwrap_or("all");
+            let row = rows.entry((&quota.backend, domain));
+            row.or_insert_with(|| vec![0; fusion.rounds.len()])[round] += quota.images;
+        }
+    }
+    html! {
+        @if !rows.is_empty() {
+            div.scroll {
+                table.kinds {
+                    caption { "Images asked for in each round, all classes together" }
+                    thead { tr {
+                        th scope="col" { "Backend, domain" }
+                        @for round in 0..fusion.rounds.len() { th.n scope="col" { "round " (round) } }
+                    } }
+                    tbody {
+                        @for ((backend, domain), images) in &rows {
+                            tr {
+                                th scope="row" { (backend) ", " (domain) }
+                                @for images in images { td.n { (count(*images)) } }
                             }
                         }
                     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use maud::{Markup, html};
 use promptfed_files::write_whole;
-use promptfed_synth::fuse::{Cost, FuseRecord, FuseReport};
+use promptfed_synth::fuse::{Cost, FUSED, FuseRecord, FuseReport, RoundQuota, read_quotas};
 
 use self::pictures::Pictures;
 use super::format::{count, plural, seconds};
@@ -23,6 +23,8 @@ struct Fusion {
     record: FuseRecord,
     report: FuseReport,
     cost: Cost,
+    /// What each backend was asked for, by round; nothing where the set is not of rounds.
+    rounds: Vec<Vec<RoundQuota>>,
     pictures: Pictures,
 }
 
@@ -39,12 +41,23 @@ pub fn write_fusion(folder: &Path) -> Result<Option<PathBuf>> {
     let fusion = Fusion {
         pictures: Pictures::of(folder, &record, shown)?,
         cost: Cost::read(folder)?,
+        rounds: rounds_around(folder)?,
         record,
         report,
     };
     let path = folder.join(PAGE);
     write_whole(&path, page(&fusion).into_string().as_bytes())?;
     Ok(Some(path))
+}
+
+/// The quotas of the rounds that a fused set stands at the end of.
+fn rounds_around(folder: &Path) -> Result<Vec<Vec<RoundQuota>>> {
+    match folder.parent() {
+        Some(parent) if folder.file_name().is_some_and(|name| name == FUSED) => {
+            Ok(read_quotas(parent)?)
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 fn page(fusion: &Fusion) -> Markup {
@@ -63,7 +76,10 @@ fn page(fusion: &Fusion) -> Markup {
         section(
             "quotas",
             "Quotas by class and domain",
-            backends::quotas(fusion),
+            html! {
+                (backends::rounds(fusion))
+                (backends::quotas(fusion))
+            },
         ),
         section(
             "images",

@@ -1,0 +1,308 @@
+//! How sets are fused, on the command line.
+
+use super::{data, idle};
+use crate::{Context, interrupt};
+use anyhow::Result;
+use clap::{ArgMatches, Args as ClapArgs, ValueEnum};
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use promptfed_eval::report;
+use promptfed_learn::Recipe;
+use promptfed_synth::fuse::select::Mode;
+use promptfed_synth::fuse::{
+    Aids, Cost, Feedback, FuseProgress, FuseReport, FuseSpec, QuotaSource, Softmax, TaskKind,
+    TaskSpec, WeightAdjustment, fuse,
+};
+use promptfed_synth::{Error, SyntheticSet};
+use promptfed_vision::EfficientNet;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// Most bytes of a client's feedback that are read.
+const MAX_FEEDBACK_BYTES: u64 = 16 << 20;
+
+/// What a fusion does, but for the mode, the sets and the seed.
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Fusion")]
+pub(crate) struct FusionArgs {
+    /// Images chosen in all, in proportion to what was made of each class and domain; needed unless everything is
+    #[arg(long, value_name = "N")]
+    keep: Option<u64>,
+    /// What each backend's share of a class and domain follows
+    #[arg(long, value_enum)]
+    quotas: Option<QuotasArg>,
+    /// Clients' answers, files of `promptfed feedback`, for --quotas feedback; once for each client
+    #[arg(long, value_name = "FILE")]
+    feedback: Vec<PathBuf>,
+    /// Scores that differ by this have shares that differ 2.7 times [default: 0.05; 0.5 for votes]
+    #[arg(long, value_name = "T")]
+    temperature: Option<f64>,
+    /// Part of every class and domain that is dealt evenly among the backends, whatever their scores
+    #[arg(long, value_name = "F", default_value_t = Softmax::default().floor)]
+    floor: f64,
+    /// Adjust the images' weights by training on them so many times (FuseGen: 30)
+    #[arg(long, value_name = "N")]
+    adjust_weights: Option<u32>,
+    /// What a backend's task model is: a small network, or logistic regression on the features of EfficientNet-lite0
+    #[arg(long, value_name = "network|features", default_value = "network")]
+    task_model: TaskKind,
+    /// Passes of a task model over its images
+    #[arg(long, value_name = "N", default_value_t = TaskSpec::default().recipe.training.epochs)]
+    task_epochs: usize,
+    /// Channels of a task model's first stage
+    #[arg(long, value_name = "N", default_value_t = TaskSpec::default().recipe.width)]
+    task_width: usize,
+    /// Most images that a task model is trained on
+    #[arg(long, value_name = "N", default_value_t = TaskSpec::default().images)]
+    task_images: u64,
+    /// Side in pixels that images are resized to for task models
+    #[arg(long, value_name = "PIXELS", default_value_t = Recipe::default().image_size)]
+    image_size: usize,
+    /// Work out confidence, variability and influence of every image for the report, also where the choice does not need them
+    #[arg(long)]
+    signals: bool,
+}
+
+/// The flags about fusion.
+pub(super) const FUSION_FLAGS: [&str; 12] = [
+    "keep",
+    "quotas",
+    "feedback",
+    "temperature",
+    "floor",
+    "adjust_weights",
+    "task_model",
+    "task_epochs",
+    "task_width",
+    "task_images",
+    "image_size",
+    "signals",
+];
+
+#[derive(ValueEnum, Clone, Copy)]
+enum QuotasArg {
+    /// How much better each backend's task model names the images of others than the rest do; for three backends or more
+    Transfer,
+    /// What clients found on private images: see --feedback
+    Feedback,
+}
+
+/// Refuses flags that would have no effect beside the others.
+pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+    if !matches.contains_id("quotas") {
+        let flags = ["temperature", "floor", "feedback"];
+        idle::refuse(matches, &flags, "without --quotas")?;
+    }
+    let modes = ["select", "fuse"].map(|id| matches.try_get_one::<Mode>(id).ok().flatten());
+    let mode = modes.into_iter().flatten().next().copied();
+    let quotas = matches.get_one::<QuotasArg>("quotas");
+    let by_transfer = matches!(quotas, Some(QuotasArg::Transfer));
+    let needs = mode.map(|mode| mode.select().needs()).unwrap_or_default();
+    let adjusts = matches.contains_id("adjust_weights");
+    // Between rounds they say who is good at what.
+    let rounds = matches.try_get_one::<u32>("rounds").ok().flatten();
+    let in_rounds = rounds.is_some_and(|rounds| *rounds > 1);
+    let trains = needs.agreement
+        || needs.influence
+        || by_transfer
+        || in_rounds
+        || matches.get_flag("signals");
+    if !trains {
+        let flags = ["task_model", "task_images"];
+        idle::refuse(
+            matches,
+            &flags,
+            "where no task model is trained; give --signals",
+        )?;
+    }
+    if !trains && !adjusts {
+        let flags = ["task_epochs", "task_width", "image_size"];
+        idle::refuse(
+            matches,
+            &flags,
+            "where no network is trained; give --signals or --adjust-weights",
+        )?;
+    }
+    let is_linear = matches.get_one::<TaskKind>("task_model") == Some(&TaskKind::Features);
+    if is_linear && !adjusts {
+        let flags = ["task_epochs", "task_width"];
+        idle::refuse(
+            matches,
+            &flags,
+            "beside --task-model features, which trains no network",
+        )?;
+    }
+    Ok(())
+}
+
+/// A fusion as the command line says it, with what it uses.
+pub(crate) struct Fusion {
+    pub(crate) spec: FuseSpec,
+    network: Option<EfficientNet>,
+    feedback: Option<Feedback>,
+    feedback_bytes: u64,
+}
+
+impl FusionArgs {
+    /// The fusion by `select` with this seed; everything that it uses is read.
+    pub(crate) fn fusion(&self, select: Mode, seed: u64) -> Result<Fusion> {
+        let feedback = feedback(&self.feedback)?;
+        let (feedback, feedback_bytes) = feedback.map_or((None, 0), |(f, bytes)| (Some(f), bytes));
+        let spec = self.spec(select, seed, feedback.as_ref());
+        spec.validate()?;
+        let network = spec.needs_network().then(network).transpose()?;
+        Ok(Fusion {
+            spec,
+            network,
+            feedback,
+            feedback_bytes,
+        })
+    }
+
+    fn spec(&self, select: Mode, seed: u64, feedback: Option<&Feedback>) -> FuseSpec {
+        let recipe = Recipe {
+            image_size: self.image_size,
+            width: self.task_width,
+            ..TaskSpec::default().recipe
+        };
+        FuseSpec {
+            select,
+            keep: self.keep,
+            quotas: self.quotas.map(|quotas| match quotas {
+                QuotasArg::Transfer => QuotaSource::Transfer,
+                QuotasArg::Feedback => QuotaSource::Feedback,
+            }),
+            softmax: Softmax {
+                temperature: self.temperature.unwrap_or(match feedback {
+                    Some(feedback) => feedback.temperature(),
+                    None => Softmax::default().temperature,
+                }),
+                floor: self.floor,
+            },
+            weights: self
+                .adjust_weights
+                .map(|iterations| WeightAdjustment { iterations }),
+            task: TaskSpec {
+                model: self.task_model,
+                recipe: recipe.with(self.task_epochs, 0),
+                images: self.task_images,
+            },
+            signals: self.signals,
+            seed,
+        }
+    }
+}
+
+impl Fusion {
+    /// What it uses beside its sets.
+    pub(crate) fn aids(&self) -> Aids<'_> {
+        Aids {
+            network: self.network.as_ref(),
+            feedback: self.feedback.as_ref(),
+        }
+    }
+
+    /// Fuses `sets` in `out`, shows how far it is, and writes the page.
+    pub(crate) fn run(
+        &self,
+        sets: Vec<SyntheticSet>,
+        out: &Path,
+        cancel: &AtomicBool,
+        context: &Context,
+    ) -> Result<FuseReport> {
+        let bar = context.progress.bar("fusing", 0);
+        let mut progress = |at: FuseProgress| bar.set_message(told(at));
+        let result = fuse(sets, &self.spec, self.aids(), out, &mut progress, cancel);
+        bar.finish_and_clear();
+        let report = match result {
+            Err(Error::Cancelled) => return Err(anyhow::Error::msg(interrupt::Interrupted)),
+            result => result?,
+        };
+        self.finish(&report, out)?;
+        Ok(report)
+    }
+
+    /// Writes the page of a finished fusion and tells what there is to remark.
+    pub(crate) fn finish(&self, report: &FuseReport, out: &Path) -> Result<()> {
+        report::write_fusion(out)?;
+        for note in &report.notes {
+            eprintln!("warning: {note}");
+        }
+        if let Some(keep) = self.spec.keep.filter(|keep| report.chosen < *keep) {
+            eprintln!(
+                "warning: {} images were kept where {keep} were asked for: there are no more",
+                report.chosen
+            );
+        }
+        Ok(())
+    }
+
+    /// The result as JSON.
+    pub(crate) fn json(&self, report: &FuseReport, out: &Path) -> Result<Value> {
+        Ok(json!({
+            "out": out.display().to_string(), "report": report, "page": page(out).display().to_string(),
+            "seconds": Cost::read(out)?.seconds, "feedback_bytes": self.feedback_bytes,
+        }))
+    }
+}
+
+fn page(out: &Path) -> PathBuf {
+    out.join("report.html")
+}
+
+/// How far a fusion is, in words.
+pub(crate) fn told(at: FuseProgress) -> String {
+    format!("{}: {} of {}", at.stage, at.done, at.total)
+}
+
+/// Prints the result for people.
+pub(crate) fn show(report: &FuseReport, out: &Path) -> Result<()> {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED);
+    table.set_header(["backend", "made", "chosen", "weight"]);
+    for part in &report.backends {
+        table.add_row([
+            part.name.clone(),
+            part.made.to_string(),
+            part.chosen.to_string(),
+            format!("{:.1}", part.weight),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{table}");
+    println!(
+        "{} of {} images in {}, chosen in {:.1} s",
+        report.chosen,
+        report.made,
+        out.display(),
+        Cost::read(out)?.total()
+    );
+    println!("{}: the most and least useful images", page(out).display());
+    Ok(())
+}
+
+/// The answers of all clients together, and their bytes.
+fn feedback(files: &[PathBuf]) -> Result<Option<(Feedback, u64)>> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let mut all = Vec::with_capacity(files.len());
+    let mut bytes = 0;
+    for file in files {
+        let text = promptfed_files::read(file, MAX_FEEDBACK_BYTES)?;
+        bytes += text.len() as u64;
+        let feedback = Feedback::from_json(&text)
+            .map_err(|error| anyhow::Error::new(error).context(file.display().to_string()))?;
+        all.push(feedback);
+    }
+    Ok(Some((Feedback::merge(&all)?, bytes)))
+}
+
+/// EfficientNet-lite0, which comes with the program.
+pub(super) fn network() -> Result<EfficientNet> {
+    Ok(EfficientNet::load(
+        &data::assets()?.join("efficientnet-lite0"),
+    )?)
+}

@@ -1,0 +1,91 @@
+//! Rounds of generation by several engines, with feedback between them.
+
+use super::{JobArgs, source};
+use crate::commands::fusion::{Fusion, show, told};
+use crate::exit::BadInput;
+use crate::{Context, interrupt};
+use anyhow::{Context as _, Result};
+use promptfed_synth::fuse::{FUSED, RoundsProgress, RoundsSpec, rounds};
+use promptfed_synth::registry::Prepared;
+use promptfed_synth::{EngineInfo, Error, JobSpec, PromptSource};
+use serde_json::json;
+use std::path::Path;
+
+/// Images of each class whose prompts are asked for twice as often in the next round.
+const EXAMPLES: u64 = 8;
+
+/// Makes images in rounds in `out` and fuses them in `out/fused`, or goes on with both.
+pub(super) fn run(
+    args: &JobArgs,
+    prepared: &[Prepared],
+    fusion: &Fusion,
+    out: &Path,
+    context: &Context,
+) -> Result<()> {
+    let images = args
+        .images
+        .context("--rounds shares out a number of images: give --images N")
+        .context(BadInput)?;
+    let spec = RoundsSpec {
+        rounds: args.rounds,
+        images: images / u64::from(args.rounds).max(1),
+        prompts: source::source(args)?,
+        examples: EXAMPLES,
+        negatives: args.negatives,
+        fuse: fusion.spec.clone(),
+    };
+    let filter = args.filter.load()?;
+    let setup = |prompts: PromptSource, engine: &EngineInfo| {
+        let mut job = JobSpec::new(prompts, &engine.defaults);
+        args.sampling.apply(&mut job);
+        job.output = args.format.into();
+        job.attempts = args.attempts;
+        job.filter.clone_from(&filter);
+        job
+    };
+    let cancel = interrupt::flag();
+    let mut backends = Vec::with_capacity(prepared.len());
+    for engine in prepared {
+        backends.push((engine.backend().name().to_owned(), engine.load(&cancel)?));
+    }
+    let bar = context.progress.bar("rounds", 0);
+    let mut progress = |at: RoundsProgress| {
+        bar.set_message(match at {
+            RoundsProgress::Making {
+                round,
+                backend,
+                job,
+            } => format!("round {round}: {} of {} of {backend}", job.done, job.total),
+            RoundsProgress::Fusing(at) => told(at),
+        });
+    };
+    let aids = fusion.aids();
+    let result = rounds(
+        &mut backends,
+        &spec,
+        &setup,
+        aids,
+        out,
+        &mut progress,
+        &cancel,
+    );
+    bar.finish_and_clear();
+    let report = match result {
+        Err(Error::Cancelled) => return Err(anyhow::Error::msg(interrupt::Interrupted)),
+        result => result?,
+    };
+    for (name, round, reason) in &report.failed {
+        eprintln!("warning: the engine {name} was set aside in round {round}: {reason}");
+    }
+    let fused = out.join(FUSED);
+    fusion.finish(&report.fused, &fused)?;
+    if context.json {
+        println!(
+            "{}",
+            json!({ "out": out.display().to_string(), "quotas": report.quotas, "failed": report.failed,
+                "fused": fusion.json(&report.fused, &fused)? })
+        );
+        return Ok(());
+    }
+    show(&report.fused, &fused)
+}
