@@ -2,7 +2,7 @@
 //!
 //! A [`Writer`] gives candidate texts for a [`Topic`] (class, domain, and the template's text for them). Every candidate is
 //! [checked](check) before it is used: its class named, no other class, the template's words and language kept, length, what the
-//! generator reads and knows, no near copy of a client's caption, no repetition. [`write`] drives a writer over all topics
+//! generator reads and knows, no near copy of a client's caption, no repetition. [`write()`] drives a writer over all topics
 //! and counts what was refused and why. Captions of clients are looked at by the checks alone: no writer is told any.
 
 pub mod chat;
