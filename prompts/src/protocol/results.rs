@@ -87,7 +87,7 @@ pub struct SourceSummary {
     /// How it was sampled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<SamplingSummary>,
-    /// Its images by quality.
+    /// Its images by quality; of one that was set aside those that it had made.
     pub images: ImageCounts,
 }
 
