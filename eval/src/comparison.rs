@@ -17,7 +17,7 @@ pub struct Comparison {
     pub data: DataSummary,
     /// One entry per method, in the order shown.
     pub methods: Vec<MethodResult>,
-    /// What crossed the wire in the first seed of the generative method.
+    /// What crossed the wire in the first seed of the generative methods; what several sent alike stands once.
     pub prompts: Vec<SubmittedPrompts>,
     /// Private images beside synthetic ones.
     pub gallery: Vec<GalleryCell>,
@@ -59,7 +59,7 @@ pub struct ClientSummary {
 /// One method's runs, one per seed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MethodResult {
-    /// Short name: `fgl`, `fedavg`, `centralised`, `chance`.
+    /// Short name: `fgl`, `fused`, `fedavg`, `centralised`, `chance`.
     pub name: String,
     /// One sentence: what the method shares and trains on.
     pub description: String,
@@ -89,6 +89,18 @@ pub struct MethodRun {
     /// Why that one: `best validation: ...`, or `last: ...` where there were too few validation images to choose by.
     #[serde(default)]
     pub selection: Option<String>,
+    /// The synthetic images, where the method makes some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synthetic: Option<SyntheticCounts>,
+}
+
+/// How many synthetic images a run made, and how many of them its model was trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyntheticCounts {
+    /// Images made.
+    pub made: u64,
+    /// Images chosen of them for training, those that select the epoch included.
+    pub trained_on: u64,
 }
 
 /// One client's submission as the server saw it.
@@ -116,9 +128,18 @@ pub struct GalleryCell {
     /// A few private images; they stay in the report of a simulation and never cross the wire.
     #[serde(skip)]
     pub private: Vec<Vec<u8>>,
-    /// A few synthetic images.
+    /// A few synthetic images that each generative method's model was trained on.
     #[serde(skip)]
-    pub synthetic: Vec<Vec<u8>>,
+    pub synthetic: Vec<SyntheticStrip>,
+}
+
+/// A few synthetic images of one method.
+#[derive(Debug, Clone)]
+pub struct SyntheticStrip {
+    /// The method's short name.
+    pub method: String,
+    /// The images, as PNG files in memory.
+    pub images: Vec<Vec<u8>>,
 }
 
 /// Mean and spread of a figure over seeds.

@@ -82,7 +82,7 @@ impl Experiment {
                 observer,
             };
             let mut prompts = Vec::new();
-            let mut synthetic = None;
+            let mut synthetic = Vec::new();
             for (method, result) in methods.iter().zip(&mut results) {
                 let outcome = method.run(&context)?;
                 let run = &outcome.run;
@@ -101,8 +101,9 @@ impl Experiment {
                     }
                 }
                 result.runs.push(outcome.run);
-                prompts.extend(outcome.prompts);
-                synthetic = synthetic.or(outcome.synthetic);
+                add_submissions(&mut prompts, outcome.prompts);
+                let images = outcome.synthetic.filter(|_| index == 0);
+                synthetic.extend(images.map(|images| (method.name().to_owned(), images)));
             }
             if index == 0 {
                 first = Some(FirstRun {
@@ -118,7 +119,7 @@ impl Experiment {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             settings: self.settings(&first.federation),
             data: first.federation.summary(),
-            gallery: gallery::cells(&first.federation, first.synthetic.as_ref())?,
+            gallery: gallery::cells(&first.federation, &first.synthetic)?,
             prompts: first.prompts,
             methods: results,
             provenance,
@@ -208,5 +209,16 @@ impl Experiment {
 struct FirstRun {
     federation: Federation,
     prompts: Vec<SubmittedPrompts>,
-    synthetic: Option<LabelledImages>,
+    /// By method.
+    synthetic: Vec<(String, LabelledImages)>,
+}
+
+/// Adds what a method's clients sent, where no earlier method's sent the same.
+fn add_submissions(all: &mut Vec<SubmittedPrompts>, more: Vec<SubmittedPrompts>) {
+    for submission in more {
+        let key = |s: &SubmittedPrompts| (s.client.clone(), s.hash);
+        if !all.iter().any(|there| key(there) == key(&submission)) {
+            all.push(submission);
+        }
+    }
 }

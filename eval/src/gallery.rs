@@ -1,6 +1,6 @@
 //! Private images beside synthetic ones, by class and domain.
 
-use crate::comparison::GalleryCell;
+use crate::comparison::{GalleryCell, SyntheticStrip};
 use crate::{Error, Federation, Result};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use promptfed_data::LabelledImages;
@@ -10,14 +10,15 @@ const PER_CELL: usize = 3;
 /// More cells than this make a report too heavy to open.
 const MAX_CELLS: usize = 140;
 
-/// A cell for each class and domain, the first ones where there are too many; none without synthetic images.
+/// A cell for each class and domain, the first ones where there are too many; none without synthetic images, which stand beside the names
+/// of the methods that were trained on them.
 pub(crate) fn cells(
     federation: &Federation,
-    synthetic: Option<&LabelledImages>,
+    synthetic: &[(String, LabelledImages)],
 ) -> Result<Vec<GalleryCell>> {
-    let Some(synthetic) = synthetic else {
+    if synthetic.is_empty() {
         return Ok(Vec::new());
-    };
+    }
     let private = federation.pooled()?.training;
     let domains: Vec<Option<&String>> = if private.domain_names.is_empty() {
         vec![None]
@@ -34,7 +35,15 @@ pub(crate) fn cells(
                 class: class.clone(),
                 domain: domain.cloned(),
                 private: pick(&private, label, *domain)?,
-                synthetic: pick(synthetic, label, *domain)?,
+                synthetic: synthetic
+                    .iter()
+                    .map(|(method, images)| {
+                        Ok(SyntheticStrip {
+                            method: method.clone(),
+                            images: pick(images, label, *domain)?,
+                        })
+                    })
+                    .collect::<Result<_>>()?,
             });
         }
     }

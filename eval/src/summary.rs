@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use promptfed_prompts::ledger::{Direction, PayloadKind};
 use serde::Serialize;
 
-use crate::comparison::{Comparison, MethodResult, MethodRun};
+use crate::comparison::{Comparison, MethodResult, MethodRun, SyntheticCounts};
 
 /// One method's figures over its seeds. Bytes are means over seeds, rounded to whole bytes; a method without runs
 /// has a NaN accuracy (`null` in JSON) and no bytes.
@@ -35,6 +35,9 @@ pub struct MethodSummary {
     pub bytes_by_kind: Vec<KindBytes>,
     /// Mean wall time in seconds.
     pub seconds: f64,
+    /// Mean number of synthetic images made and trained on, where the method makes some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub synthetic: Option<SyntheticCounts>,
 }
 
 /// The bytes of one direction and kind.
@@ -109,6 +112,7 @@ impl Comparison {
             bytes_down_per_client: (down / clients).round() as u64,
             bytes_by_kind: by_kind.filter(|k| k.bytes > 0).collect(),
             seconds: method.seconds().mean,
+            synthetic: mean_synthetic(&method.runs),
         }
     }
 
@@ -118,6 +122,18 @@ impl Comparison {
         let speaking = method.runs.iter().flat_map(|run| run.ledger.clients());
         holding.chain(speaking).collect::<BTreeSet<_>>().len()
     }
+}
+
+fn mean_synthetic(runs: &[MethodRun]) -> Option<SyntheticCounts> {
+    let counts: Vec<SyntheticCounts> = runs.iter().filter_map(|run| run.synthetic).collect();
+    let mean = |of: fn(&SyntheticCounts) -> u64| {
+        let sum: f64 = counts.iter().map(|counts| of(counts) as f64).sum();
+        (sum / counts.len() as f64).round() as u64
+    };
+    (!counts.is_empty()).then(|| SyntheticCounts {
+        made: mean(|counts| counts.made),
+        trained_on: mean(|counts| counts.trained_on),
+    })
 }
 
 fn mean_bytes(runs: &[MethodRun], of: &dyn Fn(&MethodRun) -> u64) -> f64 {

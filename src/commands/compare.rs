@@ -5,8 +5,9 @@ use super::data::{self, ReadArgs};
 use super::engines::{self, EngineArgs};
 use super::extract::PromptArgs;
 use super::filter::FilterArgs;
+use super::fusion::{self, Choosing, FUSION_FLAGS, FusionArgs};
 use super::idle;
-use super::recipe::{RecipeArgs, tell_doubts};
+use super::recipe::{RecipeArgs, out_of_range, tell_doubts};
 use super::synth::SamplingArgs;
 use super::words::{Asked, UnknownWords};
 use crate::Context;
@@ -15,24 +16,27 @@ use anyhow::Result;
 use clap::{ArgMatches, Args as ClapArgs, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_data::{Dataset, DecodeReport, Partition, same_pictures};
-use promptfed_eval::comparison::Comparison;
+use promptfed_eval::comparison::{Comparison, SyntheticCounts};
 use promptfed_eval::methods::{
-    Centralised, Chance, FedAvg, Fgl, FglConfig, Method, SILENT_CLIENTS,
+    Centralised, Chance, FedAvg, Fgl, FglConfig, LocalServer, Method, SILENT_CLIENTS,
 };
 use promptfed_eval::observer::Observer;
 use promptfed_eval::report::{self, bytes};
 use promptfed_eval::{Experiment, ExperimentData, Setting};
-use promptfed_prompts::protocol::{ImageBudget, PromptPlan};
+use promptfed_prompts::protocol::{ImageBudget, PromptPlan, SynthesisPlan};
+use promptfed_synth::fuse::select::Mode;
 use promptfed_synth::registry::Prepared;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Compare generative learning with federated averaging and central training on your own data.
 ///
 /// Clients are simulated on this machine; prompts cross a real HTTP server on the loopback interface, and every byte that would
 /// cross a network is counted. Models are selected on validation splits, never on the test images; where a split is too small to
-/// choose by, the last epoch or round is kept, and the report says so.
+/// choose by, the last epoch or round is kept, and the report says so. `fgl` has the first --engine alone; `fused` has all of them, and trains
+/// on as many images, chosen among --generated.
 #[derive(ClapArgs)]
 #[command(mut_arg("split", |split| {
     split
@@ -89,7 +93,7 @@ pub(crate) struct SettingArgs {
     pub(crate) engines: EngineArgs,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
-    /// Synthetic images in all, the same number for every class
+    /// Synthetic images that each generative method trains on, the same number for every class
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) images: u64,
     #[command(flatten)]
@@ -108,6 +112,19 @@ pub(crate) struct SettingArgs {
     /// Passes over a client's own images in each round of federated averaging
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub(crate) local_epochs: usize,
+    /// Images that the engines of fused make together, of which --images are chosen [default: --images of each engine]
+    #[arg(long, value_name = "N", help_heading = "Fusion", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) generated: Option<u64>,
+    /// How fused chooses images: a mode of `promptfed fuse`
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "random",
+        help_heading = "Fusion"
+    )]
+    pub(crate) fuse: Mode,
+    #[command(flatten)]
+    pub(crate) fusion: FusionArgs,
 }
 
 /// Reads a whole number of 1 or more.
@@ -120,8 +137,10 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MethodName {
-    /// One-shot generative learning
+    /// One-shot generative learning with the first engine
     Fgl,
+    /// The same with images chosen of several engines'
+    Fused,
     /// Federated averaging on real images
     Fedavg,
     /// All real images in one place
@@ -130,7 +149,13 @@ pub(crate) enum MethodName {
     Chance,
 }
 
-/// What only the generative method reads, but for engines and captions.
+impl MethodName {
+    fn is_generative(self) -> bool {
+        matches!(self, Self::Fgl | Self::Fused)
+    }
+}
+
+/// What only the generative methods read, but for engines and captions.
 const OF_FGL: [&str; 12] = [
     "filter_clip",
     "min_score",
@@ -197,8 +222,19 @@ pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
             "without centralised; add it to --methods",
         )?;
     }
-    if !runs(MethodName::Fgl) {
-        const WITHOUT: &str = "without fgl; add it to --methods";
+    if runs(MethodName::Fused) {
+        fusion::refuse_idle(matches, &[])?;
+        if matches.get_one::<Mode>("fuse") == Some(&Mode::All) {
+            let reason =
+                "beside --fuse all, which trains on everything that is made; give --images";
+            idle::refuse(matches, &["generated"], reason)?;
+        }
+    } else {
+        let flags = [&["generated", "fuse"][..], &FUSION_FLAGS].concat();
+        idle::refuse(matches, &flags, "without fused; add it to --methods")?;
+    }
+    if !methods.iter().any(|name| name.is_generative()) {
+        const WITHOUT: &str = "without fgl or fused; add one to --methods";
         engines::refuse_all(matches, WITHOUT)?;
         idle::refuse(matches, &OF_FGL, WITHOUT)?;
         return idle::refuse(matches, &["level", "captioner", "model"], WITHOUT);
@@ -207,9 +243,10 @@ pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    if args.setting.methods.contains(&MethodName::Fgl) {
+    if args.setting.is_generative() {
         // Told before the data is read.
-        args.setting.engines.backends(context)?;
+        let engines = args.setting.engines.backends(context)?;
+        args.setting.check_engines(engines.len())?;
     }
     let (private, label_space) = args.read.open(&args.private)?;
     let layout = args.read.layout.into();
@@ -222,7 +259,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     )?;
     args.read.refuse_dangling(&test)?;
     data::tell_parts(&test, context);
-    if args.setting.methods.contains(&MethodName::Fgl) {
+    if args.setting.is_generative() {
         promptfed_client::check_class_words(&private, &label_space)?;
     }
     check_overlap(&private, &test, &args)?;
@@ -249,6 +286,25 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
 }
 
 impl SettingArgs {
+    fn is_generative(&self) -> bool {
+        self.methods.iter().any(|name| name.is_generative())
+    }
+
+    /// Refuses several engines where one alone would work, and one where several are fused.
+    fn check_engines(&self, engines: usize) -> Result<()> {
+        let fuses = self.methods.contains(&MethodName::Fused);
+        let text = match engines {
+            0 | 1 if fuses => {
+                "fused chooses among the images of several engines; name another --engine, or leave fused out of --methods"
+            }
+            2.. if !fuses => {
+                "a second --engine has no effect without fused, and fgl has the first alone; add fused to --methods"
+            }
+            _ => return Ok(()),
+        };
+        Err(anyhow::Error::msg(text).context(BadInput))
+    }
+
     /// What all methods have in common.
     pub(crate) fn shared(&self) -> Result<Setting> {
         Ok(Setting {
@@ -261,7 +317,7 @@ impl SettingArgs {
     fn check_images(&self, experiment: &Experiment, prompts: &PromptArgs) -> Result<()> {
         let rules = prompts.release.rules();
         let may_lose_classes = rules.min_group.is_some() || rules.max_prompts.is_some();
-        if may_lose_classes || !self.methods.contains(&MethodName::Fgl) {
+        if may_lose_classes || !self.is_generative() {
             return Ok(());
         }
         let data = &experiment.data;
@@ -301,9 +357,29 @@ impl SettingArgs {
         prepared: &[Prepared],
     ) -> Result<Vec<Box<dyn Method>>> {
         let mut methods: Vec<Box<dyn Method>> = Vec::new();
+        let server = if self.is_generative() {
+            let engines = engines::engines(prepared.to_vec());
+            let engines = self.filter.clip.add_to(engines)?;
+            Some(Rc::new(LocalServer::start(server, engines)?))
+        } else {
+            None
+        };
         for name in &self.methods {
             methods.push(match name {
-                MethodName::Fgl => Box::new(self.fgl(prompts, server, prepared)?),
+                MethodName::Fgl | MethodName::Fused => {
+                    let Some(server) = &server else { continue };
+                    let synthesis = match name {
+                        MethodName::Fused => self.fused_synthesis(prepared)?,
+                        _ => self.synthesis(prepared.iter().take(1), self.images),
+                    };
+                    let name = if synthesis.fuse.is_some() {
+                        "fused"
+                    } else {
+                        "fgl"
+                    };
+                    let config = self.fgl(name, prompts, synthesis)?;
+                    Box::new(Fgl::new(config, Rc::clone(server)))
+                }
                 MethodName::Fedavg => Box::new(FedAvg {
                     rounds: self.rounds,
                     local_epochs: self.local_epochs,
@@ -317,27 +393,70 @@ impl SettingArgs {
         Ok(methods)
     }
 
-    fn fgl(&self, prompts: &PromptArgs, server: &Path, prepared: &[Prepared]) -> Result<Fgl> {
+    /// So many images of these engines.
+    fn synthesis<'p>(
+        &self,
+        prepared: impl Iterator<Item = &'p Prepared>,
+        images: u64,
+    ) -> SynthesisPlan {
+        self.sampling.plan(
+            engines::sources(prepared.map(|engine| engine.backend().name())),
+            ImageBudget::Total(images),
+            self.filter.min_score(),
+            0,
+        )
+    }
+
+    /// Images that the engines of fused make together.
+    fn generated(&self, engines: usize) -> u64 {
+        match (self.generated, self.fuse) {
+            (Some(generated), _) => generated,
+            (None, Mode::All) => self.images,
+            (None, _) => self.images.saturating_mul(engines as u64).min(10_000_000),
+        }
+    }
+
+    /// The images of all engines, of which as many are chosen as fgl makes.
+    fn fused_synthesis(&self, prepared: &[Prepared]) -> Result<SynthesisPlan> {
+        let asked = Choosing {
+            select: self.fuse,
+            keep: (self.fuse != Mode::All).then_some(self.images),
+            image_size: self.recipe.image_size,
+            seed: 0,
+        };
+        let plan = SynthesisPlan {
+            fuse: Some(self.fusion.plan(asked)?),
+            ..self.synthesis(prepared.iter(), self.generated(prepared.len()))
+        };
+        plan.validate().map_err(|fault| match fault.field() {
+            "synthesis.fuse.keep" => anyhow::Error::msg(format!(
+                "--generated {} are fewer than the {} of --images that are chosen; give as many or more",
+                self.generated(prepared.len()),
+                self.images
+            ))
+            .context(BadInput),
+            _ => out_of_range(&fault),
+        })?;
+        Ok(plan)
+    }
+
+    fn fgl(
+        &self,
+        name: &'static str,
+        prompts: &PromptArgs,
+        synthesis: SynthesisPlan,
+    ) -> Result<FglConfig> {
         let PromptPlan { level, templates } = prompts.wording.plan()?;
-        let config = FglConfig {
+        Ok(FglConfig {
+            name,
             level,
             templates,
             captioner: prompts.load_captioner(level)?,
             counts: prompts.counts,
             release: prompts.release.rules(),
-            synthesis: self.sampling.plan(
-                engines::sources(prepared.iter().map(|engine| engine.backend().name())),
-                ImageBudget::Total(self.images),
-                self.filter.min_score(),
-                0,
-            ),
+            synthesis,
             epochs: self.synthetic_epochs,
-        };
-        let engines = self
-            .filter
-            .clip
-            .add_to(engines::engines(prepared.to_vec()))?;
-        Ok(Fgl::start(config, server, engines)?)
+        })
     }
 }
 
@@ -351,8 +470,8 @@ pub(crate) fn compare(
     context: &Context,
 ) -> Result<()> {
     setting.check_images(experiment, prompts)?;
-    // Only the generative method has engines.
-    let prepared = if setting.methods.contains(&MethodName::Fgl) {
+    // Only the generative methods have engines.
+    let prepared = if setting.is_generative() {
         setting.engines.prepare(setting.seed, context)?
     } else {
         Vec::new()
@@ -364,6 +483,16 @@ pub(crate) fn compare(
     let methods = setting.methods(prompts, &folder.server()?, &prepared)?;
     let mut comparison = experiment.run(&methods, &context.progress)?;
     comparison.settings.extend(described(prompts, setting));
+    if setting.methods.contains(&MethodName::Fused) {
+        let generated = setting.generated(prepared.len());
+        comparison.settings.extend([
+            ("images made for fused".to_owned(), generated.to_string()),
+            (
+                "images of fused chosen by".to_owned(),
+                setting.fuse.to_string(),
+            ),
+        ]);
+    }
     let silent = silent_clients(&comparison);
     let mut told = experiment.setting.recipe.doubts(classes);
     let late: Vec<String> = comparison
@@ -466,7 +595,13 @@ fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String
 fn table(comparison: &Comparison) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
-    table.set_header([
+    let summary = comparison.summary();
+    // Where every image that is made is trained on, there is nothing to tell.
+    let chooses = summary
+        .iter()
+        .filter_map(|method| method.synthetic)
+        .any(|images| images.made != images.trained_on);
+    let mut header = vec![
         "method",
         "accuracy, %",
         "macro F1",
@@ -475,9 +610,13 @@ fn table(comparison: &Comparison) -> Table {
         "up, all",
         "down, all",
         "seconds",
-    ]);
-    for method in comparison.summary() {
-        table.add_row([
+    ];
+    if chooses {
+        header.extend(["images made", "trained on"]);
+    }
+    table.set_header(header);
+    for method in summary {
+        let mut row = vec![
             method.name.clone(),
             format!(
                 "{:.1} ± {:.1}",
@@ -490,7 +629,15 @@ fn table(comparison: &Comparison) -> Table {
             bytes(method.bytes_up),
             bytes(method.bytes_down),
             format!("{:.1}", method.seconds),
-        ]);
+        ];
+        if chooses {
+            let of = |count: fn(SyntheticCounts) -> u64| {
+                let images = method.synthetic;
+                images.map_or(String::new(), |images| count(images).to_string())
+            };
+            row.extend([of(|images| images.made), of(|images| images.trained_on)]);
+        }
+        table.add_row(row);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

@@ -5,6 +5,7 @@ use super::data;
 use super::engines::EngineArgs;
 use super::extract::{PromptArgs, WordingArgs};
 use super::filter::FilterArgs;
+use super::fusion::FusionArgs;
 use super::recipe::RecipeArgs;
 use super::release::ReleaseArgs;
 use super::synth::SamplingArgs;
@@ -14,13 +15,15 @@ use clap::Args as ClapArgs;
 use promptfed_data::{Dataset, DecodeOptions, Layout, OpenOptions, Partition};
 use promptfed_eval::{Experiment, ExperimentData};
 use promptfed_prompts::{LabelSpace, Level};
+use promptfed_synth::fuse::select::Mode;
 use std::path::PathBuf;
 
 /// Run the whole loop on bundled drawings and compare it with federated averaging.
 ///
 /// Seven clients each hold emoji of one drawing style. They send prompts over HTTP to a server that this command starts; the
-/// server makes images of them with the bundled `pocket` generator and trains a classifier on those images alone. Beside it, on the
-/// same clients and with the same classifier: federated averaging, central training on all real drawings, and chance.
+/// server makes images of them with the bundled `pocket` generator and trains a classifier on those images alone (`fgl`). `fused` trains on as
+/// many, chosen among those of all three bundled generators by quotas for each class and style that their own images settle. Beside them, on
+/// the same clients and with the same classifier: federated averaging, central training on all real drawings, and chance.
 /// `promptfed compare` does the same with your own data and all settings.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
@@ -36,7 +39,8 @@ pub(crate) struct Args {
     /// How much each prompt tells: class, domain or instance
     #[arg(long, default_value_t = Level::Domain)]
     level: Level,
-    /// The text-to-image engine, as for `promptfed synth`; several share the images evenly [default: pocket]
+    /// A text-to-image engine, as for `promptfed synth`; fgl has the first, fused all, where there are three or more [default: pocket,
+    /// pocket:photo, pocket:draw]
     #[arg(long, value_name = "NAME[:ARG]")]
     engine: Vec<String>,
     /// Folder for the report and the server's data; empty, or of an earlier demo
@@ -47,9 +51,14 @@ pub(crate) struct Args {
     force: bool,
 }
 
+/// The bundled generators; the first serves fgl.
+const ENGINES: [&str; 3] = ["pocket", "pocket:photo", "pocket:draw"];
+
 /// What `--quick` changes.
 struct Budget {
     images: u64,
+    /// Of all engines together, for fused.
+    generated: u64,
     synthetic_epochs: u32,
     epochs: usize,
     rounds: usize,
@@ -59,6 +68,7 @@ struct Budget {
 // How level, sampler and budgets were chosen, on the private drawings: docs/demo.md.
 const FULL: Budget = Budget {
     images: 700,
+    generated: 1400,
     synthetic_epochs: 30,
     epochs: 20,
     rounds: 20,
@@ -67,6 +77,7 @@ const FULL: Budget = Budget {
 
 const QUICK: Budget = Budget {
     images: 140,
+    generated: 280,
     synthetic_epochs: 40,
     epochs: 8,
     rounds: 8,
@@ -89,6 +100,20 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     };
     let (private, test) = (open("private.parquet")?, open("test.parquet")?);
     let budget = if args.quick { QUICK } else { FULL };
+    let engines = if args.engine.is_empty() {
+        ENGINES.map(str::to_owned).into()
+    } else {
+        args.engine
+    };
+    let mut methods = vec![MethodName::Fgl];
+    if engines.len() >= 3 {
+        methods.push(MethodName::Fused);
+    }
+    methods.extend([
+        MethodName::Fedavg,
+        MethodName::Centralised,
+        MethodName::Chance,
+    ]);
     let prompts = PromptArgs {
         wording: WordingArgs {
             level: args.level,
@@ -100,15 +125,10 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         release: ReleaseArgs::default(),
     };
     let setting = SettingArgs {
-        methods: vec![
-            MethodName::Fgl,
-            MethodName::Fedavg,
-            MethodName::Centralised,
-            MethodName::Chance,
-        ],
+        methods,
         seeds: args.seeds,
         seed: args.seed,
-        engines: EngineArgs::of(args.engine),
+        engines: EngineArgs::of(engines),
         filter: FilterArgs::default(),
         images: budget.images,
         sampling: SamplingArgs::default(),
@@ -122,6 +142,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         synthetic_epochs: budget.synthetic_epochs,
         rounds: budget.rounds,
         local_epochs: 1,
+        generated: Some(budget.generated),
+        fuse: Mode::Random,
+        fusion: FusionArgs::by_transfer(),
     };
     let experiment = Experiment {
         data: ExperimentData {

@@ -1,5 +1,6 @@
 //! The text-to-image engines of a command.
 
+use super::fusion::NETWORK;
 use super::{data, idle};
 use crate::Context;
 use crate::exit::BadInput;
@@ -155,7 +156,12 @@ impl EngineArgs {
 /// The engines of a server.
 pub(super) fn engines(prepared: Vec<Prepared>) -> Engines {
     let with = |engines: Engines, engine| engines.with_prepared(engine);
-    prepared.into_iter().fold(Engines::new(), with)
+    let engines = prepared.into_iter().fold(Engines::new(), with);
+    match data::assets() {
+        Ok(assets) => engines.with_network(assets.join(NETWORK)),
+        // A server without the program's assets refuses the rounds that need it.
+        Err(_) => engines,
+    }
 }
 
 /// What a round asks of engines of these names: the same of each.

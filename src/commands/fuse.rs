@@ -1,6 +1,6 @@
 //! `promptfed fuse`: several synthetic sets to one.
 
-use super::fusion::{self, FusionArgs};
+use super::fusion::{self, Choosing, FusionArgs, KeepArgs, TaskSizeArgs};
 use super::sets::{self, SetArg};
 use crate::{Context, interrupt};
 use anyhow::Result;
@@ -26,14 +26,23 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODE", default_value = "random")]
     select: Mode,
     #[command(flatten)]
+    keep: KeepArgs,
+    #[command(flatten)]
     fusion: FusionArgs,
+    #[command(flatten)]
+    size: TaskSizeArgs,
     /// Seed of the task models and of what is drawn at random
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    let fusion = args.fusion.fusion(args.select, args.seed)?;
+    let fusion = args.fusion.fusion(Choosing {
+        select: args.select,
+        keep: args.keep.keep,
+        image_size: args.size.image_size,
+        seed: args.seed,
+    })?;
     let sets = sets::open(&args.sets)?;
     let report = fusion.run(sets, &args.out, &interrupt::flag(), context)?;
     if context.json {

@@ -1,12 +1,14 @@
 //! How sets are fused, on the command line.
 
 use super::{data, idle};
+use crate::exit::BadInput;
 use crate::{Context, interrupt};
 use anyhow::Result;
 use clap::{ArgMatches, Args as ClapArgs, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_eval::report;
 use promptfed_learn::Recipe;
+use promptfed_prompts::protocol::FusePlan;
 use promptfed_synth::fuse::select::Mode;
 use promptfed_synth::fuse::{
     Aids, Cost, Feedback, FuseProgress, FuseReport, FuseSpec, QuotaSource, Softmax, TaskKind,
@@ -21,13 +23,38 @@ use std::sync::atomic::AtomicBool;
 /// Most bytes of a client's feedback that are read.
 const MAX_FEEDBACK_BYTES: u64 = 16 << 20;
 
-/// What a fusion does, but for the mode, the sets and the seed.
+/// How many images a fusion chooses.
 #[derive(ClapArgs)]
 #[command(next_help_heading = "Fusion")]
-pub(crate) struct FusionArgs {
+pub(crate) struct KeepArgs {
     /// Images chosen in all, in proportion to what was made of each class and domain; needed unless everything is
     #[arg(long, value_name = "N")]
-    keep: Option<u64>,
+    pub(crate) keep: Option<u64>,
+}
+
+/// At which size a fusion looks at images, where nothing else says it.
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Fusion")]
+pub(crate) struct TaskSizeArgs {
+    /// Side in pixels that images are resized to for task models
+    #[arg(long, value_name = "PIXELS", default_value_t = Recipe::default().image_size)]
+    pub(crate) image_size: usize,
+}
+
+/// What else there is to say about a fusion.
+#[derive(Clone, Copy)]
+pub(crate) struct Choosing {
+    pub(crate) select: Mode,
+    pub(crate) keep: Option<u64>,
+    /// Side in pixels that images are resized to for task models.
+    pub(crate) image_size: usize,
+    pub(crate) seed: u64,
+}
+
+/// What a fusion does, but for the mode, the number of images, their size, and the seed.
+#[derive(ClapArgs, Clone)]
+#[command(next_help_heading = "Fusion")]
+pub(crate) struct FusionArgs {
     /// What each backend's share of a class and domain follows
     #[arg(long, value_enum)]
     quotas: Option<QuotasArg>,
@@ -55,17 +82,13 @@ pub(crate) struct FusionArgs {
     /// Most images that a task model is trained on
     #[arg(long, value_name = "N", default_value_t = TaskSpec::default().images)]
     task_images: u64,
-    /// Side in pixels that images are resized to for task models
-    #[arg(long, value_name = "PIXELS", default_value_t = Recipe::default().image_size)]
-    image_size: usize,
     /// Work out confidence, variability and influence of every image for the report, also where the choice does not need them
     #[arg(long)]
     signals: bool,
 }
 
 /// The flags about fusion.
-pub(super) const FUSION_FLAGS: [&str; 12] = [
-    "keep",
+pub(super) const FUSION_FLAGS: [&str; 10] = [
     "quotas",
     "feedback",
     "temperature",
@@ -75,9 +98,31 @@ pub(super) const FUSION_FLAGS: [&str; 12] = [
     "task_epochs",
     "task_width",
     "task_images",
-    "image_size",
     "signals",
 ];
+
+impl FusionArgs {
+    /// What is meant where nothing is said, with quotas by transfer.
+    pub(crate) fn by_transfer() -> Self {
+        let TaskSpec {
+            model,
+            recipe,
+            images,
+        } = TaskSpec::default();
+        Self {
+            quotas: Some(QuotasArg::Transfer),
+            feedback: Vec::new(),
+            temperature: None,
+            floor: Softmax::default().floor,
+            adjust_weights: None,
+            task_model: model,
+            task_epochs: recipe.training.epochs,
+            task_width: recipe.width,
+            task_images: images,
+            signals: false,
+        }
+    }
+}
 
 #[derive(ValueEnum, Clone, Copy)]
 enum QuotasArg {
@@ -87,8 +132,8 @@ enum QuotasArg {
     Feedback,
 }
 
-/// Refuses flags that would have no effect beside the others.
-pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+/// Refuses flags that would have no effect beside the others; `size` are those of [`TaskSizeArgs`], where the command has them.
+pub(super) fn refuse_idle(matches: &ArgMatches, size: &[&str]) -> Result<()> {
     if !matches.contains_id("quotas") {
         let flags = ["temperature", "floor", "feedback"];
         idle::refuse(matches, &flags, "without --quotas")?;
@@ -116,7 +161,7 @@ pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         )?;
     }
     if !trains && !adjusts {
-        let flags = ["task_epochs", "task_width", "image_size"];
+        let flags = [&["task_epochs", "task_width"][..], size].concat();
         idle::refuse(
             matches,
             &flags,
@@ -144,11 +189,11 @@ pub(crate) struct Fusion {
 }
 
 impl FusionArgs {
-    /// The fusion by `select` with this seed; everything that it uses is read.
-    pub(crate) fn fusion(&self, select: Mode, seed: u64) -> Result<Fusion> {
+    /// The fusion that is asked for; everything that it uses is read.
+    pub(crate) fn fusion(&self, asked: Choosing) -> Result<Fusion> {
         let feedback = feedback(&self.feedback)?;
         let (feedback, feedback_bytes) = feedback.map_or((None, 0), |(f, bytes)| (Some(f), bytes));
-        let spec = self.spec(select, seed, feedback.as_ref());
+        let spec = self.spec(asked, feedback.as_ref());
         spec.validate()?;
         let network = spec.needs_network().then(network).transpose()?;
         Ok(Fusion {
@@ -159,15 +204,32 @@ impl FusionArgs {
         })
     }
 
-    fn spec(&self, select: Mode, seed: u64, feedback: Option<&Feedback>) -> FuseSpec {
+    /// What a round is told.
+    pub(crate) fn plan(&self, asked: Choosing) -> Result<FusePlan> {
+        if !self.feedback.is_empty() {
+            let text = "a round's server has no feedback of clients; leave --feedback out, and choose --quotas transfer";
+            return Err(anyhow::Error::msg(text).context(BadInput));
+        }
+        let spec = self.spec(asked, None);
+        spec.validate()?;
+        Ok(spec.plan()?)
+    }
+
+    fn spec(&self, asked: Choosing, feedback: Option<&Feedback>) -> FuseSpec {
+        let Choosing {
+            select,
+            keep,
+            image_size,
+            seed,
+        } = asked;
         let recipe = Recipe {
-            image_size: self.image_size,
+            image_size,
             width: self.task_width,
             ..TaskSpec::default().recipe
         };
         FuseSpec {
             select,
-            keep: self.keep,
+            keep,
             quotas: self.quotas.map(|quotas| match quotas {
                 QuotasArg::Transfer => QuotaSource::Transfer,
                 QuotasArg::Feedback => QuotaSource::Feedback,
@@ -300,9 +362,10 @@ fn feedback(files: &[PathBuf]) -> Result<Option<(Feedback, u64)>> {
     Ok(Some((Feedback::merge(&all)?, bytes)))
 }
 
+/// The folder of EfficientNet-lite0 beside the other assets.
+pub(super) const NETWORK: &str = "efficientnet-lite0";
+
 /// EfficientNet-lite0, which comes with the program.
 pub(super) fn network() -> Result<EfficientNet> {
-    Ok(EfficientNet::load(
-        &data::assets()?.join("efficientnet-lite0"),
-    )?)
+    Ok(EfficientNet::load(&data::assets()?.join(NETWORK))?)
 }

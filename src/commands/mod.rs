@@ -87,7 +87,7 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         "extract" => extract::refuse_idle(matches)?,
         "compare" => compare::refuse_idle(matches)?,
         "synth" => synth::refuse_idle(matches)?,
-        "fuse" => fusion::refuse_idle(matches)?,
+        "fuse" => fusion::refuse_idle(matches, &["image_size"])?,
         "feedback" => feedback::refuse_idle(matches)?,
         "quality" => idle::refuse(
             matches,
@@ -104,8 +104,11 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         }
         "register" => register::refuse_idle(matches)?,
         "round" => {
-            if let Some((_, matches)) = matches.subcommand() {
+            if let Some((command, matches)) = matches.subcommand() {
                 register::refuse_idle(matches)?;
+                if command == "open" {
+                    round::refuse_idle(matches)?;
+                }
             }
         }
         _ => {}

@@ -138,6 +138,11 @@ pub(crate) fn out_of_range(fault: &InvalidMessage) -> anyhow::Error {
         "synthesis.images.per_prompt" => "images-per-prompt".to_owned(),
         "synthesis.images.total" => "images".to_owned(),
         field if field.starts_with("synthesis.guidance") => "guidance".to_owned(),
+        "synthesis.fuse" | "synthesis.fuse.select" => "fuse".to_owned(),
+        field if field.starts_with("synthesis.fuse.task.") => {
+            let name = field.rsplit('.').next().unwrap_or(field);
+            format!("task-{name}")
+        }
         field => {
             let name = field.rsplit('.').next().unwrap_or(field);
             name.replace('_', "-")

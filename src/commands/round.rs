@@ -3,6 +3,8 @@
 use super::engines::sources;
 use super::extract::WordingArgs;
 use super::filter::probability;
+use super::fusion::{self, Choosing, FUSION_FLAGS, FusionArgs, KeepArgs};
+use super::idle;
 use super::label_space;
 use super::out_file::refuse_other;
 use super::recipe::{RecipeArgs, out_of_range, tell_doubts};
@@ -12,12 +14,15 @@ use super::synth::SamplingArgs;
 use super::words::{Asked, UnknownWords};
 use crate::Context;
 use anyhow::{Context as _, Result};
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{ArgMatches, Args as ClapArgs, Subcommand};
 use promptfed_client::{AdminClient, FederationClient};
 use promptfed_eval::observer::Observer;
 use promptfed_files::{prove_writable, write_whole};
 use promptfed_prompts::ContentHash;
-use promptfed_prompts::protocol::{ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus};
+use promptfed_prompts::protocol::{
+    ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus, SynthesisPlan,
+};
+use promptfed_synth::fuse::select::Mode;
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -99,6 +104,23 @@ struct OpenArgs {
     /// Seed of synthesis and training
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Train on what is chosen of several engines' images by this mode of `promptfed fuse` [without a mode: random]; task models look at
+    /// them at --image-size
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "random", help_heading = "Fusion")]
+    fuse: Option<Mode>,
+    #[command(flatten)]
+    keep: KeepArgs,
+    #[command(flatten)]
+    fusion: FusionArgs,
+}
+
+/// Refuses flags that would have no effect.
+pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+    if matches.contains_id("fuse") {
+        return fusion::refuse_idle(matches, &[]);
+    }
+    let flags = [&["keep"][..], &FUSION_FLAGS].concat();
+    idle::refuse(matches, &flags, "without --fuse")
 }
 
 impl OpenArgs {
@@ -110,19 +132,31 @@ impl OpenArgs {
         let recipe = self.recipe.recipe(self.epochs as usize, self.seed)?;
         let names = label_space.classes().iter().map(|c| c.name.clone());
         tell_doubts(&recipe, &names.collect::<Vec<_>>());
+        let fuse = self.fuse.map(|select| {
+            self.fusion.plan(Choosing {
+                select,
+                keep: self.keep.keep,
+                image_size: recipe.image_size,
+                seed: self.seed,
+            })
+        });
+        let synthesis = self.sampling.plan(
+            sources(self.engine.iter().map(String::as_str)),
+            self.images.map_or(
+                ImageBudget::PerPrompt(self.images_per_prompt),
+                ImageBudget::Total,
+            ),
+            self.min_score,
+            self.seed,
+        );
         let spec = RoundSpec {
             name: self.name.clone(),
             label_space,
             prompts: Some(self.wording.plan()?),
-            synthesis: self.sampling.plan(
-                sources(self.engine.iter().map(String::as_str)),
-                self.images.map_or(
-                    ImageBudget::PerPrompt(self.images_per_prompt),
-                    ImageBudget::Total,
-                ),
-                self.min_score,
-                self.seed,
-            ),
+            synthesis: SynthesisPlan {
+                fuse: fuse.transpose()?,
+                ..synthesis
+            },
             training: recipe.plan(),
             expected_clients: self.expected_clients,
         };

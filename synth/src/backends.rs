@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use promptfed_files::{FolderKind, OwnFolder};
+use promptfed_files::{FileError, FolderKind, OwnFolder};
 use promptfed_prompts::ContentHash;
 use serde::{Deserialize, Serialize};
 
@@ -219,16 +219,12 @@ pub fn run_backends(
     let folder = OwnFolder::claim(out_dir, BACKENDS_FOLDER)?;
     let mut record = match BackendsRecord::read(out_dir) {
         Ok(record) => record,
-        Err(Error::File(promptfed_files::FileError::Io(error)))
-            if error.kind() == std::io::ErrorKind::NotFound =>
-        {
-            BackendsRecord {
-                format: FORMAT,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                seed,
-                backends: BTreeMap::new(),
-            }
-        }
+        Err(Error::File(FileError::NotFound { .. })) => BackendsRecord {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed,
+            backends: BTreeMap::new(),
+        },
         Err(error) => return Err(error),
     };
     let engines: BTreeMap<String, String> = jobs

@@ -73,6 +73,7 @@ impl Method for Centralised {
             model_hash: Some(ContentHash::of(&file)),
             selected: Some(report.selected_epoch),
             selection: Some(report.selection.to_string()),
+            synthetic: None,
         }))
     }
 }

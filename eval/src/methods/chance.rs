@@ -41,6 +41,7 @@ impl Method for Chance {
             model_hash: None,
             selected: None,
             selection: None,
+            synthetic: None,
         }))
     }
 }

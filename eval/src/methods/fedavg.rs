@@ -146,6 +146,7 @@ impl Method for FedAvg {
             model_hash: Some(ContentHash::of(&file)),
             selected: Some(selected),
             selection: Some(choice.selection().to_string()),
+            synthetic: None,
         });
         let idle = (0..clients.len()).filter(|index| !able.contains(index));
         let idle: Vec<&str> = idle.map(|index| clients[index].name.as_str()).collect();

@@ -1,7 +1,7 @@
 //! One-shot federated generative learning, over HTTP, against a real server.
 
 use super::{Method, Outcome, RunContext};
-use crate::comparison::{MethodRun, SubmittedPrompts};
+use crate::comparison::{MethodRun, SubmittedPrompts, SyntheticCounts};
 use crate::observer::{Observer, Task};
 use crate::{FederatedClient, Result, seeds};
 use promptfed_client::{
@@ -12,13 +12,14 @@ use promptfed_data::LabelledImages;
 use promptfed_learn::{Classifier, EpochStats, evaluate};
 use promptfed_prompts::ledger::{Direction, Ledger};
 use promptfed_prompts::protocol::{
-    CurvePoint, GuidancePlan, PromptPlan, RegistrationRequest, RoundId, RoundResults, RoundSpec,
-    RoundState, RoundStatus, SourceSummary, SynthesisPlan,
+    CurvePoint, FusionSummary, GuidancePlan, ImageBudget, PromptPlan, RegistrationRequest, RoundId,
+    RoundResults, RoundSpec, RoundState, RoundStatus, SourceSummary, SynthesisPlan,
 };
 use promptfed_prompts::{Level, TemplateSet};
 use promptfed_server::{Engines, RunningServer, Server, ServerConfig};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,6 +29,8 @@ pub const SILENT_CLIENTS: &str = "clients that released no prompt";
 /// How prompts are made, what the server makes of them, how it trains.
 #[derive(Debug, Clone)]
 pub struct FglConfig {
+    /// Short name among the compared methods: `fgl`; `fused` where the synthesis fuses several engines.
+    pub name: &'static str,
     /// How much of each image its prompt tells.
     pub level: Level,
     /// The texts around class, domain and caption.
@@ -47,32 +50,45 @@ pub struct FglConfig {
 /// Zhang, Qi and Zhao 2023 (arXiv 2306.16064), the one-shot variant: clients send prompts, the server trains a model from
 /// scratch on images it makes of them.
 ///
+/// Where the synthesis has a plan of a fusion, the server chooses among the images of several engines what it trains on.
+///
 /// Each run is a round on a server on the loopback interface. The administrator registers the clients and watches the round;
 /// clients read the round, submit, and download the results and the model over HTTP. The ledger holds every byte that the
 /// clients' sockets carried, and not the administrator's.
 pub struct Fgl {
     config: FglConfig,
-    server: RunningServer,
+    server: Rc<LocalServer>,
+}
+
+/// A server on the loopback interface, for the rounds of one method or several.
+pub struct LocalServer {
+    running: RunningServer,
     data_dir: PathBuf,
 }
 
-impl Fgl {
-    /// Starts the server, with its data in `data_dir`.
+impl LocalServer {
+    /// Starts it, with its data in `data_dir`.
     ///
     /// # Errors
-    /// If the server cannot start.
-    pub fn start(config: FglConfig, data_dir: &Path, engines: Engines) -> Result<Self> {
-        let server = Server::start(ServerConfig {
+    /// If it cannot start.
+    pub fn start(data_dir: &Path, engines: Engines) -> Result<Self> {
+        let running = Server::start(ServerConfig {
             addr: ([127, 0, 0, 1], 0).into(),
             data_dir: data_dir.to_owned(),
             engines,
             admin_token: None,
         })?;
         Ok(Self {
-            config,
-            server,
+            running,
             data_dir: data_dir.to_owned(),
         })
+    }
+}
+
+impl Fgl {
+    /// The method with rounds on this server, which has the engines of its synthesis.
+    pub fn new(config: FglConfig, server: Rc<LocalServer>) -> Self {
+        Self { config, server }
     }
 
     fn round_spec(&self, context: &RunContext<'_>) -> RoundSpec {
@@ -107,7 +123,7 @@ impl Fgl {
             name: client.name.clone(),
             replace_token: true,
         })?;
-        let session = FederationClient::of(&self.server.url(), &registration)?;
+        let session = FederationClient::of(&self.server.running.url(), &registration)?;
         let spec = session.round(round)?;
         let options = ExtractOptions {
             captioner: Arc::clone(&self.config.captioner),
@@ -135,39 +151,68 @@ impl Fgl {
         Ok((session, Some(submitted)))
     }
 
-    fn synthetic(&self, round: RoundId, size: usize) -> Result<LabelledImages> {
-        let folder = self
-            .data_dir
-            .join("rounds")
-            .join(round.to_string())
-            .join("synthetic");
-        Ok(promptfed_synth::load_images(&folder, size)?)
+    /// What the model of a round was trained on.
+    fn synthetic(&self, results: &RoundResults, size: usize) -> Result<LabelledImages> {
+        let rounds = self.server.data_dir.join("rounds");
+        let round = rounds.join(results.round_id.to_string());
+        Ok(match results.fusion {
+            Some(_) => promptfed_synth::fuse::load_fused(&round.join("fused"), size)?.0,
+            None => promptfed_synth::load_images(&round.join("synthetic"), size)?,
+        })
+    }
+
+    /// How many images are made of what, and how many are trained on.
+    fn images(&self) -> String {
+        let plan = &self.config.synthesis;
+        let made = match plan.images {
+            ImageBudget::Total(images) => images.to_string(),
+            ImageBudget::PerPrompt(images) => format!("{images} for each prompt"),
+        };
+        match &plan.fuse {
+            None => format!("{made} synthetic images only"),
+            Some(fuse) => {
+                let engines = plan.sources.len();
+                let kept = fuse.keep.map_or("all".to_owned(), |keep| keep.to_string());
+                let quotas = if fuse.quotas.is_some() {
+                    ", quotas by transfer"
+                } else {
+                    ""
+                };
+                format!(
+                    "{kept} of {made} synthetic images of {engines} engines only (chosen by {}{quotas})",
+                    fuse.select
+                )
+            }
+        }
     }
 }
 
 impl Method for Fgl {
     fn name(&self) -> &'static str {
-        "fgl"
+        self.config.name
     }
 
     fn description(&self) -> String {
         format!(
-            "shares {}-level prompts once; trains on synthetic images only, {} epochs",
-            self.config.level, self.config.epochs
+            "shares {}-level prompts once; trains on {}, {} epochs",
+            self.config.level,
+            self.images(),
+            self.config.epochs
         )
     }
 
     fn run(&self, context: &RunContext<'_>) -> Result<Outcome> {
         let start = Instant::now();
-        let url = self.server.url();
-        let admin =
-            AdminClient::with_retry(&url, self.server.admin_token(), RetryPolicy::default())?;
+        let server = &self.server.running;
+        let url = server.url();
+        let admin = AdminClient::with_retry(&url, server.admin_token(), RetryPolicy::default())?;
         let round = admin.open_round(&self.round_spec(context))?.round_id;
 
         let clients = &context.federation.clients;
-        let task = context
-            .observer
-            .begin("fgl: extracting and submitting", clients.len() as u64);
+        let task = context.observer.begin(
+            &format!("{}: extracting and submitting", self.name()),
+            clients.len() as u64,
+        );
         let mut sessions = Vec::with_capacity(clients.len());
         let mut prompts = Vec::with_capacity(clients.len());
         for client in clients {
@@ -189,7 +234,7 @@ impl Method for Fgl {
             admin.close(round)?;
         }
 
-        let mut shown = Shown::new(context.observer);
+        let mut shown = Shown::new(self.name(), context.observer);
         admin
             .wait(round, None, &mut |status| shown.update(status))
             .map_err(|error| match error {
@@ -226,9 +271,16 @@ impl Method for Fgl {
                 model_hash: Some(results.model.hash),
                 selected: Some(results.selected_epoch.saturating_sub(1) as usize),
                 selection: Some(results.selection.clone()).filter(|why| !why.is_empty()),
+                synthetic: Some(SyntheticCounts {
+                    made: results.images.accepted,
+                    trained_on: match &results.fusion {
+                        Some(fusion) => fusion.chosen,
+                        None => results.images.accepted,
+                    },
+                }),
             },
             prompts,
-            synthetic: Some(self.synthetic(round, context.recipe.image_size)?),
+            synthetic: Some(self.synthetic(&results, context.recipe.image_size)?),
             provenance: provenance(&results, silent),
             warnings: results.warnings,
         })
@@ -290,9 +342,27 @@ fn provenance(results: &RoundResults, silent: usize) -> Vec<(String, String)> {
         ),
     ]
     .into_iter()
+    .chain(results.fusion.iter().flat_map(fusion_provenance))
     .chain(silent)
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
+}
+
+fn fusion_provenance(fusion: &FusionSummary) -> [(&'static str, String); 4] {
+    let parts: Vec<String> = fusion
+        .sources
+        .iter()
+        .map(|source| format!("{}: {} of {}", source.name, source.chosen, source.made))
+        .collect();
+    [
+        (
+            "images trained on",
+            format!("{} of {}", fusion.chosen, fusion.made),
+        ),
+        ("images trained on by engine", parts.join("; ")),
+        ("fusion", fusion.record_hash.to_string()),
+        ("chosen images", fusion.chosen_hash.to_string()),
+    ]
 }
 
 fn guidance(plan: GuidancePlan) -> String {
@@ -307,13 +377,15 @@ fn guidance(plan: GuidancePlan) -> String {
 
 /// Shows a round's stages as tasks.
 struct Shown<'a> {
+    method: &'static str,
     observer: &'a dyn Observer,
-    task: Option<(&'static str, Box<dyn Task>)>,
+    task: Option<(String, Box<dyn Task>)>,
 }
 
 impl<'a> Shown<'a> {
-    fn new(observer: &'a dyn Observer) -> Self {
+    fn new(method: &'static str, observer: &'a dyn Observer) -> Self {
         Self {
+            method,
             observer,
             task: None,
         }
@@ -324,18 +396,21 @@ impl<'a> Shown<'a> {
             self.observer.warn(warning);
         }
         let (stage, done, total) = match &status.state {
-            RoundState::Synthesising { done, total } => ("fgl: synthesising images", *done, *total),
+            RoundState::Synthesising { done, total } => ("synthesising images", *done, *total),
+            RoundState::Fusing { stage, done, total } => (stage.as_str(), *done, *total),
             RoundState::Training { epoch, epochs } => (
-                "fgl: training on synthetic images",
+                "training on synthetic images",
                 u64::from(*epoch),
                 u64::from(*epochs),
             ),
             _ => return ControlFlow::Continue(()),
         };
+        let stage = format!("{}: {stage}", self.method);
         if self.task.as_ref().is_none_or(|(name, _)| *name != stage) {
             // The old task ends before the new one begins.
             self.task = None;
-            self.task = Some((stage, self.observer.begin(stage, total)));
+            let task = self.observer.begin(&stage, total);
+            self.task = Some((stage, task));
         }
         if let Some((_, task)) = &self.task {
             task.set(done);

@@ -8,7 +8,7 @@ mod fgl;
 pub use centralised::Centralised;
 pub use chance::Chance;
 pub use fedavg::FedAvg;
-pub use fgl::{Fgl, FglConfig, SILENT_CLIENTS};
+pub use fgl::{Fgl, FglConfig, LocalServer, SILENT_CLIENTS};
 
 use crate::comparison::{MethodRun, SubmittedPrompts};
 use crate::observer::Observer;
@@ -18,7 +18,7 @@ use promptfed_learn::Recipe;
 
 /// A way to get one central model out of a federation.
 pub trait Method {
-    /// Short name, unique among the compared methods: `fgl`, `fedavg`, ...
+    /// Short name, unique among the compared methods: `fgl`, `fused`, `fedavg`, ...
     fn name(&self) -> &'static str;
 
     /// One sentence for the report: what is shared and what the model is trained on.

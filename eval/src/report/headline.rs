@@ -43,6 +43,7 @@ fn words(comparison: &Comparison, summary: &[MethodSummary]) -> (String, Vec<Str
     let same_cost = rival.and_then(|rival| at_equal_bytes(comparison, subject, rival));
     let remarks = [
         same_cost,
+        other_generative(summary, subject, rival),
         ceiling(summary, subject),
         floor(summary, subject),
         unfinished(summary),
@@ -152,6 +153,18 @@ fn at_equal_bytes(
     })
 }
 
+/// How the subject compares with another method of its kind: one engine beside several.
+fn other_generative(
+    summary: &[MethodSummary],
+    subject: &MethodSummary,
+    rival: Option<&MethodSummary>,
+) -> Option<String> {
+    let other = best_but(summary, subject, &[Role::Generative])?;
+    let is_said = rival.is_some_and(|rival| std::ptr::eq(rival, other));
+    (!is_said && Role::of(&subject.name) == Role::Generative)
+        .then(|| format!("{}: {}.", reaches(other), verdict(subject, other)))
+}
+
 fn ceiling(summary: &[MethodSummary], subject: &MethodSummary) -> Option<String> {
     let ceiling = best(summary, &[Role::Ceiling])?;
     let gap = ceiling.accuracy_mean - subject.accuracy_mean;
@@ -221,7 +234,31 @@ pub(super) mod tests {
             bytes_down_per_client: 0,
             bytes_by_kind: Vec::new(),
             seconds: 1.0,
+            synthetic: None,
         }
+    }
+
+    #[test]
+    fn the_better_of_fused_and_single_is_the_subject_and_the_other_is_told() {
+        let mut all = vec![
+            method("fgl", 0.5, 0.01, 1_000),
+            method("fused", 0.45, 0.01, 1_010),
+            method("fedavg", 0.4, 0.01, 9_000),
+        ];
+        let told = |all: &[MethodSummary]| {
+            let subject = best(all, &[Role::Generative]).unwrap();
+            let rival = best_but(all, subject, &[Role::Federated, Role::Generative]);
+            other_generative(all, subject, rival)
+        };
+        let said = told(&all).unwrap();
+        assert!(
+            said.contains("fgl is 5.0 points better") && said.contains("about as many bytes"),
+            "{said}"
+        );
+        all[1].accuracy_mean = 0.6;
+        assert!(told(&all).unwrap().contains("fused is 10.0 points better"));
+        // Where nothing else is there, the first sentence has said it.
+        assert_eq!(told(&all[..2]), None);
     }
 
     #[test]

@@ -18,7 +18,8 @@ impl Role {
         match name {
             "chance" => Self::Floor,
             "centralised" => Self::Ceiling,
-            _ if name == "fgl" || name.starts_with("fgl-") => Self::Generative,
+            "fgl" | "fused" => Self::Generative,
+            _ if name.starts_with("fgl-") => Self::Generative,
             _ => Self::Federated,
         }
     }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use promptfed_prompts::ledger::{Direction, PayloadKind};
 
-use super::format::{self, percent_spread};
+use super::format::{self, count, percent_spread, plural};
 use super::plots::swatch;
 use crate::comparison::{Comparison, Spread};
 use crate::summary::MethodSummary;
@@ -14,8 +14,8 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
             table.results {
                 caption {
                     "Mean and sample standard deviation over seeds, on the test set. Bytes are those of a whole run, "
-                    "counted where they crossed: up is client to server, down is server to client. fgl goes over \
-                     HTTP, and its bytes are all that the clients' sockets carried; the others' are the encoded \
+                    "counted where they crossed: up is client to server, down is server to client. fgl and fused go over \
+                     HTTP, and their bytes are all that the clients' sockets carried; the others' are the encoded \
                      messages alone."
                 }
                 thead {
@@ -40,6 +40,12 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                             th scope="row" {
                                 (swatch(i)) " " (row.name)
                                 @if let Some(method) = comparison.methods.get(i) { p.note { (method.description) } }
+                                @if let Some(images) = row.synthetic {
+                                    p.note {
+                                        (plural(images.made as usize, "synthetic image", "synthetic images")) " made, "
+                                        (count(images.trained_on)) " trained on."
+                                    }
+                                }
                             }
                             td.n.strong { (share(row.accuracy_mean, row.accuracy_std, row.runs)) }
                             td.n { (share(row.macro_f1, row.macro_f1_std, row.runs)) }

@@ -31,6 +31,9 @@ fn relative_cost(subject: u64, rival: u64) -> String {
         (0, _) => "needs no bytes".into(),
         (_, 0) => "is the only one of the two that needs bytes".into(),
         (s, r) if s == r => "needs as many bytes".into(),
+        (s, r) if s.abs_diff(r) as f64 <= 0.04 * s.max(r) as f64 => {
+            "needs about as many bytes".into()
+        }
         (s, r) if s < r => format!("needs {} fewer bytes", times(r as f64 / s as f64)),
         (s, r) => format!("needs {} more bytes", times(s as f64 / r as f64)),
     }
@@ -84,5 +87,6 @@ mod tests {
     fn more_bytes_are_not_called_fewer() {
         assert_eq!(relative_cost(5000, 1000), "needs 5.0 times more bytes");
         assert_eq!(relative_cost(0, 1000), "needs no bytes");
+        assert_eq!(relative_cost(1010, 1000), "needs about as many bytes");
     }
 }

@@ -1,3 +1,4 @@
+use promptfed_eval::comparison::SyntheticCounts;
 use promptfed_eval::report::render;
 
 use crate::{assert_sound, attributes, sample, section};
@@ -139,6 +140,34 @@ fn private_images_are_named_as_such() {
         10 * 7 * 3
     );
     assert!(gallery.contains("never crossed the wire"));
+}
+
+#[test]
+fn each_generative_method_shows_its_own_images() {
+    let mut comparison = sample::comparison();
+    for cell in &mut comparison.gallery {
+        let mut own = cell.synthetic[0].clone();
+        own.method = "fused".into();
+        own.images.truncate(2);
+        cell.synthetic.push(own);
+    }
+    let mut fused = comparison.methods[0].clone();
+    fused.name = "fused".into();
+    for run in &mut fused.runs {
+        run.synthetic = Some(SyntheticCounts {
+            made: 2100,
+            trained_on: 700,
+        });
+    }
+    comparison.methods.insert(1, fused);
+    let html = render(&comparison);
+    let gallery = section(&html, "gallery");
+    assert!(gallery.contains("synthetic, fgl") && gallery.contains("synthetic, fused"));
+    let alts = attributes(gallery, "alt");
+    let of = |method: &str| alts.iter().filter(|alt| alt.ends_with(method)).count();
+    assert_eq!((of(", of fgl"), of(", of fused")), (10 * 7 * 3, 10 * 7 * 2));
+    let results = section(&html, "results");
+    assert!(results.contains("2,100 synthetic images made, 700 trained on"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::Cursor;
 use image::{ImageFormat, Rgb, RgbImage};
 use promptfed_eval::comparison::{
     ClientSummary, Comparison, DataSummary, GalleryCell, MethodResult, MethodRun, SubmittedPrompts,
+    SyntheticStrip,
 };
 use promptfed_learn::{EpochStats, Evaluation};
 use promptfed_prompts::ContentHash;
@@ -187,6 +188,7 @@ fn run(name: &str, seed: u64, accuracy: f64, bytes: fn(&mut Ledger), rounds: usi
         model_hash: (epochs > 0).then(|| ContentHash::of(&seed.to_le_bytes())),
         selected: (epochs > 0).then_some(25 + seed as usize),
         selection: (epochs > 0).then(|| "best validation: balanced accuracy on 99 images".into()),
+        synthetic: None,
     }
 }
 
@@ -268,7 +270,10 @@ fn gallery() -> Vec<GalleryCell> {
             class: CLASSES[class].into(),
             domain: Some(STYLES[style].into()),
             private: (0..3).map(|i| png(class, style, i)).collect(),
-            synthetic: (3..6).map(|i| png(class, style, i)).collect(),
+            synthetic: vec![SyntheticStrip {
+                method: "fgl".into(),
+                images: (3..6).map(|i| png(class, style, i)).collect(),
+            }],
         })
         .collect()
 }

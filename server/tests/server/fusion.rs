@@ -6,8 +6,8 @@ use std::time::Duration;
 use promptfed_client::{AdminClient, FederationClient};
 use promptfed_prompts::ContentHash;
 use promptfed_prompts::protocol::{
-    FusePlan, ImageBudget, ProblemCode, QuotaPlan, QuotaSource, RoundId, RoundResults, RoundSpec,
-    RoundState, RoundStatus, SourcePlan, TaskPlan,
+    FusePlan, ImageBudget, Problem, ProblemCode, QuotaPlan, QuotaSource, RoundId, RoundResults,
+    RoundSpec, RoundState, RoundStatus, SourcePlan, TaskPlan,
 };
 
 use crate::support::{Fixture, class_prompts, round_spec};
@@ -185,8 +185,16 @@ fn a_fusion_that_the_server_cannot_do_is_refused() {
     let refused = |change: &dyn Fn(&mut RoundSpec), part: &str| {
         let mut spec = fused_round();
         change(&mut spec);
-        let error = fixture.admin.open_round(&spec).unwrap_err();
-        let problem = error.problem().unwrap();
+        let url = format!("{}/v1/rounds", fixture.server.url());
+        let token = format!("Bearer {}", fixture.server.admin_token());
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build()
+            .into();
+        let request = agent.post(&url).header("Authorization", token);
+        let mut answer = request.send_json(&spec).unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        let problem: Problem = serde_json::from_str(&text).unwrap();
         assert_eq!((problem.status, problem.code), (422, ProblemCode::Invalid));
         assert!(problem.to_string().contains(part), "{problem}");
     };

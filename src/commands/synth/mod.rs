@@ -12,7 +12,7 @@ use self::stable_diffusion::SdArgs;
 use crate::Context;
 use crate::commands::engines::EngineArgs;
 use crate::commands::filter::FilterArgs;
-use crate::commands::fusion::{self, FUSION_FLAGS, FusionArgs};
+use crate::commands::fusion::{self, Choosing, FUSION_FLAGS, FusionArgs, KeepArgs, TaskSizeArgs};
 use crate::commands::idle;
 use crate::commands::words::{Asked, UnknownWords};
 use crate::exit::BadInput;
@@ -122,15 +122,20 @@ pub(crate) struct JobArgs {
     #[arg(long, requires = "rounds", help_heading = "Fusion")]
     negatives: bool,
     #[command(flatten)]
+    keep: KeepArgs,
+    #[command(flatten)]
     fusion: FusionArgs,
+    #[command(flatten)]
+    size: TaskSizeArgs,
 }
 
 /// Refuses flags that would have no effect.
 pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     if matches.contains_id("fuse") {
-        return fusion::refuse_idle(matches);
+        return fusion::refuse_idle(matches, &["image_size"]);
     }
-    idle::refuse(matches, &FUSION_FLAGS, "without --fuse")
+    let flags = [&["keep", "image_size"][..], &FUSION_FLAGS].concat();
+    idle::refuse(matches, &flags, "without --fuse")
 }
 
 #[derive(ValueEnum, Clone, Copy)]
@@ -208,7 +213,14 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let prepared = args.engines.prepare(args.seed, context)?;
     args.refuse_idle(&prepared)?;
     let unknown_words = args.unknown_words(&prepared)?;
-    let fusion = args.fuse.map(|mode| args.fusion.fusion(mode, args.seed));
+    let fusion = args.fuse.map(|select| {
+        args.fusion.fusion(Choosing {
+            select,
+            keep: args.keep.keep,
+            image_size: args.size.image_size,
+            seed: args.seed,
+        })
+    });
     let fusion = fusion.transpose()?;
     match (prepared.as_slice(), fusion) {
         ([_], Some(_)) => {
