@@ -1,0 +1,274 @@
+//! Fusion in rounds and comparisons, as people ask for it: the real binary, the bundled generators.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use support::{failure, json};
+
+const THREE: [&str; 6] = [
+    "--engine",
+    "pocket",
+    "--engine",
+    "pocket:photo",
+    "--engine",
+    "pocket:draw",
+];
+
+/// Work that takes little time.
+const SMALL: [&str; 6] = ["--steps", "1", "--width", "8", "--image-size", "16"];
+
+const SMALL_MODELS: [&str; 4] = ["--task-epochs", "2", "--task-width", "8"];
+
+fn assets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
+}
+
+fn promptfed(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
+    command
+        .current_dir(folder)
+        .env("PROMPTFED_ASSETS", assets())
+        .arg("--quiet")
+        .args(args);
+    command
+}
+
+/// A running `promptfed serve`; killed when it is dropped.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Self {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"))
+            .args(["serve", "--addr", "127.0.0.1:0", "--json"])
+            .args(THREE)
+            .env("PROMPTFED_ASSETS", assets())
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        let url = ready["url"].as_str().unwrap().to_owned();
+        Self { child, url }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_round_is_opened_with_a_fusion_and_tells_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let server = Server::start(here);
+    let there = ["--server", server.url.as_str()];
+    let open = |more: &[&str]| {
+        let mut command = promptfed(here, &["round", "open", "emoji", "--images", "90"]);
+        let fixed = ["--epochs", "1", "--expected-clients", "1"];
+        command.args(SMALL).args(fixed).args(there).args(more);
+        command
+    };
+    let refused = |more: &[&str], code: i32, part: &str| {
+        let told = failure(&mut open(more));
+        assert_eq!(told.0, code, "{more:?}: {}", told.1);
+        assert!(told.1.contains(part), "{more:?}: {}", told.1);
+    };
+    refused(&["--keep", "9"], 3, "--keep has no effect without --fuse");
+    refused(
+        &["--fuse", "--keep", "9", "--floor", "0.5"],
+        3,
+        "without --quotas",
+    );
+    refused(
+        &["--fuse", "best", "--keep", "9"],
+        2,
+        "there are all, random",
+    );
+    refused(&["--fuse", "--keep", "9"], 3, "two sources or more");
+    let with = |more: &[&'static str]| [&THREE[..], &["--fuse"], more].concat();
+    refused(&with(&[]), 3, "how many");
+    refused(&with(&["--keep", "91"]), 3, "from 1 to 90");
+    refused(
+        &with(&["--keep", "9", "--quotas", "feedback"]),
+        3,
+        "choose quotas by transfer",
+    );
+    let two = [
+        &THREE[..4],
+        &["--fuse", "--keep", "9", "--quotas", "transfer"],
+    ]
+    .concat();
+    refused(&two, 3, "three sources or more");
+
+    let flags = ["--keep", "45", "--quotas", "transfer", "--floor", "0.4"];
+    let opened = json(open(&with(&flags)).args(SMALL_MODELS));
+    let round = opened["round_id"].to_string();
+    let registration = json(promptfed(here, &["register", "a"]).args(there));
+    let token = ["--token", registration["token"].as_str().unwrap()];
+    let with_token = |args: &[&str]| json(promptfed(here, args).args(there).args(token));
+    let spec = with_token(&["round", "spec", &round]);
+    assert_eq!(
+        spec["synthesis"]["fuse"],
+        json!({
+            "select": "random", "keep": 45, "quotas": { "by": "transfer", "temperature": 0.05, "floor": 0.4 },
+            "task": { "model": "network", "epochs": 2, "width": 8, "images": 4000 }, "signals": false,
+        })
+    );
+    let private = assets().join("emoji/private.parquet");
+    json(promptfed(here, &["extract", "--label-space", "emoji"]).arg(private));
+    with_token(&["submit", "--round", &round]);
+    let status = with_token(&["round", "status", &round, "--wait"]);
+    assert_eq!(status["state"], "done", "{status}");
+    let results = with_token(&["round", "results", &round]);
+    let fusion = &results["fusion"];
+    assert_eq!(
+        (&fusion["made"], &fusion["chosen"]),
+        (&json!(90), &json!(45))
+    );
+    let sources = fusion["sources"].as_array().unwrap();
+    let names: Vec<&str> = sources
+        .iter()
+        .map(|s| s["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["pocket", "pocket:draw", "pocket:photo"]);
+    let number = |value: &Value| value.as_u64().unwrap();
+    let chosen: u64 = sources.iter().map(|source| number(&source["chosen"])).sum();
+    assert_eq!(chosen, 45);
+    for source in sources {
+        assert_eq!(source["made"], 30);
+        let classes = source["classes"].as_array().unwrap();
+        assert!(classes.iter().all(|class| class["score"].is_number()));
+    }
+    assert_eq!(results["images"]["accepted"], 90);
+}
+
+fn compare(here: &Path, out: &str, more: &[&str]) -> Command {
+    let mut command = promptfed(here, &["compare", "--label-space", "emoji"]);
+    let fixed = [
+        "--seeds",
+        "1",
+        "--partition",
+        "iid:2",
+        "--synthetic-epochs",
+        "1",
+        "--images",
+        "30",
+        "--out",
+        out,
+    ];
+    command
+        .arg("--private")
+        .arg(assets().join("emoji/private.parquet"))
+        .arg("--test")
+        .arg(assets().join("emoji/test.parquet"))
+        .args(SMALL)
+        .args(fixed)
+        .args(more);
+    command
+}
+
+#[test]
+fn one_engine_stands_beside_several_fused() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let flags = [
+        &THREE[..],
+        &SMALL_MODELS,
+        &[
+            "--methods",
+            "fgl,fused",
+            "--generated",
+            "60",
+            "--quotas",
+            "transfer",
+        ],
+    ]
+    .concat();
+    let compared = json(&mut compare(here, "out", &flags));
+    let methods = compared["methods"].as_array().unwrap();
+    let [fgl, fused] = methods.as_slice() else {
+        panic!("{methods:?}")
+    };
+    assert_eq!(
+        (&fgl["name"], &fused["name"]),
+        (&json!("fgl"), &json!("fused"))
+    );
+    assert_eq!(fgl["synthetic"], json!({ "made": 30, "trained_on": 30 }));
+    assert_eq!(fused["synthetic"], json!({ "made": 60, "trained_on": 30 }));
+    let prompts = |method: &Value| {
+        let kinds = method["bytes_by_kind"].as_array().unwrap();
+        let found = kinds.iter().find(|k| k["kind"] == "prompts").unwrap();
+        found["bytes"].as_u64().unwrap()
+    };
+    assert_eq!(prompts(fgl), prompts(fused));
+
+    let record = std::fs::read(here.join("out/report.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    let record = &record["comparison"];
+    // Both sent the same, which is shown once.
+    assert_eq!(record["prompts"].as_array().unwrap().len(), 2);
+    let hash = |index: usize| record["methods"][index]["runs"][0]["model_hash"].clone();
+    assert!(hash(0).is_string() && hash(0) != hash(1));
+    let provenance = record["provenance"].as_array().unwrap();
+    let told = |name: &str| {
+        let row = provenance.iter().find(|row| row[0] == name);
+        row.unwrap_or_else(|| panic!("{name}"))[1].as_str().unwrap()
+    };
+    assert_eq!(told("fused images trained on, seed 0"), "30 of 60");
+    assert!(!told("fgl engine, seed 0").contains(';'));
+    assert_eq!(told("fused engine, seed 0").matches(';').count(), 2);
+    let page = std::fs::read_to_string(here.join("out/report.html")).unwrap();
+    for part in [
+        "synthetic, fgl",
+        "synthetic, fused",
+        "60 synthetic images made, 30 trained on",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn flags_of_fused_are_for_fused() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let refused = |more: &[&str], part: &str| {
+        let (code, told) = failure(&mut compare(here, "out", more));
+        assert_eq!(code, 3, "{more:?}: {told}");
+        assert!(told.contains(part), "{more:?}: {told}");
+    };
+    let methods =
+        |methods: &'static str, more: &[&'static str]| [&["--methods", methods], more].concat();
+    refused(
+        &methods("fused", &["--engine", "pocket"]),
+        "name another --engine",
+    );
+    refused(&methods("fgl", &THREE), "second --engine has no effect");
+    for flag in [
+        ["--generated", "60"],
+        ["--fuse", "easy"],
+        ["--quotas", "transfer"],
+    ] {
+        refused(&methods("fgl", &flag), "without fused");
+    }
+    let all = [&THREE[..], &["--fuse", "all", "--generated", "60"]].concat();
+    refused(&methods("fused", &all), "beside --fuse all");
+    let few = [&THREE[..], &["--generated", "29"]].concat();
+    refused(&methods("fused", &few), "fewer than the 30");
+    let two = [&THREE[..4], &["--quotas", "transfer"]].concat();
+    refused(&methods("fused", &two), "three sources or more");
+}
