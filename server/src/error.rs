@@ -67,7 +67,7 @@ pub enum Error {
     Synthesis(#[from] promptfed_synth::Error),
     /// The images of several sources could not be fused.
     #[error("fusing: {0}")]
-    Fusing(promptfed_synth::Error),
+    Fusing(Box<promptfed_synth::Error>),
     /// The central model could not be trained.
     #[error("training: {0}")]
     Training(#[from] promptfed_learn::Error),

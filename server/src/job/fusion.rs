@@ -34,9 +34,9 @@ impl Worker {
         interrupt: &AtomicBool,
     ) -> Result<Option<Fused>> {
         let size = spec.training.image_size as usize;
-        let asked = FuseSpec::of_plan(plan, size, spec.synthesis.seed).map_err(Error::Fusing)?;
+        let asked = FuseSpec::of_plan(plan, size, spec.synthesis.seed).map_err(fusing)?;
         let network = asked.needs_network().then(|| self.engines.load_network());
-        let network = network.transpose().map_err(Error::Fusing)?;
+        let network = network.transpose().map_err(fusing)?;
         let sets = sets(made)?;
         remove_other(out, &sets)?;
         let aids = Aids {
@@ -52,13 +52,17 @@ impl Worker {
         };
         match fuse(sets, &asked, aids, out, &mut progress, interrupt) {
             Ok(report) => Ok(Some(Fused {
-                summary: summary(out, &report, spec.label_space.len()).map_err(Error::Fusing)?,
+                summary: summary(out, &report, spec.label_space.len()).map_err(fusing)?,
                 notes: notes(&report, plan),
             })),
             Err(promptfed_synth::Error::Cancelled) => Ok(None),
-            Err(error) => Err(Error::Fusing(error)),
+            Err(error) => Err(fusing(error)),
         }
     }
+}
+
+fn fusing(error: promptfed_synth::Error) -> Error {
+    Error::Fusing(Box::new(error))
 }
 
 /// The sets of the engines that made an image.
