@@ -290,16 +290,21 @@ impl SettingArgs {
         self.methods.iter().any(|name| name.is_generative())
     }
 
-    /// Refuses several engines where one alone would work, and one where several are fused.
+    /// Refuses several engines where one alone would work, one where several are fused, and fewer images than are chosen.
     fn check_engines(&self, engines: usize) -> Result<()> {
         let fuses = self.methods.contains(&MethodName::Fused);
+        let generated = self.generated(engines);
         let text = match engines {
             0 | 1 if fuses => {
-                "fused chooses among the images of several engines; name another --engine, or leave fused out of --methods"
+                "fused chooses among the images of several engines; name another --engine, or leave fused out of --methods".to_owned()
             }
             2.. if !fuses => {
-                "a second --engine has no effect without fused, and fgl has the first alone; add fused to --methods"
+                "a second --engine has no effect without fused, and fgl has the first alone; add fused to --methods".to_owned()
             }
+            _ if fuses && generated < self.images => format!(
+                "--generated {generated} are fewer than the {} of --images that are chosen; give as many or more",
+                self.images
+            ),
             _ => return Ok(()),
         };
         Err(anyhow::Error::msg(text).context(BadInput))
@@ -428,15 +433,7 @@ impl SettingArgs {
             fuse: Some(self.fusion.plan(asked)?),
             ..self.synthesis(prepared.iter(), self.generated(prepared.len()))
         };
-        plan.validate().map_err(|fault| match fault.field() {
-            "synthesis.fuse.keep" => anyhow::Error::msg(format!(
-                "--generated {} are fewer than the {} of --images that are chosen; give as many or more",
-                self.generated(prepared.len()),
-                self.images
-            ))
-            .context(BadInput),
-            _ => out_of_range(&fault),
-        })?;
+        plan.validate().map_err(|fault| out_of_range(&fault))?;
         Ok(plan)
     }
 
