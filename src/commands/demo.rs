@@ -77,7 +77,7 @@ const FULL: Budget = Budget {
 
 const QUICK: Budget = Budget {
     images: 140,
-    generated: 280,
+    generated: 210,
     synthetic_epochs: 40,
     epochs: 8,
     rounds: 8,

@@ -63,7 +63,9 @@ fn work(fixture: &Fixture, client: &FederationClient, spec: &RoundSpec) -> Round
 fn the_images_of_three_engines_are_fused() {
     let fixture = Fixture::start();
     let client = fixture.client("a");
-    let spec = fused_round();
+    let mut spec = fused_round();
+    // Enough to learn the classes from 90 images.
+    spec.synthesis.fuse.as_mut().unwrap().task.epochs = 80;
     let results = work(&fixture, &client, &spec);
     assert_eq!(
         (results.images.accepted, &results.per_class[..]),
