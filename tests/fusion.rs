@@ -366,7 +366,7 @@ fn several_engines_are_fused_by_one_command_also_in_rounds() {
         .iter()
         .map(|backend| backend["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["pocket:all", "pocket:draw", "pocket:photo"]);
+    assert_eq!(names, ["pocket", "pocket:draw", "pocket:photo"]);
     let trained =
         json(promptfed(here).args(["train", "once/fused", "--epochs", "1", "--width", "8"]));
     assert_eq!(trained["images"], 140);
