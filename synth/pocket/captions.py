@@ -15,8 +15,17 @@ DOMAIN_PHRASES = {
     "cartoon": ["a cartoon of a {c}", "a {c}, cartoon style", "clip art of a {c}"],
     "art_painting": ["a painting of a {c}", "an art painting of a {c}", "an oil painting of a {c}"],
 }
+# Office-Caltech10's domains are said as the templates of the program say a domain that has no phrase of its own.
+OFFICE = ["amazon", "caltech10", "dslr", "webcam"]
+DOMAIN_PHRASES |= {d: [f"a {{c}}, {d}", f"a photo of a {{c}}, {d}", f"a {d} picture of a {{c}}"] for d in OFFICE}
 EMOJI_STYLES = ["noto", "blob", "twemoji", "emojione", "fluent", "flat", "contrast"]
 DOMAIN_PHRASES |= {s: [f"a {s} style emoji of a {{c}}", f"a {{c}}, {s} emoji", f"an emoji of a {{c}}, {s} style"] for s in EMOJI_STYLES}
+
+
+CLASS_PHRASES = ["a {c}"]
+"""Prompts of a class alone, which tell no domain."""
+CLASS_ALONE = 0.15
+"""Share of the captions that name the class alone."""
 
 
 def colour_ids(rgb):
@@ -65,7 +74,8 @@ def caption(domain, cls, attrs, rng: random.Random, drop=0.1, name=None):
     `name` is a finer name of the object where the data has one (an emoji's own name)."""
     if rng.random() < drop:
         return ""
-    text = rng.choice(DOMAIN_PHRASES[domain]).format(c=cls)
+    phrases = CLASS_PHRASES if rng.random() < CLASS_ALONE else DOMAIN_PHRASES[domain]
+    text = rng.choice(phrases).format(c=cls)
     centre, border, tone = attrs
     if name and rng.random() < 0.5:
         text += f", {name}"

@@ -12,6 +12,9 @@ NAMES = {
 DATA = {
     "imagenette": "ImageNette, a subset of ImageNet (photographs of ten classes; research use)",
     "pacs": "PACS (Li et al. 2017: seven classes as photograph, painting, cartoon and sketch; research use)",
+    "tinynet10": "ten classes of Tiny ImageNet (ImageNet's terms)",
+    "tinynet200": "190 other classes of Tiny ImageNet, for more pictures and words; nothing is measured on them (ImageNet's terms)",
+    "office_caltech10": "Office-Caltech10 (Saenko et al. 2010, Gong et al. 2012: ten office objects in four domains; research use)",
     "emoji": "emoji of ten classes in seven styles (Noto and Blob, Apache-2.0; Twemoji and EmojiOne, CC-BY-4.0; Fluent in three styles, MIT)",
 }
 
@@ -29,19 +32,19 @@ def table(report):
     return "\n".join([HEADER] + [row(r) for r in report["results"]])
 
 
-def write(model, recipe, folder, run, settings, report, choice, texts, failures=(), notes=()):
+def write(model, recipe, folder, run, settings, report, choice, texts, failures=(), notes=(), corpora=None):
     """Writes `folder`/README.md.
 
     run: the lines of log.jsonl; settings: text of how it was trained; report: of measure.py; choice: of make.choose; texts: the
     prompts of samples.png from top to bottom; failures: sentences on what was
-    seen to go wrong; notes: sentences on the measure."""
+    seen to go wrong; notes: sentences on the measure; corpora: those that the data folder had, where not all of the recipe."""
     folder = pathlib.Path(folder)
     config = json.loads((folder / "config.json").read_text())
     size = (folder / "model.safetensors").stat().st_size
-    known = sorted({r["corpus"] for r in report["results"]} & set(recipe.mix))
+    known = sorted(recipe.mix if corpora is None else corpora)
     worst = min(report["results"], key=lambda r: r["ratio"] or 0, default=None)
     last = run[-1] if run else dict(seen=0, seconds=0, cpu_seconds=0)
-    copies = max((r["near_copies"] for r in report["results"]), default=0.0)
+    copies = max((r[k] or 0.0 for r in report["results"] for k in ("near_copies", "near_copies_by_features")), default=0.0)
     lines = [
         f"# pocket-{model}", "",
         f"A small text-to-image generator of {NAMES[model]}: {config['size']} x {config['size']} pixel pictures from short English prompts.", "",
@@ -59,7 +62,7 @@ def write(model, recipe, folder, run, settings, report, choice, texts, failures=
               f"A classifier trained on its images alone, tested on real images of the {report['against']} split, beside the same classifier trained on the public real images the",
               f"generator was shown ({report['per']} images per domain and class, four times as many where there is one domain; {report['fit_steps']} steps of 64 images for each classifier; {report['seeds']} seeds, lowest to highest in brackets):", "",
               table(report), "",
-              "Near copies are synthetic images closer to a public image or its mirror image (at 16 x 16 px) than 98 % of the test images are: 2 % is what images that copy nothing would show.", ""]
+              "Near copies are synthetic images closer to a public image or its mirror image than 98 % of the test images are, at 16 x 16 px or in the features of EfficientNet-lite0: 2 % is what images that copy nothing would show.", ""]
     lines += [goal(report), ""] + ([" ".join(notes), ""] if notes else [])
     lines += ["## Choice of the sampling", ""]
     if not choice["compared"]:

@@ -33,7 +33,7 @@ def load(root, split, recipe):
     """-> uint8 images [n,3,STORE,STORE], list of Meta; kept in memory for the next stage."""
     found = rows(root, split, recipe)
     if not found:
-        raise SystemExit(f"{root}: no images of split {split}; the folder holds imagenette/, pacs/ or emoji/")
+        raise SystemExit(f"{root}: no images of split {split}; see corpora.py for what a data folder holds")
     def read(row):
         image = np.asarray(Image.open(row[0]).convert("RGB").resize((STORE, STORE), Image.LANCZOS))
         return image, Meta(*row[1:], attributes(image))
@@ -83,15 +83,22 @@ def shrink(x, size):
     return (F.interpolate(x.float(), (size, size), mode="bilinear", antialias=True) / 127.5 - 1).clamp(-1, 1)
 
 
+class View(NamedTuple):
+    """What augment() showed of a batch: a window (side, top, left), in pixels of STORE, for each of its parts, and which images are mirrored [B]."""
+    windows: list
+    mirrored: torch.Tensor
+
+
 def augment(x, size, crop=0.75):
-    """uint8 [B,3,STORE,STORE] on any device -> float [B,3,size,size] in [-1,1]: flips per image, and a window per eighth
+    """uint8 [B,3,STORE,STORE] on any device -> (float [B,3,size,size] in [-1,1], View): flips per image, and a window per eighth
     of the batch whose side is `crop` to 1 of the whole."""
-    out = []
+    out, windows = [], []
     for group in x.chunk(8):
         k = random.randint(round(STORE * crop), STORE)
         i, j = random.randint(0, STORE - k), random.randint(0, STORE - k)
         window = group[..., i:i + k, j:j + k].float() / 127.5 - 1
         out.append(window if k == size else F.interpolate(window, (size, size), mode="bilinear", antialias=True, align_corners=False))
+        windows.append((k, i, j))
     y = torch.cat(out)
     flip = torch.rand(len(y), device=y.device) < 0.5
-    return torch.where(flip.view(-1, 1, 1, 1), y.flip(-1), y).clamp(-1, 1)
+    return torch.where(flip.view(-1, 1, 1, 1), y.flip(-1), y).clamp(-1, 1), View(windows, flip)

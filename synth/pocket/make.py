@@ -13,6 +13,7 @@ import shutil
 import torch
 
 import card
+import data
 import distill
 import measure
 import pictures
@@ -37,7 +38,7 @@ def flags(**settings):
 def choose(a, out, distil):
     """-> dict(tuned, compared, chosen): the scores of the guidance scales and of the samplings compared, and the chosen one of these;
     `weights` names the folder of each. The student is made only where few calls of the teacher lose too much."""
-    sets = a.choose_sets or list(RECIPES[a.model].mix)
+    sets = a.choose_sets or measure.sets_of(RECIPES[a.model])
     common = (a.model, out / "teacher", a.data, sets)
     tuned = sampling.tune(*common, a.scales, a.choose_per, a.choose_fit_steps)
     guidance = sampling.best(tuned, a.scales)
@@ -81,7 +82,7 @@ def make(a):
         pictures.curve(out / "log.jsonl", ship / "curve.png")
         log = [json.loads(line) for line in open(out / "log.jsonl")]
         how = [f"{'one GPU' if dev == 'cuda' else 'CPU'}, {'bf16' if precision.bf16(dev, extra.get('precision', 'auto')) else 'f32'}", *a.history]
-        card.write(a.model, recipe, ship, log, "; ".join(how), report, choice, texts, a.failures, a.notes)
+        card.write(a.model, recipe, ship, log, "; ".join(how), report, choice, texts, a.failures, a.notes, {m.corpus for m in data.load(a.data, "public", recipe)[1]})
     stage(ship / "README.md", finish)
 
 

@@ -3,9 +3,9 @@
   python measure.py MODEL --weights DIR --data DATA [--per 60] [--fit-steps 600] [--seeds 3]
 
 For each corpus that MODEL (all, photo, draw) knows: accuracy on the real test split after training on (a) synthetic images from
-prompts of class and domain and (b) the public real images, the ceiling of what the generator was shown; their ratio is the
-measure. Beside it the share of near-copies: synthetic images closer to a public image (or its mirror image, both at
-16 x 16 px) than 98 % of the test images are. Prints a table and writes --json. Sampling follows config.json unless told otherwise.
+prompts of class and domain (of the class alone for tinynet10 and office_caltech10) and (b) the public real images, the ceiling of what the generator was
+shown; their ratio is the measure. Beside it the share of near-copies: synthetic images closer to a public image (or its mirror image) than 98 % of the
+test images are, once by pixels at 16 x 16 px and once by features of EfficientNet-lite0. Prints a table and writes --json. Sampling follows config.json unless told otherwise.
 The ceilings do not depend on the weights; --ceilings keeps them in a file that several models may share.
 """
 import argparse
@@ -16,31 +16,47 @@ import time
 import torch
 import torch.nn.functional as F
 
+import features
 import precision
 import weights
-from captions import DOMAIN_PHRASES
+from captions import CLASS_PHRASES, DOMAIN_PHRASES
 from classifier import accuracy, fit
 from data import encode, load, shrink
 from pocket import sample
 from recipes import RECIPES
 
 
+SETS = ("imagenette", "pacs", "emoji", "tinynet10", "office_caltech10")
+"""Sets with test images."""
+BY_CLASS = ("tinynet10", "office_caltech10")
+"""Sets whose prompts tell no domain."""
+
+
+def sets_of(recipe):
+    return [c for c in recipe.mix if c in SETS]
+
+
 def synthesise(net, tok, pairs, per, sampler, dev, half):
-    """-> images [len(pairs) * per, 3, S, S] of each (domain, class), the three phrasings of a domain in turn; `half`: the network in bf16."""
+    """-> images [len(pairs) * per, 3, S, S] of each (domain, class), the phrasings of a domain in turn, or of a class where it is None; `half`: the network in bf16."""
     g, size, out = torch.Generator().manual_seed(0), net.cfg["size"], []
     for domain, cls in pairs:
-        texts = [DOMAIN_PHRASES[domain][i % 3].format(c=cls) for i in range(per)]
+        phrases = DOMAIN_PHRASES[domain] if domain else CLASS_PHRASES
+        texts = [phrases[i % len(phrases)].format(c=cls) for i in range(per)]
         noise = torch.randn(per, 3, size, size, generator=g).to(dev)
         with torch.autocast(dev, dtype=torch.bfloat16, enabled=half):
             out.append(sample(net, encode(tok, texts).to(dev), encode(tok, [""] * per).to(dev), noise, **sampler))
     return torch.cat(out)
 
 
-def near_copies(made, public, test):
-    """Share of `made` that lies closer to `public` or its mirror images than all but 2 % of `test` do; all [n,3,S,S]."""
-    small = lambda x: F.interpolate(x, (16, 16), mode="bilinear", antialias=True).flatten(1)
-    known = small(torch.cat([public, public.flip(-1)]))
-    nearest = lambda x: torch.cat([torch.cdist(b, known).amin(1) for b in small(x).split(512)])
+def small(x):
+    """x [n,3,S,S] -> its pixels at 16 x 16 px [n,768]"""
+    return F.interpolate(x, (16, 16), mode="bilinear", antialias=True).flatten(1)
+
+
+def near_copies(made, public, test, seen=small):
+    """Share of `made` that lies closer to `public` or its mirror images than all but 2 % of `test` do, in the space of `seen`; all [n,3,S,S]."""
+    known = seen(torch.cat([public, public.flip(-1)]))
+    nearest = lambda x: torch.cat([torch.cdist(b, known).amin(1) for b in seen(x).split(512)])
     return float((nearest(made) < nearest(test).quantile(0.02)).float().mean())
 
 
@@ -66,7 +82,8 @@ def measure(a, dev):
     net, tok, config = weights.load(a.weights, dev)
     sampler = {**config["sampler"], **{k: v for k, v in (("steps", a.steps), ("guidance", a.guidance), ("kind", a.kind), ("shift", a.shift)) if v is not None}}
     sets, results = {split: load(a.data, split, recipe) for split in ("public", a.against)}, []
-    for corpus in a.sets or recipe.mix:
+    critic = None if a.no_copies else features.network().to(dev)
+    for corpus in a.sets or sets_of(recipe):
         part = {}
         for split, (images, meta) in sets.items():
             keep = [i for i, m in enumerate(meta) if m.corpus == corpus]
@@ -76,7 +93,7 @@ def measure(a, dev):
         (public, known), (test, asked) = part["public"], part[a.against]
         names = sorted({m.cls for m in known})
         label = lambda meta: torch.tensor([names.index(m.cls) for m in meta], device=dev)
-        pairs = sorted({(m.domain, m.cls) for m in known})
+        pairs = sorted({(None if corpus in BY_CLASS else m.domain, m.cls) for m in known}, key=str)
         # A corpus of one domain gets as many images as one of several.
         per = max(4, a.per * (4 if len({d for d, _ in pairs}) == 1 else 1))
         began = time.monotonic()
@@ -86,10 +103,11 @@ def measure(a, dev):
         score = lambda x, y: [accuracy(fit(x, y, len(names), a.fit_steps, seed), test, label(asked)) for seed in range(a.seeds)]
         synthetic, real = score(made, classes), None
         if not a.no_ceiling:
-            depends = dict(set=corpus, domains=" ".join(sorted({d for d, _ in pairs})), images=len(public), size=net.cfg["size"], against=a.against, fit_steps=a.fit_steps, seeds=a.seeds)
+            depends = dict(set=corpus, domains=" ".join(sorted({m.domain for m in known})), images=len(public), size=net.cfg["size"], against=a.against, fit_steps=a.fit_steps, seeds=a.seeds)
             real = ceilings(a.ceilings, depends, lambda: score(public, label(known)))
         results.append(dict(corpus=corpus, chance=1 / len(names), synthetic=summary(synthetic), real=real and summary(real), ratio=real and sum(synthetic) / sum(real),
-                            images=len(made), near_copies=near_copies(made, public, test), seconds=round(seconds, 1)))
+                            images=len(made), near_copies=critic and near_copies(made, public, test), seconds=round(seconds, 1),
+                            near_copies_by_features=critic and near_copies(made, public, test, lambda x: features.vectors(critic, x))))
         print(row(results[-1]), flush=True)
     report = dict(against=a.against, sampler=sampler, per=a.per, fit_steps=a.fit_steps, seeds=a.seeds, results=results)
     if a.json:
@@ -99,11 +117,12 @@ def measure(a, dev):
 
 def row(r):
     part = lambda v: "not measured" if v is None else f"{100*v['mean']:.1f} ({100*v['low']:.1f} to {100*v['high']:.1f})"
+    share = lambda v: "not measured" if v is None else f"{100*v:.1f} %"
     ratio = "" if r["ratio"] is None else f"{r['ratio']:.2f}"
-    return f"| {r['corpus']} | {part(r['synthetic'])} | {part(r['real'])} | {ratio} | {100*r['chance']:.0f} | {r['images']} | {100*r['near_copies']:.1f} % |"
+    return f"| {r['corpus']} | {part(r['synthetic'])} | {part(r['real'])} | {ratio} | {100*r['chance']:.0f} | {r['images']} | {share(r['near_copies'])} | {share(r['near_copies_by_features'])} |"
 
 
-HEADER = "| set | synthetic, % | public real, % | ratio | chance, % | images | near copies |\n|---|---|---|---|---|---|---|"
+HEADER = "| set | synthetic, % | public real, % | ratio | chance, % | images | near copies by pixels | by features |\n|---|---|---|---|---|---|---|---|"
 
 
 def main(args=None):
@@ -115,12 +134,13 @@ def main(args=None):
     p.add_argument("--fit-steps", type=int, default=600, help="steps of the classifier, 64 images each, on synthetic and on real images alike")
     p.add_argument("--seeds", type=int, default=3)
     p.add_argument("--against", choices=["test", "private", "public"], default="test", help="split to test on; choose settings on another one than test")
-    p.add_argument("--sets", nargs="+", choices=["imagenette", "pacs", "emoji"], help="measure on these alone")
+    p.add_argument("--sets", nargs="+", choices=SETS, help="measure on these alone")
     p.add_argument("--kind", choices=["euler", "heun", "ab2"])
     p.add_argument("--steps", type=int)
     p.add_argument("--guidance", type=float)
     p.add_argument("--shift", type=float)
     p.add_argument("--no-ceiling", action="store_true", help="leave out the training on real images")
+    p.add_argument("--no-copies", action="store_true", help="leave out the search for near copies")
     p.add_argument("--ceilings", metavar="FILE", help="JSON file of ceilings that are known")
     p.add_argument("--precision", choices=precision.CHOICES, default="auto", help="of the generator; auto: bf16 where the device has instructions for it")
     p.add_argument("--threads", type=int, default=0)

@@ -9,6 +9,7 @@ import tarfile
 
 from PIL import Image
 
+from corpora import BY_DOMAIN, FLAT, NAMES
 from data import STORE
 
 
@@ -31,11 +32,14 @@ def main(args=None):
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
         for split in splits:
-            for file in sorted(root.glob(f"imagenette/{split}/*/*.*")) + sorted(root.glob(f"pacs/{split}/*/*/*.*")):
-                add(file.relative_to(root).with_suffix(".webp"), small(file))
+            for pattern in [f"{corpus}/{split}/*/*.*" for corpus in FLAT] + [f"{corpus}/{split}/*/*/*.*" for corpus in BY_DOMAIN]:
+                for file in sorted(root.glob(pattern)):
+                    add(file.relative_to(root).with_suffix(".webp"), small(file))
             table = root / "emoji" / f"{split}.parquet"
             if table.exists():
                 add(table.relative_to(root), table.read_bytes())
+        if (root / NAMES).exists():
+            add(NAMES, (root / NAMES).read_bytes())
     print(f"{a.out}: {pathlib.Path(a.out).stat().st_size / 1e6:.1f} MB")
 
 

@@ -5,23 +5,23 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from captions import DOMAIN_PHRASES
+from captions import DOMAIN_PHRASES, EMOJI_STYLES, OFFICE
 from corpora import WNID
 from data import encode
 from pocket import sample
 
 PACS = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
+OFFICE_CLASSES = ("backpack", "bike", "laptop", "mug")
 EMOJI = ("mammal", "vehicle", "smiley face", "fruit")
 
 
 def prompts(recipe):
-    """-> about fifteen prompts over the domains that a recipe keeps."""
-    out = [f"a photo of a {c}" for c in list(WNID.values())[::2]] if recipe.keeps("imagenette", "photo") else []
-    for corpus, classes in (("pacs", PACS), ("emoji", EMOJI)):
-        domains = [d for d in DOMAIN_PHRASES if recipe.keeps(corpus, d)] if corpus in recipe.mix else []
-        domains = [d for d in domains if (d in ("photo", "sketch", "cartoon", "art_painting")) == (corpus == "pacs")]
-        out += [DOMAIN_PHRASES[d][0].format(c=classes[i % len(classes)]) for i, d in enumerate(domains * 2)]
-    return out[:18]
+    """-> up to twenty-four prompts over the domains that a recipe keeps."""
+    out = [f"a photo of a {c}" for c in list(WNID.values())[::4]] if recipe.keeps("imagenette", "photo") else []
+    for corpus, classes, known in (("pacs", PACS, ("photo", "sketch", "cartoon", "art_painting")), ("emoji", EMOJI, EMOJI_STYLES), ("office_caltech10", OFFICE_CLASSES, OFFICE)):
+        domains = [d for d in known if recipe.keeps(corpus, d)]
+        out += [DOMAIN_PHRASES[d][0].format(c=classes[i % len(classes)]) for i, d in enumerate(domains * (2 if corpus == "pacs" else 1))]
+    return out
 
 
 def grid(net, tok, recipe, sampler, file, dev, columns=10):

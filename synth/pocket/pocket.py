@@ -70,6 +70,11 @@ class Block(nn.Module):
         return x + g2 * self.fc2(F.gelu(self.fc1(norm(x) * (1 + s2) + b2), approximate="tanh"))
 
 
+def straight(blocks, x, c):
+    for b in blocks: x = b(x, c)
+    return x
+
+
 class Pocket(nn.Module):
     def __init__(self, vocab, size=64, patch=8, d=384, depth=6, heads=6, text_len=24, text_width=128, text_depth=2, text_heads=4, text_tokens=4):
         super().__init__()
@@ -91,19 +96,19 @@ class Pocket(nn.Module):
         B, n, _ = y.shape; p = self.cfg["patch"]; g = self.cfg["size"] // p
         return y.view(B, g, g, 3, p, p).permute(0, 3, 1, 4, 2, 5).reshape(B, 3, g * p, g * p)
 
-    def denoise(self, z, t, text):
-        """z [B,3,S,S], t [B] in [0,1] (1 = data), text = TextEncoder output -> x_hat [B,3,S,S]"""
+    def denoise(self, z, t, text, through=straight):
+        """z [B,3,S,S], t [B] in [0,1] (1 = data), text = TextEncoder output -> x_hat [B,3,S,S]; `through` is how training leads tokens through the blocks."""
         pooled, tokens = text
         f = torch.exp(-math.log(10000.0) * torch.arange(128, device=z.device, dtype=torch.float32) / 128)
         a = t.float()[:, None] * 1000 * f
         s = F.silu(self.t2(F.silu(self.t1(torch.cat([a.cos(), a.sin()], -1)))) + pooled)
         c = self.ada(s).unflatten(-1, (6, -1))
         x = torch.cat([tokens, self.patch_in(self.patchify(z)) + self.pos], 1)
-        for b in self.blocks: x = b(x, c)
+        x = through(self.blocks, x, c)
         sc, sh = self.ada_out(s).unsqueeze(1).chunk(2, -1)
         return self.unpatchify(self.patch_out(norm(x[:, tokens.shape[1]:]) * (1 + sc) + sh)).float()
 
-    def forward(self, z, t, ids): return self.denoise(z, t, self.text(ids))
+    def forward(self, z, t, ids, through=straight): return self.denoise(z, t, self.text(ids), through)
 
 
 def times(steps, shift=1.0):

@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 
 DRAWN = ("art_painting", "cartoon", "sketch")
+OFFICE = ("amazon", "caltech10", "dslr", "webcam")
 EMOJI = ("noto", "blob", "twemoji", "emojione", "fluent", "flat", "contrast")
 
 
@@ -16,8 +17,8 @@ class Recipe:
 
 
 RECIPES = {
-    "all": Recipe({"imagenette": 0.40, "pacs": 0.35, "emoji": 0.25}, frozenset(("photo",) + DRAWN + EMOJI)),
-    "photo": Recipe({"imagenette": 0.80, "pacs": 0.20}, frozenset(("photo",))),
+    "all": Recipe({"imagenette": 0.26, "pacs": 0.26, "emoji": 0.18, "tinynet200": 0.16, "tinynet10": 0.08, "office_caltech10": 0.06}, frozenset(("photo",) + DRAWN + EMOJI + OFFICE)),
+    "photo": Recipe({"imagenette": 0.45, "pacs": 0.12, "tinynet200": 0.24, "tinynet10": 0.12, "office_caltech10": 0.07}, frozenset(("photo",) + OFFICE)),
     "draw": Recipe({"pacs": 0.55, "emoji": 0.45}, frozenset(DRAWN + EMOJI)),
 }
 

@@ -19,7 +19,7 @@ WITHIN = 0.01
 
 def score(model, folder, data, sets, per, fit_steps, seeds, **sampler):
     """-> accuracy of a classifier trained on the images of `folder`, 0 to 1: mean over the sets, and its lowest and highest seed."""
-    report = measure.main([model, "--against", "private", "--no-ceiling", "--weights", str(folder), "--data", str(data), "--per", str(per), "--fit-steps", str(fit_steps),
+    report = measure.main([model, "--against", "private", "--no-ceiling", "--no-copies", "--weights", str(folder), "--data", str(data), "--per", str(per), "--fit-steps", str(fit_steps),
                            "--seeds", str(seeds), "--sets", *sets] + [part for k, v in sampler.items() for part in (f"--{k}", str(v))])
     mean = lambda what: sum(r["synthetic"][what] for r in report["results"]) / len(report["results"])
     return dict(sampler=report["sampler"], mean=mean("mean"), low=mean("low"), high=mean("high"), sets=sets, seeds=seeds, per=per, fit_steps=fit_steps)
@@ -49,7 +49,7 @@ def main(args=None):
     p.add_argument("--data", required=True)
     arguments(p)
     a = p.parse_args(args)
-    common = (a.model, a.weights, a.data, a.choose_sets or list(RECIPES[a.model].mix))
+    common = (a.model, a.weights, a.data, a.choose_sets or measure.sets_of(RECIPES[a.model]))
     tuned = tune(*common, a.scales, a.choose_per, a.choose_fit_steps)
     compared = compare(*common, best(tuned, a.scales), a.choose_per, a.choose_fit_steps, a.choose_seeds)
     print(json.dumps(dict(tuned=tuned, compared=compared), indent=1))

@@ -14,6 +14,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
+import align  # noqa: E402
 import captions  # noqa: E402
 import data  # noqa: E402
 import distill  # noqa: E402
@@ -207,6 +208,84 @@ def test_copies_are_found():
     public, test = torch.rand(40, 3, 16, 16) * 2 - 1, torch.rand(40, 3, 16, 16) * 2 - 1
     assert measure.near_copies(public.flip(-1), public, test) == 1.0
     assert measure.near_copies(torch.rand(40, 3, 16, 16) * 2 - 1, public, test) < 0.5
+    mean_colour = lambda x: x.mean((2, 3))
+    assert measure.near_copies(public.flip(-2), public, test) < 0.5, "upside down, no pixel is where it was"
+    assert measure.near_copies(public.flip(-2), public, test, mean_colour) == 1.0
+
+
+def test_features_follow_the_window_that_was_seen():
+    """A map that tells each place's own coordinates, seen through a window, tells those of the window."""
+    n, line = 16, (torch.arange(8) + 0.5) / 8
+    maps = torch.stack([line.view(1, 8).expand(8, 8), line.view(8, 1).expand(8, 8)]).expand(n, 2, 8, 8)
+    view = data.View([(40, 40 * (i % 2), 0) for i in range(8)], torch.arange(n) % 4 == 3)
+    found = align.seen(maps, view, 2)
+    for i in range(n):
+        left_to_right = torch.tensor([0.125, 0.375]) if i % 4 != 3 else torch.tensor([0.375, 0.125])
+        down = torch.tensor([0.125, 0.375]) + 0.5 * ((i // 2) % 2)
+        assert (found[i, 0] - left_to_right).abs().max() < 1e-5 and (found[i, 1] - down.view(2, 1)).abs().max() < 1e-5, i
+
+
+def test_tokens_that_pass_by_come_back_in_their_places():
+    net = Pocket(20, size=32, patch=8, d=32, depth=3, heads=2, text_width=32)
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.2)
+    z, t, ids = torch.randn(3, 3, 32, 32), torch.rand(3), torch.randint(0, 20, (3, data.TEXT_LEN))
+    whole = align.Way(after=2)
+    assert torch.equal(net(z, t, ids, whole), net(z, t, ids)) and whole.hidden.shape == (3, 16, 32)
+    half = align.Way(0.5, after=2)
+    assert not torch.equal(net(z, t, ids, half), net(z, t, ids))
+    for p in net.blocks[1].parameters():
+        torch.nn.init.zeros_(p)
+    for p in (net.ada.weight, net.ada.bias):
+        torch.nn.init.zeros_(p)
+    assert torch.allclose(net(z, t, ids, half), net(z, t, ids), atol=1e-6), "a block that changes nothing may be passed by"
+
+
+def test_alignment_and_the_perceptual_term_teach(tmp_path):
+    root = pictures(tmp_path / "data")
+    common = ["photo", "--data", root, "--shape", TINY, "--batch", "8", "--steps", "2", "--log", "1", "--threads", "1"]
+    ways = dict(plain=[], aligned=["--align", "0.5", "--align-after", "1", "--features", str(tmp_path / "features.pt")], perceptual=["--perceptual", "0.1"])
+    states = {}
+    for name, flags in ways.items():
+        train.main(common + ["--out", str(tmp_path / name)] + flags)
+        states[name] = weights.load_checkpoint(tmp_path / name / "pocket.pt")["net"]
+    # The first step of a network that begins at zero moves its last map alone; what a layer before it learns in two steps shows the other losses.
+    moved = lambda name: any(not torch.equal(states[name][k], states["plain"][k]) for k in states["plain"])
+    assert moved("aligned") and moved("perceptual")
+    kept = torch.load(tmp_path / "features.pt", weights_only=True)
+    assert kept.shape == (8, 112, 8, 8) and bool(kept.isfinite().all())
+    red, blue = kept[:4].float().mean((2, 3)), kept[4:].float().mean((2, 3))
+    assert (red.mean(0) - blue.mean(0)).norm() > 3 * (red - red.mean(0)).norm(dim=1).max(), "features tell the two classes apart"
+
+
+def test_other_words_and_patches_keep_what_was_learned(tmp_path):
+    root = pictures(tmp_path / "data")
+    meta = data.load(root, "public", RECIPES["photo"])[1]
+    old = data.build_tokenizer(meta, 300)
+    net = Pocket(old.get_vocab_size(), size=16, patch=8, d=32, depth=1, heads=2, text_width=32)
+    new = data.build_tokenizer([*meta, *[data.Meta("tinynet200", "photo", "american alligator", None, ("green", "blue", None))] * 50], 340)
+    again = weights.retokenise(net, old, new)
+    shared = set(old.get_vocab()) & set(new.get_vocab())
+    assert len(shared) > 100 and all(torch.equal(again.text.tok.weight[new.get_vocab()[w]], net.text.tok.weight[old.get_vocab()[w]]) for w in shared)
+    word = max(set(new.get_vocab()) - shared, key=len)
+    pieces = old.encode(word.removesuffix("</w>"), add_special_tokens=False).ids
+    assert torch.allclose(again.text.tok.weight[new.get_vocab()[word]], net.text.tok.weight[[p for p in pieces if p]].mean(0))
+    finer = weights.repatch(net, 4)
+    assert finer.cfg["patch"] == 4 and finer.pos.shape == (16, 32) and torch.equal(finer.blocks[0].qkv.weight, net.blocks[0].qkv.weight)
+    assert finer(torch.randn(1, 3, 16, 16), torch.tensor([0.5]), torch.zeros(1, data.TEXT_LEN, dtype=torch.long)).shape == (1, 3, 16, 16)
+
+
+def test_every_corpus_is_read_with_its_names(tmp_path):
+    blank = Image.fromarray(np.full((8, 8, 3), 90, np.uint8))
+    def put(path):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        blank.save(tmp_path / path)
+    put("tinynet200/public/n01443537/a.JPEG")
+    put("tinynet10/public/n07753592/a.JPEG")
+    put("office_caltech10/public/webcam/mug/a.jpg")
+    (tmp_path / "tinynet200" / "classes.tsv").write_text("n01443537\tgoldfish, Carassius auratus\n")
+    known = {m.corpus: (m.domain, m.cls) for m in data.load(str(tmp_path), "public", RECIPES["photo"])[1]}
+    assert known == {"tinynet200": ("photo", "goldfish"), "tinynet10": ("photo", "banana"), "office_caltech10": ("webcam", "mug")}
 
 
 def test_captions_name_the_colours():

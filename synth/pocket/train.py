@@ -2,7 +2,7 @@
 
   python train.py MODEL --data DATA --out RUN --minutes 6      MODEL is all, photo or draw
 
-Stops at --steps or after --minutes of training, whichever comes first. A run continues from RUN/pocket.pt; a new one may begin from
+Stops at --steps or after --minutes of training by the clock or by the processor, whichever comes first. A run continues from RUN/pocket.pt; a new one may begin from
 an exported folder or branch off another run's folder (--init), and counts on from there. While the file --pause exists, it sleeps. Writes
 RUN/log.jsonl and RUN/tokenizer.json.
 """
@@ -20,6 +20,8 @@ import torch
 import torch.distributed as dist
 from tokenizers import Tokenizer
 
+import align
+import features
 import precision
 import weights
 from data import augment, build_tokenizer, caption_bank, load, weights as draw_weights
@@ -32,11 +34,13 @@ def learning_rate(progress, step, peak, cool, warmup=200):
     return peak * min(1.0, (step + 1) / warmup) * (min(1.0, max(0.02, (1 - progress) / cool)) if cool else 1.0)
 
 
-def flow_loss(net, x, ids, t):
-    """Loss of Li and He 2025, "Back to Basics": mean squared error of the velocity (x_hat - z)/(1 - t). x [B,3,S,S], t [B]."""
+def flow_loss(net, x, ids, t, floor=0.05, *through):
+    """Loss of Li and He 2025, "Back to Basics": mean squared error of the velocity (x_hat - z)/(1 - t), the divisor at least `floor` (1: of the image).
+    x [B,3,S,S], t [B]. -> loss, x_hat"""
     at = t.view(-1, 1, 1, 1)
     z = at * x + (1 - at) * torch.randn_like(x)
-    return (((net(z, t, ids) - x) / (1 - at).clamp_min(0.05)) ** 2).mean()
+    made = net(z, t, ids, *through)
+    return (((made - x) / (1 - at).clamp_min(floor)) ** 2).mean(), made
 
 
 def optimisers(net, kind, lr):
@@ -66,12 +70,19 @@ def begin(a, meta, dev, rank):
     elif a.init:
         net, tok, config = weights.load(a.init)
         at.update(step=config["train_steps"], seen=a.init_seen)
+        if a.vocab:
+            old, tok = tok, build_tokenizer(meta, a.vocab)
+            net = weights.retokenise(net, old, tok)
+        if a.patch:
+            net = weights.repatch(net, a.patch)
     else:
         torch.manual_seed(a.seed)
-        tok = build_tokenizer(meta)
+        tok = build_tokenizer(meta, a.vocab or 640)
         net = Pocket(tok.get_vocab_size(), **{**SHAPES[dev], **json.loads(a.shape)})
     if rank == 0:
-        tok.save(str(out / "tokenizer.json"))
+        # Beside the file first: another process of the team may be reading it.
+        tok.save(str(out / "tokenizer.json.new"))
+        os.replace(out / "tokenizer.json.new", out / "tokenizer.json")
     net = net.train().to(dev)
     ema = copy.deepcopy(net).requires_grad_(False)
     opts = optimisers(net, a.optimizer, a.lr)
@@ -99,11 +110,11 @@ class Team:
             dist.broadcast(shared, 0)
         return float(shared)
 
-    def mean(self, net, *values):
+    def mean(self, parameters, *values):
         """Averages the gradients; -> the sums of the numbers"""
         if self.size == 1:
             return values
-        grads = [p.grad for p in net.parameters()]
+        grads = [p.grad for p in parameters]
         flat = torch.cat([g.flatten() for g in grads] + [torch.tensor(values) * self.size])
         dist.all_reduce(flat)
         flat /= self.size
@@ -131,6 +142,14 @@ def run(rank, a, dev, images, meta, meet):
     recipe, out, team = RECIPES[a.model], pathlib.Path(a.out), Team(rank, a.workers, meet)
     net, ema, opts, tok, at = begin(a, meta, dev, rank)
     chance, bank, images = draw_weights(meta, recipe).to(dev), caption_bank(tok, meta, a.drop).to(dev), images.to(dev)
+    way, aligner, maps = align.Way(a.route, a.align_after if a.align else 0, net.cfg["text_tokens"]), None, None
+    through = (way,) if a.route or a.align else ()
+    if a.align:
+        torch.manual_seed(a.seed)
+        aligner, maps = align.Aligner(net.cfg["d"], a.align_after).to(dev), align.kept(images.cpu(), a.features)
+        opts.append(torch.optim.AdamW(aligner.parameters(), lr=a.lr, betas=(0.9, 0.98), fused=True))
+    learned = [*net.parameters(), *(aligner.parameters() if aligner else ())]
+    critic = features.network().to(dev) if a.perceptual else None
     save = lambda: weights.save_checkpoint(out / "pocket.pt", cfg=net.cfg, net=net.state_dict(), ema=ema.state_dict(),
                                            optimizer=a.optimizer, opts=[o.state_dict() for o in opts], **at)
     half = precision.bf16(dev, a.precision)
@@ -143,22 +162,29 @@ def run(rank, a, dev, images, meta, meet):
     cold = 0 if opts[0].state else at["step"]
     total, since, size, log, saved = 0.0, 0, net.cfg["size"], open(out / "log.jsonl", "a") if rank == 0 else None, time.monotonic()
     batch, clock = a.batch // a.workers, time.process_time()
-    progress = lambda: team.agree(max(at["step"] / a.steps, at["seconds"] / 60 / a.minutes))
+    progress = lambda: team.agree(max(at["step"] / a.steps, at["seconds"] / 60 / a.minutes, at["cpu_seconds"] / 60 / a.processor_minutes))
     done = progress()
     while done < 1:
         while a.pause and os.path.exists(a.pause):
             time.sleep(1)
         begun = time.monotonic()
         index = torch.multinomial(chance, batch, replacement=True)
-        x, ids = augment(images[index], size, a.crop), bank[index, torch.randint(0, bank.shape[1], (batch,), device=dev)]
+        (x, view), ids = augment(images[index], size, a.crop), bank[index, torch.randint(0, bank.shape[1], (batch,), device=dev)]
         t = torch.sigmoid(torch.randn(batch, device=dev) * a.t_std + a.t_mean)
         with torch.autocast(dev, dtype=torch.bfloat16, enabled=half):
-            loss = flow_loss(forward, x, ids, t)
-        net.zero_grad(set_to_none=True)
-        loss.backward()
-        (used,) = team.mean(net, time.process_time() - clock)
+            loss, made = flow_loss(forward, x, ids, t, a.floor, *through)
+            whole = loss
+            if a.align:
+                whole = whole + a.align * aligner.loss(way.hidden, align.seen(maps[index.cpu()].to(dev), view, size // net.cfg["patch"]))
+            if a.perceptual:
+                part = slice(0, batch // 4)
+                whole = whole + a.perceptual * align.perceptual(critic, made[part], x[part])
+        for p in learned:
+            p.grad = None
+        whole.backward()
+        (used,) = team.mean(learned, time.process_time() - clock)
         clock = time.process_time()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
         for opt in opts:
             for group in opt.param_groups:
                 group["lr"] = learning_rate(done, at["step"] - cold, a.lr, a.cool)
@@ -196,6 +222,7 @@ def arguments(args=None):
     p.add_argument("--shape", default="{}", help="JSON that changes entries of recipes.SHAPES")
     p.add_argument("--steps", type=int, default=10**9)
     p.add_argument("--minutes", type=float, default=10**9)
+    p.add_argument("--processor-minutes", type=float, default=10**9, help="of processor time, for runs that are compared where other programs use the processors too")
     p.add_argument("--batch", type=int, default=1024 if torch.cuda.is_available() else 256)
     p.add_argument("--lr", type=float, default=1e-3)
     p.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
@@ -206,6 +233,14 @@ def arguments(args=None):
     p.add_argument("--crop", type=float, default=0.75, help="smallest side of a training window, as a share")
     p.add_argument("--t-mean", type=float, default=0.0, help="times are the sigmoid of a normal with this mean")
     p.add_argument("--t-std", type=float, default=1.0)
+    p.add_argument("--floor", type=float, default=0.05, help="least divisor 1 - t of the loss; 1 weighs every time by the error of the image")
+    p.add_argument("--align", type=float, default=0.0, metavar="W", help="weight of the alignment of a block with frozen features")
+    p.add_argument("--align-after", type=int, default=2, metavar="BLOCK")
+    p.add_argument("--features", metavar="FILE", help="where the frozen features of the training images are kept")
+    p.add_argument("--route", type=float, default=0.0, metavar="SHARE", help="share of the patches that pass by the middle blocks")
+    p.add_argument("--perceptual", type=float, default=0.0, metavar="W", help="weight of the distance between the frozen features of predicted and clean image, on a quarter of the batch")
+    p.add_argument("--vocab", type=int, help="learn the tokenizer anew from the captions, with this many tokens; exported weights to begin from keep what they know")
+    p.add_argument("--patch", type=int, help="patch size in place of that of the exported weights to begin from")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--compile", action="store_true")
     p.add_argument("--log", type=int, default=50, help="steps between lines of the log")
@@ -214,8 +249,8 @@ def arguments(args=None):
     p.add_argument("--workers", type=int, default=1, help="processes that share the batch, on a CPU; with --threads 1 for processors that others use too")
     p.add_argument("--pause", help="file that makes it sleep while it exists")
     a = p.parse_args(args)
-    if a.steps == a.minutes == 10**9:
-        p.error("give --steps or --minutes")
+    if a.steps == a.minutes == a.processor_minutes == 10**9:
+        p.error("give --steps, --minutes or --processor-minutes")
     return a
 
 

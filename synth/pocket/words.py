@@ -8,7 +8,7 @@ import argparse
 import pathlib
 import re
 
-from captions import COLOURS, DOMAIN_PHRASES
+from captions import CLASS_PHRASES, COLOURS, DOMAIN_PHRASES
 from corpora import rows
 from recipes import RECIPES
 
@@ -20,7 +20,7 @@ def of(recipe, data):
     """-> the words, as a set"""
     texts = {TEXT}
     for _, _, domain, cls, name in rows(data, "public", recipe):
-        texts |= {phrase.format(c=cls) for phrase in DOMAIN_PHRASES[domain]} | {name or ""}
+        texts |= {phrase.format(c=cls) for phrase in DOMAIN_PHRASES[domain] + CLASS_PHRASES} | {name or ""}
     return set(re.findall(r"[^\W_]+", " ".join(texts).lower()))
 
 
