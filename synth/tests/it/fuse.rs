@@ -83,7 +83,7 @@ impl Generator for Squares {
             let mut values = Vec::new();
             for y in 0..8 {
                 for x in 0..8 {
-                    let inside = (class % 4 < 2) == (x < 4) && (class % 2 == 0) == (y < 4);
+                    let inside = (class % 4 < 2) == (x < 4) && class.is_multiple_of(2) == (y < 4);
                     for (channel, colour) in colour.iter().enumerate() {
                         let noise = f32::from(seed[(y * 8 + x + channel * 5) % 32]) / 900.0;
                         values.push(noise + if inside { *colour } else { ground });

@@ -546,12 +546,14 @@ mod tests {
             let pivot = (i..n).max_by(|a, b| matrix[*a][i].abs().total_cmp(&matrix[*b][i].abs()));
             matrix.swap(i, pivot.unwrap());
             right.swap(i, pivot.unwrap());
-            for row in i + 1..n {
-                let factor = matrix[row][i] / matrix[i][i];
-                for column in i..n {
-                    matrix[row][column] -= factor * matrix[i][column];
+            let (above, below) = matrix.split_at_mut(i + 1);
+            let pivot = &above[i];
+            for (row, line) in below.iter_mut().enumerate() {
+                let factor = line[i] / pivot[i];
+                for (value, above) in line[i..].iter_mut().zip(&pivot[i..]) {
+                    *value -= factor * above;
                 }
-                right[row] -= factor * right[i];
+                right[i + 1 + row] -= factor * right[i];
             }
         }
         for i in (0..n).rev() {
@@ -604,8 +606,8 @@ mod tests {
                 gradient
             };
             let (up, down) = (at(1e-3), at(-1e-3));
-            for j in 0..n {
-                hessian[j][i] = (up[j] - down[j]) / 2e-3;
+            for (line, (up, down)) in hessian.iter_mut().zip(up.iter().zip(&down)) {
+                line[i] = (up - down) / 2e-3;
             }
             hessian[i][i] += DAMPING;
         }
