@@ -159,6 +159,13 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             | Synth::Output { .. }
             | Synth::DifferentJob { .. },
         ) => Some(3),
+        Some(
+            Synth::Cancelled
+            | Synth::Service(ServiceError {
+                fault: Fault::Cancelled,
+                ..
+            }),
+        ) => Some(130),
         Some(Synth::Hub { .. } | Synth::Service(_) | Synth::Backend { .. }) => Some(4),
         Some(Synth::AllSetAside { faults }) => {
             let mut codes = faults.iter().map(|(_, fault)| code_of(fault).unwrap_or(1));

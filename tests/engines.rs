@@ -6,24 +6,10 @@ mod support;
 use assert_cmd::Command;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-use support::{failure, json};
-
-fn assets() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
-}
-
-fn promptfed(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env("PROMPTFED_ASSETS", assets())
-        .arg("--quiet")
-        .args(args);
-    command
-}
+use support::{assets, failure, json, promptfed};
 
 /// `promptfed synth` of the prompts that [`write_prompts`] wrote.
 fn synth(folder: &Path, out: &str, args: &[&str]) -> Command {
@@ -188,6 +174,26 @@ fn engines_have_names_in_the_configuration() {
         (
             &["--engine", "remote:http://user:hunter2@127.0.0.1:1/v1"],
             "user name or password",
+        ),
+        (
+            &[
+                "--engine",
+                "remote:http://user:hunter2@127.0.0.1:1/v1",
+                "--engine",
+                "remote:http://127.0.0.1:2/v1",
+            ],
+            "user name or password",
+        ),
+        (
+            &[
+                "--engine",
+                "remote:http://127.0.0.1:1/v1",
+                "--engine",
+                "a1111:http://127.0.0.1:2",
+                "--key-env",
+                "PATH",
+            ],
+            "one key would be sent to remote and a1111",
         ),
         (
             &["--engine", "remote:http://127.0.0.1:1/v1?key=hunter2"],

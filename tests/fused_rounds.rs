@@ -1,14 +1,15 @@
 //! Fusion in rounds and comparisons, as people ask for it: the real binary, the bundled generators.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/server.rs"]
+mod server;
 mod support;
 
 use assert_cmd::Command;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use support::{failure, json};
+use server::Server;
+use std::path::Path;
+use support::{assets, failure, json, promptfed};
 
 const THREE: [&str; 6] = [
     "--engine",
@@ -24,58 +25,11 @@ const SMALL: [&str; 6] = ["--steps", "1", "--width", "8", "--image-size", "16"];
 
 const SMALL_MODELS: [&str; 4] = ["--task-epochs", "2", "--task-width", "8"];
 
-fn assets() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
-}
-
-fn promptfed(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env("PROMPTFED_ASSETS", assets())
-        .arg("--quiet")
-        .args(args);
-    command
-}
-
-/// A running `promptfed serve`; killed when it is dropped.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"))
-            .args(["serve", "--addr", "127.0.0.1:0", "--json"])
-            .args(THREE)
-            .env("PROMPTFED_ASSETS", assets())
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        let url = ready["url"].as_str().unwrap().to_owned();
-        Self { child, url }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn a_round_is_opened_with_a_fusion_and_tells_it() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
-    let server = Server::start(here);
+    let server = Server::start(here, &THREE);
     let there = ["--server", server.url.as_str()];
     let open = |more: &[&str]| {
         let mut command = promptfed(here, &["round", "open", "emoji", "--images", "90"]);

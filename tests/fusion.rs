@@ -3,35 +3,21 @@
 
 mod support;
 
-use assert_cmd::Command;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use support::{failure, json};
-
-fn assets() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
-}
-
-fn promptfed(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_promptfed"));
-    command
-        .current_dir(folder)
-        .env("PROMPTFED_ASSETS", assets())
-        .arg("--quiet");
-    command
-}
+use std::path::Path;
+use support::{assets, failure, json, promptfed};
 
 /// Two sets of emoji in `sets/`, one step each, of the generators `all` and `draw`.
 fn sets(here: &Path) {
     let private = assets().join("emoji/private.parquet");
-    json(promptfed(here).arg("extract").arg(&private).args([
+    json(promptfed(here, &[]).arg("extract").arg(&private).args([
         "--label-space",
         "emoji",
         "--level",
         "domain",
     ]));
     for model in ["all", "draw"] {
-        json(promptfed(here).args([
+        json(promptfed(here, &[]).args([
             "synth",
             "--prompts",
             "prompts.json",
@@ -49,7 +35,7 @@ fn sets(here: &Path) {
 
 fn fuse(here: &Path, out: &str, flags: &[&str]) -> Value {
     json(
-        promptfed(here)
+        promptfed(here, &[])
             .args(["fuse", "sets/all", "sets/draw", "--out", out])
             .args(flags),
     )
@@ -105,32 +91,33 @@ fn sets_are_fused_trained_on_tested_and_exported() {
     assert!(page.contains("least useful") && page.matches("data:image/png").count() > 50);
     assert!(!page.contains("src=\"http") && !page.contains("<script"));
 
-    let trained = json(promptfed(here).args(["train", "fused", "--epochs", "2", "--width", "8"]));
+    let trained =
+        json(promptfed(here, &[]).args(["train", "fused", "--epochs", "2", "--width", "8"]));
     assert_eq!(
         (trained["weighted"].as_bool(), trained["images"].as_u64()),
         (Some(true), Some(140))
     );
     let test = assets().join("emoji/test.parquet");
     let tested = json(
-        promptfed(here)
+        promptfed(here, &[])
             .args(["evaluate", "model.safetensors"])
             .arg(&test),
     );
     assert_eq!(tested["images"], 437);
     // A fused set is data like any other.
-    let tested = json(promptfed(here).args(["evaluate", "model.safetensors", "fused"]));
+    let tested = json(promptfed(here, &[]).args(["evaluate", "model.safetensors", "fused"]));
     assert_eq!(tested["images"], 140);
 
     for (format, out) in [("folder", "as folder"), ("parquet", "as parquet")] {
         let told =
-            json(promptfed(here).args(["export", "fused", "--format", format, "--out", out]));
+            json(promptfed(here, &[]).args(["export", "fused", "--format", format, "--out", out]));
         assert_eq!(told["export"]["images"], 140);
         let flags: &[&str] = match format {
             "folder" => &["--layout", "domain-folders"],
             _ => &[],
         };
         let read = json(
-            promptfed(here)
+            promptfed(here, &[])
                 .args([
                     "evaluate",
                     "model.safetensors",
@@ -146,7 +133,7 @@ fn sets_are_fused_trained_on_tested_and_exported() {
 
     // A fused set does not hold images: without its jobs it is nothing.
     std::fs::rename(here.join("sets/draw"), here.join("sets/gone")).unwrap();
-    let (code, told) = failure(promptfed(here).args(["train", "fused"]));
+    let (code, told) = failure(promptfed(here, &[]).args(["train", "fused"]));
     assert_eq!(code, 3);
     assert!(
         told.contains("is not there") && told.contains("fuse again"),
@@ -163,7 +150,7 @@ fn clients_answers_decide_the_quotas() {
     let flags = [&["--select", "easy", "--keep", "140"][..], &small].concat();
     fuse(here, "fused", &flags);
     let private = assets().join("emoji/private.parquet");
-    let scored = json(promptfed(here).arg("feedback").arg(&private).args([
+    let scored = json(promptfed(here, &[]).arg("feedback").arg(&private).args([
         "--models",
         "fused/task-models",
         "--out",
@@ -195,7 +182,7 @@ fn clients_answers_decide_the_quotas() {
     );
     assert_eq!(two["feedback_bytes"].as_u64(), Some(2 * file.len() as u64));
 
-    let shown = promptfed(here)
+    let shown = promptfed(here, &[])
         .arg("feedback")
         .arg(assets().join("emoji/test.parquet"))
         .args([
@@ -238,7 +225,7 @@ fn clients_answers_decide_the_quotas() {
     );
     assert_eq!(voted["report"]["chosen"], 100);
 
-    let mixed = promptfed(here)
+    let mixed = promptfed(here, &[])
         .args([
             "fuse",
             "sets/all",
@@ -262,7 +249,7 @@ fn what_has_no_effect_or_cannot_be_is_refused() {
     let here = folder.path();
     sets(here);
     let refused = |flags: &[&str], code: i32, part: &str| {
-        let mut command = promptfed(here);
+        let mut command = promptfed(here, &[]);
         command
             .args(["fuse", "sets/all", "sets/draw", "--out", "out"])
             .args(flags);
@@ -306,11 +293,17 @@ fn what_has_no_effect_or_cannot_be_is_refused() {
         3,
         "not a client's feedback",
     );
-    let (code, told) =
-        failure(promptfed(here).args(["fuse", "sets/nothing", "--out", "out", "--select", "all"]));
+    let (code, told) = failure(promptfed(here, &[]).args([
+        "fuse",
+        "sets/nothing",
+        "--out",
+        "out",
+        "--select",
+        "all",
+    ]));
     assert_eq!(code, 3);
     assert!(told.contains("not the folder of a synthesis job"), "{told}");
-    let (code, told) = failure(promptfed(here).args(["export", "sets/all", "--out", "out"]));
+    let (code, told) = failure(promptfed(here, &[]).args(["export", "sets/all", "--out", "out"]));
     assert_eq!(code, 3);
     assert!(told.contains("not the folder of a fused set"), "{told}");
 }
@@ -320,7 +313,7 @@ fn several_engines_are_fused_by_one_command_also_in_rounds() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let private = assets().join("emoji/private.parquet");
-    json(promptfed(here).arg("extract").arg(&private).args([
+    json(promptfed(here, &[]).arg("extract").arg(&private).args([
         "--label-space",
         "emoji",
         "--level",
@@ -335,7 +328,7 @@ fn several_engines_are_fused_by_one_command_also_in_rounds() {
             "--engine",
             "pocket:draw",
         ];
-        let mut command = promptfed(here);
+        let mut command = promptfed(here, &[]);
         command
             .args([
                 "synth",
@@ -368,15 +361,42 @@ fn several_engines_are_fused_by_one_command_also_in_rounds() {
         .collect();
     assert_eq!(names, ["pocket", "pocket:draw", "pocket:photo"]);
     let trained =
-        json(promptfed(here).args(["train", "once/fused", "--epochs", "1", "--width", "8"]));
+        json(promptfed(here, &[]).args(["train", "once/fused", "--epochs", "1", "--width", "8"]));
     assert_eq!(trained["images"], 140);
     // The same sets by the other command.
     let again = json(
-        promptfed(here)
+        promptfed(here, &[])
             .args(["fuse", "once", "--out", "again"])
             .args(&flags[1..]),
     );
     assert_eq!(again["report"], told["fused"]["report"]);
+    // A folder is the same one through a link, before and after it is made.
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(here, here.join("link")).unwrap();
+        let linked = || {
+            let mut command = promptfed(here, &["fuse", "once", "--out", "link/linked"]);
+            json(command.args(&flags[1..]))["report"].clone()
+        };
+        assert_eq!(linked(), again["report"]);
+        assert_eq!(linked(), again["report"]);
+    }
+
+    let (code, told) = failure(&mut synth(
+        "uneven",
+        &["--fuse", "--keep", "140", "--rounds", "3", "--limit", "1"],
+    ));
+    assert_eq!(code, 3);
+    assert!(told.contains("--limit is for one engine"), "{told}");
+    let (code, told) = failure(&mut synth(
+        "uneven",
+        &["--fuse", "--keep", "140", "--rounds", "8"],
+    ));
+    assert_eq!(code, 3);
+    assert!(
+        told.contains("cannot be shared evenly by 8 rounds"),
+        "{told}"
+    );
 
     let rounds = [
         &["--fuse", "influence", "--keep", "140", "--rounds", "2"][..],
@@ -398,8 +418,14 @@ fn several_engines_are_fused_by_one_command_also_in_rounds() {
     assert!(quotas.iter().all(|round| sum(round) == 210));
     // Done is done, and the rounds are sets like others.
     assert_eq!(json(&mut synth("rounds", &rounds)), told);
-    let all =
-        json(promptfed(here).args(["fuse", "rounds", "--select", "all", "--out", "everything"]));
+    let all = json(promptfed(here, &[]).args([
+        "fuse",
+        "rounds",
+        "--select",
+        "all",
+        "--out",
+        "everything",
+    ]));
     assert_eq!(all["report"]["chosen"], 420);
 
     let (code, told) = failure(&mut synth("idle", &small));
@@ -407,7 +433,7 @@ fn several_engines_are_fused_by_one_command_also_in_rounds() {
         code == 3 && told.contains("--task-epochs, --task-width have no effect without --fuse"),
         "{told}"
     );
-    let (code, told) = failure(promptfed(here).args([
+    let (code, told) = failure(promptfed(here, &[]).args([
         "synth",
         "--prompts",
         "prompts.json",

@@ -252,7 +252,8 @@ fn a_round_keeps_to_its_recipe_and_tells_what_had_no_effect() {
         "{warnings}"
     );
     assert_eq!(second["warnings"], Value::Array(Vec::new()));
-    assert_eq!(second["sampling"]["guidance"]["fixed"].to_string(), "2.2");
+    let sampling = &second["sources"][0]["sampling"];
+    assert_eq!(sampling["guidance"]["fixed"].to_string(), "2.2");
 
     json(&mut run(&["round", "model", "1", "--token", token]));
     let file = std::fs::read(here.join("model.safetensors")).unwrap();

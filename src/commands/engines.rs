@@ -120,6 +120,22 @@ impl EngineArgs {
 
     /// Refuses flags that none of the engines takes.
     fn refuse_idle(&self, backends: &[Backend]) -> Result<()> {
+        let with_key: Vec<&str> = backends
+            .iter()
+            .filter(|b| b.engine().is_service())
+            .filter(|b| {
+                let options = b.options();
+                options.key_env == self.key_env && options.key_file == self.key_file
+            })
+            .map(Backend::name)
+            .collect();
+        if (self.key_env.is_some() || self.key_file.is_some()) && with_key.len() > 1 {
+            let text = format!(
+                "one key would be sent to {}; give each its own in a [[backends]] table of promptfed.toml",
+                with_key.join(" and ")
+            );
+            return Err(anyhow::Error::msg(text).context(BadInput));
+        }
         let any = |takes: fn(&EngineRef) -> bool| backends.iter().any(|b| takes(b.engine()));
         let (services, own) = (any(EngineRef::is_service), any(|e| !e.is_service()));
         let sized = services || any(|e| matches!(e, EngineRef::Sd(_)));

@@ -195,7 +195,21 @@ impl FusionArgs {
         let (feedback, feedback_bytes) = feedback.map_or((None, 0), |(f, bytes)| (Some(f), bytes));
         let spec = self.spec(asked, feedback.as_ref());
         spec.validate()?;
-        let network = spec.needs_network().then(network).transpose()?;
+        let fault = match (spec.quotas, &feedback) {
+            (Some(QuotaSource::Feedback), None) => {
+                Some("quotas by feedback need the clients' feedback: give --feedback FILE")
+            }
+            (Some(QuotaSource::Transfer) | None, Some(_)) => {
+                Some("--feedback has no effect without --quotas feedback")
+            }
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            return Err(anyhow::Error::msg(fault).context(BadInput));
+        }
+        // Rounds compare the task models even where the selection does not.
+        let needed = spec.needs_network() || spec.task.model == TaskKind::Features;
+        let network = needed.then(network).transpose()?;
         Ok(Fusion {
             spec,
             network,

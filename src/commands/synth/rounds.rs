@@ -22,13 +22,22 @@ pub(super) fn run(
     out: &Path,
     context: &Context,
 ) -> Result<()> {
+    super::several::refuse_idle(args)?;
     let images = args
         .images
         .context("--rounds shares out a number of images: give --images N")
         .context(BadInput)?;
+    let rounds_asked = u64::from(args.rounds).max(1);
+    if !images.is_multiple_of(rounds_asked) {
+        let text = format!(
+            "--images {images} cannot be shared evenly by {rounds_asked} rounds; give a multiple"
+        );
+        return Err(anyhow::Error::msg(text).context(BadInput));
+    }
+    let batch = prepared.iter().map(Prepared::batch).min().unwrap_or(1);
     let spec = RoundsSpec {
         rounds: args.rounds,
-        images: images / u64::from(args.rounds).max(1),
+        images: images / rounds_asked,
         prompts: source::source(args)?,
         examples: EXAMPLES,
         negatives: args.negatives,
@@ -40,6 +49,7 @@ pub(super) fn run(
         args.sampling.apply(&mut job);
         job.output = args.format.into();
         job.attempts = args.attempts;
+        job.batch = batch;
         job.filter.clone_from(&filter);
         job
     };

@@ -156,7 +156,7 @@ fn budgets(args: &JobArgs, prepared: &[Prepared]) -> Result<Vec<ImageBudget>> {
     Ok(plan.shares().into_iter().map(share).collect())
 }
 
-fn refuse_idle(args: &JobArgs) -> Result<()> {
+pub(super) fn refuse_idle(args: &JobArgs) -> Result<()> {
     let mut given = args.sd.given();
     given.extend(args.limit.map(|_| "--limit"));
     if given.is_empty() {

@@ -88,6 +88,12 @@ impl Feedback {
         features: &[f32],
         neighbours: usize,
     ) -> Result<Self> {
+        if private.class_names != candidates.class_names() {
+            return Err(Error::Fusion(
+                "the private images have other classes than the sets; leave out --label-space, or give that of the sets"
+                    .into(),
+            ));
+        }
         let file = candidates.signals.features()?;
         let labels: Vec<u32> = candidates
             .images()

@@ -123,8 +123,7 @@ impl FuseRecord {
 
 /// How `out` refers to a job's folder.
 fn refer(out: &Path, folder: &Path) -> Result<PathBuf> {
-    let out = std::path::absolute(out)?;
-    let out = fs_err::canonicalize(&out).unwrap_or(out);
+    let out = canonical(std::path::absolute(out)?);
     let folder = fs_err::canonicalize(folder)?;
     if let Ok(inside) = folder.strip_prefix(&out) {
         return Ok(inside.to_owned());
@@ -133,6 +132,17 @@ fn refer(out: &Path, folder: &Path) -> Result<PathBuf> {
         .parent()
         .and_then(|parent| folder.strip_prefix(parent).ok());
     Ok(beside.map_or(folder.clone(), |beside| Path::new("..").join(beside)))
+}
+
+/// Canonical as far as it is there: a folder refers to others alike before and after it is made.
+fn canonical(path: PathBuf) -> PathBuf {
+    if let Ok(whole) = fs_err::canonicalize(&path) {
+        return whole;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => canonical(parent.to_owned()).join(name),
+        _ => path,
+    }
 }
 
 /// One chosen image: where it is, what it weighs and why it was chosen.

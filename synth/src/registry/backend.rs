@@ -2,6 +2,7 @@
 
 use super::options::EngineOptions;
 use super::reference::EngineRef;
+use crate::service::Address;
 use crate::{Error, Result};
 
 /// Longest name in bytes: it becomes the name of a folder.
@@ -21,6 +22,7 @@ impl Backend {
     /// # Errors
     /// Options that the engine does not have.
     pub fn new(engine: EngineRef, options: EngineOptions) -> Result<Self> {
+        check_address(&engine)?;
         let name = engine.own_name();
         options.check(&name, &engine)?;
         Ok(Self {
@@ -36,6 +38,7 @@ impl Backend {
     /// # Errors
     /// Another name, or options that the engine does not have.
     pub fn named(name: &str, engine: EngineRef, options: EngineOptions) -> Result<Self> {
+        check_address(&engine)?;
         let fits = (1..=LONGEST).contains(&name.len())
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())
             && name
@@ -102,6 +105,14 @@ impl Backend {
         }
         Ok(())
     }
+}
+
+/// Refuses an address that holds a password, before any message repeats it.
+fn check_address(engine: &EngineRef) -> Result<()> {
+    if let EngineRef::Remote { address, .. } | EngineRef::A1111 { address, .. } = engine {
+        Address::parse(address)?;
+    }
+    Ok(())
 }
 
 /// The folder of a backend of this name among others.

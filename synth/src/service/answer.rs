@@ -87,7 +87,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8], key: Option<&ApiKey>) -> R
         } else if start.is_empty() {
             "it is empty".to_owned()
         } else {
-            error.to_string()
+            excerpt(error.to_string().as_bytes(), key)
         };
         Fault::Unexpected {
             reason,
