@@ -305,7 +305,8 @@ fn a_job_outlives_a_busy_server_and_is_resumed_after_a_dead_one() {
             return Reply::status(404, "");
         }
         let n = counted.fetch_add(1, Ordering::SeqCst);
-        if n == 10 {
+        // One at a time, with every second try of an image answered, the first batch of 8 takes 12.
+        if n == 12 {
             is_dead.store(true, Ordering::SeqCst);
         }
         match n % 3 {
@@ -315,7 +316,18 @@ fn a_job_outlives_a_busy_server_and_is_resumed_after_a_dead_one() {
         }
     });
     let folder = tempfile::tempdir().unwrap();
-    let mut remote = connect(&server, Some(vec![Told::Seed])).unwrap();
+    let one_at_a_time = |server: &Server| {
+        let engine = ServiceEngine {
+            limits: Limits {
+                concurrent: 1,
+                ..limits()
+            },
+            ..engine(server)
+        };
+        let cancel = Arc::new(AtomicBool::new(false));
+        Remote::connect(engine, Some(vec![Told::Seed]), &cancel).unwrap()
+    };
+    let mut remote = one_at_a_time(&server);
     let spec = job(&remote);
     let error = run_quietly(&mut remote, &spec, folder.path()).unwrap_err();
     assert!(
@@ -329,9 +341,10 @@ fn a_job_outlives_a_busy_server_and_is_resumed_after_a_dead_one() {
         "{error:?}"
     );
     let before = read_manifest(folder.path()).map_or(0, Iterator::count);
+    assert_eq!(before, 8);
 
     let whole = Server::start(plain);
-    let mut remote = connect(&whole, Some(vec![Told::Seed])).unwrap();
+    let mut remote = one_at_a_time(&whole);
     let report = run_quietly(&mut remote, &spec, folder.path()).unwrap();
     assert_eq!(report.resumed, before as u64);
     assert_eq!(report.accepted, report.planned);
