@@ -1,13 +1,15 @@
 //! Engines as people name them: several in one run, names in the configuration, and those of another machine.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/server.rs"]
+mod server;
 mod support;
 
 use assert_cmd::Command;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use server::Server;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use support::{assets, failure, json, promptfed};
 
@@ -41,43 +43,11 @@ fn hashes(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// A running `promptfed synth serve`; killed when it is dropped.
-struct ImageServer {
-    child: Child,
-    url: String,
-}
-
-impl ImageServer {
-    fn start(folder: &Path, engine: &str, addr: &str) -> Self {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"))
-            .args([
-                "synth", "serve", "--json", "--addr", addr, "--engine", engine,
-            ])
-            .args(["--token-file", "images.token"])
-            .env("PROMPTFED_ASSETS", assets())
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        let url = ready["url"].as_str().unwrap().to_owned();
-        Self { child, url }
-    }
-
-    fn engine(&self) -> String {
-        format!("remote:{}", self.url)
-    }
-}
-
-impl Drop for ImageServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// `promptfed synth serve` of an engine at an address.
+fn image_server(folder: &Path, engine: &str, addr: &str) -> Server {
+    let token = ["--token-file", "images.token"];
+    let command = ["synth", "serve", "--addr", addr, "--engine", engine];
+    Server::listening(folder, &[&command[..], &token].concat())
 }
 
 #[test]
@@ -227,8 +197,8 @@ fn another_machine_s_engine_makes_the_same_images_through_kill_and_restart() {
     let many = ["--images-per-prompt", "60", "--batch", "8"];
     json(&mut synth(here, "near", &many));
 
-    let server = ImageServer::start(here, "pocket", "127.0.0.1:0");
-    let engine = server.engine();
+    let server = image_server(here, "pocket", "127.0.0.1:0");
+    let engine = format!("remote:{}", server.url);
     let far: Vec<&str> = ["--engine", &engine, "--key-file", "images.token"]
         .into_iter()
         .chain(many)
@@ -274,7 +244,7 @@ fn another_machine_s_engine_makes_the_same_images_through_kill_and_restart() {
     let address = engine
         .trim_start_matches("remote:http://")
         .trim_end_matches("/v1");
-    let _server = ImageServer::start(here, "pocket", address);
+    let _server = image_server(here, "pocket", address);
     let done = json(&mut synth(here, "far", &far));
     assert_eq!(done["report"]["resumed"], before);
     assert_eq!(done["reproducible"], "exact");
@@ -391,32 +361,9 @@ fn a_server_that_is_out_of_reach_is_set_aside() {
 fn a_round_has_several_engines() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_promptfed"))
-        .args([
-            "serve",
-            "--addr",
-            "127.0.0.1:0",
-            "--json",
-            "--engine",
-            "pocket",
-            "--engine",
-            "pocket:draw",
-        ])
-        .env("PROMPTFED_ASSETS", assets())
-        .current_dir(here)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let server = ImageServer {
-        child,
-        url: String::new(),
-    };
-    let ready: Value = serde_json::from_str(&line).unwrap();
-    let there = ["--server", ready["url"].as_str().unwrap()];
+    let engines = ["--engine", "pocket", "--engine", "pocket:draw"];
+    let server = Server::start(here, &engines);
+    let there = ["--server", server.url.as_str()];
     let run = |args: &[&str]| promptfed(here, args);
     let open = [
         "round",

@@ -1,4 +1,4 @@
-//! A running `promptfed serve`.
+//! A running `promptfed serve` or `promptfed synth serve`.
 
 use crate::support::program;
 use serde_json::Value;
@@ -15,9 +15,17 @@ pub(crate) struct Server {
 impl Server {
     /// `promptfed serve` with these arguments beside a free port.
     pub(crate) fn start(folder: &Path, args: &[&str]) -> Self {
+        Self::listening(
+            folder,
+            &[&["serve", "--addr", "127.0.0.1:0"], args].concat(),
+        )
+    }
+
+    /// A command that tells its `url` once it listens.
+    pub(crate) fn listening(folder: &Path, command: &[&str]) -> Self {
         let mut child = program(folder)
-            .args(["serve", "--addr", "127.0.0.1:0", "--json"])
-            .args(args)
+            .args(command)
+            .arg("--json")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
