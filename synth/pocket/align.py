@@ -26,7 +26,7 @@ def kept(images, file, batch=64):
     net, out = features.network(), []
     with torch.no_grad():
         for b in images.split(batch):
-            out.append(features.maps(net, b.float() / 127.5 - 1, SIDE).half())
+            out.append(features.maps(net, b.float() / 127.5 - 1, SIDE).half().contiguous())
     out = torch.cat(out)
     sample = out[:: max(1, len(out) // 4000)].float()
     mean, deviation = sample.mean((0, 2, 3), keepdim=True), sample.std((0, 2, 3), keepdim=True).clamp_min(1e-3)

@@ -6,6 +6,7 @@ from measure import HEADER, row
 
 NAMES = {
     "all": "photographs, paintings, cartoons, sketches and emoji",
+    "tiny": "photographs, paintings, cartoons, sketches and emoji",
     "photo": "photographs",
     "draw": "paintings, cartoons, sketches and emoji",
 }
@@ -32,12 +33,13 @@ def table(report):
     return "\n".join([HEADER] + [row(r) for r in report["results"]])
 
 
-def write(model, recipe, folder, run, settings, report, choice, texts, failures=(), notes=(), corpora=None):
+def write(model, recipe, folder, run, settings, report, choice, texts, failures=(), notes=(), corpora=None, sittings=()):
     """Writes `folder`/README.md.
 
     run: the lines of log.jsonl; settings: text of how it was trained; report: of measure.py; choice: of make.choose; texts: the
     prompts of samples.png from top to bottom; failures: sentences on what was
-    seen to go wrong; notes: sentences on the measure; corpora: those that the data folder had, where not all of the recipe."""
+    seen to go wrong; notes: sentences on the measure; corpora: those that the data folder had, where not all of the recipe;
+    sittings: the lines of training.jsonl."""
     folder = pathlib.Path(folder)
     config = json.loads((folder / "config.json").read_text())
     size = (folder / "model.safetensors").stat().st_size
@@ -71,6 +73,12 @@ def write(model, recipe, folder, run, settings, report, choice, texts, failures=
         lines += ["The same classifier, tested on the private split, which the generator was not trained on; mean over the sets named:", "",
                   "| sampling | network calls | sets | images per domain and class | steps of the classifier | seeds | mean accuracy, % |", "|---|---|---|---|---|---|---|"]
         lines += [score_row(s) for s in choice["tuned"] + choice["compared"]] + [""]
+    if sittings:
+        lines += ["## Sittings", "",
+                  "Training goes on from exported weights, with a fresh optimiser; after each sitting a classifier trained on the images alone was tested on the private split, which the",
+                  "generator was not trained on (mean over the sets, lowest and highest of the seeds in brackets):", "",
+                  "| sitting | steps | images drawn | processor s | settings | private accuracy, % |", "|---|---|---|---|---|---|"]
+        lines += [sitting_row(i, s) for i, s in enumerate(sittings, 1)] + [""]
     lines += ["![training loss](curve.png)", "", "![samples](samples.png)", "", "Rows: " + "; ".join(f"`{t}`" for t in texts) + ".", "",
               "## Known failures", ""]
     lines += [f"- {f}" for f in failures]
@@ -95,6 +103,12 @@ def score_row(s):
     mean = f"{100*s['mean']:.1f}" + (f" ({100*s['low']:.1f} to {100*s['high']:.1f})" if s["seeds"] > 1 else "")
     name = "distilled: " if s.get("weights") == "student" else ""
     return f"| {name}{sampler_words(s['sampler'])} | {calls(s['sampler'])} | {', '.join(s['sets'])} | {s['per']} | {s['fit_steps']} | {s['seeds']} | {mean} |"
+
+
+def sitting_row(number, s):
+    told = " ".join(f"{k} {v}" for k, v in s["settings"].items() if k not in ("features", "workers", "threads")) or "as train.py says"
+    private = s["private"]
+    return f"| {number} | {s['step']:,} | {s['seen']:,} | {s['cpu_seconds']:,.0f} | {told} | {100*private['mean']:.1f} ({100*private['low']:.1f} to {100*private['high']:.1f}) |"
 
 
 def calls(s):

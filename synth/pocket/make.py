@@ -1,9 +1,11 @@
-"""Makes one of the three generators: trains, chooses the sampling, distils if it must, measures, exports, writes the card.
+"""Makes one of the generators: trains, chooses the sampling, distils if it must, measures, exports, writes the card.
 
-  python make.py MODEL --data DATA --out OUT --minutes 8         MODEL is all, photo or draw
+  python make.py MODEL --data DATA --out OUT --minutes 8         MODEL is all, photo, draw or tiny
   python make.py MODEL --data DATA --out OUT --steps 20000       on a CPU; counts training steps, not time
+  python make.py MODEL --data DATA --out OUT --init assets/pocket/MODEL --processor-minutes 150       a sitting: goes on from exported weights
 
-OUT/weights gets what ships. The stages leave their results in OUT, and a second call goes on after the last finished one.
+OUT/weights gets what ships. The stages leave their results in OUT, and a second call goes on after the last finished one. `training.jsonl` beside the weights
+has a line for each sitting that they had, with what the private split said of them then; the next sitting reads it and adds its own.
 """
 import argparse
 import json
@@ -29,6 +31,15 @@ def stage(done, work):
     """Runs `work` unless the file it leaves is there."""
     if not pathlib.Path(done).exists():
         work()
+
+
+SITTINGS = "training.jsonl"
+
+
+def sittings(folder):
+    """-> the lines of the sittings that exported weights had; none where nobody wrote them down"""
+    file = pathlib.Path(folder) / SITTINGS
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def flags(**settings):
@@ -57,11 +68,15 @@ def make(a):
     out.mkdir(parents=True, exist_ok=True)
     # On a CPU it takes a C++ compiler.
     fast = ["--compile"] if not a.no_compile and (dev == "cuda" or shutil.which("g++")) else []
-    if a.minutes:
+    if a.processor_minutes:
+        lengths, distilling = flags(processor_minutes=a.processor_minutes), flags(minutes=a.processor_minutes / 3)
+    elif a.minutes:
         lengths, distilling = flags(minutes=a.minutes), flags(minutes=a.minutes / 3)
     else:
         lengths, distilling = flags(steps=a.steps), flags(steps=a.distill_steps)
-    extra = json.loads(a.training)
+    extra, before = json.loads(a.training), sittings(a.init) if a.init else []
+    if before:
+        extra.setdefault("init_seen", before[-1]["seen"])
     def teach():
         train.main([a.model] + flags(data=a.data, out=out, **extra) + lengths + fast + (flags(init=a.init) if a.init else []))
         state = weights.load_checkpoint(out / "pocket.pt")
@@ -77,12 +92,16 @@ def make(a):
         net, tok, config = weights.load(out / chosen["weights"], dev)
         weights.export(net.state_dict(), net.cfg, config["train_steps"], chosen["sampler"], out / "tokenizer.json", ship)
         words.write(recipe, a.data, ship)
+        log = [json.loads(line) for line in open(out / "log.jsonl")]
+        private = sampling.score(a.model, ship, a.data, a.choose_sets or measure.sets_of(recipe), a.choose_per, a.choose_fit_steps, a.choose_seeds)
+        now = dict({k: log[-1][k] for k in ("step", "seen", "seconds", "cpu_seconds")}, settings={k: v for k, v in extra.items() if k != "init_seen"},
+                   private={k: private[k] for k in ("mean", "low", "high", "sets", "per", "fit_steps", "seeds")})
+        (ship / SITTINGS).write_text("".join(json.dumps(line) + "\n" for line in [*before, now]))
         report = measure.main([a.model] + flags(weights=ship, data=a.data, per=a.per, fit_steps=a.fit_steps, seeds=a.seeds, ceilings=out.parent / "ceilings.json", json=out / "measure.json"))
         texts = pictures.grid(net, tok, recipe, chosen["sampler"], ship / "samples.png", dev)
         pictures.curve(out / "log.jsonl", ship / "curve.png")
-        log = [json.loads(line) for line in open(out / "log.jsonl")]
         how = [f"{'one GPU' if dev == 'cuda' else 'CPU'}, {'bf16' if precision.bf16(dev, extra.get('precision', 'auto')) else 'f32'}", *a.history]
-        card.write(a.model, recipe, ship, log, "; ".join(how), report, choice, texts, a.failures, a.notes, {m.corpus for m in data.load(a.data, "public", recipe)[1]})
+        card.write(a.model, recipe, ship, log, "; ".join(how), report, choice, texts, a.failures, a.notes, {m.corpus for m in data.load(a.data, "public", recipe)[1]}, [*before, now])
     stage(ship / "README.md", finish)
 
 
@@ -92,6 +111,7 @@ def main(args=None):
     p.add_argument("--data", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--minutes", type=float, help="for training, and a third as many for distilling if it must; measuring comes on top")
+    p.add_argument("--processor-minutes", type=float, help="the same of processor time, in place of --minutes")
     p.add_argument("--steps", type=int, help="training steps, in place of --minutes")
     p.add_argument("--distill-steps", type=int, default=1600)
     p.add_argument("--init", help="exported folder or another run's folder to begin from")
@@ -106,8 +126,8 @@ def main(args=None):
     sampling.arguments(p)
     p.add_argument("--no-compile", action="store_true")
     a = p.parse_args(args)
-    if not a.minutes and not a.steps:
-        p.error("give --minutes or --steps")
+    if not (a.minutes or a.processor_minutes or a.steps):
+        p.error("give --minutes, --processor-minutes or --steps")
     make(a)
 
 

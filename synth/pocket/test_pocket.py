@@ -14,6 +14,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
+import ablate  # noqa: E402
 import align  # noqa: E402
 import captions  # noqa: E402
 import data  # noqa: E402
@@ -23,6 +24,7 @@ import measure  # noqa: E402
 import pack  # noqa: E402
 import train  # noqa: E402
 import weights  # noqa: E402
+from muon import Muon  # noqa: E402
 from pocket import Pocket, sample, times  # noqa: E402
 from recipes import RECIPES, SHAPES  # noqa: E402
 
@@ -68,6 +70,12 @@ def test_everything_runs_once(tmp_path):
     (out / "choice.json").unlink()
     make.main(command + ["--keep", str(out / "teacher")])
     assert weights.load(out / "weights")[2]["sampler"] == weights.SAMPLER and "not chosen anew" in (out / "weights" / "README.md").read_text()
+    (line,) = make.sittings(out / "weights")
+    assert line["step"] == 2 and line["seen"] == 16 and 0 <= line["private"]["mean"] <= 1
+    later = tmp_path / "later"
+    make.main(command[:3] + ["--out", str(later), "--init", str(out / "weights"), "--steps", "4", "--keep", str(out / "weights")] + command[7:])
+    first, second = make.sittings(later / "weights")
+    assert first == line and (second["step"], second["seen"]) == (4, 32) and "| 2 | 4 | 32 |" in (later / "weights" / "README.md").read_text()
     before = (out / "weights" / "README.md").stat().st_mtime_ns
     make.main(command)
     assert (out / "weights" / "README.md").stat().st_mtime_ns == before, "finished stages are not repeated"
@@ -92,6 +100,63 @@ def test_every_optimiser_and_precision_takes_a_step(tmp_path):
         state = weights.load_checkpoint(out / "pocket.pt")
         assert state["step"] == 1 and all(p.isfinite().all() for p in state["net"].values())
         assert len(state["opts"]) == (2 if optimiser == "muon" else 1)
+
+
+def test_muon_is_that_of_pytorch():
+    torch.manual_seed(0)
+    began = [torch.randn(shape) for shape in ((96, 32), (96, 32), (32, 128), (32, 32))]
+    copies = lambda: [torch.nn.Parameter(b.clone()) for b in began]
+    theirs, half, whole = copies(), copies(), copies()
+    steps = torch.optim.Muon(theirs, lr=1e-2, adjust_lr_fn="match_rms_adamw"), Muon(half, 1e-2, half=True), Muon(whole, 1e-2)
+    for _ in range(3):
+        for group in zip(theirs, half, whole):
+            grad = torch.randn_like(group[0])
+            for p in group:
+                p.grad = grad.clone()
+        for step in steps:
+            step.step()
+    far = lambda a, b, start: float(((a - b).norm() / (b - start).norm()).detach())
+    assert all(far(h, t, b) < 1e-3 for h, t, b in zip(half, theirs, began)), "the same in the precision that PyTorch takes"
+    assert all(far(w, t, b) < 3e-2 for w, t, b in zip(whole, theirs, began)), "and as far as bf16 is from f32"
+
+
+def muon_step(rank, size, meet, file):
+    torch.set_num_threads(1)
+    if size > 1:
+        torch.distributed.init_process_group("gloo", store=torch.distributed.FileStore(meet, size), rank=rank, world_size=size)
+    torch.manual_seed(0)
+    params = [torch.nn.Parameter(torch.randn(shape)) for shape in ((24, 8), (24, 8), (24, 8), (8, 8))]
+    step = Muon(params, 1e-2, rank=rank, size=size)
+    for p in params:
+        p.grad = torch.randn_like(p)
+    step.step()
+    torch.save(params, f"{file}-{size}-{rank}")
+
+
+def test_processes_share_the_matrices_of_muon(tmp_path):
+    for size in (1, 2):
+        torch.multiprocessing.spawn(muon_step, (size, str(tmp_path / "meet"), str(tmp_path / "made")), size)
+    alone, first, second = (torch.load(tmp_path / f"made-{name}", weights_only=False) for name in ("1-0", "2-0", "2-1"))
+    assert all(torch.equal(a, b) and torch.allclose(a, c, atol=1e-6) for a, b, c in zip(first, second, alone))
+
+
+def test_the_design_crosses_every_pair_of_factors():
+    rows = ablate.design()
+    assert len(rows) == 12 and not any(rows[-1])
+    for i in range(11):
+        for j in range(i):
+            assert sorted((r[i], r[j]) for r in rows) == [(0, 0)] * 3 + [(0, 1)] * 3 + [(1, 0)] * 3 + [(1, 1)] * 3
+    made = lambda row: dict(name="design " + "".join(map(str, row)), seen=1, sets=dict(a=dict(mean=0.3 + 0.02 * row[0] - 0.01 * row[4]), b=dict(mean=0.1)))
+    lines = [made(row) for row in rows]
+    found, (first, fifth) = ablate.effects(lines, "a"), [list(ablate.FACTORS)[i] for i in (0, 4)]
+    assert abs(found[first] - 2) < 1e-9 and abs(found[fifth] + 1) < 1e-9
+    assert all(abs(v) < 1e-9 for k, v in found.items() if k not in (first, fifth)) and abs(ablate.effects(lines)[first] - 1) < 1e-9
+    assert "| +2.0 | +0.0 | +1.0 |" in ablate.tables(lines)
+
+
+def test_lenths_margin_takes_large_effects_for_real():
+    small = [0.1, -0.1, 0.2, -0.2, 0.1, 0.1, -0.1, 0.2, 0.1]
+    assert ablate.margin(small + [5.0, -4.0]) < 1.0 < ablate.margin([10 * s for s in small] + [0.0, 0.0])
 
 
 def test_workers_train_one_network(tmp_path):

@@ -25,11 +25,12 @@ import features
 import precision
 import weights
 from data import augment, build_tokenizer, caption_bank, load, weights as draw_weights
+from muon import Muon
 from pocket import Pocket
 from recipes import RECIPES, SHAPES
 
 
-def learning_rate(progress, step, peak, cool, warmup=200):
+def learning_rate(progress, step, peak, cool, warmup):
     """Linear over the first `warmup` steps, then constant, then linear to 2 % over the last share `cool` of the budget; 0 is never."""
     return peak * min(1.0, (step + 1) / warmup) * (min(1.0, max(0.02, (1 - progress) / cool)) if cool else 1.0)
 
@@ -43,22 +44,23 @@ def flow_loss(net, x, ids, t, floor=0.05, *through):
     return (((made - x) / (1 - at).clamp_min(floor)) ** 2).mean(), made
 
 
-def optimisers(net, kind, lr):
-    """muon: the matrices inside the blocks by Muon, with updates as large as AdamW's; everything else, or with adamw all, by AdamW."""
+def optimisers(net, kind, lr, half=False, rank=0, size=1):
+    """muon: the matrices inside the blocks by Muon, with updates as large as AdamW's, in bf16 where `half`, shared by `size` processes; everything else, or
+    with adamw all, by AdamW."""
     named = dict(net.named_parameters())
     inner = [n for n in named if kind == "muon" and "blocks." in n and n.endswith("weight")]
     rest = [p for n, p in named.items() if n not in inner]
     adamw = torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
-    return [adamw] + ([torch.optim.Muon([named[n] for n in inner], lr=lr, adjust_lr_fn="match_rms_adamw")] if inner else [])
+    return [adamw] + ([Muon([named[n] for n in inner], lr, half=half, rank=rank, size=size)] if inner else [])
 
 
 COUNTERS = ("step", "seen", "seconds", "cpu_seconds")
 """Steps and images since the first random weights; seconds by the clock and by the processor since the run, or the one it branched off, began."""
 
 
-def begin(a, meta, dev, rank):
+def begin(a, meta, dev, rank, half):
     """-> (network, its running average, optimisers, tokenizer, counters) of a new or continued run."""
-    out, at = pathlib.Path(a.out), dict.fromkeys(COUNTERS, 0)
+    out, at, recipe = pathlib.Path(a.out), dict.fromkeys(COUNTERS, 0), RECIPES[a.model]
     run = next((pathlib.Path(d) for d in (out, a.init) if d and (pathlib.Path(d) / "pocket.pt").exists()), None)
     state = weights.load_checkpoint(run / "pocket.pt") if run else None
     if state:
@@ -78,14 +80,14 @@ def begin(a, meta, dev, rank):
     else:
         torch.manual_seed(a.seed)
         tok = build_tokenizer(meta, a.vocab or 640)
-        net = Pocket(tok.get_vocab_size(), **{**SHAPES[dev], **json.loads(a.shape)})
+        net = Pocket(tok.get_vocab_size(), **{**SHAPES[dev], **recipe.shape, **json.loads(a.shape)})
     if rank == 0:
         # Beside the file first: another process of the team may be reading it.
         tok.save(str(out / "tokenizer.json.new"))
         os.replace(out / "tokenizer.json.new", out / "tokenizer.json")
     net = net.train().to(dev)
     ema = copy.deepcopy(net).requires_grad_(False)
-    opts = optimisers(net, a.optimizer, a.lr)
+    opts = optimisers(net, a.optimizer, a.lr, half, rank, a.workers)
     if state:
         ema.load_state_dict(state["ema"])
         if state["optimizer"] == a.optimizer:
@@ -127,6 +129,8 @@ def train(a, dev):
     """Alone, or on a CPU as a team of --workers."""
     pathlib.Path(a.out).mkdir(parents=True, exist_ok=True)
     images, meta = load(a.data, "public", RECIPES[a.model])
+    # Once for the team: it is chosen by the clock.
+    a.precision = "bf16" if precision.bf16(dev, a.precision) else "f32"
     with tempfile.TemporaryDirectory() as folder:
         work = (a, dev, images, meta, f"{folder}/meet")
         if a.workers > 1:
@@ -140,7 +144,8 @@ def run(rank, a, dev, images, meta, meet):
     if a.threads:
         torch.set_num_threads(a.threads)
     recipe, out, team = RECIPES[a.model], pathlib.Path(a.out), Team(rank, a.workers, meet)
-    net, ema, opts, tok, at = begin(a, meta, dev, rank)
+    half = precision.bf16(dev, a.precision)
+    net, ema, opts, tok, at = begin(a, meta, dev, rank, half)
     chance, bank, images = draw_weights(meta, recipe).to(dev), caption_bank(tok, meta, a.drop).to(dev), images.to(dev)
     way, aligner, maps = align.Way(a.route, a.align_after if a.align else 0, net.cfg["text_tokens"]), None, None
     through = (way,) if a.route or a.align else ()
@@ -152,7 +157,6 @@ def run(rank, a, dev, images, meta, meet):
     critic = features.network().to(dev) if a.perceptual else None
     save = lambda: weights.save_checkpoint(out / "pocket.pt", cfg=net.cfg, net=net.state_dict(), ema=ema.state_dict(),
                                            optimizer=a.optimizer, opts=[o.state_dict() for o in opts], **at)
-    half = precision.bf16(dev, a.precision)
     say = print if rank == 0 else lambda *_, **__: None
     say(f"{len(meta)} images, {sum(p.numel() for p in net.parameters())/1e6:.1f} M parameters, from step {at['step']}, {'bf16' if half else 'f32'}, {a.optimizer}", flush=True)
     forward = torch.compile(net) if a.compile else net
@@ -187,7 +191,7 @@ def run(rank, a, dev, images, meta, meet):
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         for opt in opts:
             for group in opt.param_groups:
-                group["lr"] = learning_rate(done, at["step"] - cold, a.lr, a.cool)
+                group["lr"] = learning_rate(done, at["step"] - cold, a.lr, a.cool, a.warmup)
             opt.step()
         at["step"] += 1
         at["seen"] += batch * a.workers
@@ -228,6 +232,7 @@ def arguments(args=None):
     p.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
     p.add_argument("--precision", choices=precision.CHOICES, default="auto", help="auto: bf16 where the device has instructions for it")
     p.add_argument("--cool", type=float, default=0.4, help="share of the budget over which the learning rate falls at the end; 0 for a run to branch off")
+    p.add_argument("--warmup", type=int, default=200, help="steps over which the learning rate rises at the beginning")
     p.add_argument("--ema", type=float, default=0.9995 if torch.cuda.is_available() else 0.998)
     p.add_argument("--drop", type=float, default=0.1, help="share of empty captions")
     p.add_argument("--crop", type=float, default=0.75, help="smallest side of a training window, as a share")
