@@ -8,7 +8,7 @@ use promptfed_prompts::protocol::{
     FusePlan, FusedPart, FusedSource, FusionSummary, RoundSpec, RoundState, decimal,
 };
 use promptfed_synth::fuse::{
-    Aids, Cost, FUSE_FILE, FUSED_FILE, FuseProgress, FuseRecord, FuseReport, FuseSpec, fuse,
+    Aids, Cost, FUSE_FILE, FUSED_FILE, FuseProgress, FuseReport, FuseSpec, discard_other, fuse,
     read_fused,
 };
 use promptfed_synth::{BackendsRecord, SyntheticSet, hash_file};
@@ -38,7 +38,8 @@ impl Worker {
         let network = asked.needs_network().then(|| self.engines.load_network());
         let network = network.transpose().map_err(fusing)?;
         let sets = sets(made)?;
-        remove_other(out, &sets)?;
+        // An engine that was set aside before a restart may have gone on since.
+        discard_other(out, &sets)?;
         let aids = Aids {
             network: network.as_ref(),
             feedback: None,
@@ -73,27 +74,6 @@ fn sets(made: &Path) -> Result<Vec<SyntheticSet>> {
         Ok(SyntheticSet::open(&made.join(entry.folder), name, 0)?)
     };
     with_images.map(open).collect()
-}
-
-/// Removes a fusion of other images, or by another version: an engine that was set aside before a restart may have gone on since.
-fn remove_other(out: &Path, sets: &[SyntheticSet]) -> Result<()> {
-    if !out.exists() {
-        return Ok(());
-    }
-    let is_of_these = |record: FuseRecord| {
-        record.version == env!("CARGO_PKG_VERSION")
-            && record.sets.len() == sets.len()
-            && sets.iter().all(|set| {
-                let same = |of: &promptfed_synth::fuse::SetRecord| {
-                    (of.job, of.manifest) == (set.job(), set.manifest())
-                };
-                record.sets.iter().any(same)
-            })
-    };
-    if !FuseRecord::read(out).is_ok_and(is_of_these) {
-        fs_err::remove_dir_all(out)?;
-    }
-    Ok(())
 }
 
 fn notes(report: &FuseReport, plan: &FusePlan) -> Vec<String> {

@@ -7,7 +7,7 @@ use crate::exit::BadInput;
 use crate::{Context, interrupt};
 use anyhow::Result;
 use promptfed_prompts::protocol::{self, SourcePlan, SynthesisPlan};
-use promptfed_synth::fuse::FUSED;
+use promptfed_synth::fuse::{FUSED, discard_other};
 use promptfed_synth::registry::Prepared;
 use promptfed_synth::{
     BackendJob, BackendReport, BackendState, Error, ImageBudget, JobProgress, SyntheticSet, notes,
@@ -75,6 +75,7 @@ pub(super) fn run(
     let fused = match fusion.filter(|_| !report.cancelled) {
         Some(fusion) => {
             let sets = SyntheticSet::all_in(out, None)?;
+            discard_other(&place, &sets)?;
             let report = fusion.run(sets, &place, &cancel, context)?;
             Some((fusion, report))
         }

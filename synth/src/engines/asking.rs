@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use promptfed_prompts::ContentHash;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -55,6 +56,12 @@ impl Asking {
 
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ServiceError> {
         self.service.get(path, &self.cancel)
+    }
+
+    /// Posts what is answered by nothing that is needed.
+    pub(super) fn post(&self, path: &str, body: &impl Serialize) -> Result<()> {
+        let answer: Result<Value, ServiceError> = self.service.post(path, body, &self.cancel);
+        answer.map(drop).map_err(|error| self.failed(error))
     }
 
     pub(super) fn fetch(&self, address: &str) -> Result<Vec<u8>> {

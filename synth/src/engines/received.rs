@@ -9,8 +9,11 @@ use crate::Image;
 /// How pictures of another size become the size that is kept, as it is recorded.
 pub(super) const RESIZING: &str = "middle square, Lanczos of 3 lobes";
 
-/// Most pixels of a picture of a service: 4096 x 4096.
-const MAX_PIXELS: u64 = 16 << 20;
+/// Greatest height and width of a picture of a service.
+pub(super) const MAX_SIDE: u32 = 4096;
+
+/// Most pixels of such a picture.
+const MAX_PIXELS: u64 = MAX_SIDE as u64 * MAX_SIDE as u64;
 
 /// The bytes of base64 text, with or without the head of a data URL.
 pub(super) fn from_base64(text: &str) -> Result<Vec<u8>, String> {

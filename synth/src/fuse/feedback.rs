@@ -174,7 +174,7 @@ impl Feedback {
         Ok(cells.feedback(first.kind))
     }
 
-    /// The temperature that suits its numbers ([`Softmax`](super::Softmax)): shares of 1, or votes for each image.
+    /// The temperature that suits its scores ([`Softmax`](super::Softmax)): shares of 1, or votes for an image where 1 is the mean.
     pub fn temperature(&self) -> f64 {
         match self.kind {
             FeedbackKind::Scores => 0.05,
@@ -272,7 +272,10 @@ impl Feedback {
                     .into(),
             ));
         }
-        Ok(Scores::of_counts(&counts))
+        Ok(match self.kind {
+            FeedbackKind::Scores => Scores::of_counts(&counts),
+            FeedbackKind::Votes => Scores::of_votes(&counts),
+        })
     }
 }
 

@@ -46,7 +46,9 @@ pub use fused::{folder_of, is_fused, open_fused, open_fused_as};
 pub use loading::load_fused;
 pub use looking::{LENGTH, features_of, look_at};
 pub use quotas::{Scores, Softmax, apportion};
-pub use record::{FUSE_FILE, FUSED_FILE, FuseRecord, FusedRow, SetRecord, read_fused};
+pub use record::{
+    FUSE_FILE, FUSED_FILE, FuseRecord, FusedRow, SetRecord, discard_other, read_fused,
+};
 pub use report::{BackendPart, COST_FILE, Cost, FuseReport, REPORT_FILE, Ranked};
 pub(crate) use rounds::jobs_of_rounds;
 pub use rounds::{

@@ -131,6 +131,30 @@ impl Scores {
         }
     }
 
+    /// What a backend's image got in votes against the mean image, from `[backend][domain][class]` counts `(votes, images)`: its part of
+    /// the votes times all images over its own, as WASP weighs them (Zou et al. 2025). Each counts ten images more, with as many votes as
+    /// the mean image gets.
+    pub fn of_votes(counts: &[Vec<Vec<(f64, f64)>>]) -> Self {
+        let mut values = counts.to_vec();
+        let of_cell = |domain: usize, class: usize| counts.iter().map(move |d| d[domain][class]);
+        for domains in &mut values {
+            for (domain, classes) in domains.iter_mut().enumerate() {
+                for (class, cell) in classes.iter_mut().enumerate() {
+                    let (votes, images) = of_cell(domain, class)
+                        .fold((0.0, 0.0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+                    let mean = if images > 0.0 { votes / images } else { 0.0 };
+                    let own = (cell.0 + PRIOR_IMAGES * mean) / (cell.1 + PRIOR_IMAGES);
+                    cell.0 = if mean > 0.0 { own / mean } else { 1.0 };
+                }
+            }
+        }
+        let votes = |classes: Vec<(f64, f64)>| classes.into_iter().map(|cell| cell.0).collect();
+        let of_backend = |domains: Vec<Vec<_>>| domains.into_iter().map(votes).collect();
+        Self {
+            values: values.into_iter().map(of_backend).collect(),
+        }
+    }
+
     /// The scores of all backends for a domain and class.
     pub fn cell(&self, domain: usize, class: usize) -> Vec<f64> {
         let of = |domains: &Vec<Vec<f64>>| domains.get(domain)?.get(class).copied();
@@ -189,6 +213,24 @@ mod tests {
         // One right of one is no proof of 100 %.
         assert!((0.05..0.2).contains(&one), "{one}");
         assert!((scores.values[0][1][0] - 0.5).abs() < 0.02);
+    }
+
+    #[test]
+    fn votes_are_counted_against_the_mean_image_however_many_voted() {
+        let counts = |voters: f64| {
+            let of = |votes: f64, images| vec![vec![(voters * votes, images), (0.0, images)]];
+            vec![of(3.0, 1000.0), of(1.0, 1000.0), of(1.0, 250.0)]
+        };
+        let few = Scores::of_votes(&counts(1.0));
+        // 5 votes for 2,250 images; the prior draws a little towards 1.
+        for (found, expected) in few.cell(0, 0).iter().zip([1.35, 0.45, 1.8]) {
+            assert!((found - expected).abs() < 0.05, "{few:?}");
+        }
+        let many = Scores::of_votes(&counts(40.0));
+        for (a, b) in few.cell(0, 0).iter().zip(many.cell(0, 0)) {
+            assert!((a - b).abs() < 1e-12);
+        }
+        assert_eq!(few.cell(0, 1), [1.0; 3], "nobody voted");
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::candidates::Candidates;
 use super::spec::FuseSpec;
-use crate::{EngineInfo, Error, Result};
+use crate::{EngineInfo, Error, Result, SyntheticSet};
 
 /// Name of the file that says how a fused set came about.
 pub const FUSE_FILE: &str = "fuse.json";
@@ -119,6 +119,30 @@ impl FuseRecord {
         };
         Err(Error::Output { file, reason })
     }
+}
+
+/// Removes a fusion in `out` of other sets than `sets`, or by another version of the program: an engine that was set aside has gone on
+/// since. For places that hold nothing but the fusion of the sets beside them; where no fusion lies, nothing is removed.
+///
+/// # Errors
+/// What the operating system says.
+pub fn discard_other(out: &Path, sets: &[SyntheticSet]) -> Result<()> {
+    if !out.join(FUSE_FILE).exists() {
+        return Ok(());
+    }
+    let is_of_these = |record: FuseRecord| {
+        let names = |set: &SyntheticSet, of: &SetRecord| {
+            (of.job, of.manifest) == (set.job(), set.manifest())
+        };
+        let has = |set| record.sets.iter().any(|of| names(set, of));
+        record.version == env!("CARGO_PKG_VERSION")
+            && record.sets.len() == sets.len()
+            && sets.iter().all(has)
+    };
+    if !FuseRecord::read(out).is_ok_and(is_of_these) {
+        fs_err::remove_dir_all(out)?;
+    }
+    Ok(())
 }
 
 /// How `out` refers to a job's folder.

@@ -81,7 +81,7 @@ impl Trainer<'_> {
             .recipe
             .with(self.spec.recipe.training.epochs, seed);
         let mut model = recipe.start(images.class_names.len())?;
-        recipe.train(&mut model, &recipe.hold_out(images), &mut |_| ())?;
+        recipe.train(&mut model, &recipe.hold_out(images), None, &mut |_| ())?;
         Ok(model)
     }
 }

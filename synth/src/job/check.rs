@@ -7,17 +7,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use promptfed_prompts::ContentHash;
+use promptfed_prompts::{ClassIndex, ContentHash};
 use rayon::prelude::*;
 
 use super::draw::Artist;
 use super::manifest::{MANIFEST_FILE, ManifestRow, read_manifest};
 use super::output::Output;
-use super::screen;
+use super::pixel_index::PixelIndex;
 use super::shard::{self, SHARD_IMAGES};
 use super::spec::OutputFormat;
 use crate::image::{encode_png, pixel_hash, png_pixel_hash};
-use crate::{Error, Reproducible, Result};
+use crate::{Error, Image, Reproducible, Result};
 
 /// Longest picture file that is read.
 const LONGEST: u64 = 1 << 30;
@@ -26,14 +26,23 @@ const LONGEST: u64 = 1 << 30;
 #[derive(Default)]
 pub(super) struct Mended {
     pub(super) images: u64,
-    /// The pixels of those that came out other than they were, by their indices.
-    pub(super) changed: BTreeMap<u64, ContentHash>,
+    /// Those that came out other than they were, by their indices.
+    pub(super) changed: BTreeMap<u64, Remade>,
+}
+
+/// An image that came out other than it was.
+pub(super) struct Remade {
+    pub(super) pixel_hash: ContentHash,
+    /// The score that a filter gave it.
+    pub(super) clip_score: Option<f32>,
 }
 
 /// Checks the images of all rows, `goes_on` where more are to come, mends what is missing or damaged, and hands the rows of the shard
-/// in work to `output`.
+/// in work to `output`. The pixels of images that came out other than they were are claimed in `index`, which only engines that are not exact
+/// need.
 pub(super) fn mend(
     artist: &mut Artist<'_>,
+    mut index: Option<&mut PixelIndex>,
     output: &mut Output<'_>,
     out_dir: &Path,
     goes_on: bool,
@@ -59,14 +68,26 @@ pub(super) fn mend(
             });
         }
         match output.format() {
-            OutputFormat::Folder => mend_files(artist, output, &part, &mut mended)?,
-            OutputFormat::Parquet => mend_shard(artist, output, part, goes_on, &mut mended)?,
+            OutputFormat::Folder => {
+                mend_files(artist, index.as_deref_mut(), output, &part, &mut mended)?
+            }
+            OutputFormat::Parquet => {
+                mend_shard(
+                    artist,
+                    index.as_deref_mut(),
+                    output,
+                    part,
+                    goes_on,
+                    &mut mended,
+                )?;
+            }
         }
     }
 }
 
 fn mend_files(
     artist: &mut Artist<'_>,
+    index: Option<&mut PixelIndex>,
     output: &Output<'_>,
     rows: &[ManifestRow],
     mended: &mut Mended,
@@ -77,7 +98,7 @@ fn mend_files(
     };
     let accepted = rows.par_iter().filter(|row| row.file.is_some());
     let damaged: Vec<_> = accepted.filter(|row| !is_whole(row)).cloned().collect();
-    let again = make_again(artist, output, &damaged, mended)?;
+    let again = make_again(artist, index, output, &damaged, mended)?;
     for (row, png) in damaged.iter().zip(again) {
         output.write(row.index, row.file.as_deref().unwrap_or_default(), &png)?;
     }
@@ -86,6 +107,7 @@ fn mend_files(
 
 fn mend_shard(
     artist: &mut Artist<'_>,
+    index: Option<&mut PixelIndex>,
     output: &mut Output<'_>,
     rows: Vec<ManifestRow>,
     goes_on: bool,
@@ -124,7 +146,7 @@ fn mend_shard(
         .filter(|(row, png)| row.file.is_some() && png.is_none())
         .map(|(row, _)| row.clone())
         .collect();
-    let mut again = make_again(artist, output, &lost, mended)?.into_iter();
+    let mut again = make_again(artist, index, output, &lost, mended)?.into_iter();
     let mut images = Vec::with_capacity(rows.len());
     for (row, png) in rows.iter().zip(found) {
         if row.file.is_some() {
@@ -151,36 +173,69 @@ fn whole_file(path: &Path, row: &ManifestRow) -> Option<Vec<u8>> {
 /// The images of rows as PNG files, made again.
 fn make_again(
     artist: &mut Artist<'_>,
+    mut index: Option<&mut PixelIndex>,
     output: &Output<'_>,
     rows: &[ManifestRow],
     mended: &mut Mended,
 ) -> Result<Vec<Vec<u8>>> {
-    let is_exact = artist.engine.reproducible == Reproducible::Exact;
     let mut all = Vec::with_capacity(rows.len());
     for batch in rows.chunks(artist.spec.batch) {
         for (row, image) in batch.iter().zip(artist.draw_again(batch)?) {
-            let pixels = image.to_rgb8();
-            let hash: ContentHash = pixel_hash(image.width(), &pixels);
-            let lost = |reason: &str| Error::Output {
-                file: output.path(row.file.as_deref().unwrap_or_default()),
-                reason: format!("image {} is missing or damaged, and {reason}", row.index),
-            };
-            if Some(hash) != row.pixel_hash {
-                if is_exact {
-                    return Err(lost(
-                        "the engine makes another one now; go on where the job was begun, or begin again in another folder",
-                    ));
-                }
-                if screen::fault(&image, &pixels).is_some() {
-                    return Err(lost(
-                        "what the engine makes now cannot be used; run it again, or begin again in another folder",
-                    ));
-                }
-                mended.changed.insert(row.index, hash);
+            let (image, remade) = fit(artist, index.as_deref_mut(), output, row, image)?;
+            if let Some(remade) = remade {
+                mended.changed.insert(row.index, remade);
             }
             mended.images += 1;
+            let pixels = image.to_rgb8();
             all.push(encode_png(image.height(), image.width(), &pixels)?);
         }
     }
     Ok(all)
+}
+
+/// The image of a row made again: as it was, or by an engine that is not exact another one, which must pass whatever images pass.
+fn fit(
+    artist: &mut Artist<'_>,
+    mut index: Option<&mut PixelIndex>,
+    output: &Output<'_>,
+    row: &ManifestRow,
+    mut image: Image,
+) -> Result<(Image, Option<Remade>)> {
+    let lost = |reason: &str| Error::Output {
+        file: output.path(row.file.as_deref().unwrap_or_default()),
+        reason: format!("image {} is missing or damaged, and {reason}", row.index),
+    };
+    for left in (0..artist.spec.attempts.max(1)).rev() {
+        let pixels = image.to_rgb8();
+        let pixel_hash = pixel_hash(image.width(), &pixels);
+        if Some(pixel_hash) == row.pixel_hash {
+            return Ok((image, None));
+        }
+        if artist.engine.reproducible == Reproducible::Exact {
+            return Err(lost(
+                "the engine makes another one now; go on where the job was begun, or begin again in another folder",
+            ));
+        }
+        let (fault, clip_score) = artist.look(ClassIndex::new(row.class), &image, &pixels)?;
+        let is_new = match (fault, &mut index) {
+            (Some(_), _) => false,
+            (None, Some(index)) => index.claim(&pixel_hash, row.index)?,
+            (None, None) => true,
+        };
+        if is_new {
+            let remade = Remade {
+                pixel_hash,
+                clip_score,
+            };
+            return Ok((image, Some(remade)));
+        }
+        if left > 0
+            && let Some(again) = artist.draw_again(std::slice::from_ref(row))?.pop()
+        {
+            image = again;
+        }
+    }
+    Err(lost(
+        "what the engine makes now is unfit, or a copy of another image; run it again, or begin again in another folder",
+    ))
 }

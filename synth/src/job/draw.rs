@@ -164,13 +164,8 @@ impl Artist<'_> {
         loop {
             let pixels = image.to_rgb8();
             let hash = pixel_hash(image.width(), &pixels);
-            let mut fault = screen::fault(&image, &pixels);
-            if let (None, Some(judge)) = (fault, &self.judge) {
-                let class = planned.prompt.class;
-                let score = judge.score(class, image.height(), image.width(), &pixels)?;
-                fault = (!judge.passes(score)).then_some(Fault::OffClass);
-                scores.push(score);
-            }
+            let (mut fault, score) = self.look(planned.prompt.class, &image, &pixels)?;
+            scores.extend(score);
             // Last, so that only accepted images are claimed.
             if fault.is_none() && !index.claim(&hash, planned.index)? {
                 fault = Some(Fault::Duplicate);
@@ -196,6 +191,22 @@ impl Artist<'_> {
             row.clip_scores = scores;
             return Ok(row);
         }
+    }
+
+    /// What is wrong with an image of a class by itself, and the score that a filter gave it; `pixels` are its 8-bit values.
+    pub(super) fn look(
+        &self,
+        class: ClassIndex,
+        image: &Image,
+        pixels: &[u8],
+    ) -> Result<(Option<Fault>, Option<f32>)> {
+        let fault = screen::fault(image, pixels);
+        let (None, Some(judge)) = (fault, &self.judge) else {
+            return Ok((fault, None));
+        };
+        let score = judge.score(class, image.height(), image.width(), pixels)?;
+        let fault = (!judge.passes(score)).then_some(Fault::OffClass);
+        Ok((fault, Some(score)))
     }
 
     fn request(&self, planned: &PlannedImage, attempt: u32) -> ImageRequest {

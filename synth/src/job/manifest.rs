@@ -8,6 +8,7 @@ use promptfed_files::OwnFolder;
 use promptfed_prompts::ContentHash;
 use serde::{Deserialize, Serialize};
 
+use super::check::Remade;
 use super::screen::Fault;
 use crate::{Error, ImageSeed, Result, Sampler};
 
@@ -176,11 +177,11 @@ impl Manifest {
         })
     }
 
-    /// Puts the pixels that images made again have now into their rows.
+    /// Puts what images made again have now, pixels and score, into their rows.
     pub(super) fn remake(
         &mut self,
         folder: &OwnFolder,
-        changed: &BTreeMap<u64, ContentHash>,
+        changed: &BTreeMap<u64, Remade>,
     ) -> Result<()> {
         if changed.is_empty() {
             return Ok(());
@@ -189,9 +190,12 @@ impl Manifest {
         let mut writer = BufWriter::new(fs_err::File::create(&draft)?);
         for row in read_manifest(folder.root())? {
             let mut row = row?;
-            if let Some(hash) = changed.get(&row.index) {
-                row.pixel_hash = Some(*hash);
+            if let Some(remade) = changed.get(&row.index) {
+                row.pixel_hash = Some(remade.pixel_hash);
                 row.remade = true;
+                if let (Some(last), Some(score)) = (row.clip_scores.last_mut(), remade.clip_score) {
+                    *last = score;
+                }
             }
             write_row(&mut writer, &row, &self.path)?;
         }

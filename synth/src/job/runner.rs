@@ -19,7 +19,7 @@ use super::report::{JobProgress, JobReport};
 use super::screen::Fault;
 use super::spec::JobSpec;
 use super::tally::Tally;
-use crate::{Error, Generator, Result};
+use crate::{Error, Generator, Reproducible, Result};
 
 /// Runs a job in `out_dir`, or goes on with the job that lies there.
 ///
@@ -94,7 +94,15 @@ pub fn run(
     let mut output = Output::new(&folder, spec.output, &record.class_names)?;
     output.name_classes()?;
     output.sweep(report.done)?;
-    let mended = match check::mend(&mut artist, &mut output, out_dir, report.done < target) {
+    let open_index = |report: &JobReport| -> Result<PixelIndex> {
+        let file = folder.scratch(PIXEL_INDEX)?;
+        PixelIndex::open(&file, out_dir, report.done, report.accepted)
+    };
+    // Only what comes out other than it was can be a copy of another image.
+    let is_exact = artist.engine.reproducible == Reproducible::Exact;
+    let mut index = (!is_exact).then(|| open_index(&report)).transpose()?;
+    let goes_on = report.done < target;
+    let mended = match check::mend(&mut artist, index.as_mut(), &mut output, out_dir, goes_on) {
         Err(Error::Cancelled) => {
             report.cancelled = true;
             report.elapsed = start.elapsed();
@@ -105,8 +113,10 @@ pub fn run(
     manifest.remake(&folder, &mended.changed)?;
     report.mended = mended.images;
     report.changed = mended.changed.len() as u64;
-    let index_file = folder.scratch(PIXEL_INDEX)?;
-    let mut index = PixelIndex::open(&index_file, out_dir, report.done, report.accepted)?;
+    let mut index = match index {
+        Some(index) => index,
+        None => open_index(&report)?,
+    };
     if report.changed > 0 {
         index.rebuild(out_dir)?;
     }

@@ -22,5 +22,5 @@ pub use backend::Backend;
 pub(crate) use backend::folder_name;
 pub use engines::Engines;
 pub use options::{EngineOptions, KeySource};
-pub use prepared::{Prepared, SdModel, Setup};
+pub use prepared::{Prepared, SdModel, Setup, files_of};
 pub use reference::{EngineRef, PocketWeights};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use promptfed_nn::Precision;
+use promptfed_prompts::ContentHash;
 
 use super::backend::Backend;
 use super::reference::{EngineRef, PocketWeights};
@@ -156,6 +157,50 @@ impl Prepared {
         &self.backend
     }
 
+    /// A hash that is another one where the engine would make other images: of its settings and, without reading them, of the names, sizes
+    /// and times of its files. Of a service, its address and the model that is asked of it.
+    ///
+    /// # Errors
+    /// A folder that cannot be listed.
+    pub fn identity(&self) -> Result<ContentHash> {
+        let options = self.backend.options();
+        let (size, ask_size, tell) = (options.size, options.ask_size, &options.tell);
+        let device = options.device.unwrap_or_default();
+        let told = match &self.what {
+            What::Pocket { folder, precision } => {
+                format!("pocket {precision:?} {device:?} {}", files_of(folder)?)
+            }
+            What::Sd(model) => {
+                let LoadOptions {
+                    precision,
+                    sampler,
+                    loras,
+                    tiny_decoder,
+                    tile_above,
+                    ..
+                } = &model.options;
+                let mut told = format!(
+                    "sd {precision:?} {device:?} {size:?} {sampler:?} {tile_above} {} ",
+                    files_of(&model.folder)?
+                );
+                for (file, strength) in loras {
+                    told.push_str(&format!("{} {strength} ", files_of(file)?));
+                }
+                if let Some(folder) = tiny_decoder {
+                    told.push_str(&files_of(folder)?.to_string());
+                }
+                told
+            }
+            What::Service(ServiceAccess {
+                protocol,
+                address,
+                model,
+                ..
+            }) => format!("{protocol:?} {address} {model:?} {size:?} {ask_size:?} {tell:?}"),
+        };
+        Ok(ContentHash::of(told.as_bytes()))
+    }
+
     /// Loads the engine; for a service, asks it what it is. Setting `cancel` later ends whatever the engine waits for.
     ///
     /// # Errors
@@ -244,6 +289,33 @@ impl Prepared {
             _ => None,
         })
     }
+}
+
+/// A hash of the names, sizes and times of a file, or of all files in a folder and the folders in it; links are not followed into folders.
+///
+/// # Errors
+/// What cannot be listed.
+pub fn files_of(path: &Path) -> Result<ContentHash> {
+    let mut told = String::new();
+    list(path, &mut told)?;
+    Ok(ContentHash::of(told.as_bytes()))
+}
+
+fn list(path: &Path, told: &mut String) -> Result<()> {
+    let about = fs_err::symlink_metadata(path)?;
+    if about.is_dir() {
+        let entries = fs_err::read_dir(path)?;
+        let mut inside = entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<Vec<_>>>()?;
+        inside.sort();
+        return inside.iter().try_for_each(|path| list(path, told));
+    }
+    // Of a link, what it leads to; one that leads nowhere stands for itself.
+    let about = fs_err::metadata(path).unwrap_or(about);
+    let changed = about.modified().ok();
+    told.push_str(&format!("{} {} {changed:?}\n", path.display(), about.len()));
+    Ok(())
 }
 
 fn pocket_folder(weights: &PocketWeights, assets: Option<&Path>) -> Result<PathBuf> {

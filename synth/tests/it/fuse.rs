@@ -9,8 +9,8 @@ use promptfed_prompts::ContentHash;
 use promptfed_synth::fuse::select::Mode;
 use promptfed_synth::fuse::{
     Aids, COST_FILE, FUSE_FILE, FUSED_FILE, Feedback, FuseReport, FuseSpec, FusedRow, QuotaSource,
-    REPORT_FILE, TASK_MODELS, TaskSpec, WeightAdjustment, fuse, is_fused, open_fused,
-    open_fused_as, read_fused, read_task_models,
+    REPORT_FILE, TASK_MODELS, TaskSpec, WeightAdjustment, discard_other, fuse, is_fused,
+    open_fused, open_fused_as, read_fused, read_task_models,
 };
 use promptfed_synth::{
     EngineInfo, Error, Generator, Image, ImageBudget, ImageRequest, JobSpec, Reproducible, Result,
@@ -433,6 +433,33 @@ fn what_moved_or_changed_is_told() {
     let error = open_fused(&out).unwrap_err();
     assert!(matches!(error, Error::ChangedSet { .. }), "{error}");
     assert!(error.to_string().contains("fuse again"), "{error}");
+}
+
+#[test]
+fn a_place_for_fusions_is_cleared_of_those_of_other_sets_and_of_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let sets = backends(dir.path(), 1, false);
+    let out = dir.path().join("fused");
+    discard_other(&out, &sets).unwrap();
+    fuse_quietly(sets.clone(), &spec("random", Some(20)), &out).unwrap();
+    let there = lasting(&out);
+    discard_other(&out, &sets).unwrap();
+    assert_eq!(lasting(&out), there);
+    // The job goes on, as that of an engine does that was set aside.
+    let folder = sets[0].folder();
+    make(&mut Squares::new("good at noto", "fluent"), folder, 5, 2);
+    let sets = vec![
+        SyntheticSet::open(folder, sets[0].backend(), 0).unwrap(),
+        sets[1].clone(),
+    ];
+    assert!(fuse_quietly(sets.clone(), &spec("random", Some(20)), &out).is_err());
+    discard_other(&out, &sets).unwrap();
+    fuse_quietly(sets.clone(), &spec("random", Some(20)), &out).unwrap();
+    let other = dir.path().join("mine");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("note"), "x").unwrap();
+    discard_other(&other, &sets).unwrap();
+    assert!(other.join("note").exists());
 }
 
 #[test]

@@ -26,6 +26,9 @@ fn backends() -> Vec<Backend> {
 }
 
 fn rounds_spec() -> RoundsSpec {
+    let mut fuse = spec("random", Some(200));
+    // Long enough for the same verdict from every instruction set.
+    fuse.task.recipe = fuse.task.recipe.with(60, 0);
     RoundsSpec {
         rounds: 2,
         images: 240,
@@ -34,7 +37,7 @@ fn rounds_spec() -> RoundsSpec {
         negatives: false,
         fuse: FuseSpec {
             quotas: Some(QuotaSource::Transfer),
-            ..spec("random", Some(200))
+            ..fuse
         },
     }
 }

@@ -294,6 +294,131 @@ fn job(remote: &Remote) -> JobSpec {
     }
 }
 
+/// An engine that asks for one image at a time.
+fn one_by_one(server: &Server) -> ServiceEngine<'static> {
+    ServiceEngine {
+        limits: Limits {
+            concurrent: 1,
+            ..limits()
+        },
+        ..engine(server)
+    }
+}
+
+#[test]
+fn a_server_without_a_named_model_is_known_by_its_address() {
+    let (one, other) = (Server::start(plain), Server::start(plain));
+    let folder = tempfile::tempdir().unwrap();
+    let mut remote = connect(&one, None).unwrap();
+    let part = JobSpec {
+        limit: Some(2),
+        ..job(&remote)
+    };
+    run_quietly(&mut remote, &part, folder.path()).unwrap();
+    let error = run_quietly(&mut connect(&other, None).unwrap(), &part, folder.path());
+    assert!(
+        matches!(error, Err(Error::DifferentJob { .. })),
+        "{error:?}"
+    );
+    run_quietly(&mut connect(&one, None).unwrap(), &part, folder.path()).unwrap();
+}
+
+#[test]
+fn a_server_of_this_program_says_what_it_made() {
+    let own = |size: [u32; 2], made: Value| {
+        Server::start(move |asked| match asked.path.as_str() {
+            "/v1/models" => {
+                let engine = json!({
+                    "name": "pocket", "version": "1", "weights_hash": ContentHash::of(b"w"), "image_size": size[0],
+                    "defaults": { "steps": 1, "guidance": 2.0, "sampler": "euler" }, "samplers": ["euler"], "reproducible": "exact",
+                });
+                let about = json!({ "engine": engine, "size": size, "takes_negatives": false });
+                Reply::json(&json!({ "data": [{ "id": "pocket", "promptfed": about }] }))
+            }
+            _ => {
+                let mut answer = made.clone();
+                answer["data"][0]["b64_json"] = json!(STANDARD.encode(picture(asked)));
+                if answer["data"][0]["seed"] == "told" {
+                    answer["data"][0]["seed"] = asked.json()["seed"].clone();
+                }
+                Reply::json(&answer)
+            }
+        })
+    };
+    let ask = |server: &Server| {
+        let engine = ServiceEngine {
+            ask_size: None,
+            ..engine(server)
+        };
+        let mut remote = Remote::connect(engine, None, &Arc::new(AtomicBool::new(false)))?;
+        let asked = request(&remote, "a cat", 4);
+        remote.generate(&[asked]).map(|images| images.len())
+    };
+    let by = |weights: &[u8]| json!({ "version": "1", "weights_hash": ContentHash::of(weights) });
+    let right = json!({ "data": [{ "seed": "told" }], "promptfed": by(b"w") });
+    assert_eq!(ask(&own([32, 32], right.clone())).unwrap(), 1);
+    for (size, made, part) in [
+        (
+            [32, 32],
+            json!({ "data": [{ "seed": "told" }] }),
+            "other weights",
+        ),
+        (
+            [32, 32],
+            json!({ "data": [{ "seed": "told" }], "promptfed": by(b"x") }),
+            "other weights",
+        ),
+        (
+            [32, 32],
+            json!({ "data": [{}], "promptfed": by(b"w") }),
+            "another seed",
+        ),
+        ([4_000_000, 32], right.clone(), "32 x 4000000 pixels"),
+        ([32, 0], right, "0 x 32 pixels"),
+    ] {
+        let told = ask(&own(size, made)).unwrap_err().to_string();
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+#[test]
+fn what_is_made_again_is_no_copy_of_another() {
+    let (posts, copies) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let left = Arc::clone(&copies);
+    let server = Server::start(move |asked| match asked.method.as_str() {
+        "POST" => {
+            let take = |n: usize| n.checked_sub(1);
+            let is_copy = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
+            let number = posts.fetch_add(1, Ordering::SeqCst);
+            let shown = if is_copy.is_ok() { 0 } else { number };
+            answer(&picture(&Asked {
+                body: shown.to_string().into_bytes(),
+                ..asked.clone()
+            }))
+        }
+        _ => Reply::status(404, ""),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let cancel = Arc::new(AtomicBool::new(false));
+    let mut remote = Remote::connect(one_by_one(&server), None, &cancel).unwrap();
+    let spec = job(&remote);
+    run_quietly(&mut remote, &spec, folder.path()).unwrap();
+    let first = rows(folder.path());
+    let lose = || {
+        std::fs::remove_file(folder.path().join(first[3].file.as_ref().unwrap())).unwrap();
+    };
+    lose();
+    copies.store(1, Ordering::SeqCst);
+    let report = run_quietly(&mut remote, &spec, folder.path()).unwrap();
+    assert_eq!((report.mended, report.changed), (1, 1));
+    let hash = rows(folder.path())[3].pixel_hash;
+    assert!(first.iter().all(|row| row.pixel_hash != hash));
+    lose();
+    copies.store(usize::MAX, Ordering::SeqCst);
+    let error = run_quietly(&mut remote, &spec, folder.path()).unwrap_err();
+    assert!(error.to_string().contains("a copy of another"), "{error}");
+}
+
 #[test]
 fn a_job_outlives_a_busy_server_and_is_resumed_after_a_dead_one() {
     let posts = Arc::new(AtomicUsize::new(0));
@@ -318,11 +443,8 @@ fn a_job_outlives_a_busy_server_and_is_resumed_after_a_dead_one() {
     let folder = tempfile::tempdir().unwrap();
     let one_at_a_time = |server: &Server| {
         let engine = ServiceEngine {
-            limits: Limits {
-                concurrent: 1,
-                ..limits()
-            },
-            ..engine(server)
+            model: Some("m"),
+            ..one_by_one(server)
         };
         let cancel = Arc::new(AtomicBool::new(false));
         Remote::connect(engine, Some(vec![Told::Seed]), &cancel).unwrap()
@@ -525,6 +647,38 @@ fn a_web_ui_is_asked_in_its_own_words() {
     };
     let told = A1111::connect(missing, &cancel).unwrap_err().to_string();
     assert!(told.contains("other.ckpt"), "{told}");
+}
+
+#[test]
+fn a_checkpoint_that_was_never_loaded_is_loaded_first() {
+    let loaded = AtomicBool::new(false);
+    let server = Server::start(
+        move |asked| match (asked.method.as_str(), asked.path.as_str()) {
+            ("POST", "/sdapi/v1/options") => {
+                assert_eq!(asked.json(), json!({ "sd_model_checkpoint": "other.ckpt" }));
+                loaded.store(true, Ordering::SeqCst);
+                Reply::json(&Value::Null)
+            }
+            ("GET", "/sdapi/v1/sd-models") if loaded.load(Ordering::SeqCst) => {
+                Reply::json(&json!([
+                    { "title": "other.ckpt [abcdef0123]", "model_name": "other", "hash": "abcdef0123", "sha256": "abcdef012345" },
+                ]))
+            }
+            _ => web_ui(asked),
+        },
+    );
+    let cancel = Arc::new(AtomicBool::new(false));
+    let of = |model| ServiceEngine {
+        model: Some(model),
+        ..web_ui_engine(&server)
+    };
+    let first = A1111::connect(of("other.ckpt"), &cancel).unwrap();
+    let second = A1111::connect(of("other"), &cancel).unwrap();
+    assert_eq!(
+        first.describe().settings["model"],
+        "other.ckpt [abcdef0123]"
+    );
+    assert_eq!(first.describe(), second.describe());
 }
 
 #[test]

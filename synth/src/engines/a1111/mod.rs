@@ -55,7 +55,12 @@ impl A1111 {
         };
         let entries: Vec<SamplerEntry> = asking.get("sdapi/v1/samplers").map_err(failed)?;
         let wanted = engine.model.or(settings.sd_model_checkpoint.as_deref());
-        let found = wanted.and_then(|wanted| checkpoints.iter().find(|c| c.is_called(wanted)));
+        let mut found = wanted.and_then(|wanted| checkpoints.iter().find(|c| c.is_called(wanted)));
+        let loaded;
+        if let Some(fresh) = found.filter(|c| c.hash().is_none()) {
+            loaded = load(&asking, fresh)?;
+            found = Some(&loaded);
+        }
         if let (Some(wanted), None, false) = (engine.model, found, checkpoints.is_empty()) {
             let names: Vec<&str> = checkpoints.iter().map(|c| c.title.as_str()).collect();
             return Err(asking.fault(format!(
@@ -121,6 +126,24 @@ impl A1111 {
             has_schedulers,
         })
     }
+}
+
+/// Has the server load a checkpoint that it has not hashed yet: title and hash change by that, and a run is known by both.
+fn load(asking: &Asking, fresh: &Checkpoint) -> Result<Checkpoint> {
+    let settings = Settings {
+        sd_model_checkpoint: Some(fresh.title.clone()),
+    };
+    asking.post("sdapi/v1/options", &settings)?;
+    let checkpoints: Vec<Checkpoint> = asking
+        .get("sdapi/v1/sd-models")
+        .map_err(|error| asking.failed(error))?;
+    let found = checkpoints.into_iter().find(|c| c.is_same(fresh));
+    found.ok_or_else(|| {
+        asking.fault(format!(
+            "no longer has the checkpoint {:?} after it was loaded",
+            fresh.title
+        ))
+    })
 }
 
 impl Generator for A1111 {

@@ -136,6 +136,12 @@ impl Checkpoint {
         self.title == name || self.model_name == name
     }
 
+    /// Whether it is the same file, whatever the server has learned of it since.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let is_named = !self.model_name.is_empty() && self.model_name == other.model_name;
+        self.title == other.title || is_named
+    }
+
     /// The longer of its hashes.
     pub(super) fn hash(&self) -> Option<String> {
         self.sha256.clone().or_else(|| self.hash.clone())

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use self::protocol::{Extension, GenerationRequest, Generations, Model, Models, RequestSeed};
 use super::asking::{Asking, ServiceEngine, USUAL_SIZE, is_missing};
-use super::received::{RESIZING, from_base64, picture};
+use super::received::{MAX_SIDE, RESIZING, from_base64, picture};
 use crate::service::Service;
 use crate::{
     EngineInfo, Error, Generator, Image, ImageRequest, Reproducible, Result, Sampler,
@@ -105,6 +105,9 @@ impl Remote {
         let own = chosen.and_then(|model| model.promptfed.clone());
         let (side, info) = match own {
             Some(extension) => {
+                if let Some(fault) = size_fault(extension.size) {
+                    return Err(asking.fault(fault));
+                }
                 if tell.is_some() || engine.ask_size.is_some() {
                     return Err(asking.fault(
                         "says itself what it takes; leave `tell` and `ask-size` out of its [[backends]] table"
@@ -118,7 +121,11 @@ impl Remote {
                 let told = tell.unwrap_or_else(|| usually_told(model.as_deref()));
                 let size = engine.size.unwrap_or(USUAL_SIZE);
                 let ask_size = engine.ask_size.unwrap_or(size);
-                let info = other_info(model.as_deref(), &told, size, ask_size);
+                // Where no model is named, the address is all that tells one server from another.
+                let model = model
+                    .clone()
+                    .unwrap_or_else(|| format!("the own one of {}", asking.service.address()));
+                let info = other_info(&model, &told, size, ask_size);
                 (Side::Other { told, ask_size }, info)
             }
         };
@@ -171,6 +178,14 @@ fn choose<'m>(models: &'m [Model], asked: Option<&str>, engine: &str) -> Result<
     }
 }
 
+/// What is wrong with the height and width that a server says of its images.
+fn size_fault([height, width]: [u32; 2]) -> Option<String> {
+    let is_fit = |side: u32| (1..=MAX_SIDE).contains(&side);
+    (!is_fit(height) || !is_fit(width)).then(|| {
+        format!("says that its images are of {width} x {height} pixels; up to {MAX_SIDE} x {MAX_SIDE} are taken")
+    })
+}
+
 /// What OpenAI's own models take.
 fn usually_told(model: Option<&str>) -> Vec<Told> {
     if model.is_some_and(|model| model.starts_with("gpt-image")) {
@@ -202,8 +217,7 @@ fn own_info(extension: &Extension, model: Option<&str>, size: Option<u32>) -> En
     }
 }
 
-fn other_info(model: Option<&str>, told: &[Told], size: u32, ask_size: u32) -> EngineInfo {
-    let model = model.unwrap_or("the server's own");
+fn other_info(model: &str, told: &[Told], size: u32, ask_size: u32) -> EngineInfo {
     let tells = |what| told.contains(&what);
     let names: Vec<&str> = told.iter().map(|what| what.name()).collect();
     let settings = BTreeMap::from([
@@ -293,7 +307,7 @@ impl Generator for Remote {
             PATH,
             requests,
             |request| body(request, model.as_deref(), side),
-            |asking, _, answer: Generations| read(asking, side, size, answer),
+            |asking, request, answer: Generations| read(asking, request, side, size, answer),
         )
     }
 }
@@ -337,20 +351,31 @@ pub(super) fn short_seed(request: &ImageRequest) -> u32 {
     u32::from_le_bytes([a, b, c, d]) & 0x7fff_ffff
 }
 
-fn read(asking: &Asking, side: &Side, size: u32, answer: Generations) -> Result<Image> {
+fn read(
+    asking: &Asking,
+    request: &ImageRequest,
+    side: &Side,
+    size: u32,
+    answer: Generations,
+) -> Result<Image> {
     let count = answer.data.len();
     let mut data = answer.data.into_iter();
     let (Some(image), None) = (data.next(), data.next()) else {
         return Err(asking.fault(format!("gave {count} images where 1 was asked for")));
     };
-    if let (Side::Own(extension), Some(made)) = (side, &answer.promptfed) {
-        let is_same = made.weights_hash == extension.engine.weights_hash
-            && made.version == extension.engine.version;
+    if let Side::Own(extension) = side {
+        let is_same = answer.promptfed.as_ref().is_some_and(|made| {
+            made.weights_hash == extension.engine.weights_hash
+                && made.version == extension.engine.version
+        });
         if !is_same {
             return Err(asking.fault(
                 "works with other weights, or another version of its engine, than when this run began; begin again in another folder"
                     .into(),
             ));
+        }
+        if image.seed != Some(request.seed.to_string()) {
+            return Err(asking.fault("made an image of another seed than it was told".into()));
         }
     }
     if image.non_finite {
