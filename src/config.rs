@@ -245,6 +245,24 @@ fn opposite(command: &Command, key: &str) -> Option<String> {
     command.get_arguments().any(is_there).then_some(other)
 }
 
+/// The flags of a built command that a key and its value stand for.
+///
+/// # Errors
+/// If the command has no such flag, or the flag takes no such value.
+pub(crate) fn flags_of(command: &Command, key: &str, value: &Value) -> Result<Vec<OsString>> {
+    let name = command.get_name();
+    let found = command
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(key));
+    let Some(arg) = found else {
+        bail!("`{key}` is no flag of `promptfed {name}`; `promptfed {name} --help` lists them");
+    };
+    if let (Value::Boolean(false), Some(other)) = (value, opposite(command, key)) {
+        return Ok(vec![format!("--{other}").into()]);
+    }
+    as_flags(arg, key, value).with_context(|| format!("`{key}`"))
+}
+
 fn as_flags(arg: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>> {
     if matches!(arg.get_action(), ArgAction::SetTrue) {
         return match value {

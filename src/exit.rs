@@ -12,7 +12,7 @@ Exit codes:
   2    the command line is wrong
   3    the input is wrong: data, prompts, label space or configuration file
   4    the server, the model hub, an image service or a language model's could not be reached or refused
-  130  `synth` or `write` was stopped by ctrl-c and can go on; other commands end by the signal
+  130  `synth`, `write`, `compare` or `demo` was stopped by ctrl-c and can go on; other commands end by the signal
 
 Environment:
   PROMPTFED_LOG     what is logged to standard error, e.g. info or promptfed_server=debug (default: warn)

@@ -281,7 +281,7 @@ fn flags_without_effect_are_errors_with_the_remedy() {
         (
             line(&compare, &["--methods", "fgl", "--rounds", "7"]),
             3,
-            "--rounds has no effect without fedavg",
+            "--rounds has no effect without a method of rounds",
         ),
         (
             line(&compare, &["--methods", "fgl,fedavg", "--epochs", "7"]),

@@ -26,8 +26,22 @@ pub struct Comparison {
     /// What in the runs had no effect, was not read or was left out, in words, each once.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// Wall time of the whole comparison, in seconds.
+    /// Runs that failed; their methods' figures are those of the others.
+    #[serde(default)]
+    pub failures: Vec<Failure>,
+    /// Wall time of the whole comparison, in seconds; of one that went on, of its last part.
     pub seconds: f64,
+}
+
+/// A run that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The method.
+    pub method: String,
+    /// The seed.
+    pub seed: u64,
+    /// Why, in a sentence.
+    pub reason: String,
 }
 
 /// Sizes and hashes of the data of a comparison.
@@ -170,6 +184,12 @@ impl MethodResult {
     /// Test accuracy over seeds, in [0, 1].
     pub fn accuracy(&self) -> Spread {
         Spread::of(self.runs.iter().map(|r| r.evaluation.accuracy))
+    }
+
+    /// Balanced accuracy over seeds, in [0, 1].
+    pub fn balanced_accuracy(&self) -> Spread {
+        let tallies = self.runs.iter().map(|run| run.evaluation.tally());
+        Spread::of(tallies.map(|tally| tally.balanced_accuracy()))
     }
 
     /// Macro F1 over seeds, in [0, 1].

@@ -25,12 +25,37 @@ pub enum Error {
         /// `private` or `test`.
         role: &'static str,
     },
+    /// A method that looks at public images where there are none.
+    #[error(
+        "{method} exchanges answers on public images, and there are none; give some with --public"
+    )]
+    NoPublicImages {
+        /// The method.
+        method: &'static str,
+    },
     /// A comparison without seeds.
     #[error("there is no seed; give at least one")]
     NoSeeds,
-    /// Federated averaging without rounds or epochs.
-    #[error("federated averaging needs at least 1 round and 1 local epoch")]
+    /// A method of rounds without rounds or epochs.
+    #[error("training in rounds needs at least 1 round and 1 local epoch")]
     NoRounds,
+    /// The comparison was asked to stop.
+    #[error("interrupted; {kept} runs are kept")]
+    Cancelled {
+        /// Runs that are in the journal.
+        kept: usize,
+    },
+    /// A method was asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// What arrived is not what such a payload looks like.
+    #[error("{what} could not be read: {reason}")]
+    Payload {
+        /// What it should be.
+        what: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
     /// The report could not be written.
     #[error("cannot write the report: {0}")]
     Report(#[from] std::io::Error),
@@ -67,4 +92,18 @@ pub enum Error {
     /// Reading synthetic images failed.
     #[error(transparent)]
     Synth(#[from] promptfed_synth::Error),
+}
+
+/// An error and its causes in one line; a cause whose words end the line already is not told twice.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }

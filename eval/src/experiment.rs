@@ -1,14 +1,20 @@
 //! Methods x seeds on one data set: runs everything and collects the comparison.
 
-use crate::comparison::{Comparison, MethodResult, SubmittedPrompts};
-use crate::federation::{Federation, FederationOptions};
+use crate::comparison::{Comparison, Failure, MethodResult, MethodRun, SubmittedPrompts};
+use crate::error::told;
+use crate::federation::{Federation, FederationOptions, TestSet};
 use crate::gallery;
-use crate::methods::{Method, RunContext};
+use crate::journal::{Cell, CellKey, Done, Journal, KeptImages, Outcome};
+use crate::methods::{Card, Method, Models, World};
 use crate::observer::Observer;
+use crate::probe::{TestProbe, evaluate_all};
+use crate::wire::Channel;
 use crate::{Error, Result};
-use promptfed_data::{Dataset, DecodeOptions, LabelledImages, Partition};
-use promptfed_learn::Recipe;
-use promptfed_prompts::LabelSpace;
+use promptfed_data::{Dataset, DecodeOptions, DecodeReport, LabelledImages, Partition};
+use promptfed_learn::{Recipe, Schedule};
+use promptfed_prompts::{ContentHash, LabelSpace};
+use promptfed_synth::engines::sd::Precision;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// What is compared on what.
@@ -29,6 +35,8 @@ pub struct ExperimentData {
     pub private: Dataset,
     /// The test samples, with the same classes.
     pub test: Dataset,
+    /// Images that everybody may have, whatever they show.
+    pub public: Option<Dataset>,
     /// The classes.
     pub label_space: LabelSpace,
     /// Who holds what.
@@ -49,106 +57,165 @@ pub struct Setting {
 }
 
 impl Experiment {
-    /// Runs every method with every seed.
+    /// Runs every method with every seed, but for what is in the journal already. A run that fails is told and is not the end, unless all do.
     ///
     /// # Errors
-    /// If there is no seed, or if the data or a run fails.
-    pub fn run(&self, methods: &[Box<dyn Method>], observer: &dyn Observer) -> Result<Comparison> {
+    /// If there is no seed, if the data cannot be read, if the journal cannot be written, if every run fails (the first one's error), or if
+    /// `cancel` is set.
+    pub fn run(
+        &self,
+        methods: &[Box<dyn Method + '_>],
+        journal: &Journal,
+        observer: &dyn Observer,
+        cancel: &AtomicBool,
+    ) -> Result<Comparison> {
         let start = Instant::now();
-        let mut results: Vec<MethodResult> = methods
-            .iter()
-            .map(|method| MethodResult {
-                name: method.name().to_owned(),
-                description: method.description(),
-                runs: Vec::with_capacity(self.setting.seeds.len()),
-            })
-            .collect();
-        let mut first: Option<FirstRun> = None;
-        let mut provenance = self.provenance();
-        let mut warnings = Vec::new();
-        for (index, &seed) in self.setting.seeds.iter().enumerate() {
+        let mut collected = Collected::of(methods);
+        let mut failed: Vec<(CellKey, Error)> = Vec::new();
+        let test = self.test()?;
+        let mut first: Option<Federation> = None;
+        for &seed in &self.setting.seeds {
             let reading = observer.begin(&format!("seed {seed}: reading images"), 0);
             let federation = self.federation(seed)?;
             drop(reading);
-            if index == 0 {
-                for note in federation.decoding.notes() {
+            let is_first = first.is_none();
+            if is_first {
+                for note in decoding(&federation, &test).notes() {
                     observer.note(&note);
                 }
             }
-            let context = RunContext {
-                federation: &federation,
-                recipe: &self.setting.recipe,
-                seed,
-                observer,
-            };
-            let mut prompts = Vec::new();
-            let mut synthetic = Vec::new();
-            for (method, result) in methods.iter().zip(&mut results) {
-                let outcome = method.run(&context)?;
-                let run = &outcome.run;
-                if let Some(hash) = run.model_hash {
-                    provenance.push((
-                        format!("{} model, seed {seed}", method.name()),
-                        hash.to_string(),
-                    ));
+            for (index, method) in methods.iter().enumerate() {
+                let key = self.key(method.as_ref(), seed, &federation, &test)?;
+                if let Some(cell) = journal.find(&key)? {
+                    collected.add(index, seed, cell.outcome, is_first);
+                    continue;
                 }
-                for (name, value) in outcome.provenance {
-                    provenance.push((format!("{} {name}, seed {seed}", method.name()), value));
+                let interrupted = || Error::Cancelled {
+                    kept: journal.len(),
+                };
+                if cancel.load(Ordering::Relaxed) {
+                    return Err(interrupted());
                 }
-                for warning in outcome.warnings {
-                    if !warnings.contains(&warning) {
-                        warnings.push(warning);
+                let work = Work {
+                    federation: &federation,
+                    test: &test,
+                    recipe: &self.setting.recipe,
+                    seed,
+                    observer,
+                    cancel,
+                };
+                let outcome = match work.run(method.as_ref()) {
+                    Ok(done) => Outcome::Done(Box::new(done)),
+                    Err(_) if cancel.load(Ordering::Relaxed) => return Err(interrupted()),
+                    Err(error) => {
+                        let reason = told(&error);
+                        observer.warn(&format!("{}, seed {seed}: {reason}", method.card().name));
+                        failed.push((key.clone(), error));
+                        Outcome::Failed { reason }
                     }
-                }
-                result.runs.push(outcome.run);
-                add_submissions(&mut prompts, outcome.prompts);
-                let images = outcome.synthetic.filter(|_| index == 0);
-                synthetic.extend(images.map(|images| (method.name().to_owned(), images)));
+                };
+                let cell = Cell { key, outcome };
+                journal.keep(&cell)?;
+                collected.add(index, seed, cell.outcome, is_first);
             }
-            if index == 0 {
-                first = Some(FirstRun {
-                    federation,
-                    prompts,
-                    synthetic,
-                });
-            }
+            first = first.or(Some(federation));
         }
         let first = first.ok_or(Error::NoSeeds)?;
+        if collected
+            .results
+            .iter()
+            .all(|method| method.runs.is_empty())
+            && !failed.is_empty()
+        {
+            // What is wrong with all of them is wrong with what was asked for: it is to be mended, and nothing of it kept.
+            for (key, _) in &failed {
+                journal.forget(key)?;
+            }
+            return Err(failed.swap_remove(0).1);
+        }
+        let mut provenance = self.provenance();
+        provenance.extend(collected.provenance);
         Ok(Comparison {
             title: self.data.title.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            settings: self.settings(&first.federation),
-            data: first.federation.summary(),
-            gallery: gallery::cells(&first.federation, &first.synthetic)?,
-            prompts: first.prompts,
-            methods: results,
+            settings: self.settings(&first, &test),
+            data: first.summary(&test),
+            gallery: gallery::cells(&first, &collected.synthetic)?,
+            prompts: collected.prompts,
+            methods: collected.results,
             provenance,
-            warnings,
+            warnings: collected.warnings,
+            failures: collected.failures,
             seconds: start.elapsed().as_secs_f64(),
         })
     }
 
-    fn federation(&self, seed: u64) -> Result<Federation> {
-        Federation::new(
-            &self.data.private,
+    fn key(
+        &self,
+        method: &dyn Method,
+        seed: u64,
+        federation: &Federation,
+        test: &TestSet,
+    ) -> Result<CellKey> {
+        let card = method.card();
+        let mut data = federation.identity(test).to_string();
+        if let Some(public) = federation
+            .public
+            .as_ref()
+            .filter(|_| method.looks_at_public())
+        {
+            data = format!("{data} {}", ContentHash::of(public.hash().as_bytes()));
+        }
+        // Each method sets these itself.
+        let mut recipe = self.setting.recipe.with(1, 0);
+        recipe.training.schedule = Schedule::Constant;
+        Ok(CellKey {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            determined_by: format!("{}; {}", card.description, method.determined_by()),
+            method: card.name,
+            seed,
+            data,
+            recipe: serde_json::to_value(&recipe)?,
+            precision: Precision::chosen().to_string(),
+        })
+    }
+
+    fn test(&self) -> Result<TestSet> {
+        let first = self.setting.seeds.first().ok_or(Error::NoSeeds)?;
+        TestSet::read(
             &self.data.test,
-            self.data.label_space.clone(),
-            &FederationOptions {
-                partition: self.data.partition,
-                min_per_client: self.data.min_per_client,
-                image_size: self.setting.recipe.image_size,
-                fit: self.setting.recipe.fit,
-                validation_fraction: self.setting.recipe.validation_fraction,
-                seed,
-                decode: self.data.decode.clone(),
-            },
+            &self.data.label_space,
+            &self.options(*first),
         )
     }
 
-    fn settings(&self, federation: &Federation) -> Vec<(String, String)> {
+    fn federation(&self, seed: u64) -> Result<Federation> {
+        let label_space = self.data.label_space.clone();
+        let options = self.options(seed);
+        let federation = Federation::new(&self.data.private, label_space, &options)?;
+        match &self.data.public {
+            Some(public) => federation.with_public(public, &options),
+            None => Ok(federation),
+        }
+    }
+
+    fn options(&self, seed: u64) -> FederationOptions {
+        FederationOptions {
+            partition: self.data.partition,
+            min_per_client: self.data.min_per_client,
+            image_size: self.setting.recipe.image_size,
+            fit: self.setting.recipe.fit,
+            validation_fraction: self.setting.recipe.validation_fraction,
+            seed,
+            decode: self.data.decode.clone(),
+        }
+    }
+
+    fn settings(&self, federation: &Federation, test: &TestSet) -> Vec<(String, String)> {
+        let decoding = decoding(federation, test);
         let recipe = &self.setting.recipe;
         let training = &recipe.training;
-        let changed: Vec<String> = federation.decoding.notes().collect();
+        let changed: Vec<String> = decoding.notes().collect();
         let changed = if changed.is_empty() {
             "none".to_owned()
         } else {
@@ -182,7 +249,7 @@ impl Experiment {
             ("kept epoch or round", federation.selection.to_string()),
             (
                 "unreadable pictures skipped",
-                federation.decoding.skipped.len().to_string(),
+                decoding.skipped.len().to_string(),
             ),
             ("pictures changed in decoding", changed),
         ]
@@ -206,11 +273,139 @@ impl Experiment {
     }
 }
 
-struct FirstRun {
-    federation: Federation,
+/// One method with one seed, to be run.
+struct Work<'a> {
+    federation: &'a Federation,
+    test: &'a TestSet,
+    recipe: &'a Recipe,
+    seed: u64,
+    observer: &'a dyn Observer,
+    cancel: &'a AtomicBool,
+}
+
+impl Work<'_> {
+    /// Runs a method once and tests what it leaves. The clock stands while models are tested.
+    fn run(&self, method: &dyn Method) -> Result<Done> {
+        let channel = Channel::new();
+        let world = World {
+            federation: self.federation,
+            recipe: self.recipe,
+            seed: self.seed,
+            channel: &channel,
+            observer: self.observer,
+            cancel: self.cancel,
+        };
+        let mut probe = TestProbe::new(self.test, &channel);
+        let start = Instant::now();
+        let trained = method.run(&world, &mut probe)?;
+        let seconds = (start.elapsed() - probe.testing).as_secs_f64();
+        let evaluation = evaluate_all(&trained.models, self.test)?;
+        let mut accuracy_by_bytes = std::mem::take(&mut probe.accuracy_by_bytes);
+        if accuracy_by_bytes.is_empty() {
+            accuracy_by_bytes.push((channel.total(), evaluation.accuracy));
+        }
+        let file = match &trained.models {
+            Models::Global(model) => model.file()?,
+            Models::PerClient(_) => None,
+        };
+        let images = trained.synthetic.map(|images| {
+            let images = images.load(self.recipe.image_size)?;
+            gallery::shown(self.federation, &images)
+        });
+        Ok(Done {
+            run: MethodRun {
+                seed: self.seed,
+                evaluation,
+                ledger: channel.into_ledger(),
+                seconds,
+                curve: trained.curve,
+                accuracy_by_bytes,
+                model_hash: file.map(|file| ContentHash::of(&file)),
+                selected: trained.selected,
+                selection: trained.selection,
+                synthetic: trained.counts,
+            },
+            prompts: trained.prompts,
+            gallery: images.transpose()?.map(|images| KeptImages::of(&images)),
+            provenance: trained.provenance,
+            warnings: trained.warnings,
+        })
+    }
+}
+
+/// What the cells of a comparison come to.
+struct Collected {
+    results: Vec<MethodResult>,
     prompts: Vec<SubmittedPrompts>,
     /// By method.
     synthetic: Vec<(String, LabelledImages)>,
+    provenance: Vec<(String, String)>,
+    warnings: Vec<String>,
+    failures: Vec<Failure>,
+}
+
+impl Collected {
+    fn of(methods: &[Box<dyn Method + '_>]) -> Self {
+        let results = methods.iter().map(|method| {
+            let Card { name, description } = method.card();
+            MethodResult {
+                name,
+                description,
+                runs: Vec::new(),
+            }
+        });
+        Self {
+            results: results.collect(),
+            prompts: Vec::new(),
+            synthetic: Vec::new(),
+            provenance: Vec::new(),
+            warnings: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, method: usize, seed: u64, outcome: Outcome, is_first: bool) {
+        let Some(result) = self.results.get_mut(method) else {
+            return;
+        };
+        let name = &result.name;
+        let done = match outcome {
+            Outcome::Done(done) => *done,
+            Outcome::Failed { reason } => {
+                self.failures.push(Failure {
+                    method: name.clone(),
+                    seed,
+                    reason,
+                });
+                return;
+            }
+        };
+        let hash = done.run.model_hash;
+        let model = hash.map(|hash| ("model".to_owned(), hash.to_string()));
+        for (what, value) in model.into_iter().chain(done.provenance) {
+            self.provenance
+                .push((format!("{name} {what}, seed {seed}"), value));
+        }
+        for warning in done.warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+        if is_first {
+            add_submissions(&mut self.prompts, done.prompts);
+            let images = done.gallery.and_then(KeptImages::images);
+            self.synthetic
+                .extend(images.map(|images| (name.clone(), images)));
+        }
+        result.runs.push(done.run);
+    }
+}
+
+/// What came of decoding the pictures of all clients and the test set; a skipped sample's index counts in its own set.
+fn decoding(federation: &Federation, test: &TestSet) -> DecodeReport {
+    let mut all = federation.decoding.clone();
+    all.merge(test.decoding.clone());
+    all
 }
 
 /// Adds what a method's clients sent, where no earlier method's sent the same.

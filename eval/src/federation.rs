@@ -3,11 +3,12 @@
 use crate::comparison::{ClientSummary, DataSummary};
 use crate::{Error, Result, seeds};
 use promptfed_data::{
-    Dataset, DecodeOptions, DecodeReport, Fit, LabelledImages, Partition, load, partition,
-    stratified_split,
+    Dataset, DecodeOptions, DecodeReport, Fit, ImageSource, LabelledImages, Partition, load,
+    partition, stratified_split,
 };
 use promptfed_learn::{HeldOut, Selection, Tally};
 use promptfed_prompts::{ContentHash, LabelSpace};
+use std::path::Path;
 
 /// One client of a federation.
 #[derive(Debug, Clone)]
@@ -22,20 +23,31 @@ pub struct FederatedClient {
     pub validation: LabelledImages,
 }
 
-/// Clients, test images and the classes they share.
+/// Clients and the classes they share.
 #[derive(Debug, Clone)]
 pub struct Federation {
     /// The classes.
     pub label_space: LabelSpace,
+    /// Their names, in label order.
+    pub class_names: Vec<String>,
     /// The clients.
     pub clients: Vec<FederatedClient>,
+    /// Images that everybody may have, for methods that exchange answers on them; what they show is told to nobody.
+    pub public: Option<LabelledImages>,
     /// Which epoch or round is kept of a model that is trained on the clients' images.
     pub selection: Selection,
-    /// Images that results are reported on; nothing is chosen by them.
-    pub test: LabelledImages,
     /// The partition's text form.
     pub partition: String,
-    /// What came of decoding the pictures of all clients and the test set; a skipped sample's index counts in its own set.
+    /// What came of decoding the clients' pictures.
+    pub decoding: DecodeReport,
+}
+
+/// Images that results are reported on. The runner of a comparison holds them; no method sees them, and nothing is chosen by them.
+#[derive(Debug, Clone)]
+pub struct TestSet {
+    /// The images.
+    pub images: LabelledImages,
+    /// What came of decoding them.
     pub decoding: DecodeReport,
 }
 
@@ -59,33 +71,16 @@ pub struct FederationOptions {
 }
 
 impl Federation {
-    /// Deals `private` to clients and decodes everything.
+    /// Deals `private` to clients and decodes their pictures.
     ///
     /// # Errors
     /// If the label space does not fit the data's classes, if the partition is impossible, or if decoding fails.
     pub fn new(
         private: &Dataset,
-        test: &Dataset,
         label_space: LabelSpace,
         options: &FederationOptions,
     ) -> Result<Self> {
-        for (role, dataset) in [("private", private), ("test", test)] {
-            let names: Vec<_> = label_space
-                .classes()
-                .iter()
-                .map(|c| c.name.clone())
-                .collect();
-            if dataset.class_names != names {
-                return Err(Error::Classes {
-                    role,
-                    found: dataset.class_names.clone(),
-                    expected: names,
-                });
-            }
-            if dataset.is_empty() {
-                return Err(Error::NoImages { role });
-            }
-        }
+        let class_names = check("private", private, &label_space)?;
         let parts = partition(
             &private.labels(),
             &private.domains(),
@@ -120,7 +115,7 @@ impl Federation {
             let name = name.unwrap_or_else(|| format!("client-{index}"));
             dealt.push((name, dataset, images, train, held));
         }
-        let selection = Selection::by(&trained_on, &validated_on, &test.class_names);
+        let selection = Selection::by(&trained_on, &validated_on, &class_names);
         let chooses = selection.is_by_validation();
         let clients = dealt.into_iter();
         let clients = clients.map(|(name, private, images, train, held)| FederatedClient {
@@ -134,16 +129,36 @@ impl Federation {
             },
         });
         let clients = clients.collect();
-        let (test, report) = load(test, options.image_size, options.fit, &options.decode)?;
-        decoding.merge(report);
         Ok(Self {
             label_space,
+            class_names,
             clients,
+            public: None,
             selection,
-            test,
             partition: options.partition.to_string(),
             decoding,
         })
+    }
+
+    /// Adds public images, whatever classes they have.
+    ///
+    /// # Errors
+    /// If there are none, or if decoding fails.
+    pub fn with_public(mut self, public: &Dataset, options: &FederationOptions) -> Result<Self> {
+        if public.is_empty() {
+            return Err(Error::NoImages { role: "public" });
+        }
+        let (images, report) = load(public, options.image_size, options.fit, &options.decode)?;
+        self.decoding.merge(report);
+        let count = images.len();
+        self.public = Some(LabelledImages {
+            labels: vec![0; count],
+            domains: vec![0; count],
+            class_names: self.class_names.clone(),
+            domain_names: Vec::new(),
+            ..images
+        });
+        Ok(self)
     }
 
     /// All clients' images in one place.
@@ -162,9 +177,28 @@ impl Federation {
         })
     }
 
+    /// Hash of all images but the public ones, of captions and classes, and of who holds and holds out what.
+    pub fn identity(&self, test: &TestSet) -> ContentHash {
+        let mut all = self.label_space.hash().as_bytes().to_vec();
+        all.extend(test.images.hash().as_bytes());
+        for client in &self.clients {
+            all.extend(ContentHash::of(client.name.as_bytes()).as_bytes());
+            all.extend(client.train.hash().as_bytes());
+            all.extend(client.validation.hash().as_bytes());
+            for sample in &client.private.samples {
+                let caption = sample.caption.as_deref().unwrap_or_default();
+                all.extend(ContentHash::of(caption.as_bytes()).as_bytes());
+                if let ImageSource::File(file) = &sample.source {
+                    all.extend(side_car(file));
+                }
+            }
+        }
+        ContentHash::of(&all)
+    }
+
     /// Counts and hashes for the report.
-    pub fn summary(&self) -> DataSummary {
-        let classes = self.test.class_names.clone();
+    pub fn summary(&self, test: &TestSet) -> DataSummary {
+        let classes = self.class_names.clone();
         let clients = self.clients.iter().map(|client| {
             let mut images_per_class = vec![0; classes.len()];
             for sample in &client.private.samples {
@@ -180,10 +214,50 @@ impl Federation {
         });
         DataSummary {
             clients: clients.collect(),
-            test_images: self.test.len(),
-            test_hash: ContentHash::of(self.test.hash().as_bytes()),
+            test_images: test.images.len(),
+            test_hash: ContentHash::of(test.images.hash().as_bytes()),
             partition: self.partition.clone(),
             classes,
         }
     }
+}
+
+impl TestSet {
+    /// Decodes the test pictures.
+    ///
+    /// # Errors
+    /// If the label space does not fit their classes, or if decoding fails.
+    pub fn read(
+        test: &Dataset,
+        label_space: &LabelSpace,
+        options: &FederationOptions,
+    ) -> Result<Self> {
+        check("test", test, label_space)?;
+        let (images, decoding) = load(test, options.image_size, options.fit, &options.decode)?;
+        Ok(Self { images, decoding })
+    }
+}
+
+/// Size and time of the text beside a picture, where there is one: a captioner may read it.
+fn side_car(picture: &Path) -> Vec<u8> {
+    let about = fs_err::metadata(picture.with_extension("txt"));
+    let told = about.map(|about| format!("{} {:?}", about.len(), about.modified().ok()));
+    told.unwrap_or_default().into_bytes()
+}
+
+/// The class names of a data set that has some images, and the classes of the label space.
+fn check(role: &'static str, dataset: &Dataset, label_space: &LabelSpace) -> Result<Vec<String>> {
+    let names = label_space.classes().iter().map(|c| c.name.clone());
+    let names: Vec<String> = names.collect();
+    if dataset.class_names != names {
+        return Err(Error::Classes {
+            role,
+            found: dataset.class_names.clone(),
+            expected: names,
+        });
+    }
+    if dataset.is_empty() {
+        return Err(Error::NoImages { role });
+    }
+    Ok(names)
 }

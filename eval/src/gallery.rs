@@ -20,11 +20,7 @@ pub(crate) fn cells(
         return Ok(Vec::new());
     }
     let private = federation.pooled()?.training;
-    let domains: Vec<Option<&String>> = if private.domain_names.is_empty() {
-        vec![None]
-    } else {
-        private.domain_names.iter().map(Some).collect()
-    };
+    let domains = domains(&private);
     let mut cells = Vec::new();
     for (label, class) in private.class_names.iter().enumerate() {
         for domain in &domains {
@@ -50,8 +46,30 @@ pub(crate) fn cells(
     Ok(cells)
 }
 
-/// Up to [`PER_CELL`] images as PNG files, evenly spread over the set.
-fn pick(images: &LabelledImages, label: usize, domain: Option<&String>) -> Result<Vec<Vec<u8>>> {
+/// The images of `synthetic` that cells show, and no others.
+pub(crate) fn shown(federation: &Federation, synthetic: &LabelledImages) -> Result<LabelledImages> {
+    let private = federation.pooled()?.training;
+    let mut chosen = Vec::new();
+    for label in 0..private.class_names.len() {
+        for domain in domains(&private) {
+            chosen.extend(places(synthetic, label, domain));
+        }
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(synthetic.subset(&chosen))
+}
+
+/// A domain for each of a class's cells.
+fn domains(private: &LabelledImages) -> Vec<Option<&String>> {
+    if private.domain_names.is_empty() {
+        return vec![None];
+    }
+    private.domain_names.iter().map(Some).collect()
+}
+
+/// Up to [`PER_CELL`] images, evenly spread over the set.
+fn places(images: &LabelledImages, label: usize, domain: Option<&String>) -> Vec<usize> {
     let wanted = domain.and_then(|name| images.domain_names.iter().position(|d| d == name));
     // Prompts of the class level carry no domain: their images then stand in every domain's cell.
     let any_domain = domain.is_none() || images.domain_names.is_empty();
@@ -60,10 +78,13 @@ fn pick(images: &LabelledImages, label: usize, domain: Option<&String>) -> Resul
         .filter(|&i| any_domain || wanted == Some(images.domains[i] as usize))
         .collect();
     let step = (found.len() / PER_CELL).max(1);
-    found
+    found.into_iter().step_by(step).take(PER_CELL).collect()
+}
+
+/// The same as PNG files.
+fn pick(images: &LabelledImages, label: usize, domain: Option<&String>) -> Result<Vec<Vec<u8>>> {
+    places(images, label, domain)
         .into_iter()
-        .step_by(step)
-        .take(PER_CELL)
         .map(|i| png(images.image(i), images.size as u32))
         .collect()
 }

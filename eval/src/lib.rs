@@ -1,7 +1,7 @@
 //! Honest comparison of ways to learn from a federation: methods x seeds on one partition, every byte counted.
 //!
 //! An [`Experiment`] deals data to clients and runs each [`methods::Method`] once per seed on the same clients with the same
-//! classifier; the [`comparison::Comparison`] it returns is what the table, the JSON and the HTML [`report`] show.
+//! classifier. It alone sees the test images, keeps time and counts the bytes of the [`wire`]; the [`comparison::Comparison`] it returns is what the table, the JSON and the HTML [`report`] show.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -10,13 +10,18 @@ mod error;
 mod experiment;
 mod federation;
 mod gallery;
+pub mod journal;
 pub mod methods;
 pub mod observer;
+mod predictor;
+mod probe;
 pub mod quality;
 pub mod report;
 mod seeds;
 pub mod summary;
+pub mod wire;
 
 pub use error::{Error, Result};
 pub use experiment::{Experiment, ExperimentData, Setting};
-pub use federation::{FederatedClient, Federation, FederationOptions};
+pub use federation::{FederatedClient, Federation, FederationOptions, TestSet};
+pub use predictor::Predictor;

@@ -11,7 +11,7 @@ pub trait Observer: Sync {
 }
 
 /// One task under way.
-pub trait Task: Send {
+pub trait Task: Send + Sync {
     /// `done` of the task's steps are finished.
     fn set(&self, done: u64);
     /// A short remark on the latest state, e.g. `loss 1.32`.

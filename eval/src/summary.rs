@@ -19,6 +19,12 @@ pub struct MethodSummary {
     pub accuracy_mean: f64,
     /// Sample standard deviation of the accuracy over seeds.
     pub accuracy_std: f64,
+    /// Mean of the classes' accuracies, the mean over seeds, in [0, 1]: whoever always names one class has 1 / classes.
+    pub balanced_accuracy: f64,
+    /// Sample standard deviation of the balanced accuracy over seeds.
+    pub balanced_accuracy_std: f64,
+    /// Whether in every run all images but one in a hundred were taken for one class, though there are more.
+    pub collapsed: bool,
     /// Mean macro F1, in [0, 1].
     pub macro_f1: f64,
     /// Sample standard deviation of macro F1 over seeds.
@@ -67,7 +73,21 @@ impl MethodSummary {
     }
 }
 
+/// The share of images taken for one class from which a model is called collapsed.
+const COLLAPSED: f64 = 0.99;
+
 impl MethodRun {
+    /// Whether nearly all images were taken for one class, though those of others are among them.
+    pub fn is_collapsed(&self) -> bool {
+        let confusion = &self.evaluation.confusion;
+        let labels = confusion.iter().filter(|row| row.iter().any(|n| *n > 0));
+        let all: u64 = confusion.iter().flatten().sum();
+        let named = (0..confusion.len())
+            .map(|class| confusion.iter().map(|row| row[class]).sum::<u64>())
+            .max();
+        labels.count() > 1 && named.unwrap_or(0) as f64 >= COLLAPSED * all as f64
+    }
+
     /// Bytes of all clients, both ways.
     pub fn bytes(&self) -> u64 {
         self.ledger
@@ -104,6 +124,9 @@ impl Comparison {
             runs: method.runs.len(),
             accuracy_mean: method.accuracy().mean,
             accuracy_std: method.accuracy().std,
+            balanced_accuracy: method.balanced_accuracy().mean,
+            balanced_accuracy_std: method.balanced_accuracy().std,
+            collapsed: !method.runs.is_empty() && method.runs.iter().all(MethodRun::is_collapsed),
             macro_f1: method.macro_f1().mean,
             macro_f1_std: method.macro_f1().std,
             bytes_up: up.round() as u64,
@@ -116,11 +139,13 @@ impl Comparison {
         }
     }
 
-    /// Clients that hold data or exchanged bytes; a client that stayed silent counts.
+    /// Clients that hold data, silent or not; who speaks for several of them is none. Where nobody is said to hold any, those who exchanged bytes.
     fn client_count(&self, method: &MethodResult) -> usize {
-        let holding = self.data.clients.iter().map(|client| client.name.as_str());
+        if !self.data.clients.is_empty() {
+            return self.data.clients.len();
+        }
         let speaking = method.runs.iter().flat_map(|run| run.ledger.clients());
-        holding.chain(speaking).collect::<BTreeSet<_>>().len()
+        speaking.collect::<BTreeSet<_>>().len()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong in this crate.
 
 /// The result of an operation of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a classifier could not be built, trained, evaluated or averaged.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +107,10 @@ pub enum Error {
         /// The peak learning rate.
         learning_rate: f32,
     },
+
+    /// Training was asked to stop.
+    #[error("training was cancelled")]
+    Cancelled,
 
     /// Models that cannot be averaged.
     #[error(

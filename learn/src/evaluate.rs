@@ -32,21 +32,50 @@ pub fn evaluate(classifier: &Classifier, images: &LabelledImages) -> Result<Eval
     const ROLE: &str = "evaluation";
     check_labelled(images, classifier.config(), ROLE)?;
     check_len(images.domains.len(), images.len(), "domains", ROLE)?;
-    if !classifier.class_names().is_empty() && classifier.class_names() != images.class_names {
-        return Err(Error::ClassNames {
-            images: images.class_names.clone(),
-            classifier: classifier.class_names().to_vec(),
-        });
-    }
-    let classes = classifier.config().classes;
-    let predicted = predictions(&classifier.probabilities(images)?, classes);
-    Evaluation::of_predictions(&predicted, images, classes)
+    classifier.check_classes(images)?;
+    let probabilities = classifier.probabilities(images)?;
+    Evaluation::of_probabilities(&probabilities, images)
 }
 
 impl Evaluation {
     /// The images of each class and those named rightly.
     pub fn tally(&self) -> Tally {
         Tally::of_confusion(&self.confusion)
+    }
+
+    /// The mean of each measure over several classifiers of the same images; their counts are added up. `None` of none.
+    pub fn mean(each: &[Self]) -> Option<Self> {
+        let (first, rest) = each.split_first()?;
+        let mut sum = first.clone();
+        for other in rest {
+            sum.accuracy += other.accuracy;
+            sum.macro_f1 += other.macro_f1;
+            for (row, more) in sum.confusion.iter_mut().zip(&other.confusion) {
+                row.iter_mut().zip(more).for_each(|(n, m)| *n += m);
+            }
+            for (domain, accuracy) in &mut sum.per_domain {
+                *accuracy += other.per_domain.get(domain).copied().unwrap_or(0.0);
+            }
+        }
+        let count = each.len() as f64;
+        sum.accuracy /= count;
+        sum.macro_f1 /= count;
+        sum.per_domain
+            .values_mut()
+            .for_each(|accuracy| *accuracy /= count);
+        Some(sum)
+    }
+
+    /// Compares the most probable classes by `probabilities [n, classes]` with the labels of `images`.
+    ///
+    /// # Errors
+    /// As [`Evaluation::of_predictions`].
+    pub fn of_probabilities(probabilities: &[f32], images: &LabelledImages) -> Result<Self> {
+        if images.is_empty() {
+            return Err(Error::NoImages { role: "evaluation" });
+        }
+        let classes = probabilities.len() / images.len();
+        Self::of_predictions(&predictions(probabilities, classes), images, classes)
     }
 
     /// Compares any predictor's classes, one per image and each below `classes`, with the labels of `images`.
@@ -123,6 +152,26 @@ mod tests {
         predicted: Vec<usize>,
         macro_f1: f64,
         confusion: Vec<Vec<u64>>,
+    }
+
+    #[test]
+    fn the_mean_of_classifiers_is_that_of_their_measures() {
+        let of = |accuracy, counts: [[u64; 2]; 2]| Evaluation {
+            accuracy,
+            macro_f1: accuracy / 2.0,
+            confusion: counts.map(|row| row.to_vec()).to_vec(),
+            per_domain: BTreeMap::from([("photo".to_owned(), accuracy)]),
+        };
+        let (one, other) = (of(1.0, [[2, 0], [0, 2]]), of(0.5, [[2, 0], [2, 0]]));
+        assert_eq!(
+            Evaluation::mean(std::slice::from_ref(&one)),
+            Some(one.clone())
+        );
+        let mean = Evaluation::mean(&[one, other]).unwrap();
+        assert_eq!((mean.accuracy, mean.macro_f1), (0.75, 0.375));
+        assert_eq!(mean.confusion, [[4, 0], [2, 2]]);
+        assert_eq!(mean.per_domain["photo"], 0.75);
+        assert_eq!(Evaluation::mean(&[]), None);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod error;
 mod evaluate;
 pub mod federated;
 mod images;
+pub mod objective;
 mod recipe;
 mod selection;
 mod tally;
@@ -32,10 +33,11 @@ pub use augment::Augmentation;
 pub use classifier::{Architecture, Classifier, ClassifierConfig};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, evaluate};
+pub use objective::Objective;
 pub use recipe::Recipe;
 pub use selection::{Choice, HeldOut, MIN_IN_ALL, MIN_OF_A_CLASS, Selection};
 pub use tally::Tally;
 pub use train::{
-    EpochStats, Schedule, TrainConfig, TrainReport, train, train_held_out, train_weighted,
+    EpochStats, Schedule, TrainConfig, TrainReport, Training, train, train_held_out, train_weighted,
 };
-pub use weights::{WeightTensor, Weights};
+pub use weights::{Parameters, WeightTensor, Weights};

@@ -46,6 +46,14 @@ impl Tally {
         }
     }
 
+    /// From the images of each class named rightly, and all of each class.
+    pub fn of_counts(right: &[u32], all: &[u32]) -> Self {
+        let pairs = right.iter().zip(all);
+        Self {
+            classes: pairs.map(|(r, a)| (u64::from(*r), u64::from(*a))).collect(),
+        }
+    }
+
     /// Adds the images of `other`, which has the same classes.
     pub fn add(&mut self, other: &Self) {
         let classes = self.classes.len().max(other.classes.len());
@@ -64,6 +72,11 @@ impl Tally {
     /// The images of each class, in label order.
     pub fn per_class(&self) -> impl Iterator<Item = u64> + '_ {
         self.classes.iter().map(|(_, all)| *all)
+    }
+
+    /// The images of each class that are named rightly, in label order.
+    pub fn right(&self) -> impl Iterator<Item = u64> + '_ {
+        self.classes.iter().map(|(right, _)| *right)
     }
 
     /// The share of images that are named rightly, in 0 to 1; 0 without images.

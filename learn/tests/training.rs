@@ -198,7 +198,9 @@ fn what_the_classes_are_told_apart_by_survives_without_flips() {
         };
         let mut model = recipe.start(2).unwrap();
         let held_out = recipe.hold_out(&images);
-        let report = recipe.train(&mut model, &held_out, &mut |_| ()).unwrap();
+        let report = recipe
+            .train(&mut model, &held_out, None, &mut |_| ())
+            .unwrap();
         assert_eq!(model.recipe(), Some(&recipe));
         // Of the images as mirrored, which is what flips leave nothing of.
         report.curve[29].train_accuracy
@@ -279,7 +281,7 @@ fn weights_follow_their_images_through_a_recipe_that_holds_some_out() {
         .collect();
     let accuracy = |held: &HeldOut| {
         let mut model = recipe.start(4).unwrap();
-        recipe.train(&mut model, held, &mut |_| ()).unwrap();
+        recipe.train(&mut model, held, None, &mut |_| ()).unwrap();
         evaluate(&model, &squares(80, 16, 4)).unwrap().accuracy
     };
     let held = recipe.hold_out_weighted(&images, &weights).unwrap();

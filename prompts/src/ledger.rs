@@ -35,6 +35,12 @@ pub enum PayloadKind {
     RoundSpec,
     /// Weights of a model.
     Model,
+    /// SCAFFOLD's control variates, or changes of them.
+    ControlVariates,
+    /// Mean features of classes.
+    Prototypes,
+    /// What models say of public images.
+    Logits,
     /// Images.
     Images,
     /// Everything else in a body: registrations, receipts, states, results, problems.
@@ -45,10 +51,13 @@ pub enum PayloadKind {
 
 impl PayloadKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Prompts,
         Self::RoundSpec,
         Self::Model,
+        Self::ControlVariates,
+        Self::Prototypes,
+        Self::Logits,
         Self::Images,
         Self::Control,
         Self::HttpFraming,
@@ -61,6 +70,9 @@ impl fmt::Display for PayloadKind {
             Self::Prompts => "prompts",
             Self::RoundSpec => "round spec",
             Self::Model => "model",
+            Self::ControlVariates => "control variates",
+            Self::Prototypes => "prototypes",
+            Self::Logits => "logits",
             Self::Images => "images",
             Self::Control => "control",
             Self::HttpFraming => "HTTP framing",

@@ -17,39 +17,80 @@ const KIND: FolderKind = FolderKind {
 const SERVER: &str = "server";
 const REPORT: &str = "report.html";
 
+/// Name of the folder with what has been measured, a file for each run.
+const CELLS: &str = "cells";
+
+/// What becomes of an earlier comparison in a folder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Earlier {
+    /// It is left alone, and another folder is to be named.
+    Refused,
+    /// What it measured is kept and its report written anew.
+    Continued,
+    /// It is replaced by another.
+    Replaced,
+}
+
 /// A comparison's folder, kept from other runs until this is dropped.
-pub(super) struct ComparisonFolder(OwnFolder);
+pub(super) struct ComparisonFolder {
+    folder: OwnFolder,
+    earlier: Earlier,
+}
 
 impl ComparisonFolder {
-    /// Takes the folder. A report that is there is left in place until the new one is written, and only with `force` replaced.
-    pub(super) fn take(folder: &Path, force: bool) -> Result<Self> {
-        let taken = Self(OwnFolder::claim(folder, KIND)?);
+    /// Takes the folder. A report that is there is left in place until the new one is written.
+    pub(super) fn take(folder: &Path, earlier: Earlier) -> Result<Self> {
+        let taken = Self {
+            folder: OwnFolder::claim(folder, KIND)?,
+            earlier,
+        };
         let numbers = taken.report().with_extension("json");
         let there = [taken.report(), numbers]
             .into_iter()
             .find(|file| file.exists());
-        if let Some(there) = there.filter(|_| !force) {
+        if let Some(there) = there.filter(|_| earlier == Earlier::Refused) {
             return Err(anyhow::Error::new(BadInput).context(format!(
-                "{} is the report of an earlier comparison; name another folder with --out, or give --force to replace it",
+                "{} is the report of an earlier comparison; give --resume to add to it, --force to replace it, or name another folder with --out",
                 there.display()
             )));
         }
         Ok(taken)
     }
 
+    /// Where the runs that are measured are kept. Those that replace others are put in their place when all are done
+    /// ([`ComparisonFolder::finish`]).
+    pub(super) fn cells(&self) -> Result<PathBuf> {
+        if self.earlier == Earlier::Replaced {
+            return Ok(self.folder.scratch(CELLS)?);
+        }
+        Ok(self.folder.root().join(CELLS))
+    }
+
+    /// Puts the runs that replace others in their place.
+    pub(super) fn finish(&self) -> Result<()> {
+        let (new, place) = (self.cells()?, self.folder.root().join(CELLS));
+        if new == place || !new.exists() {
+            return Ok(());
+        }
+        if place.exists() {
+            fs_err::remove_dir_all(&place)?;
+        }
+        Ok(fs_err::rename(new, place)?)
+    }
+
     /// An empty data folder for the server. What an earlier comparison left there is removed, because its unfinished round would be
     /// worked on first, on this run's time; no other program keeps anything in this place.
     pub(super) fn server(&self) -> Result<PathBuf> {
-        let server = self.0.scratch(SERVER)?;
+        let server = self.folder.scratch(SERVER)?;
         if is_locked(&server.join(DATA_FOLDER_LOCK)) {
             return Err(FileError::FolderInUse { folder: server }.into());
         }
-        self.0.discard(SERVER)?;
+        self.folder.discard(SERVER)?;
         Ok(server)
     }
 
     /// Where the report goes.
     pub(super) fn report(&self) -> PathBuf {
-        self.0.root().join(REPORT)
+        self.folder.root().join(REPORT)
     }
 }

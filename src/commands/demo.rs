@@ -1,6 +1,6 @@
 //! `promptfed demo`: the whole loop on bundled drawings.
 
-use super::compare::{MethodName, SettingArgs, compare};
+use super::compare::{EarlierArgs, SettingArgs, measure};
 use super::data;
 use super::engines::EngineArgs;
 use super::extract::{PromptArgs, WordingArgs};
@@ -9,10 +9,11 @@ use super::fusion::FusionArgs;
 use super::recipe::RecipeArgs;
 use super::release::ReleaseArgs;
 use super::synth::SamplingArgs;
-use crate::Context;
+use crate::{Context, interrupt};
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_data::{Dataset, DecodeOptions, Layout, OpenOptions, Partition};
+use promptfed_eval::methods::MethodName;
 use promptfed_eval::{Experiment, ExperimentData};
 use promptfed_prompts::{LabelSpace, Level};
 use promptfed_synth::fuse::select::Mode;
@@ -46,9 +47,8 @@ pub(crate) struct Args {
     /// Folder for the report and the server's data; empty, or of an earlier demo
     #[arg(long, value_name = "DIR", default_value = "promptfed-demo")]
     out: PathBuf,
-    /// Replace the report of an earlier demo in --out
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    earlier: EarlierArgs,
 }
 
 /// The bundled generators; the first serves fgl.
@@ -125,7 +125,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         release: ReleaseArgs::default(),
     };
     let setting = SettingArgs {
-        methods,
+        methods: methods.into_iter().map(Into::into).collect(),
         seeds: args.seeds,
         seed: args.seed,
         engines: EngineArgs::of(engines),
@@ -151,6 +151,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             title: "emoji, one drawing style per client".to_owned(),
             private,
             test,
+            public: None,
             label_space,
             partition: Partition::DomainPerClient,
             min_per_client: 1,
@@ -158,12 +159,15 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         },
         setting: setting.shared()?,
     };
-    compare(
+    let cancel = interrupt::flag();
+    let measured = measure(
         &experiment,
         &prompts,
         &setting,
         &args.out,
-        args.force,
+        &args.earlier,
+        &cancel,
         context,
-    )
+    )?;
+    measured.show(context)
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_synth::ClipFilter;
 use promptfed_synth::registry::Engines;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The CLIP model that judges images.
@@ -16,6 +16,11 @@ pub(crate) struct ClipArgs {
 }
 
 impl ClipArgs {
+    /// The model's folder.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.filter_clip.as_deref()
+    }
+
     /// Gives a server the model, which is loaded once to see that it is one: a round finds out when its images are made.
     pub(crate) fn add_to(&self, engines: Engines) -> Result<Engines> {
         let Some(folder) = &self.filter_clip else {

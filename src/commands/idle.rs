@@ -23,5 +23,7 @@ pub(super) fn refuse(matches: &ArgMatches, ids: &[&str], reason: &str) -> Result
 
 /// Whether a flag was given, on the command line or in the configuration file.
 pub(super) fn is_given(matches: &ArgMatches, id: &str) -> bool {
-    matches.value_source(id) == Some(ValueSource::CommandLine)
+    // Some commands have not all of the flags.
+    let is_there = matches.try_contains_id(id).is_ok();
+    is_there && matches.value_source(id) == Some(ValueSource::CommandLine)
 }

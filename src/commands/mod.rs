@@ -16,6 +16,7 @@ mod fuse;
 mod fusion;
 mod idle;
 mod label_space;
+mod methods;
 mod out_file;
 mod partition;
 mod precision;
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Partition(partition::Args),
     /// Compare generative learning with federated averaging and central training on your own data
     Compare(compare::Args),
+    /// List the methods that `compare` knows: what each shares, and what it can be told
+    Methods(methods::Args),
 }
 
 /// Refuses flags that would have no effect beside the others of a command line, and tells of those that mean something else there.
@@ -120,6 +123,7 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         "partition",
         "label-space",
         "export",
+        "methods",
     ]
     .contains(&command)
     {
@@ -150,6 +154,7 @@ impl Command {
             Self::Quality(args) => quality::run(args, context),
             Self::Partition(args) => partition::run(args, context),
             Self::Compare(args) => compare::run(args, context),
+            Self::Methods(args) => methods::run(args, context),
         }
     }
 }

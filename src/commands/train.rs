@@ -85,7 +85,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     };
     let mut model = recipe.start(label_space.len())?.on(&device)?;
     let bar = context.progress.bar("training", args.epochs as u64);
-    let report = recipe.train(&mut model, &held_out, &mut |epoch| {
+    let report = recipe.train(&mut model, &held_out, None, &mut |epoch| {
         bar.set_position(epoch.epoch as u64 + 1);
         let accuracy = epoch.validation_accuracy.map_or(String::new(), |a| {
             format!(", validation {:.1} %", 100.0 * a)

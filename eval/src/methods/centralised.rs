@@ -1,13 +1,10 @@
 //! All private images in one place: what federation gives up, and what privacy forbids.
 
-use super::{Method, Outcome, RunContext};
-use crate::comparison::MethodRun;
+use super::{Card, Method, Models, Probe, Trained, World};
+use crate::wire::payload::Model;
 use crate::{Result, seeds};
 use promptfed_data::{DecodeOptions, read_encoded};
-use promptfed_learn::evaluate;
-use promptfed_prompts::ContentHash;
-use promptfed_prompts::ledger::{Direction, Ledger, PayloadKind};
-use std::time::Instant;
+use promptfed_prompts::ledger::{Direction, PayloadKind};
 
 /// Training on the clients' pooled real images.
 #[derive(Debug, Clone, Copy)]
@@ -17,63 +14,46 @@ pub struct Centralised {
 }
 
 impl Method for Centralised {
-    fn name(&self) -> &'static str {
-        "centralised"
+    fn card(&self) -> Card {
+        Card {
+            name: "centralised".to_owned(),
+            description: format!(
+                "shares every private image; trains on all of them for {} epochs",
+                self.epochs
+            ),
+        }
     }
 
-    fn description(&self) -> String {
-        format!(
-            "shares every private image; trains on all of them for {} epochs",
-            self.epochs
-        )
-    }
-
-    fn run(&self, context: &RunContext<'_>) -> Result<Outcome> {
-        let start = Instant::now();
-        let federation = context.federation;
-        let mut ledger = Ledger::new();
-        for client in &federation.clients {
+    fn run(&self, world: &World<'_>, _: &mut dyn Probe) -> Result<Trained> {
+        for client in world.clients() {
             let mut bytes = 0;
             read_encoded(&client.private, &DecodeOptions::default(), |_, picture| {
                 bytes += picture.len() as u64;
             })?;
-            ledger.record(&client.name, Direction::Up, PayloadKind::Images, bytes);
+            // Decoded where they are: what a server would make of the files' bytes is the same.
+            let (up, images) = (Direction::Up, PayloadKind::Images);
+            world.channel.raw(&client.name, up, images, bytes);
         }
-        let images = federation.pooled()?;
-        let seed = seeds::derive(context.seed, "centralised");
-        let recipe = context.recipe.with(self.epochs, seed);
-        let mut model = recipe.start(federation.label_space.len())?;
-        let task = context
+        let images = world.federation.pooled()?;
+        let recipe = world
+            .recipe
+            .with(self.epochs, seeds::derive(world.seed, "centralised"));
+        let mut model = recipe.start(world.classes())?;
+        let task = world
             .observer
             .begin("centralised: training", self.epochs as u64);
-        let report = recipe.train(&mut model, &images, &mut |epoch| {
+        let report = recipe.train(&mut model, &images, Some(world.cancel), &mut |epoch| {
             task.set(epoch.epoch as u64 + 1);
             task.remark(&format!("loss {:.3}", epoch.train_loss));
         })?;
         drop(task);
-        let file = model.to_safetensors()?;
-        for client in &federation.clients {
-            ledger.record(
-                &client.name,
-                Direction::Down,
-                PayloadKind::Model,
-                file.len() as u64,
-            );
-        }
-        let seconds = start.elapsed().as_secs_f64();
-        let evaluation = evaluate(&model, &federation.test)?;
-        let total = ledger.total(Direction::Up) + ledger.total(Direction::Down);
-        Ok(Outcome::of(MethodRun {
-            seed: context.seed,
-            accuracy_by_bytes: vec![(total, evaluation.accuracy)],
-            evaluation,
-            ledger,
-            seconds,
+        let names = world.clients().iter().map(|client| client.name.as_str());
+        let Model(model) = world.channel.down(names, &Model(model))?;
+        Ok(Trained {
             curve: report.curve,
-            model_hash: Some(ContentHash::of(&file)),
             selected: Some(report.selected_epoch),
             selection: Some(report.selection.to_string()),
-            synthetic: None,
-        }))
+            ..Trained::of(Models::Global(Box::new(model)))
+        })
     }
 }

@@ -1,47 +1,48 @@
 //! Guessing: the floor under every other number.
 
-use super::{Method, Outcome, RunContext};
-use crate::comparison::MethodRun;
+use super::{Card, Method, Models, Probe, Trained, World};
+use crate::predictor::Predictor;
 use crate::{Result, seeds};
-use promptfed_learn::Evaluation;
-use promptfed_prompts::ledger::Ledger;
+use promptfed_data::LabelledImages;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::time::Instant;
 
-/// Names a class at random for each test image.
+/// Names a class at random for each image.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Chance;
 
 impl Method for Chance {
-    fn name(&self) -> &'static str {
-        "chance"
+    fn card(&self) -> Card {
+        Card {
+            name: "chance".to_owned(),
+            description: "shares nothing; a class drawn at random for each test image".to_owned(),
+        }
     }
 
-    fn description(&self) -> String {
-        "shares nothing; a class drawn at random for each test image".to_owned()
+    fn run(&self, world: &World<'_>, _: &mut dyn Probe) -> Result<Trained> {
+        Ok(Trained::of(Models::Global(Box::new(Guesses {
+            seed: seeds::derive(world.seed, "chance"),
+            classes: world.classes(),
+        }))))
+    }
+}
+
+struct Guesses {
+    seed: u64,
+    classes: usize,
+}
+
+impl Predictor for Guesses {
+    fn probabilities(&self, images: &LabelledImages) -> Result<Vec<f32>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut probabilities = vec![0.0; images.len() * self.classes];
+        for row in probabilities.chunks_exact_mut(self.classes) {
+            row[rng.random_range(0..self.classes)] = 1.0;
+        }
+        Ok(probabilities)
     }
 
-    fn run(&self, context: &RunContext<'_>) -> Result<Outcome> {
-        let start = Instant::now();
-        let test = &context.federation.test;
-        let mut rng = ChaCha8Rng::seed_from_u64(seeds::derive(context.seed, "chance"));
-        let classes = test.class_names.len();
-        let guesses: Vec<usize> = (0..test.len())
-            .map(|_| rng.random_range(0..classes))
-            .collect();
-        let evaluation = Evaluation::of_predictions(&guesses, test, classes)?;
-        Ok(Outcome::of(MethodRun {
-            seed: context.seed,
-            accuracy_by_bytes: vec![(0, evaluation.accuracy)],
-            evaluation,
-            ledger: Ledger::new(),
-            seconds: start.elapsed().as_secs_f64(),
-            curve: Vec::new(),
-            model_hash: None,
-            selected: None,
-            selection: None,
-            synthetic: None,
-        }))
+    fn file(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
     }
 }

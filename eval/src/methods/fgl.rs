@@ -1,36 +1,45 @@
 //! One-shot federated generative learning, over HTTP, against a real server.
 
-use super::{Method, Outcome, RunContext};
-use crate::comparison::{MethodRun, SubmittedPrompts, SyntheticCounts};
+use super::{Card, Method, Models, Probe, SyntheticImages, Trained, World};
+use crate::comparison::{SubmittedPrompts, SyntheticCounts};
 use crate::observer::{Observer, Task};
 use crate::{FederatedClient, Result, seeds};
 use promptfed_client::{
     AdminClient, Captioner, ExtractOptions, FederationClient, ReleaseRules, RequestError,
     RetryPolicy, extract,
 };
-use promptfed_data::LabelledImages;
-use promptfed_learn::{Classifier, EpochStats, evaluate};
-use promptfed_prompts::ledger::{Direction, Ledger};
+use promptfed_learn::{Classifier, EpochStats};
 use promptfed_prompts::protocol::{
     CurvePoint, FusionSummary, GuidancePlan, ImageBudget, PromptPlan, RegistrationRequest, RoundId,
     RoundResults, RoundSpec, RoundState, RoundStatus, SourceSummary, SynthesisPlan,
 };
-use promptfed_prompts::{Level, TemplateSet};
+use promptfed_prompts::{ClassIndex, Level, PromptSet, TemplateSet};
 use promptfed_server::{Engines, RunningServer, Server, ServerConfig};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
 
 /// The row of a comparison's provenance that says how many clients withheld all of their prompts.
 pub const SILENT_CLIENTS: &str = "clients that released no prompt";
 
+/// Whose prompts a server makes images of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// The clients'.
+    Clients,
+    /// Its own: the class names alone, of all classes. No client sends anything, and what prompts add is measured against it.
+    ClassNames,
+}
+
 /// How prompts are made, what the server makes of them, how it trains.
 #[derive(Debug, Clone)]
 pub struct FglConfig {
-    /// Short name among the compared methods: `fgl`; `fused` where the synthesis fuses several engines.
+    /// Short name among the compared methods: `fgl`; `fused` where the synthesis fuses several engines; `zero-upload`.
     pub name: &'static str,
+    /// Whose prompts.
+    pub asking: Asking,
     /// How much of each image its prompt tells.
     pub level: Level,
     /// The texts around class, domain and caption.
@@ -45,6 +54,8 @@ pub struct FglConfig {
     pub synthesis: SynthesisPlan,
     /// Passes over the synthetic images.
     pub epochs: u32,
+    /// What determines the images of the engines, beside what is asked of them, and the captions: models and their files.
+    pub engines: String,
 }
 
 /// Zhang, Qi and Zhao 2023 (arXiv 2306.16064), the one-shot variant: clients send prompts, the server trains a model from
@@ -91,25 +102,57 @@ impl Fgl {
         Self { config, server }
     }
 
-    fn round_spec(&self, context: &RunContext<'_>) -> RoundSpec {
-        let seed = seeds::derive(context.seed, "fgl training");
+    fn round_spec(&self, world: &World<'_>) -> RoundSpec {
+        let seed = seeds::derive(world.seed, "fgl training");
         RoundSpec {
-            name: format!("seed {}", context.seed),
-            label_space: context.federation.label_space.clone(),
+            name: format!("seed {}", world.seed),
+            label_space: world.federation.label_space.clone(),
             prompts: Some(PromptPlan {
-                level: self.config.level,
+                level: self.level(),
                 templates: self.config.templates.clone(),
             }),
             synthesis: SynthesisPlan {
-                seed: seeds::derive(context.seed, "synthesis"),
+                seed: seeds::derive(world.seed, "synthesis"),
                 ..self.config.synthesis.clone()
             },
-            training: context
-                .recipe
-                .with(self.config.epochs as usize, seed)
-                .plan(),
-            expected_clients: Some(context.federation.clients.len() as u32),
+            training: world.recipe.with(self.config.epochs as usize, seed).plan(),
+            expected_clients: Some(match self.config.asking {
+                Asking::Clients => world.clients().len() as u32,
+                Asking::ClassNames => 1,
+            }),
         }
+    }
+
+    fn level(&self) -> Level {
+        match self.config.asking {
+            Asking::Clients => self.config.level,
+            Asking::ClassNames => Level::Class,
+        }
+    }
+
+    /// Registers a client.
+    fn register(&self, admin: &AdminClient, name: &str) -> Result<FederationClient> {
+        let registration = admin.register(&RegistrationRequest {
+            name: name.to_owned(),
+            replace_token: true,
+        })?;
+        Ok(FederationClient::of(
+            &self.server.running.url(),
+            &registration,
+        )?)
+    }
+
+    /// Submits a prompt for each class, as the server would that knows no more than the label space.
+    fn submit_class_names(&self, admin: &AdminClient, round: RoundId) -> Result<()> {
+        let session = self.register(admin, "the class names")?;
+        let spec = session.round(round)?;
+        let (space, templates) = (&spec.label_space, &self.config.templates);
+        let mut builder = PromptSet::builder(space, Level::Class, templates);
+        for class in 0..space.len() as u32 {
+            builder.add(ClassIndex::new(class), None, None)?;
+        }
+        session.submit(round, &builder.build()?)?;
+        Ok(())
     }
 
     /// Registers, reads the round, extracts and submits as one client would; nothing where all of its prompts are withheld.
@@ -119,11 +162,7 @@ impl Fgl {
         round: RoundId,
         client: &FederatedClient,
     ) -> Result<(FederationClient, Option<SubmittedPrompts>)> {
-        let registration = admin.register(&RegistrationRequest {
-            name: client.name.clone(),
-            replace_token: true,
-        })?;
-        let session = FederationClient::of(&self.server.running.url(), &registration)?;
+        let session = self.register(admin, &client.name)?;
         let spec = session.round(round)?;
         let options = ExtractOptions {
             captioner: Arc::clone(&self.config.captioner),
@@ -152,13 +191,13 @@ impl Fgl {
     }
 
     /// What the model of a round was trained on.
-    fn synthetic(&self, results: &RoundResults, size: usize) -> Result<LabelledImages> {
+    fn synthetic(&self, results: &RoundResults) -> SyntheticImages {
         let rounds = self.server.data_dir.join("rounds");
         let round = rounds.join(results.round_id.to_string());
-        Ok(match results.fusion {
-            Some(_) => promptfed_synth::fuse::load_fused(&round.join("fused"), size)?.0,
-            None => promptfed_synth::load_images(&round.join("synthetic"), size)?,
-        })
+        match results.fusion {
+            Some(_) => SyntheticImages::Fused(round.join("fused")),
+            None => SyntheticImages::Job(round.join("synthetic")),
+        }
     }
 
     /// How many images are made of what, and how many are trained on.
@@ -188,42 +227,79 @@ impl Fgl {
 }
 
 impl Method for Fgl {
-    fn name(&self) -> &'static str {
-        self.config.name
+    fn card(&self) -> Card {
+        Card {
+            name: self.config.name.to_owned(),
+            description: match self.config.asking {
+                Asking::Clients => format!(
+                    "shares {}-level prompts once; trains on {}, {} epochs",
+                    self.config.level,
+                    self.images(),
+                    self.config.epochs
+                ),
+                Asking::ClassNames => format!(
+                    "shares no prompt; trains on {} of the class names alone, {} epochs",
+                    self.images(),
+                    self.config.epochs
+                ),
+            },
+        }
     }
 
-    fn description(&self) -> String {
-        format!(
-            "shares {}-level prompts once; trains on {}, {} epochs",
-            self.config.level,
-            self.images(),
-            self.config.epochs
-        )
+    fn determined_by(&self) -> String {
+        let FglConfig {
+            asking,
+            level,
+            templates,
+            captioner,
+            counts,
+            release,
+            synthesis,
+            engines,
+            ..
+        } = &self.config;
+        let of_server = format!("{asking:?} {templates:?} {synthesis:?} {engines}");
+        match asking {
+            Asking::ClassNames => of_server,
+            Asking::Clients => {
+                let captioner = captioner.name();
+                format!("{level} {captioner} counts {counts} {release:?} {of_server}")
+            }
+        }
     }
 
-    fn run(&self, context: &RunContext<'_>) -> Result<Outcome> {
-        let start = Instant::now();
+    fn run(&self, world: &World<'_>, _: &mut dyn Probe) -> Result<Trained> {
+        let name = self.config.name;
         let server = &self.server.running;
         let url = server.url();
         let admin = AdminClient::with_retry(&url, server.admin_token(), RetryPolicy::default())?;
-        let round = admin.open_round(&self.round_spec(context))?.round_id;
+        let round = admin.open_round(&self.round_spec(world))?.round_id;
 
-        let clients = &context.federation.clients;
-        let task = context.observer.begin(
-            &format!("{}: extracting and submitting", self.name()),
+        let clients = world.clients();
+        let task = world.observer.begin(
+            &format!("{name}: extracting and submitting"),
             clients.len() as u64,
         );
         let mut sessions = Vec::with_capacity(clients.len());
         let mut prompts = Vec::with_capacity(clients.len());
         for client in clients {
-            let (session, submitted) = self.submit(&admin, round, client)?;
+            let (session, submitted) = match self.config.asking {
+                Asking::Clients => self.submit(&admin, round, client)?,
+                Asking::ClassNames => (self.register(&admin, &client.name)?, None),
+            };
             sessions.push(session);
             prompts.extend(submitted);
             task.set(sessions.len() as u64);
         }
         drop(task);
-        let silent = clients.len() - prompts.len();
-        if prompts.is_empty() {
+        let silent = match self.config.asking {
+            Asking::Clients => clients.len() - prompts.len(),
+            Asking::ClassNames => {
+                self.submit_class_names(&admin, round)?;
+                0
+            }
+        };
+        if silent == clients.len() {
             return Err(promptfed_client::Error::AllWithheld {
                 why: "every client withholds all of its prompts; ask for smaller groups".to_owned(),
             }
@@ -234,10 +310,19 @@ impl Method for Fgl {
             admin.close(round)?;
         }
 
-        let mut shown = Shown::new(self.name(), context.observer);
+        let mut shown = Shown::new(name, world.observer);
+        let mut watch = |status: &RoundStatus| {
+            shown.update(status);
+            if world.cancel.load(Ordering::Relaxed) {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        };
         admin
-            .wait(round, None, &mut |status| shown.update(status))
+            .wait(round, None, &mut watch)
             .map_err(|error| match error {
+                // There is no limit to how long it may take.
+                RequestError::StillWorking { .. } => crate::Error::Interrupted,
                 // What a client of a real server would be told to do is not this command's remedy.
                 RequestError::RoundEnded {
                     state: RoundState::Failed { reason },
@@ -247,40 +332,28 @@ impl Method for Fgl {
             })?;
         drop(shown);
 
-        let mut ledger = Ledger::new();
         let mut fetched: Option<(RoundResults, Vec<u8>)> = None;
         for session in &sessions {
             let results = session.results(round)?;
             let file = session.model(&results)?;
             fetched = Some((results, file));
-            ledger.merge(&session.ledger());
+            world.channel.merge(&session.ledger());
         }
         let (results, file) = fetched.ok_or(crate::Error::NoImages { role: "private" })?;
-        let seconds = start.elapsed().as_secs_f64();
-        let model = Classifier::from_safetensors(&file)?;
-        let evaluation = evaluate(&model, &context.federation.test)?;
-        let total = ledger.total(Direction::Up) + ledger.total(Direction::Down);
-        Ok(Outcome {
-            run: MethodRun {
-                seed: context.seed,
-                accuracy_by_bytes: vec![(total, evaluation.accuracy)],
-                evaluation,
-                ledger,
-                seconds,
-                curve: results.curve.iter().map(epoch_stats).collect(),
-                model_hash: Some(results.model.hash),
-                selected: Some(results.selected_epoch.saturating_sub(1) as usize),
-                selection: Some(results.selection.clone()).filter(|why| !why.is_empty()),
-                synthetic: Some(SyntheticCounts {
-                    made: results.images.accepted,
-                    trained_on: match &results.fusion {
-                        Some(fusion) => fusion.chosen,
-                        None => results.images.accepted,
-                    },
-                }),
-            },
+        Ok(Trained {
+            models: Models::Global(Box::new(Classifier::from_safetensors(&file)?)),
+            curve: results.curve.iter().map(epoch_stats).collect(),
+            selected: Some(results.selected_epoch.saturating_sub(1) as usize),
+            selection: Some(results.selection.clone()).filter(|why| !why.is_empty()),
+            counts: Some(SyntheticCounts {
+                made: results.images.accepted,
+                trained_on: match &results.fusion {
+                    Some(fusion) => fusion.chosen,
+                    None => results.images.accepted,
+                },
+            }),
             prompts,
-            synthetic: Some(self.synthetic(&results, context.recipe.image_size)?),
+            synthetic: Some(self.synthetic(&results)),
             provenance: provenance(&results, silent),
             warnings: results.warnings,
         })
@@ -391,7 +464,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    fn update(&mut self, status: &RoundStatus) -> ControlFlow<()> {
+    fn update(&mut self, status: &RoundStatus) {
         for warning in &status.warnings {
             self.observer.warn(warning);
         }
@@ -403,7 +476,7 @@ impl<'a> Shown<'a> {
                 u64::from(*epoch),
                 u64::from(*epochs),
             ),
-            _ => return ControlFlow::Continue(()),
+            _ => return,
         };
         let stage = format!("{}: {stage}", self.method);
         if self.task.as_ref().is_none_or(|(name, _)| *name != stage) {
@@ -415,6 +488,5 @@ impl<'a> Shown<'a> {
         if let Some((_, task)) = &self.task {
             task.set(done);
         }
-        ControlFlow::Continue(())
     }
 }

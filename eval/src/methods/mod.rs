@@ -1,67 +1,195 @@
 //! The methods that are compared, one file each.
+//!
+//! A method sees the clients and what they may use; it sees no test image. Whatever crosses goes through the [`Channel`] of its
+//! [`World`], or is counted by sockets; how good its model is on the way, it can have tested by its [`Probe`] without learning the answer.
 
+mod averaging;
 mod centralised;
 mod chance;
+mod clusters;
 mod fedavg;
+mod fedhkt;
+mod fedmd;
+mod fedopt;
+mod fedproto;
+mod fedprox;
 mod fgl;
+mod local_only;
+mod local_training;
+mod majority;
+mod moon;
+mod public_images;
+mod rounds;
+mod scaffold;
+mod spec;
+mod trained_prototypes;
 
+pub use averaging::{Averaged, Averaging};
 pub use centralised::Centralised;
 pub use chance::Chance;
 pub use fedavg::FedAvg;
-pub use fgl::{Fgl, FglConfig, LocalServer, SILENT_CLIENTS};
+pub use fedhkt::FedHkt;
+pub use fedmd::FedMd;
+pub use fedopt::{Adaptivity, FedOpt};
+pub use fedproto::FedProto;
+pub use fedprox::FedProx;
+pub use fgl::{Asking, Fgl, FglConfig, LocalServer, SILENT_CLIENTS};
+pub use local_only::LocalOnly;
+pub use majority::Majority;
+pub use moon::Moon;
+pub use rounds::{LocalTask, RoundMethod, RoundPlan, Rounds};
+pub use scaffold::Scaffold;
+pub use spec::{MethodName, MethodSpec, SettingOf, SpecError};
 
-use crate::comparison::{MethodRun, SubmittedPrompts};
+use crate::comparison::{SubmittedPrompts, SyntheticCounts};
 use crate::observer::Observer;
-use crate::{Federation, Result};
+use crate::predictor::Predictor;
+use crate::wire::Channel;
+use crate::{Error, FederatedClient, Federation, Result};
 use promptfed_data::LabelledImages;
-use promptfed_learn::Recipe;
+use promptfed_learn::{EpochStats, Recipe};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
-/// A way to get one central model out of a federation.
+/// A way to learn from a federation.
 pub trait Method {
-    /// Short name, unique among the compared methods: `fgl`, `fused`, `fedavg`, ...
-    fn name(&self) -> &'static str;
+    /// What it is.
+    fn card(&self) -> Card;
 
-    /// One sentence for the report: what is shared and what the model is trained on.
-    fn description(&self) -> String;
+    /// What beside its card, the recipe, the seed and the images determines its result; nothing of most.
+    fn determined_by(&self) -> String {
+        String::new()
+    }
+
+    /// Whether it looks at public images.
+    fn looks_at_public(&self) -> bool {
+        false
+    }
 
     /// Runs the method once.
     ///
     /// # Errors
     /// If training, synthesis or communication fails.
-    fn run(&self, context: &RunContext<'_>) -> Result<Outcome>;
+    fn run(&self, world: &World<'_>, probe: &mut dyn Probe) -> Result<Trained>;
 }
 
-/// What a run may use. Nothing may be chosen by the federation's test images.
-pub struct RunContext<'a> {
-    /// The clients and the test images.
+/// What a method is, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// Short name, unique among the compared methods: `fgl`, `fedprox:mu=0.1`, ...
+    pub name: String,
+    /// One sentence: what is shared and what the model is trained on.
+    pub description: String,
+}
+
+/// What a run may use.
+pub struct World<'a> {
+    /// The clients and the classes they share.
     pub federation: &'a Federation,
     /// The classifier and its training, the same for every method; each sets its own epochs, schedule and seed.
     pub recipe: &'a Recipe,
     /// The run's seed; a method derives all of its seeds from it.
     pub seed: u64,
+    /// What crosses between clients and server.
+    pub channel: &'a Channel,
     /// Told what the run is doing.
     pub observer: &'a dyn Observer,
+    /// Set where the run is to end soon.
+    pub cancel: &'a AtomicBool,
+}
+
+impl World<'_> {
+    /// The clients.
+    pub fn clients(&self) -> &[FederatedClient] {
+        &self.federation.clients
+    }
+
+    /// The public images.
+    ///
+    /// # Errors
+    /// If there are none, for `method`.
+    pub fn public(&self, method: &'static str) -> Result<&LabelledImages> {
+        let public = self.federation.public.as_ref();
+        public.ok_or(Error::NoPublicImages { method })
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.federation.label_space.len()
+    }
+}
+
+/// Has a model tested while a method is under way: off its clock, and out of its sight.
+pub trait Probe {
+    /// `models` are what the method has after so many rounds, counted from 0: one for all, or one for each client. What crossed for them to
+    /// be where they are used has crossed.
+    ///
+    /// # Errors
+    /// A model that cannot be tested.
+    fn checkpoint(&mut self, round: usize, models: &[&dyn Predictor]) -> Result<()>;
+}
+
+/// The models of a run.
+pub enum Models {
+    /// One for all.
+    Global(Box<dyn Predictor>),
+    /// One for each client, in their order; what is reported is the mean of each measure over them.
+    PerClient(Vec<Box<dyn Predictor>>),
+}
+
+/// Where the synthetic images of a run are.
+#[derive(Debug, Clone)]
+pub enum SyntheticImages {
+    /// The folder of a synthesis job.
+    Job(PathBuf),
+    /// The folder of a fused set.
+    Fused(PathBuf),
+}
+
+impl SyntheticImages {
+    /// Decodes them at `size` pixels.
+    ///
+    /// # Errors
+    /// A folder that holds no such images.
+    pub fn load(&self, size: usize) -> Result<LabelledImages> {
+        Ok(match self {
+            Self::Job(folder) => promptfed_synth::load_images(folder, size)?,
+            Self::Fused(folder) => promptfed_synth::fuse::load_fused(folder, size)?.0,
+        })
+    }
 }
 
 /// What a run leaves behind.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Measures, bytes, curves.
-    pub run: MethodRun,
+pub struct Trained {
+    /// What names images.
+    pub models: Models,
+    /// Training by epoch or by round.
+    pub curve: Vec<EpochStats>,
+    /// The epoch or round whose model was kept, from 0.
+    pub selected: Option<usize>,
+    /// Why that one.
+    pub selection: Option<String>,
+    /// How many images were made, where some were.
+    pub counts: Option<SyntheticCounts>,
     /// What clients sent, where they sent prompts.
     pub prompts: Vec<SubmittedPrompts>,
     /// The synthetic images the model was trained on, where there are any.
-    pub synthetic: Option<LabelledImages>,
+    pub synthetic: Option<SyntheticImages>,
     /// Name and value of further hashes and versions that the run depends on.
     pub provenance: Vec<(String, String)>,
     /// What had no effect, was not read or was left out, in words.
     pub warnings: Vec<String>,
 }
 
-impl Outcome {
-    fn of(run: MethodRun) -> Self {
+impl Trained {
+    /// These models, and nothing else to tell.
+    pub fn of(models: Models) -> Self {
         Self {
-            run,
+            models,
+            curve: Vec::new(),
+            selected: None,
+            selection: None,
+            counts: None,
             prompts: Vec::new(),
             synthetic: None,
             provenance: Vec::new(),

@@ -43,7 +43,7 @@ pub(super) fn matrices(comparison: &Comparison) -> Markup {
 }
 
 /// Counts by `[label][prediction]` over all runs; `None` where there are none.
-fn summed(method: &MethodResult, classes: usize) -> Option<Vec<Vec<u64>>> {
+pub(super) fn summed(method: &MethodResult, classes: usize) -> Option<Vec<Vec<u64>>> {
     let mut counts = vec![vec![0u64; classes]; classes];
     for run in &method.runs {
         for (sums, row) in counts.iter_mut().zip(&run.evaluation.confusion) {

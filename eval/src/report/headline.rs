@@ -120,7 +120,8 @@ fn at_equal_bytes(
     let runs: Vec<_> = method
         .runs
         .iter()
-        .filter(|run| !run.accuracy_by_bytes.is_empty())
+        // One point is the end, and no course.
+        .filter(|run| run.accuracy_by_bytes.len() > 1)
         .collect();
     if runs.is_empty() || subject.bytes() == 0 || subject.bytes() >= rival.bytes() {
         return None;
@@ -187,11 +188,15 @@ fn ceiling(summary: &[MethodSummary], subject: &MethodSummary) -> Option<String>
 fn floor(summary: &[MethodSummary], subject: &MethodSummary) -> Option<String> {
     let floor = best(summary, &[Role::Floor])?;
     let mean = percent(floor.accuracy_mean);
+    let what = match floor.name.as_str() {
+        "majority" => "Always naming the most frequent class gives",
+        _ => "Chance is",
+    };
     Some(if subject.accuracy_mean > floor.accuracy_mean {
-        format!("Chance is {mean}.")
+        format!("{what} {mean}.")
     } else {
         format!(
-            "Chance is {mean}: {} has learned nothing that the test set shows.",
+            "{what} {mean}: {} has learned nothing that the test set shows.",
             subject.name
         )
     })
@@ -226,6 +231,9 @@ pub(super) mod tests {
             runs: 3,
             accuracy_mean: accuracy,
             accuracy_std: std,
+            balanced_accuracy: accuracy,
+            balanced_accuracy_std: std,
+            collapsed: false,
             macro_f1: accuracy,
             macro_f1_std: std,
             bytes_up: bytes,

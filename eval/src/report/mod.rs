@@ -1,5 +1,6 @@
 //! The report of a comparison: one HTML file that opens offline, and the same numbers as JSON.
 
+mod classes;
 mod confusion;
 mod data;
 mod domains;

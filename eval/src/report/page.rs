@@ -3,7 +3,9 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::format::{self, plural};
-use super::{confusion, data, domains, gallery, headline, plots, prompts, provenance, table};
+use super::{
+    classes, confusion, data, domains, gallery, headline, plots, prompts, provenance, table,
+};
 use crate::comparison::{Comparison, MethodResult};
 
 /// Nothing may be fetched and nothing may run, whatever the texts inside say.
@@ -50,7 +52,10 @@ pub(super) fn page(comparison: &Comparison) -> Markup {
         section(
             "confusion",
             "Confusion matrices",
-            confusion::matrices(comparison),
+            html! {
+                (confusion::matrices(comparison))
+                (classes::by_class(comparison))
+            },
         ),
         section(
             "domains",

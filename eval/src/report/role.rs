@@ -9,6 +9,8 @@ pub(super) enum Role {
     Federated,
     /// Trains where all private images are in one place: no federated method, the mark to reach.
     Ceiling,
+    /// Trains where the images are and shares nothing: no federated method, what federation is for.
+    Alone,
     /// Learns nothing.
     Floor,
 }
@@ -16,9 +18,10 @@ pub(super) enum Role {
 impl Role {
     pub(super) fn of(name: &str) -> Self {
         match name {
-            "chance" => Self::Floor,
+            "chance" | "majority" => Self::Floor,
+            "local" => Self::Alone,
             "centralised" => Self::Ceiling,
-            "fgl" | "fused" => Self::Generative,
+            "fgl" | "fused" | "zero-upload" => Self::Generative,
             _ if name.starts_with("fgl-") => Self::Generative,
             _ => Self::Federated,
         }

@@ -5,7 +5,7 @@ use promptfed_prompts::ledger::{Direction, PayloadKind};
 
 use super::format::{self, count, percent_spread, plural};
 use super::plots::swatch;
-use crate::comparison::{Comparison, Spread};
+use crate::comparison::{Comparison, Failure, Spread};
 use crate::summary::MethodSummary;
 
 pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Markup {
@@ -22,6 +22,7 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                     tr {
                         th scope="col" rowspan="2" { "Method" }
                         th.n scope="col" rowspan="2" { "Accuracy" }
+                        th.n scope="col" rowspan="2" { "Balanced accuracy" }
                         th.n scope="col" rowspan="2" { "Macro F1" }
                         th.group scope="colgroup" colspan="2" { "Per client, mean" }
                         th.group scope="colgroup" colspan="2" { "All clients" }
@@ -40,6 +41,7 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                             th scope="row" {
                                 (swatch(i)) " " (row.name)
                                 @if let Some(method) = comparison.methods.get(i) { p.note { (method.description) } }
+                                @if row.collapsed { p.note { "Collapsed: it takes nearly every image for one class." } }
                                 @if let Some(images) = row.synthetic {
                                     p.note {
                                         (plural(images.made as usize, "synthetic image", "synthetic images")) " made, "
@@ -48,6 +50,7 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                                 }
                             }
                             td.n.strong { (share(row.accuracy_mean, row.accuracy_std, row.runs)) }
+                            td.n { (share(row.balanced_accuracy, row.balanced_accuracy_std, row.runs)) }
                             td.n { (share(row.macro_f1, row.macro_f1_std, row.runs)) }
                             td.n { (bytes(row.bytes_up_per_client, row.runs)) }
                             td.n { (bytes(row.bytes_down_per_client, row.runs)) }
@@ -56,7 +59,38 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                             td.n { (format::figure(row.seconds, &format::seconds(row.seconds))) }
                         }
                     }
-                    @if summary.is_empty() { tr { td colspan="8" { "No method was run." } } }
+                    @if summary.is_empty() { tr { td colspan="9" { "No method was run." } } }
+                }
+            }
+        }
+        (failures(&comparison.failures))
+    }
+}
+
+/// The runs that failed, and why.
+fn failures(failures: &[Failure]) -> Markup {
+    if failures.is_empty() {
+        return html! {};
+    }
+    html! {
+        div.scroll {
+            table.failures {
+                caption { "Runs that failed. The figures above are those of the other seeds." }
+                thead {
+                    tr {
+                        th scope="col" { "Method" }
+                        th.n scope="col" { "Seed" }
+                        th scope="col" { "Reason" }
+                    }
+                }
+                tbody {
+                    @for failure in failures {
+                        tr {
+                            th scope="row" { (failure.method) }
+                            td.n { (failure.seed) }
+                            td { (failure.reason) }
+                        }
+                    }
                 }
             }
         }

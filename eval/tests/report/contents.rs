@@ -29,7 +29,8 @@ fn every_section_is_there_and_can_be_reached() {
         3 * 2,
         "three methods train"
     );
-    assert_eq!(section(&html, "confusion").matches("<table").count(), 4);
+    // A matrix for each method, and the classes.
+    assert_eq!(section(&html, "confusion").matches("<table").count(), 4 + 1);
     assert_eq!(
         section(&html, "gallery").matches("<img").count(),
         10 * 7 * 6
@@ -56,7 +57,7 @@ fn the_table_holds_the_numbers_of_the_record() {
                 row.bytes_up,
                 row.bytes_down,
             ];
-            let shares = [row.accuracy_mean, row.macro_f1];
+            let shares = [row.accuracy_mean, row.balanced_accuracy, row.macro_f1];
             shares
                 .into_iter()
                 .chain(bytes.map(|b| b as f64))

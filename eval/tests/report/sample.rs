@@ -5,8 +5,8 @@ use std::io::Cursor;
 
 use image::{ImageFormat, Rgb, RgbImage};
 use promptfed_eval::comparison::{
-    ClientSummary, Comparison, DataSummary, GalleryCell, MethodResult, MethodRun, SubmittedPrompts,
-    SyntheticStrip,
+    ClientSummary, Comparison, DataSummary, Failure, GalleryCell, MethodResult, MethodRun,
+    SubmittedPrompts, SyntheticStrip,
 };
 use promptfed_learn::{EpochStats, Evaluation};
 use promptfed_prompts::ContentHash;
@@ -97,6 +97,11 @@ pub(crate) fn comparison() -> Comparison {
             ),
         ]),
         warnings: vec!["3 of 12 prompts are longer than this engine reads".into()],
+        failures: vec![Failure {
+            method: "fedavg".into(),
+            seed: 3,
+            reason: "the loss became NaN in epoch 2; lower the learning rate (5)".into(),
+        }],
         seconds: 241.3,
     }
 }

@@ -147,8 +147,18 @@ impl Layout {
 
     /// The trained values (running statistics not counted).
     pub(super) fn num_parameters(&self) -> usize {
+        self.trained().map(Entry::len).sum()
+    }
+
+    /// The trained tensors, in the order of their places.
+    pub(super) fn trained(&self) -> impl Iterator<Item = &Entry> {
         let trained = |entry: &&Entry| matches!(entry.place, Place::Trained(_));
-        self.entries.iter().filter(trained).map(Entry::len).sum()
+        self.entries.iter().filter(trained)
+    }
+
+    /// Whether the tensor of this name is trained.
+    pub(super) fn is_trained(&self, name: &str) -> bool {
+        self.trained().any(|entry| entry.name == name)
     }
 }
 

@@ -17,7 +17,7 @@ use promptfed_nn::cross_entropy::softmax;
 use promptfed_nn::{Path, Precision, on_pool_thread};
 
 use crate::images::{check_size, normalise};
-use crate::{Error, Recipe, Result, Weights};
+use crate::{Error, Parameters, Recipe, Result, Weights};
 
 /// Images classified at once.
 const INFERENCE_BATCH: usize = 64;
@@ -82,6 +82,20 @@ impl Classifier {
     /// The classes' names in label order; empty until they are known. Training takes them from its images.
     pub fn class_names(&self) -> &[String] {
         &self.class_names
+    }
+
+    /// Whether images have the classes that it was trained on, where it knows them.
+    ///
+    /// # Errors
+    /// [`Error::ClassNames`] if not.
+    pub fn check_classes(&self, images: &LabelledImages) -> Result<()> {
+        if self.class_names.is_empty() || self.class_names == images.class_names {
+            return Ok(());
+        }
+        Err(Error::ClassNames {
+            images: images.class_names.clone(),
+            classifier: self.class_names.clone(),
+        })
     }
 
     /// States what the classes mean, in label order.
@@ -157,6 +171,15 @@ impl Classifier {
         self.layout.channels()
     }
 
+    /// [`Classifier::features`] of pixels as the network reads them, `[n, size, size, 3]` in -1..=1.
+    ///
+    /// # Errors
+    /// If they are of another shape, or the device fails.
+    pub fn features_of(&self, pixels: &Tensor) -> Result<Vec<f32>> {
+        let pooled = self.layout.features(pixels, &self.state)?;
+        Ok(pooled.flatten_all()?.to_vec1::<f32>()?)
+    }
+
     fn each_batch(
         &self,
         images: &LabelledImages,
@@ -182,6 +205,29 @@ impl Classifier {
     /// If they cannot be copied from their device.
     pub fn weights(&self) -> Result<Weights> {
         self.state.export(&self.layout)
+    }
+
+    /// A copy of the trained tensors.
+    ///
+    /// # Errors
+    /// If they cannot be copied.
+    pub fn parameters(&self) -> Result<Parameters> {
+        Ok(Parameters::new(self.state.copied()?.trained))
+    }
+
+    /// Values for each trained tensor, by name, as tensors where this classifier computes. Running statistics may be missing.
+    ///
+    /// # Errors
+    /// If a trained tensor is missing, of another shape or not finite: the error lists all of them.
+    pub fn parameters_of(&self, weights: &Weights) -> Result<Parameters> {
+        let device = self.state.device();
+        let tensors = State::import_trained(&self.layout, weights, device)?;
+        Ok(Parameters::new(tensors))
+    }
+
+    /// Whether the tensor of this name is trained; the others are running statistics.
+    pub fn is_trained(&self, name: &str) -> bool {
+        self.layout.is_trained(name)
     }
 
     /// Replaces all tensors; on an error nothing is changed.

@@ -6,14 +6,16 @@
 use candle_core::Tensor;
 use promptfed_nn::batch_norm::{Affine, Statistics, update_running};
 use promptfed_nn::convolution::ForImages;
-use promptfed_nn::cross_entropy::{CrossEntropy, cross_entropy};
 
 use super::layout::{Block, Layout, NormalisedConvolution, Trained};
 use super::state::State;
 use crate::Result;
+use crate::objective::{HeadBatch, HeadGradients, Objective};
 
 /// A batch of images and what they show.
 pub(crate) struct Batch<'a> {
+    /// `[n]`, their positions in the training set.
+    pub(crate) indices: &'a [usize],
     /// `[n, size, size, 3]` in -1..=1.
     pub(crate) images: Tensor,
     /// `[n]`.
@@ -24,7 +26,7 @@ pub(crate) struct Batch<'a> {
 
 /// A step's loss, and its gradients in the order of [`State::trained`].
 pub(crate) struct Step {
-    pub(crate) loss: CrossEntropy,
+    pub(crate) loss: HeadGradients,
     pub(crate) gradients: Vec<Tensor>,
 }
 
@@ -66,7 +68,7 @@ impl Layout {
         &self,
         state: &mut State,
         batch: &Batch<'_>,
-        label_smoothing: f32,
+        objective: &mut dyn Objective,
     ) -> Result<Step> {
         let images = &batch.images;
         let stem = self.stem.train(images, None, state)?;
@@ -79,25 +81,26 @@ impl Layout {
         let last = blocks.last().map_or(&stem, |block| &block.second);
         let pooled = self.head.pool.forward(&last.output)?;
         let logits = self.logits(&pooled, state)?;
-        let mut loss = cross_entropy(
-            &logits.flatten_all()?.to_vec1()?,
-            batch.labels,
-            batch.weights,
-            label_smoothing,
-        );
-        if let Some(weights) = batch.weights {
-            // The mean of w * CE and not the weighted mean: a batch of light samples takes a small step.
-            loss.scale(
-                (weights.iter().map(|w| f64::from(*w)).sum::<f64>() / weights.len() as f64) as f32,
-            );
-        }
+        let loss = objective.head(&HeadBatch {
+            indices: batch.indices,
+            labels: batch.labels,
+            weights: batch.weights,
+            pixels: images,
+            features: &pooled.flatten_all()?.to_vec1()?,
+            logits: &logits.flatten_all()?.to_vec1()?,
+        })?;
+        let device = images.device();
+        let of_logits = Tensor::from_slice(&loss.logits, logits.shape(), device)?;
+        let of_features = loss.features.as_ref();
+        let of_features = of_features.map(|g| Tensor::from_slice(g, pooled.shape(), device));
+        let of_features = of_features.transpose()?;
 
         let mut back = Backward {
             state,
             found: vec![None; state.trained.len()],
         };
-        let gradient = Tensor::from_slice(&loss.gradient, logits.shape(), images.device())?;
-        let mut gradient = self.head_gradients(&pooled, &gradient, &mut back)?;
+        let mut gradient =
+            self.head_gradients(&pooled, &of_logits, of_features.as_ref(), &mut back)?;
         while let (Some(trace), Some(block)) = (blocks.pop(), self.blocks.get(blocks.len())) {
             let input = blocks.last().map_or(&stem, |before| &before.second);
             gradient = block.gradient(trace, &input.output, &gradient, &mut back)?;
@@ -138,11 +141,12 @@ impl Layout {
             .broadcast_add(state.trained(self.head.bias))?)
     }
 
-    /// From the gradient of the logits to that of the last feature maps.
+    /// From the gradients of the logits, and of the features beside them, to that of the last feature maps.
     fn head_gradients(
         &self,
         pooled: &Tensor,
         gradient: &Tensor,
+        of_features: Option<&Tensor>,
         back: &mut Backward<'_>,
     ) -> Result<Tensor> {
         let head = &self.head;
@@ -153,7 +157,10 @@ impl Layout {
         let wanted = ForImages::Wanted;
         let gradients = head.map.gradients(&images, weight, &of_products, wanted)?;
         back.set(head.weight, gradients.weight);
-        let of_pooled = needed(gradients.images)?.reshape(pooled.shape())?;
+        let mut of_pooled = needed(gradients.images)?.reshape(pooled.shape())?;
+        if let Some(more) = of_features {
+            of_pooled = (of_pooled + more)?;
+        }
         let [height, width, _] = head.maps;
         Ok(head.pool.gradient(&of_pooled, [height, width])?)
     }
@@ -294,6 +301,7 @@ mod tests {
     use promptfed_nn::{Path, Precision};
 
     use super::*;
+    use crate::objective::Classes;
     use crate::{Classifier, ClassifierConfig};
 
     /// A classifier none of whose weights is special, and six images.
@@ -315,11 +323,15 @@ mod tests {
 
     fn step(model: &Classifier, state: &mut State, images: &Tensor) -> Step {
         let batch = Batch {
+            indices: &[0, 1, 2, 3, 4, 5],
             images: images.clone(),
             labels: &[0, 1, 2, 3, 4, 0],
             weights: Some(&[1.0, 2.0, 1.0, 0.5, 1.0, 1.0]),
         };
-        model.layout().step(state, &batch, 0.1).unwrap()
+        let mut objective = Classes {
+            label_smoothing: 0.1,
+        };
+        model.layout().step(state, &batch, &mut objective).unwrap()
     }
 
     fn values(tensor: &Tensor) -> Vec<f32> {

@@ -86,34 +86,37 @@ impl State {
         let mut state = Self::empty(device);
         let mut problems = Vec::new();
         for entry in &layout.entries {
-            match weights.get(&entry.name) {
-                None => problems.push(WeightProblem::Missing {
-                    name: entry.name.clone(),
-                    shape: entry.shape.clone(),
-                }),
-                Some(found) if found.shape != entry.shape || found.values.len() != entry.len() => {
-                    problems.push(WeightProblem::Shape {
-                        name: entry.name.clone(),
-                        expected: entry.shape.clone(),
-                        found: found.shape.clone(),
-                    });
-                }
-                Some(found) if found.values.iter().any(|v| !v.is_finite()) => {
-                    problems.push(WeightProblem::NotFinite {
-                        name: entry.name.clone(),
-                    });
-                }
-                Some(found) => state.push(entry, &found.values)?,
+            match fitting(entry, weights) {
+                Ok(found) => state.push(entry, &found.values)?,
+                Err(problem) => problems.push(problem),
             }
         }
         let known = |name: &String| layout.entries.iter().any(|entry| entry.name == *name);
         let unknown = weights.keys().filter(|name| !known(name));
         problems.extend(unknown.map(|name| WeightProblem::Unexpected { name: name.clone() }));
-        if problems.is_empty() {
-            return Ok(state);
+        refuse(problems)?;
+        Ok(state)
+    }
+
+    /// The trained tensors with these values, in the order of their places; others are left alone.
+    ///
+    /// # Errors
+    /// Everything in which they do not fit, in one error.
+    pub(super) fn import_trained(
+        layout: &Layout,
+        weights: &Weights,
+        device: &Device,
+    ) -> Result<Vec<Tensor>> {
+        let mut state = Self::empty(device);
+        let mut problems = Vec::new();
+        for entry in layout.trained() {
+            match fitting(entry, weights) {
+                Ok(found) => state.push(entry, &found.values)?,
+                Err(problem) => problems.push(problem),
+            }
         }
-        let origin = "the given weights".to_owned();
-        Err(promptfed_nn::Error::Mismatch { origin, problems }.into())
+        refuse(problems)?;
+        Ok(state.trained)
     }
 
     /// A state with tensors of its own.
@@ -154,6 +157,36 @@ impl State {
         self.running[layer.mean.0] = found.mean;
         self.running[layer.variance.0] = found.variance;
     }
+}
+
+/// The values for a tensor, where they are there and fit.
+fn fitting<'w>(entry: &Entry, weights: &'w Weights) -> Result<&'w WeightTensor, WeightProblem> {
+    let name = || entry.name.clone();
+    match weights.get(&entry.name) {
+        None => Err(WeightProblem::Missing {
+            name: name(),
+            shape: entry.shape.clone(),
+        }),
+        Some(found) if found.shape != entry.shape || found.values.len() != entry.len() => {
+            Err(WeightProblem::Shape {
+                name: name(),
+                expected: entry.shape.clone(),
+                found: found.shape.clone(),
+            })
+        }
+        Some(found) if found.values.iter().any(|v| !v.is_finite()) => {
+            Err(WeightProblem::NotFinite { name: name() })
+        }
+        Some(found) => Ok(found),
+    }
+}
+
+fn refuse(problems: Vec<WeightProblem>) -> Result<()> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let origin = "the given weights".to_owned();
+    Err(promptfed_nn::Error::Mismatch { origin, problems }.into())
 }
 
 fn tensor_seed(seed: u64, tensor: usize) -> [u8; 32] {

@@ -3,6 +3,8 @@
 mod mirrored;
 mod plan;
 
+use std::sync::atomic::AtomicBool;
+
 use promptfed_data::{Fit, LabelledImages};
 use serde::{Deserialize, Serialize};
 
@@ -115,14 +117,15 @@ impl Recipe {
     /// Trains a classifier that [`Recipe::start`] made.
     ///
     /// # Errors
-    /// As [`train()`](crate::train()).
+    /// As [`train_held_out`].
     pub fn train(
         &self,
         model: &mut Classifier,
         images: &HeldOut,
+        cancel: Option<&AtomicBool>,
         progress: &mut dyn FnMut(&EpochStats),
     ) -> Result<TrainReport> {
-        let report = train_held_out(model, images, &self.training, progress)?;
+        let report = train_held_out(model, images, &self.training, cancel, progress)?;
         model.set_recipe(self.clone());
         Ok(report)
     }

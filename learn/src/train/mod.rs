@@ -6,9 +6,10 @@ mod sgd;
 
 pub use config::{Schedule, TrainConfig};
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use candle_core::Tensor;
 use promptfed_data::LabelledImages;
-use promptfed_nn::cross_entropy::CrossEntropy;
 use promptfed_nn::on_pool_thread;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::classifier::{Batch, Layout, State};
 use crate::evaluate::predictions;
 use crate::images::{check_labelled, check_len};
+use crate::objective::{Classes, HeadGradients, Objective};
 use crate::{Choice, Classifier, Error, HeldOut, Result, Selection, Tally};
 use schedule::learning_rate;
 use sgd::Sgd;
@@ -78,29 +80,32 @@ pub fn train(
     config: &TrainConfig,
     progress: &mut dyn FnMut(&EpochStats),
 ) -> Result<TrainReport> {
-    let set = TrainingSet {
-        images: train,
-        weights: None,
+    let training = Training {
+        validation,
+        ..Training::on(train)
     };
-    run(model, &set, validation, config, progress)
+    training.run(model, config, progress)
 }
 
-/// Like [`train()`], on images of which some may be held out.
+/// Like [`train()`], on images of which some may be held out. Setting `cancel` ends it within a batch.
 ///
 /// # Errors
-/// As [`train()`].
+/// As [`train()`], and [`Error::Cancelled`].
 pub fn train_held_out(
     model: &mut Classifier,
     images: &HeldOut,
     config: &TrainConfig,
+    cancel: Option<&AtomicBool>,
     progress: &mut dyn FnMut(&EpochStats),
 ) -> Result<TrainReport> {
     let validation = (!images.validation.is_empty()).then_some(&images.validation);
-    let training = &images.training;
-    let mut report = match &images.weights {
-        Some(weights) => train_weighted(model, training, weights, validation, config, progress)?,
-        None => train(model, training, validation, config, progress)?,
+    let training = Training {
+        weights: images.weights.as_deref(),
+        validation,
+        cancel,
+        ..Training::on(&images.training)
     };
+    let mut report = training.run(model, config, progress)?;
     if validation.is_none() {
         // Only who held nothing out knows why.
         report.selection = images.selection.clone();
@@ -122,101 +127,133 @@ pub fn train_weighted(
     config: &TrainConfig,
     progress: &mut dyn FnMut(&EpochStats),
 ) -> Result<TrainReport> {
-    check_len(
-        sample_weights.len(),
-        train.len(),
-        "sample weights",
-        TRAINING,
-    )?;
-    let wrong = |w: &f32| !w.is_finite() || *w < 0.0;
-    let all_zero = sample_weights.iter().all(|w| *w == 0.0);
-    let index = sample_weights.iter().position(wrong);
-    if let Some(index) = index.or((all_zero && !sample_weights.is_empty()).then_some(0)) {
-        return Err(Error::SampleWeight {
-            index,
-            value: sample_weights[index],
-        });
-    }
-    let mean =
-        sample_weights.iter().map(|w| f64::from(*w)).sum::<f64>() / train.len().max(1) as f64;
-    let ratios: Vec<f32> = sample_weights
-        .iter()
-        .map(|w| (f64::from(*w) / mean) as f32)
-        .collect();
-    let set = TrainingSet {
-        images: train,
-        weights: Some(&ratios),
+    let training = Training {
+        weights: Some(sample_weights),
+        validation,
+        ..Training::on(train)
     };
-    run(model, &set, validation, config, progress)
+    training.run(model, config, progress)
 }
 
 const TRAINING: &str = "training";
 
-struct TrainingSet<'a> {
-    images: &'a LabelledImages,
-    weights: Option<&'a [f32]>,
+/// A training run with everything that may be said of it.
+pub struct Training<'a> {
+    /// What is learned from.
+    pub images: &'a LabelledImages,
+    /// A weight for each image, as [`train_weighted`] has them.
+    pub weights: Option<&'a [f32]>,
+    /// What chooses the epoch.
+    pub validation: Option<&'a LabelledImages>,
+    /// What a step minimises; cross-entropy with the configuration's label smoothing where nothing is given.
+    pub objective: Option<&'a mut dyn Objective>,
+    /// Ends the run within a batch when it is set.
+    pub cancel: Option<&'a AtomicBool>,
 }
 
-fn run(
-    model: &mut Classifier,
-    set: &TrainingSet<'_>,
-    validation: Option<&LabelledImages>,
-    config: &TrainConfig,
-    progress: &mut dyn FnMut(&EpochStats),
-) -> Result<TrainReport> {
-    config.validate()?;
-    check_labelled(set.images, model.config(), TRAINING)?;
-    if let Some(validation) = validation {
-        check_labelled(validation, model.config(), "validation")?;
-    }
-    let batch = config.batch_size.min(set.images.len());
-    model.check_batch(batch)?;
-    let steps_per_epoch = set.images.len() / batch;
-    let state = model.state().copied()?;
-    let mut run = Run {
-        set,
-        config,
-        optimiser: Sgd::new(&state.trained, config.momentum, config.weight_decay)?,
-        state,
-        layout: model.layout(),
-        batch,
-        steps: steps_per_epoch * config.epochs,
-    };
-    let classes = model.config().classes;
-    let labels = |images: &LabelledImages| Tally::of_labels(&images.labels, classes);
-    let held = validation.map_or_else(Tally::default, labels);
-    let mut choice = Choice::new(Selection::by(
-        &labels(set.images),
-        &held,
-        &set.images.class_names,
-    ));
-    let mut report = TrainReport {
-        curve: Vec::with_capacity(config.epochs),
-        selected_epoch: 0,
-        selection: choice.selection().clone(),
-    };
-    let mut best: Option<State> = None;
-    for epoch in 0..config.epochs {
-        let mut stats = on_pool_thread(|| run.epoch(epoch))?;
-        let tally = validation.map(|images| tally(model, &run.state, images));
-        let tally = tally.transpose()?;
-        if let Some(tally) = &tally {
-            stats.validated(tally);
+impl<'a> Training<'a> {
+    /// On these images, and nothing else said.
+    pub fn on(images: &'a LabelledImages) -> Self {
+        Self {
+            images,
+            weights: None,
+            validation: None,
+            objective: None,
+            cancel: None,
         }
-        if choice.takes(tally.as_ref()) {
-            report.selected_epoch = epoch;
-            if choice.selection().is_by_validation() {
-                best = Some(run.state.copied()?);
+    }
+
+    /// Trains `model` in place, as [`train()`] does.
+    ///
+    /// # Errors
+    /// As [`train_weighted`], [`Error::Cancelled`], and what the objective says. After an error the model has the weights it was given.
+    pub fn run(
+        self,
+        model: &mut Classifier,
+        config: &TrainConfig,
+        progress: &mut dyn FnMut(&EpochStats),
+    ) -> Result<TrainReport> {
+        config.validate()?;
+        let ratios = self.weights.map(|weights| ratios(weights, self.images));
+        let ratios = ratios.transpose()?;
+        let mut classes = Classes {
+            label_smoothing: config.label_smoothing,
+        };
+        let objective: &mut dyn Objective = match self.objective {
+            Some(objective) => objective,
+            None => &mut classes,
+        };
+        let (set, validation) = (self.images, self.validation);
+        check_labelled(set, model.config(), TRAINING)?;
+        if let Some(validation) = validation {
+            check_labelled(validation, model.config(), "validation")?;
+        }
+        let batch = config.batch_size.min(set.len());
+        model.check_batch(batch)?;
+        let steps_per_epoch = set.len() / batch;
+        let state = model.state().copied()?;
+        let mut run = Run {
+            images: set,
+            weights: ratios.as_deref(),
+            objective,
+            cancel: self.cancel,
+            config,
+            optimiser: Sgd::new(&state.trained, config.momentum, config.weight_decay)?,
+            state,
+            layout: model.layout(),
+            batch,
+            steps: steps_per_epoch * config.epochs,
+        };
+        let classes = model.config().classes;
+        let labels = |images: &LabelledImages| Tally::of_labels(&images.labels, classes);
+        let held = validation.map_or_else(Tally::default, labels);
+        let mut choice = Choice::new(Selection::by(&labels(set), &held, &set.class_names));
+        let mut report = TrainReport {
+            curve: Vec::with_capacity(config.epochs),
+            selected_epoch: 0,
+            selection: choice.selection().clone(),
+        };
+        let mut best: Option<State> = None;
+        for epoch in 0..config.epochs {
+            let mut stats = on_pool_thread(|| run.epoch(epoch))?;
+            let tally = validation.map(|images| tally(model, &run.state, images));
+            let tally = tally.transpose()?;
+            if let Some(tally) = &tally {
+                stats.validated(tally);
             }
+            if choice.takes(tally.as_ref()) {
+                report.selected_epoch = epoch;
+                if choice.selection().is_by_validation() {
+                    best = Some(run.state.copied()?);
+                }
+            }
+            progress(&stats);
+            report.curve.push(stats);
         }
-        progress(&stats);
-        report.curve.push(stats);
+        let last = run.state;
+        model.set_state(best.unwrap_or(last));
+        if set.class_names.len() == classes {
+            model.set_class_names(&set.class_names)?;
+        }
+        Ok(report)
     }
-    model.set_state(best.unwrap_or(run.state));
-    if set.images.class_names.len() == classes {
-        model.set_class_names(&set.images.class_names)?;
+}
+
+/// Weights by their mean.
+fn ratios(weights: &[f32], images: &LabelledImages) -> Result<Vec<f32>> {
+    check_len(weights.len(), images.len(), "sample weights", TRAINING)?;
+    let wrong = |w: &f32| !w.is_finite() || *w < 0.0;
+    let all_zero = weights.iter().all(|w| *w == 0.0);
+    let index = weights.iter().position(wrong);
+    if let Some(index) = index.or((all_zero && !weights.is_empty()).then_some(0)) {
+        return Err(Error::SampleWeight {
+            index,
+            value: weights[index],
+        });
     }
-    Ok(report)
+    let mean = weights.iter().map(|w| f64::from(*w)).sum::<f64>() / images.len().max(1) as f64;
+    let ratio = |w: &f32| (f64::from(*w) / mean) as f32;
+    Ok(weights.iter().map(ratio).collect())
 }
 
 fn tally(model: &Classifier, state: &State, images: &LabelledImages) -> Result<Tally> {
@@ -228,7 +265,10 @@ fn tally(model: &Classifier, state: &State, images: &LabelledImages) -> Result<T
 
 /// A training run under way.
 struct Run<'a> {
-    set: &'a TrainingSet<'a>,
+    images: &'a LabelledImages,
+    weights: Option<&'a [f32]>,
+    objective: &'a mut dyn Objective,
+    cancel: Option<&'a AtomicBool>,
     config: &'a TrainConfig,
     state: State,
     layout: &'a Layout,
@@ -239,7 +279,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn epoch(&mut self, epoch: usize) -> Result<EpochStats> {
-        let order = order(self.set.images.len(), self.config.seed, epoch);
+        let order = order(self.images.len(), self.config.seed, epoch);
         let per_epoch = order.len() / self.batch;
         let mut loss = 0.0;
         let mut correct = 0;
@@ -267,8 +307,11 @@ impl Run<'_> {
         })
     }
 
-    fn step(&mut self, indices: &[usize], epoch: usize, rate: f32) -> Result<CrossEntropy> {
-        let images = self.set.images;
+    fn step(&mut self, indices: &[usize], epoch: usize, rate: f32) -> Result<HeadGradients> {
+        if self.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+            return Err(Error::Cancelled);
+        }
+        let images = self.images;
         let size = images.size;
         let mut pixels = vec![0.0; indices.len() * size * size * 3];
         let places = pixels.par_chunks_exact_mut(size * size * 3);
@@ -278,19 +321,22 @@ impl Run<'_> {
             change.apply(images.image(index), size, to);
         });
         let labels: Vec<u32> = indices.iter().map(|&i| images.labels[i]).collect();
-        let weights = self.set.weights.map(|weights| {
+        let weights = self.weights.map(|weights| {
             let of_batch = indices.iter().map(|&i| weights[i]);
             of_batch.collect::<Vec<f32>>()
         });
         let shape = (indices.len(), size, size, 3);
         let batch = Batch {
+            indices,
             images: Tensor::from_vec(pixels, shape, self.state.device())?,
             labels: &labels,
             weights: weights.as_deref(),
         };
-        let smoothing = self.config.label_smoothing;
-        let step = self.layout.step(&mut self.state, &batch, smoothing)?;
+        let mut step = self
+            .layout
+            .step(&mut self.state, &batch, &mut *self.objective)?;
         let trained = &mut self.state.trained;
+        self.objective.weights(trained, &mut step.gradients)?;
         self.optimiser.step(trained, &step.gradients, rate)?;
         Ok(step.loss)
     }

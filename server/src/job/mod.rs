@@ -114,8 +114,8 @@ impl JobRunner {
 
     /// Interrupts the job in work, which stays queued for the next server, and waits for the thread.
     ///
-    /// Training, of task models too, cannot be interrupted and is made again from the images that are there; its thread is left to end
-    /// alone and keeps the data folder locked until then.
+    /// Training is interrupted within a batch and is made again from the images that are there. That of task models cannot be: its thread
+    /// is left to end alone and keeps the data folder locked until then.
     pub(crate) fn stop(self) {
         self.jobs.shared.stopping.store(true, Ordering::Relaxed);
         if let Some(current) = self.jobs.shared.lock().as_ref() {
@@ -123,13 +123,8 @@ impl JobRunner {
         }
         self.jobs.wake();
         while !self.thread.is_finished() {
-            let training = |job: &Current| {
-                matches!(
-                    job.progress,
-                    RoundState::Fusing { .. } | RoundState::Training { .. }
-                )
-            };
-            if self.jobs.shared.lock().as_ref().is_some_and(training) {
+            let fusing = |job: &Current| matches!(job.progress, RoundState::Fusing { .. });
+            if self.jobs.shared.lock().as_ref().is_some_and(fusing) {
                 return;
             }
             thread::sleep(Duration::from_millis(10));

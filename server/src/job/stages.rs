@@ -15,8 +15,8 @@ use promptfed_synth::fuse::load_fused;
 
 use super::Worker;
 use super::fusion::Fused;
-use crate::Result;
 use crate::store::Stored;
+use crate::{Error, Result};
 
 impl Worker {
     /// Works on a round until it is done, fails, or is interrupted; an interrupted round keeps the state it has in the store.
@@ -79,11 +79,12 @@ impl Worker {
         };
 
         let trained = timed(&mut seconds.training, || {
-            self.train(&spec, &images, weights.as_deref())
-        })?;
-        if interrupted() {
-            return Ok(());
-        }
+            self.train(&spec, &images, weights.as_deref(), interrupt)
+        });
+        let trained = match trained {
+            Err(Error::Training(promptfed_learn::Error::Cancelled)) => return Ok(()),
+            trained => trained?,
+        };
         let file = trained.classifier.to_safetensors()?;
         promptfed_files::write_secret(&self.folder.model(round), &file)?;
 
@@ -127,6 +128,7 @@ impl Worker {
         spec: &RoundSpec,
         images: &LabelledImages,
         weights: Option<&[f32]>,
+        interrupt: &AtomicBool,
     ) -> Result<Trained> {
         let plan = &spec.training;
         self.report(RoundState::Training {
@@ -147,7 +149,7 @@ impl Worker {
             None => recipe.hold_out(images),
             Some(weights) => recipe.hold_out_weighted(images, weights)?,
         };
-        let report = recipe.train(&mut classifier, &images, &mut progress)?;
+        let report = recipe.train(&mut classifier, &images, Some(interrupt), &mut progress)?;
         let curve: Vec<_> = report.curve.iter().map(curve_point).collect();
         Ok(Trained {
             validation_accuracy: curve

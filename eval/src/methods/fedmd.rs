@@ -1,0 +1,148 @@
+//! Clients with models of their own that learn from one another's answers on public images.
+
+use super::local_training::{classes, train};
+use super::public_images::draw;
+use super::rounds::{able, falling, idle, mean};
+use super::{Card, LocalTask, Method, Models, Probe, RoundPlan, Trained, World};
+use crate::predictor::Predictor;
+use crate::wire::payload::Logits;
+use crate::{Error, Result, seeds};
+use promptfed_learn::objective::Distillation;
+use promptfed_learn::{Classifier, EpochStats};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Li and Wang 2019, "FedMD: Heterogenous Federated Learning via Model Distillation", algorithm 1, with every client in every round: on some
+/// public images, drawn anew each round, clients tell what they see; the server takes the mean; each learns to say that in one pass (digest) and
+/// goes on with its own images (revisit). A client that cannot take a step has the model it began with. Nobody is told what the public images show, so that the paper's first training on them is left
+/// out. What is reported is the mean over the clients' models.
+#[derive(Debug, Clone, Copy)]
+pub struct FedMd {
+    /// How many rounds, and how long each.
+    pub plan: RoundPlan,
+    /// Public images of a round, at least 1.
+    pub public_images: usize,
+    /// At which probabilities are softened in learning from them, above 0.
+    pub temperature: f32,
+}
+
+impl Method for FedMd {
+    fn card(&self) -> Card {
+        Card {
+            name: "fedmd".to_owned(),
+            description: format!(
+                "shares answers on {} public images, {}; clients keep their own models, and the mean over clients is told",
+                self.public_images,
+                self.plan.described()
+            ),
+        }
+    }
+
+    fn looks_at_public(&self) -> bool {
+        true
+    }
+
+    fn run(&self, world: &World<'_>, probe: &mut dyn Probe) -> Result<Trained> {
+        let clients = world.clients();
+        let public = world.public("fedmd")?;
+        let recipe = self.plan.recipe(world);
+        let mut initial = recipe.start(world.classes())?;
+        initial.set_class_names(&world.federation.class_names)?;
+        let able = able(&initial, clients, recipe.training.batch_size)?;
+        let mut models: Vec<Classifier> = able.iter().map(|_| initial.clone()).collect();
+        let mut curve = Vec::with_capacity(self.plan.rounds);
+        let task = world
+            .observer
+            .begin("fedmd: rounds", self.plan.rounds as u64);
+        for round in 0..self.plan.rounds {
+            let shown = draw(public, self.public_images, world.seed, round);
+            let told = models.par_iter().map(|model| {
+                let probabilities = Classifier::probabilities(model, &shown)?;
+                Ok(Logits::of(&probabilities))
+            });
+            let told = told.collect::<Result<Vec<Logits>>>()?;
+            let mut received = Vec::with_capacity(told.len());
+            for (&index, logits) in able.iter().zip(&told) {
+                received.push(world.channel.up(&clients[index].name, logits)?);
+            }
+            let names = clients.iter().map(|client| client.name.as_str());
+            let consensus = world.channel.down(names, &mean_of(&received))?;
+            let rate = falling(recipe.training.learning_rate, round, self.plan.rounds);
+            let work = |(&index, model): (&usize, &mut Classifier)| {
+                let seed = seeds::derive(world.seed, &format!("fedavg {round} {index}"));
+                let own =
+                    LocalTask::new(world, &clients[index].train, &recipe.training, rate, seed);
+                let seed = seeds::derive(world.seed, &format!("fedmd {round} {index}"));
+                let digest = LocalTask::new(world, &shown, &recipe.training, rate, seed).once();
+                self.local(&digest, &own, model, &consensus)
+            };
+            let done = able.par_iter().zip(models.par_iter_mut()).map(work);
+            let done = done.collect::<Result<Vec<EpochStats>>>()?;
+            let sizes = able.iter().map(|&index| clients[index].train.len());
+            let stats: Vec<(EpochStats, usize)> = done.into_iter().zip(sizes).collect();
+            curve.push(mean(round, &stats));
+            let own: Vec<&dyn Predictor> = models.iter().map(|m| m as &dyn Predictor).collect();
+            probe.checkpoint(round, &own)?;
+            task.set(round as u64 + 1);
+        }
+        drop(task);
+        if self.plan.rounds == 0 {
+            return Err(Error::NoRounds);
+        }
+        let provenance = idle(clients, &able);
+        let mut models: BTreeMap<usize, Classifier> = able.into_iter().zip(models).collect();
+        let predictors = (0..clients.len()).map(|index| {
+            let model = models.remove(&index).unwrap_or_else(|| initial.clone());
+            Box::new(model) as Box<dyn Predictor>
+        });
+        Ok(Trained {
+            curve,
+            provenance,
+            ..Trained::of(Models::PerClient(predictors.collect()))
+        })
+    }
+}
+
+impl FedMd {
+    fn local(
+        &self,
+        digest: &LocalTask<'_>,
+        own: &LocalTask<'_>,
+        model: &mut Classifier,
+        Logits(consensus): &Logits,
+    ) -> Result<EpochStats> {
+        let mut objective = Distillation {
+            logits: consensus.clone(),
+            temperature: self.temperature,
+        };
+        let (digested, _) = train(digest, model, &mut objective)?;
+        let (trained, stats) = train(own, &digested, &mut classes(own))?;
+        *model = trained;
+        Ok(stats)
+    }
+}
+
+/// Value by value.
+fn mean_of(clients: &[Logits]) -> Logits {
+    let length = clients.first().map_or(0, |Logits(values)| values.len());
+    let mut sums = vec![0.0; length];
+    for Logits(values) in clients {
+        sums.iter_mut()
+            .zip(values)
+            .for_each(|(sum, v)| *sum += f64::from(*v));
+    }
+    let count = clients.len().max(1) as f64;
+    Logits(sums.into_iter().map(|sum| (sum / count) as f32).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_consensus_is_the_mean_of_what_is_told() {
+        let told = [Logits(vec![0.0, -2.0]), Logits(vec![-1.0, -4.0])];
+        assert_eq!(mean_of(&told), Logits(vec![-0.5, -3.0]));
+        assert_eq!(mean_of(&[]), Logits(Vec::new()));
+    }
+}

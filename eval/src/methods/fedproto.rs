@@ -1,0 +1,226 @@
+//! Clients with models of their own that share the mean features of their classes.
+
+use super::local_training::{classes, train};
+use super::rounds::{able, falling, idle};
+use super::trained_prototypes::TrainedPrototypes;
+use super::{Card, LocalTask, Method, Models, Probe, RoundPlan, Trained, World};
+use crate::predictor::Predictor;
+use crate::wire::payload::Prototypes;
+use crate::{Error, Result, seeds};
+use promptfed_data::LabelledImages;
+use promptfed_learn::{Classifier, EpochStats, objective};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Tan et al. 2022, "FedProto: Federated Prototype Learning across Heterogeneous Clients", algorithm 1, with every client in every round: a
+/// client trains its own model to keep the features of a class near the global prototype, and sends the mean features of its classes. An
+/// image has the class of the nearest global prototype (section 4, "Local model update"); what is reported is the mean over the clients'
+/// models. There is no global model, and the last round's are kept. A client that cannot take a step has the model it began with.
+#[derive(Debug, Clone, Copy)]
+pub struct FedProto {
+    /// How many rounds, and how long each.
+    pub plan: RoundPlan,
+    /// Weight of the distance to prototypes, 0 or above.
+    pub lambda: f32,
+    /// Whether the server trains the prototypes to stand apart, as FedTGP's does, in place of taking the clients' means.
+    pub trains_prototypes: bool,
+}
+
+/// FedTGP's server: passes, rate and largest margin. The margin is the paper's.
+const SERVER: TrainedPrototypes = TrainedPrototypes {
+    epochs: 100,
+    learning_rate: 0.05,
+    max_margin: 100.0,
+};
+
+impl Method for FedProto {
+    fn card(&self) -> Card {
+        Card {
+            name: if self.trains_prototypes {
+                "fedtgp".to_owned()
+            } else {
+                "fedproto".to_owned()
+            },
+            description: format!(
+                "shares mean features of classes, {}, lambda = {}; clients keep their own models, and the mean over clients is told",
+                self.plan.described(),
+                self.lambda
+            ),
+        }
+    }
+
+    fn run(&self, world: &World<'_>, probe: &mut dyn Probe) -> Result<Trained> {
+        let clients = world.clients();
+        let recipe = self.plan.recipe(world);
+        let mut initial = recipe.start(world.classes())?;
+        initial.set_class_names(&world.federation.class_names)?;
+        let able = able(&initial, clients, recipe.training.batch_size)?;
+        let mut models: Vec<Classifier> = able.iter().map(|_| initial.clone()).collect();
+        let mut global = Prototypes::default();
+        let mut curve = Vec::with_capacity(self.plan.rounds);
+        let name = self.card().name;
+        let task = world
+            .observer
+            .begin(&format!("{name}: rounds"), self.plan.rounds as u64);
+        for round in 0..self.plan.rounds {
+            let names = clients.iter().map(|client| client.name.as_str());
+            let received = world.channel.down(names, &global)?;
+            let rate = falling(recipe.training.learning_rate, round, self.plan.rounds);
+            let work = |(&index, model): (&usize, &mut Classifier)| {
+                let seed = seeds::derive(world.seed, &format!("fedavg {round} {index}"));
+                let client = &clients[index];
+                let task = LocalTask::new(world, &client.train, &recipe.training, rate, seed);
+                self.local(&task, model, &received, world.classes())
+            };
+            let done = able.par_iter().zip(models.par_iter_mut()).map(work);
+            let done = done.collect::<Result<Vec<(Prototypes, EpochStats)>>>()?;
+            let mut sent = Vec::with_capacity(done.len());
+            let mut stats = Vec::with_capacity(done.len());
+            for (&index, (prototypes, of_client)) in able.iter().zip(done) {
+                sent.push(world.channel.up(&clients[index].name, &prototypes)?);
+                stats.push((of_client, clients[index].train.len()));
+            }
+            global = mean(&sent);
+            if self.trains_prototypes {
+                global = SERVER.train(&sent, global);
+            }
+            curve.push(super::rounds::mean(round, &stats));
+            let own: Vec<Nearest> = models
+                .iter()
+                .map(|model| Nearest {
+                    model: model.clone(),
+                    global: global.clone(),
+                })
+                .collect();
+            let own: Vec<&dyn Predictor> = own.iter().map(|n| n as &dyn Predictor).collect();
+            probe.checkpoint(round, &own)?;
+            task.set(round as u64 + 1);
+        }
+        drop(task);
+        let names = clients.iter().map(|client| client.name.as_str());
+        let global = world.channel.down(names, &global)?;
+        if self.plan.rounds == 0 {
+            return Err(Error::NoRounds);
+        }
+        let provenance = idle(clients, &able);
+        let mut models: BTreeMap<usize, Classifier> = able.into_iter().zip(models).collect();
+        let predictors = (0..clients.len()).map(|index| {
+            let model = models.remove(&index).unwrap_or_else(|| initial.clone());
+            let global = global.clone();
+            Box::new(Nearest { model, global }) as Box<dyn Predictor>
+        });
+        Ok(Trained {
+            curve,
+            provenance,
+            ..Trained::of(Models::PerClient(predictors.collect()))
+        })
+    }
+}
+
+impl FedProto {
+    fn local(
+        &self,
+        task: &LocalTask<'_>,
+        model: &mut Classifier,
+        Prototypes(global): &Prototypes,
+        class_count: usize,
+    ) -> Result<(Prototypes, EpochStats)> {
+        let prototype = |class| global.get(&(class as u32)).map(|(_, f)| f.clone());
+        let mut objective = objective::Prototypes {
+            inner: classes(task),
+            lambda: self.lambda,
+            prototypes: (0..class_count).map(prototype).collect(),
+        };
+        let (trained, stats) = train(task, model, &mut objective)?;
+        *model = trained;
+        Ok((of_images(model, task.images)?, stats))
+    }
+}
+
+/// The mean features of the images of each class, not augmented.
+fn of_images(model: &Classifier, images: &LabelledImages) -> Result<Prototypes> {
+    let mut sums: BTreeMap<u32, (u32, Vec<f64>)> = BTreeMap::new();
+    let features = model.features(images)?;
+    for (row, label) in features.chunks_exact(model.channels()).zip(&images.labels) {
+        let fresh = || (0, vec![0.0; row.len()]);
+        let (count, sum) = sums.entry(*label).or_insert_with(fresh);
+        *count += 1;
+        sum.iter_mut()
+            .zip(row)
+            .for_each(|(s, v)| *s += f64::from(*v));
+    }
+    let mean = |(class, (count, sum)): (u32, (u32, Vec<f64>))| {
+        let mean = sum.iter().map(|s| (s / f64::from(count)) as f32);
+        (class, (count, mean.collect()))
+    };
+    Ok(Prototypes(sums.into_iter().map(mean).collect()))
+}
+
+/// The clients' prototypes by class, each by its number of images: equation 6 without its further division by the number of clients, which would
+/// shrink the mean.
+fn mean(clients: &[Prototypes]) -> Prototypes {
+    let mut sums: BTreeMap<u32, (u32, Vec<f64>)> = BTreeMap::new();
+    for Prototypes(classes) in clients {
+        for (class, (count, features)) in classes {
+            let fresh = || (0, vec![0.0; features.len()]);
+            let (all, sum) = sums.entry(*class).or_insert_with(fresh);
+            *all += count;
+            let more = features.iter().map(|v| f64::from(*v) * f64::from(*count));
+            sum.iter_mut().zip(more).for_each(|(s, v)| *s += v);
+        }
+    }
+    let mean = |(class, (count, sum)): (u32, (u32, Vec<f64>))| {
+        let mean = sum.iter().map(|s| (s / f64::from(count.max(1))) as f32);
+        (class, (count, mean.collect()))
+    };
+    Prototypes(sums.into_iter().map(mean).collect())
+}
+
+/// Names the class of the nearest prototype.
+struct Nearest {
+    model: Classifier,
+    global: Prototypes,
+}
+
+impl Predictor for Nearest {
+    fn probabilities(&self, images: &LabelledImages) -> Result<Vec<f32>> {
+        let (width, classes) = (self.model.channels(), self.model.config().classes);
+        let features = self.model.features(images)?;
+        let mut probabilities = vec![0.0; images.len() * classes];
+        let rows = features.chunks_exact(width);
+        for (row, probabilities) in rows.zip(probabilities.chunks_exact_mut(classes)) {
+            let apart = |prototype: &[f32]| {
+                let squares = row.iter().zip(prototype).map(|(a, b)| (a - b) * (a - b));
+                squares.sum::<f32>()
+            };
+            let each = self
+                .global
+                .0
+                .iter()
+                .map(|(class, (_, p))| (apart(p), *class));
+            let nearest = each.min_by(|a, b| a.0.total_cmp(&b.0));
+            if let Some((_, class)) = nearest
+                && let Some(value) = probabilities.get_mut(class as usize)
+            {
+                *value = 1.0;
+            }
+        }
+        Ok(probabilities)
+    }
+
+    fn file(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_count_by_their_images() {
+        let of = |count, value| Prototypes(BTreeMap::from([(1, (count, vec![value, 0.0]))]));
+        let Prototypes(mean) = mean(&[of(3, 1.0), of(1, 5.0), Prototypes::default()]);
+        assert_eq!(mean, BTreeMap::from([(1, (4, vec![2.0, 0.0]))]));
+    }
+}

@@ -1,0 +1,551 @@
+//! Methods by name, as the command line and plans say them: `fedprox:mu=0.1`.
+
+use super::{
+    Adaptivity, Averaged, Card, Centralised, Chance, FedAvg, FedHkt, FedMd, FedOpt, FedProto,
+    FedProx, LocalOnly, Majority, Method, Moon, Probe, RoundPlan, Rounds, Scaffold, Trained, World,
+};
+use crate::Result;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// Every method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MethodName {
+    /// One-shot generative learning with the first engine.
+    Fgl,
+    /// The same with images chosen of several engines'.
+    Fused,
+    /// The first engine's images of the class names alone.
+    ZeroUpload,
+    /// All real images in one place.
+    Centralised,
+    /// Every client for itself.
+    Local,
+    /// Federated averaging.
+    Fedavg,
+    /// Clients that stay near the global model.
+    Fedprox,
+    /// Adam at the server.
+    Fedadam,
+    /// Yogi at the server.
+    Fedyogi,
+    /// Clients that correct their drift.
+    Scaffold,
+    /// Clients that contrast models.
+    Moon,
+    /// Clients that share mean features of classes.
+    Fedproto,
+    /// The same with prototypes that the server trains.
+    Fedtgp,
+    /// Clients that share answers on public images.
+    Fedmd,
+    /// Clusters of clients that share answers on public images with a cloud.
+    Fedhkt,
+    /// Always the most frequent class.
+    Majority,
+    /// Guessing.
+    Chance,
+}
+
+/// A number that a method may be told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SettingOf {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value where nothing is said; `None` where it is that of all methods.
+    pub default: Option<f64>,
+    /// Least value, and whether it may be that.
+    least: (f64, bool),
+    /// Values must be below it.
+    below: f64,
+    /// Whether only whole numbers mean something.
+    whole: bool,
+    /// What it is.
+    pub about: &'static str,
+}
+
+impl SettingOf {
+    const fn new(name: &'static str, default: Option<f64>, about: &'static str) -> Self {
+        Self {
+            name,
+            default,
+            least: (0.0, true),
+            below: f64::INFINITY,
+            whole: false,
+            about,
+        }
+    }
+
+    const fn above_zero(self) -> Self {
+        Self {
+            least: (0.0, false),
+            ..self
+        }
+    }
+
+    const fn below(self, below: f64) -> Self {
+        Self { below, ..self }
+    }
+
+    const fn whole(self) -> Self {
+        Self {
+            whole: true,
+            ..self
+        }
+    }
+
+    /// Whether a value means something, also as f32, in which most are used.
+    fn takes(&self, value: f64) -> bool {
+        let (least, may_be) = self.least;
+        let narrow = f64::from(value as f32);
+        let is_above = |v: f64| v > least || may_be && v == least;
+        let is_within = is_above(value) && is_above(narrow) && value < self.below;
+        is_within && narrow.is_finite() && (!self.whole || value.fract() == 0.0)
+    }
+}
+
+/// The clients' peak learning rate, of every method of rounds.
+const RATE: SettingOf = SettingOf::new(
+    "learning-rate",
+    None,
+    "the clients' peak learning rate, in place of --learning-rate",
+)
+.above_zero();
+
+const ADAPTIVE: [SettingOf; 5] = [
+    SettingOf::new("server-rate", Some(0.01), "the server's learning rate").above_zero(),
+    SettingOf::new("beta1", Some(0.9), "decay of the first moment").below(1.0),
+    SettingOf::new("beta2", Some(0.99), "decay of the second moment").below(1.0),
+    SettingOf::new("tau", Some(1e-3), "least root of the second moment").above_zero(),
+    RATE,
+];
+
+impl MethodName {
+    /// All of them, in the order that they are told in.
+    pub const ALL: [Self; 17] = [
+        Self::Fgl,
+        Self::Fused,
+        Self::ZeroUpload,
+        Self::Centralised,
+        Self::Local,
+        Self::Fedavg,
+        Self::Fedprox,
+        Self::Fedadam,
+        Self::Fedyogi,
+        Self::Scaffold,
+        Self::Moon,
+        Self::Fedproto,
+        Self::Fedtgp,
+        Self::Fedmd,
+        Self::Fedhkt,
+        Self::Majority,
+        Self::Chance,
+    ];
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fgl => "fgl",
+            Self::Fused => "fused",
+            Self::ZeroUpload => "zero-upload",
+            Self::Centralised => "centralised",
+            Self::Local => "local",
+            Self::Fedavg => "fedavg",
+            Self::Fedprox => "fedprox",
+            Self::Fedadam => "fedadam",
+            Self::Fedyogi => "fedyogi",
+            Self::Scaffold => "scaffold",
+            Self::Moon => "moon",
+            Self::Fedproto => "fedproto",
+            Self::Fedtgp => "fedtgp",
+            Self::Fedmd => "fedmd",
+            Self::Fedhkt => "fedhkt",
+            Self::Majority => "majority",
+            Self::Chance => "chance",
+        }
+    }
+
+    /// What it is, and where it is from.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Fgl => "one-shot generative learning with the first engine (Zhang et al. 2023)",
+            Self::Fused => {
+                "the same with images chosen of several engines' (after FuseGen, Zou et al. 2024)"
+            }
+            Self::ZeroUpload => {
+                "the first engine's images of the class names alone: what do clients' prompts add?"
+            }
+            Self::Centralised => "all real images in one place",
+            Self::Local => "every client for itself; the mean over clients",
+            Self::Fedavg => "federated averaging (McMahan et al. 2017)",
+            Self::Fedprox => "clients stay near the global model (Li et al. 2020)",
+            Self::Fedadam => "Adam at the server (Reddi et al. 2021)",
+            Self::Fedyogi => "Yogi at the server (Reddi et al. 2021)",
+            Self::Scaffold => "clients correct their drift (Karimireddy et al. 2020)",
+            Self::Moon => {
+                "clients contrast the global model with their last one (Li, He and Song 2021)"
+            }
+            Self::Fedproto => {
+                "clients keep their own models and share mean features (Tan et al. 2022); the mean over clients"
+            }
+            Self::Fedtgp => {
+                "the same with prototypes that the server trains to stand apart (Zhang et al. 2024)"
+            }
+            Self::Fedmd => {
+                "clients keep their own models and learn from one another's answers on public images (Li and Wang 2019); the mean over clients"
+            }
+            Self::Fedhkt => {
+                "weights inside clusters of similar clients, answers on public images between them and a cloud (after Deng et al. 2023)"
+            }
+            Self::Majority => "always the class that there are most images of",
+            Self::Chance => "guessing",
+        }
+    }
+
+    /// What clients send and receive.
+    pub fn shares(self) -> &'static str {
+        match self {
+            Self::Fgl | Self::Fused => "prompts up, once; a model down",
+            Self::ZeroUpload => "no prompt up; a model down",
+            Self::Centralised => "images up; a model down",
+            Self::Majority => "how many images of each class up",
+            Self::Local | Self::Chance => "nothing",
+            Self::Fedavg | Self::Fedprox | Self::Fedadam | Self::Fedyogi | Self::Moon => {
+                "a model each way, every round"
+            }
+            Self::Scaffold => "a model and control variates each way, every round",
+            Self::Fedproto | Self::Fedtgp => "mean features each way, every round",
+            Self::Fedmd => "answers on public images each way, every round",
+            Self::Fedhkt => {
+                "a model each way, and between edges and cloud answers on public images each way, every round"
+            }
+        }
+    }
+
+    /// Whether it makes images.
+    pub fn is_generative(self) -> bool {
+        matches!(self, Self::Fgl | Self::Fused | Self::ZeroUpload)
+    }
+
+    /// Whether it learns nothing.
+    pub fn trains_nothing(self) -> bool {
+        matches!(self, Self::Majority | Self::Chance)
+    }
+
+    /// Whether it looks at public images.
+    pub fn needs_public(self) -> bool {
+        matches!(self, Self::Fedmd | Self::Fedhkt)
+    }
+
+    /// Whether clients train in rounds.
+    pub fn is_of_rounds(self) -> bool {
+        self.settings().contains(&RATE)
+    }
+
+    /// What it may be told.
+    pub fn settings(self) -> &'static [SettingOf] {
+        const PROXIMAL: [SettingOf; 2] = [
+            SettingOf::new(
+                "mu",
+                Some(0.01),
+                "weight of the distance to the global model",
+            ),
+            RATE,
+        ];
+        const CONTRAST: [SettingOf; 3] = [
+            SettingOf::new("mu", Some(1.0), "weight of the contrast"),
+            SettingOf::new("temperature", Some(0.5), "temperature of the contrast").above_zero(),
+            RATE,
+        ];
+        const PROTOTYPES: [SettingOf; 2] = [
+            SettingOf::new("lambda", Some(1.0), "weight of the distance to prototypes"),
+            RATE,
+        ];
+        const PUBLIC: SettingOf = SettingOf::new(
+            "public-images",
+            Some(1000.0),
+            "public images of a round, drawn anew each time",
+        )
+        .above_zero()
+        .whole();
+        const SOFT: SettingOf = SettingOf::new(
+            "temperature",
+            Some(1.0),
+            "at which probabilities are softened in learning from them",
+        )
+        .above_zero();
+        const ANSWERS: [SettingOf; 3] = [PUBLIC, SOFT, RATE];
+        const HIERARCHY: [SettingOf; 4] = [
+            SettingOf::new("clusters", Some(2.0), "clusters of similar clients")
+                .above_zero()
+                .whole(),
+            PUBLIC,
+            SOFT,
+            RATE,
+        ];
+        match self {
+            Self::Fgl
+            | Self::Fused
+            | Self::ZeroUpload
+            | Self::Centralised
+            | Self::Local
+            | Self::Majority
+            | Self::Chance => &[],
+            Self::Fedmd => &ANSWERS,
+            Self::Fedhkt => &HIERARCHY,
+            Self::Fedavg | Self::Scaffold => &[RATE],
+            Self::Fedprox => &PROXIMAL,
+            Self::Fedadam | Self::Fedyogi => &ADAPTIVE,
+            Self::Moon => &CONTRAST,
+            Self::Fedproto | Self::Fedtgp => &PROTOTYPES,
+        }
+    }
+}
+
+impl fmt::Display for MethodName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A method and what it is told: `NAME[:SETTING=VALUE]...`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MethodSpec {
+    /// The method.
+    pub name: MethodName,
+    settings: BTreeMap<&'static str, f64>,
+}
+
+/// Why a text names no method.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SpecError(String);
+
+impl From<MethodName> for MethodSpec {
+    fn from(name: MethodName) -> Self {
+        Self {
+            name,
+            settings: BTreeMap::new(),
+        }
+    }
+}
+
+impl FromStr for MethodSpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let mut parts = text.split(':');
+        let asked = parts.next().unwrap_or_default();
+        let found = MethodName::ALL.into_iter().find(|m| m.name() == asked);
+        let Some(name) = found else {
+            let names = MethodName::ALL.map(MethodName::name).join(", ");
+            return Err(SpecError(format!("no method {asked:?}; there are {names}")));
+        };
+        let mut spec = Self::from(name);
+        for part in parts {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            let known = name.settings().iter().find(|setting| setting.name == key);
+            let Some(setting) = known else {
+                let names: Vec<&str> = name.settings().iter().map(|s| s.name).collect();
+                let has = if names.is_empty() {
+                    "it has none".to_owned()
+                } else {
+                    format!("it has {}", names.join(", "))
+                };
+                return Err(SpecError(format!("{name} has no setting {key:?}; {has}")));
+            };
+            let number = value.parse().ok().filter(|v| setting.takes(*v));
+            let Some(number) = number else {
+                let (least, may_be) = setting.least;
+                let kind = if setting.whole {
+                    "a whole number"
+                } else {
+                    "a number"
+                };
+                let from = if may_be { "from" } else { "above" };
+                let below = if setting.below.is_finite() {
+                    format!(" and below {}", setting.below)
+                } else {
+                    String::new()
+                };
+                return Err(SpecError(format!(
+                    "{name}: {key} is {value:?}; give {kind} {from} {least}{below}, as {name}:{key}={}",
+                    setting.default.unwrap_or(0.05)
+                )));
+            };
+            if spec.settings.insert(setting.name, number).is_some() {
+                return Err(SpecError(format!(
+                    "{name}: {key} is said twice; say it once"
+                )));
+            }
+        }
+        Ok(spec)
+    }
+}
+
+impl fmt::Display for MethodSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        self.settings
+            .iter()
+            .try_for_each(|(key, value)| write!(f, ":{key}={value}"))
+    }
+}
+
+impl MethodSpec {
+    /// The method; `None` of one that makes images, which takes engines and a server. `epochs` are those of training in one place.
+    pub fn method(
+        &self,
+        rounds: usize,
+        local_epochs: usize,
+        epochs: usize,
+    ) -> Option<Box<dyn Method>> {
+        let plan = RoundPlan {
+            rounds,
+            local_epochs,
+            learning_rate: self.settings.get(RATE.name).map(|rate| *rate as f32),
+        };
+        let method: Box<dyn Method> = match self.name {
+            MethodName::Fgl | MethodName::Fused | MethodName::ZeroUpload => return None,
+            MethodName::Centralised => Box::new(Centralised { epochs }),
+            MethodName::Local => Box::new(LocalOnly { epochs }),
+            MethodName::Majority => Box::new(Majority),
+            MethodName::Chance => Box::new(Chance),
+            MethodName::Fedavg => Box::new(Rounds(Averaged(FedAvg { plan }))),
+            MethodName::Fedprox => Box::new(Rounds(Averaged(FedProx {
+                plan,
+                mu: self.get("mu"),
+            }))),
+            MethodName::Moon => Box::new(Rounds(Averaged(Moon {
+                plan,
+                mu: self.get("mu") as f32,
+                temperature: self.get("temperature") as f32,
+            }))),
+            MethodName::Scaffold => Box::new(Rounds(Scaffold { plan })),
+            MethodName::Fedadam => Box::new(Rounds(self.adaptive(plan, Adaptivity::Adam))),
+            MethodName::Fedyogi => Box::new(Rounds(self.adaptive(plan, Adaptivity::Yogi))),
+            MethodName::Fedhkt => Box::new(FedHkt {
+                plan,
+                clusters: (self.get("clusters") as usize).max(1),
+                public_images: (self.get("public-images") as usize).max(1),
+                temperature: self.get("temperature") as f32,
+            }),
+            MethodName::Fedmd => Box::new(FedMd {
+                plan,
+                public_images: (self.get("public-images") as usize).max(1),
+                temperature: self.get("temperature") as f32,
+            }),
+            MethodName::Fedproto | MethodName::Fedtgp => Box::new(FedProto {
+                plan,
+                lambda: self.get("lambda") as f32,
+                trains_prototypes: self.name == MethodName::Fedtgp,
+            }),
+        };
+        Some(Box::new(Named {
+            name: self.to_string(),
+            method,
+        }))
+    }
+
+    fn adaptive(&self, plan: RoundPlan, adaptivity: Adaptivity) -> FedOpt {
+        FedOpt {
+            plan,
+            adaptivity,
+            server_learning_rate: self.get("server-rate"),
+            beta1: self.get("beta1"),
+            beta2: self.get("beta2"),
+            tau: self.get("tau"),
+        }
+    }
+
+    /// A setting's value, or its default.
+    fn get(&self, key: &str) -> f64 {
+        let default = || {
+            let setting = self.name.settings().iter().find(|s| s.name == key);
+            setting.and_then(|setting| setting.default).unwrap_or(0.0)
+        };
+        self.settings.get(key).copied().unwrap_or_else(default)
+    }
+}
+
+/// A method under the name that it was asked for by, so that several of one kind stand side by side.
+struct Named {
+    name: String,
+    method: Box<dyn Method>,
+}
+
+impl Method for Named {
+    fn card(&self) -> Card {
+        Card {
+            name: self.name.clone(),
+            ..self.method.card()
+        }
+    }
+
+    fn determined_by(&self) -> String {
+        self.method.determined_by()
+    }
+
+    fn looks_at_public(&self) -> bool {
+        self.method.looks_at_public()
+    }
+
+    fn run(&self, world: &World<'_>, probe: &mut dyn Probe) -> Result<Trained> {
+        self.method.run(world, probe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_read_and_said_again() {
+        for text in [
+            "fedavg",
+            "fedprox:mu=0.5",
+            "fedyogi:beta1=0:server-rate=0.1",
+            "moon:learning-rate=0.02:mu=5",
+        ] {
+            assert_eq!(text.parse::<MethodSpec>().unwrap().to_string(), text);
+        }
+        let spec: MethodSpec = "fedprox".parse().unwrap();
+        assert_eq!(spec.get("mu"), 0.01);
+        let spec: MethodSpec = "fedprox:mu=0".parse().unwrap();
+        assert_eq!(spec.get("mu"), 0.0);
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused_with_what_would() {
+        for (text, part) in [
+            ("fedsgd", "there are fgl, fused, zero-upload"),
+            ("fedavg:mu=1", "it has learning-rate"),
+            ("chance:mu=1", "it has none"),
+            ("fedprox:mu=-1", "from 0"),
+            ("fedprox:mu", "from 0"),
+            ("fedprox:mu=nan", "from 0"),
+            ("fedadam:beta2=1", "below 1"),
+            ("moon:temperature=0", "above 0"),
+            ("fedprox:mu=1:mu=1", "twice"),
+            ("moon:temperature=1e-50", "above 0"),
+            ("fedprox:mu=1e300", "from 0"),
+            ("fedhkt:clusters=1.5", "a whole number above 0"),
+        ] {
+            let told = text.parse::<MethodSpec>().unwrap_err().to_string();
+            assert!(told.contains(part), "{told}");
+        }
+    }
+
+    #[test]
+    fn every_method_has_a_card_under_its_name() {
+        for name in MethodName::ALL {
+            let method = MethodSpec::from(name).method(2, 1, 3);
+            assert_eq!(method.is_none(), name.is_generative());
+            if let Some(method) = method {
+                assert_eq!(method.card().name, name.name());
+                assert!(!method.card().description.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What is run, how, and how often.
+
+use crate::commands::engines::{self, EngineArgs};
+use crate::commands::extract::PromptArgs;
+use crate::commands::filter::FilterArgs;
+use crate::commands::fusion::{Choosing, FusionArgs};
+use crate::commands::recipe::{RecipeArgs, out_of_range};
+use crate::commands::synth::SamplingArgs;
+use crate::commands::words::{Asked, UnknownWords};
+use crate::exit::BadInput;
+use anyhow::Result;
+use clap::Args as ClapArgs;
+use promptfed_eval::methods::{
+    Asking, Fgl, FglConfig, LocalServer, Method, MethodName, MethodSpec,
+};
+use promptfed_eval::{Experiment, Setting};
+use promptfed_prompts::protocol::{ImageBudget, PromptPlan, SynthesisPlan};
+use promptfed_synth::fuse::select::Mode;
+use promptfed_synth::registry::{Prepared, files_of};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Budgets and seeds of a comparison.
+#[derive(ClapArgs, Clone)]
+pub(crate) struct SettingArgs {
+    /// Methods to run, with what they are told: `promptfed methods` lists both
+    #[arg(long, value_name = "NAME[:SETTING=VALUE]", value_delimiter = ',', default_values = ["fgl", "fedavg", "centralised", "chance"])]
+    pub(crate) methods: Vec<MethodSpec>,
+    /// Number of seeds; every method runs once with each
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) engines: EngineArgs,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Synthetic images that each generative method trains on, the same number for every class
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) images: u64,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
+    /// Passes over real images where a model is trained in one place: all of centralised, a client's own of local
+    #[arg(long, default_value_t = 30, value_parser = at_least_one)]
+    pub(crate) epochs: usize,
+    /// Passes over the synthetic images
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) synthetic_epochs: u32,
+    /// Rounds of the methods that train in rounds
+    #[arg(long, default_value_t = 30, value_parser = at_least_one)]
+    pub(crate) rounds: usize,
+    /// Passes over a client's own images in each round
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
+    pub(crate) local_epochs: usize,
+    /// Images that the engines of fused make together, of which --images are chosen [default: --images of each engine]
+    #[arg(long, value_name = "N", help_heading = "Fusion", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) generated: Option<u64>,
+    /// How fused chooses images: a mode of `promptfed fuse`
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "random",
+        help_heading = "Fusion"
+    )]
+    pub(crate) fuse: Mode,
+    #[command(flatten)]
+    pub(crate) fusion: FusionArgs,
+}
+
+/// Reads a whole number of 1 or more.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|&number| number > 0)
+        .ok_or_else(|| "give a whole number of 1 or more".to_owned())
+}
+
+impl SettingArgs {
+    pub(super) fn runs(&self, name: MethodName) -> bool {
+        self.methods.iter().any(|method| method.name == name)
+    }
+
+    pub(super) fn is_generative(&self) -> bool {
+        self.methods
+            .iter()
+            .any(|method| method.name.is_generative())
+    }
+
+    /// Refuses several engines where one alone would work, one where several are fused, and fewer images than are chosen.
+    pub(super) fn check_engines(&self, engines: usize) -> Result<()> {
+        let fuses = self.runs(MethodName::Fused);
+        let generated = self.generated(engines);
+        let text = match engines {
+            0 | 1 if fuses => {
+                "fused chooses among the images of several engines; name another --engine, or leave fused out of --methods".to_owned()
+            }
+            2.. if !fuses => {
+                "a second --engine has no effect without fused, and fgl has the first alone; add fused to --methods".to_owned()
+            }
+            _ if fuses && generated < self.images => format!(
+                "--generated {generated} are fewer than the {} of --images that are chosen; give as many or more",
+                self.images
+            ),
+            _ => return Ok(()),
+        };
+        Err(anyhow::Error::msg(text).context(BadInput))
+    }
+
+    /// What all methods have in common.
+    pub(crate) fn shared(&self) -> Result<Setting> {
+        Ok(Setting {
+            recipe: self.recipe.recipe(self.epochs, self.seed)?,
+            seeds: (0..self.seeds).map(|i| self.seed.wrapping_add(i)).collect(),
+        })
+    }
+
+    /// Refuses a number of images that leaves a class none, where it is known before which classes have prompts.
+    pub(super) fn check_images(&self, experiment: &Experiment, prompts: &PromptArgs) -> Result<()> {
+        let rules = prompts.release.rules();
+        let may_lose_classes = rules.min_group.is_some() || rules.max_prompts.is_some();
+        if may_lose_classes || !self.is_generative() {
+            return Ok(());
+        }
+        let data = &experiment.data;
+        let (included, _) = rules.included(&data.private, &data.label_space)?;
+        let labels = included.iter().map(|&i| data.private.samples[i].label);
+        let classes = labels.collect::<BTreeSet<_>>().len();
+        if self.images >= classes as u64 {
+            return Ok(());
+        }
+        let text = format!(
+            "--images {} leaves some of the {classes} classes no image; give {classes} or more",
+            self.images
+        );
+        Err(anyhow::Error::msg(text).context(BadInput))
+    }
+
+    /// What the classes and domains say that the engine was never shown, told before the work begins.
+    pub(super) fn unknown_words(
+        &self,
+        prepared: &[Prepared],
+        experiment: &Experiment,
+        prompts: &PromptArgs,
+    ) -> Result<UnknownWords> {
+        let mut asked = Asked::engines(prepared)?;
+        asked.label_space(&experiment.data.label_space);
+        if prompts.wording.level.has_domain() {
+            let domains = &experiment.data.private.domain_names;
+            domains.iter().for_each(|domain| asked.domain(domain));
+        }
+        Ok(asked.tell())
+    }
+
+    pub(super) fn methods(
+        &self,
+        prompts: &PromptArgs,
+        server: &Path,
+        prepared: &[Prepared],
+    ) -> Result<Vec<Box<dyn Method>>> {
+        let mut methods: Vec<Box<dyn Method>> = Vec::new();
+        let server = if self.is_generative() {
+            let engines = engines::engines(prepared.to_vec());
+            let engines = self.filter.clip.add_to(engines)?;
+            Some(Rc::new(LocalServer::start(server, engines)?))
+        } else {
+            None
+        };
+        for spec in &self.methods {
+            if let Some(method) = spec.method(self.rounds, self.local_epochs, self.epochs) {
+                methods.push(method);
+                continue;
+            }
+            let Some(server) = &server else { continue };
+            let synthesis = match spec.name {
+                MethodName::Fused => self.fused_synthesis(prepared)?,
+                _ => self.synthesis(prepared.iter().take(1), self.images),
+            };
+            let config = self.fgl(spec.name, prompts, synthesis, prepared)?;
+            methods.push(Box::new(Fgl::new(config, Rc::clone(server))));
+        }
+        Ok(methods)
+    }
+
+    /// So many images of these engines.
+    fn synthesis<'p>(
+        &self,
+        prepared: impl Iterator<Item = &'p Prepared>,
+        images: u64,
+    ) -> SynthesisPlan {
+        self.sampling.plan(
+            engines::sources(prepared.map(|engine| engine.backend().name())),
+            ImageBudget::Total(images),
+            self.filter.min_score(),
+            0,
+        )
+    }
+
+    /// Images that the engines of fused make together.
+    pub(super) fn generated(&self, engines: usize) -> u64 {
+        match (self.generated, self.fuse) {
+            (Some(generated), _) => generated,
+            (None, Mode::All) => self.images,
+            (None, _) => self.images.saturating_mul(engines as u64).min(10_000_000),
+        }
+    }
+
+    /// The images of all engines, of which as many are chosen as fgl makes.
+    fn fused_synthesis(&self, prepared: &[Prepared]) -> Result<SynthesisPlan> {
+        let asked = Choosing {
+            select: self.fuse,
+            keep: (self.fuse != Mode::All).then_some(self.images),
+            image_size: self.recipe.image_size,
+            seed: 0,
+        };
+        let plan = SynthesisPlan {
+            fuse: Some(self.fusion.plan(asked)?),
+            ..self.synthesis(prepared.iter(), self.generated(prepared.len()))
+        };
+        plan.validate().map_err(|fault| out_of_range(&fault))?;
+        Ok(plan)
+    }
+
+    /// What determines the engines' images and the captions, beside what is asked for: models and their files.
+    fn identity(
+        &self,
+        method: MethodName,
+        prompts: &PromptArgs,
+        prepared: &[Prepared],
+    ) -> Result<String> {
+        let engines = match method {
+            MethodName::Fused => prepared,
+            _ => &prepared[..prepared.len().min(1)],
+        };
+        let mut told = String::new();
+        for engine in engines {
+            let name = engine.backend().name();
+            told.push_str(&format!("{name} {} ", engine.identity()?));
+        }
+        let models = [self.filter.clip.folder(), prompts.model.as_deref()];
+        for folder in models.into_iter().flatten() {
+            told.push_str(&format!("{} ", files_of(folder)?));
+        }
+        Ok(told)
+    }
+
+    fn fgl(
+        &self,
+        method: MethodName,
+        prompts: &PromptArgs,
+        synthesis: SynthesisPlan,
+        prepared: &[Prepared],
+    ) -> Result<FglConfig> {
+        let PromptPlan { level, templates } = prompts.wording.plan()?;
+        Ok(FglConfig {
+            name: method.name(),
+            asking: match method {
+                MethodName::ZeroUpload => Asking::ClassNames,
+                _ => Asking::Clients,
+            },
+            level,
+            templates,
+            captioner: prompts.load_captioner(level)?,
+            counts: prompts.counts,
+            release: prompts.release.rules(),
+            synthesis,
+            epochs: self.synthetic_epochs,
+            engines: self.identity(method, prompts, prepared)?,
+        })
+    }
+}

@@ -1,0 +1,349 @@
+//! `compare` with many methods, in parts, and over several data sets, with the real binary.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+use support::{failure, json, program, promptfed};
+
+const CLASSES: [&str; 3] = ["cat", "dog", "fox"];
+
+/// Pictures of three classes that differ in where a square lies, some to learn from and some to test.
+fn pictures(folder: &Path, name: &str, each: u32) {
+    for (class, of) in CLASSES.iter().enumerate() {
+        for (split, first, count) in [("private", 0, each), ("test", 500, 4), ("public", 900, 5)] {
+            let place = folder.join(name).join(split).join(of);
+            std::fs::create_dir_all(&place).unwrap();
+            for i in first..first + count {
+                let picture = image::RgbImage::from_fn(16, 16, |x, y| {
+                    let noise = ((x * 7 + y * 13 + i * 29 + x * y * i) % 60) as u8;
+                    let inside = x / 8 == class as u32 % 2 && y / 8 == class as u32 / 2;
+                    image::Rgb(if inside {
+                        [noise + 180, noise, noise]
+                    } else {
+                        [noise; 3]
+                    })
+                });
+                picture.save(place.join(format!("{i}.png"))).unwrap();
+            }
+        }
+    }
+}
+
+const SMALL: [&str; 5] = ["--seeds", "1", "--image-size", "16", "--partition=iid:2"];
+const TRAINED: [&str; 5] = ["--width", "4", "--batch-size", "4", "--no-flip"];
+
+/// A comparison of methods of which some train.
+fn compare(methods: &str, more: &[&str]) -> Vec<String> {
+    untrained(methods, &[&TRAINED, more].concat())
+}
+
+fn untrained(methods: &str, more: &[&str]) -> Vec<String> {
+    let of = |split: &str| format!("pets/{split}");
+    let (private, test) = (of("private"), of("test"));
+    let start = [
+        "compare",
+        "--private",
+        &private,
+        "--test",
+        &test,
+        "--out",
+        "out",
+        "--methods",
+        methods,
+    ];
+    let all = start.iter().chain(&SMALL).chain(more);
+    all.map(|&arg| arg.to_owned()).collect()
+}
+
+fn run(folder: &Path, args: &[String]) -> Value {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    json(&mut promptfed(folder, &args))
+}
+
+fn refused(folder: &Path, args: &[String]) -> (i32, String) {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    failure(&mut promptfed(folder, &args))
+}
+
+/// The files of a comparison's runs, and when each was written.
+fn cells(folder: &Path) -> Vec<(PathBuf, SystemTime)> {
+    let Ok(entries) = std::fs::read_dir(folder.join("cells")) else {
+        return Vec::new();
+    };
+    let mut found: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .map(|path| {
+            (
+                path.clone(),
+                std::fs::metadata(&path).unwrap().modified().unwrap(),
+            )
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn every_method_that_needs_no_generator_runs_beside_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "pets", 6);
+    let listed = json(&mut promptfed(folder.path(), &["methods"]));
+    let names: Vec<String> = listed["methods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|method| method["name"].as_str().unwrap().to_owned())
+        .filter(|name| !["fgl", "fused", "zero-upload"].contains(&name.as_str()))
+        .collect();
+    assert!(names.len() >= 12, "{names:?}");
+    let told = run(
+        folder.path(),
+        &compare(
+            &names.join(","),
+            &["--rounds", "3", "--epochs", "6", "--public", "pets/public"],
+        ),
+    );
+    let rows = told["methods"].as_array().unwrap();
+    for (row, name) in rows.iter().zip(&names) {
+        assert_eq!(row["name"], name.as_str());
+        let accuracy = row["accuracy_mean"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&accuracy), "{name}");
+        let silent = ["local", "chance"].contains(&name.as_str());
+        assert_eq!(row["bytes_up"].as_u64().unwrap() == 0, silent, "{name}");
+    }
+    let page = std::fs::read_to_string(folder.path().join("out/report.html")).unwrap();
+    assert!(names.iter().all(|name| page.contains(name.as_str())));
+}
+
+#[test]
+fn what_was_measured_is_not_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    pictures(folder.path(), "pets", 6);
+    let first = run(
+        folder.path(),
+        &compare("centralised,chance", &["--epochs", "6"]),
+    );
+    let before = cells(&out);
+    assert_eq!(before.len(), 2);
+    let (code, told) = refused(folder.path(), &untrained("chance", &[]));
+    assert!(code == 3 && told.contains("--resume"), "{told}");
+    let more = compare(
+        "centralised,chance,fedavg:learning-rate=0.02",
+        &["--epochs", "6", "--rounds", "2", "--resume"],
+    );
+    let second = run(folder.path(), &more);
+    let after = cells(&out);
+    assert_eq!(after.len(), 3);
+    assert!(
+        before.iter().all(|cell| after.contains(cell)),
+        "written again"
+    );
+    for (one, other) in first["methods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(second["methods"].as_array().unwrap())
+    {
+        assert_eq!(one, other);
+    }
+    assert_eq!(second["methods"][2]["name"], "fedavg:learning-rate=0.02");
+    run(folder.path(), &untrained("chance", &["--force"]));
+    let replaced = cells(&out);
+    assert_eq!(replaced.len(), 1);
+    assert!(!before.contains(&replaced[0]));
+}
+
+#[test]
+fn killed_it_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    pictures(folder.path(), "pets", 6);
+    let args = compare(
+        "chance,centralised,fedavg,fedprox,moon,scaffold",
+        &["--rounds", "4", "--epochs", "6"],
+    );
+    let mut killed = 0;
+    for wanted in [1, 3] {
+        let mut child = program(folder.path()).args(&args).spawn().unwrap();
+        let start = Instant::now();
+        while cells(&out).len() < wanted && child.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < Duration::from_secs(120));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        killed += usize::from(child.try_wait().unwrap().is_none());
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    let kept = cells(&out);
+    assert!(killed > 0 && !kept.is_empty());
+    // Without a report there is nothing to replace or to add to.
+    let finished = out.join("report.html").exists();
+    let more = if finished {
+        vec!["--resume"]
+    } else {
+        Vec::new()
+    };
+    let args = compare(
+        "chance,centralised,fedavg,fedprox,moon,scaffold",
+        &[&["--rounds", "4", "--epochs", "6"][..], &more].concat(),
+    );
+    let resumed = run(folder.path(), &args);
+    let after = cells(&out);
+    assert!(after.len() == 6 && kept.iter().all(|cell| after.contains(cell)));
+    let whole = tempfile::tempdir().unwrap();
+    pictures(whole.path(), "pets", 6);
+    let args = compare(
+        "chance,centralised,fedavg,fedprox,moon,scaffold",
+        &["--rounds", "4", "--epochs", "6"],
+    );
+    let whole = run(whole.path(), &args);
+    let figures = |told: &Value| -> Vec<Value> {
+        let rows = told["methods"].as_array().unwrap().iter();
+        rows.map(|row| {
+            let mut row = row.clone();
+            row["seconds"] = Value::Null;
+            row
+        })
+        .collect()
+    };
+    assert_eq!(figures(&resumed), figures(&whole));
+}
+
+const GRID: &str = r#"
+[settings]
+methods = ["centralised", "fedavg", "chance"]
+seeds = 2
+image-size = 16
+width = 4
+batch-size = 4
+no-flip = true
+epochs = 4
+rounds = 2
+
+[[data]]
+name = "pets"
+private = "pets/private"
+test = "pets/test"
+partitions = ["iid:2", "dirichlet:2:0.5"]
+min-per-client = 1
+
+[[data]]
+name = "more pets"
+private = "more/private"
+test = "more/test"
+partitions = ["iid:3"]
+methods = ["local", "chance"]
+"#;
+
+#[test]
+fn a_grid_is_measured_cell_by_cell() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "pets", 6);
+    pictures(folder.path(), "more", 7);
+    // Rounds mean nothing to the second data set's methods.
+    std::fs::write(folder.path().join("grid.toml"), GRID).unwrap();
+    let args = ["compare", "grid.toml", "--out", "out"];
+    let (code, told) = failure(&mut promptfed(folder.path(), &args));
+    assert!(
+        code == 3 && told.contains("more pets, iid:3") && told.contains("--rounds"),
+        "{told}"
+    );
+    let without = GRID.replace("rounds = 2\n", "").replace(
+        "partitions = [\"iid:2\", \"dirichlet:2:0.5\"]",
+        "partitions = [\"iid:2\", \"dirichlet:2:0.5\"]\nrounds = 2",
+    );
+    std::fs::write(folder.path().join("grid.toml"), without).unwrap();
+    let told = json(&mut promptfed(folder.path(), &args));
+    let rows = told["rows"].as_array().unwrap();
+    let of = |row: &Value| {
+        ["data", "partition", "name"].map(|key| row[key].as_str().unwrap().to_owned())
+    };
+    let cells_told: Vec<[String; 3]> = rows.iter().map(of).collect();
+    assert_eq!(cells_told.len(), 3 + 3 + 2);
+    assert_eq!(
+        cells_told[0],
+        ["pets", "iid:2", "centralised"].map(str::to_owned)
+    );
+    assert_eq!(
+        cells_told[7],
+        ["more pets", "iid:3", "chance"].map(str::to_owned)
+    );
+    assert!(rows.iter().all(|row| row["runs"] == 2));
+    let csv = std::fs::read_to_string(folder.path().join("out/results.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 9);
+    assert!(
+        csv.lines()
+            .nth(1)
+            .unwrap()
+            .starts_with("pets,iid:2,centralised,2,")
+    );
+    let place = folder.path().join("out/more-pets-iid-3");
+    assert!(place.join("report.html").exists());
+    let before = cells(&place);
+    assert_eq!(before.len(), 4);
+    // Once more it adds nothing, and tells the same.
+    let again = json(&mut promptfed(folder.path(), &args));
+    assert_eq!(again["rows"], told["rows"]);
+    assert_eq!(cells(&place), before);
+}
+
+#[test]
+fn a_grid_that_means_nothing_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "pets", 6);
+    let data = "[[data]]\nname = \"pets\"\nprivate = \"pets/private\"\ntest = \"pets/test\"\npartitions = [\"iid:2\"]\n";
+    for (text, part) in [
+        ("[settings]\n".to_owned(), "missing field `data`"),
+        (format!("{data}colour = 3\n"), "`colour` is no flag"),
+        (data.replace("iid:2", "iid:0"), "iid:0"),
+        (data.replace("[\"iid:2\"]", "[]"), "no partitions"),
+        (
+            data.replace("[\"iid:2\"]", "[\"iid:2\", \"iid:2\"]"),
+            "another has the folder",
+        ),
+        (format!("{data}methods = [\"fedsgd\"]\n"), "no method"),
+        (
+            data.replace("name = \"pets\"\n", ""),
+            "missing field `name`",
+        ),
+    ] {
+        std::fs::write(folder.path().join("grid.toml"), &text).unwrap();
+        let (code, told) = failure(&mut promptfed(folder.path(), &["compare", "grid.toml"]));
+        assert!(
+            code == 3 && told.contains("grid.toml") && told.contains(part),
+            "{told}"
+        );
+        assert!(!folder.path().join("promptfed-compare").exists());
+    }
+    std::fs::write(folder.path().join("grid.toml"), data).unwrap();
+    let beside = ["compare", "grid.toml", "--seeds", "2"];
+    let (code, told) = failure(&mut promptfed(folder.path(), &beside));
+    assert!(
+        code == 3 && told.contains("--seeds stands beside a grid"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_method_that_looks_at_public_images_needs_some() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "pets", 6);
+    let (code, told) = refused(folder.path(), &compare("fedmd", &["--rounds", "2"]));
+    assert!(code == 3 && told.contains("--public"), "{told}");
+    let (code, told) = refused(
+        folder.path(),
+        &untrained("chance", &["--public", "pets/public"]),
+    );
+    assert!(code == 3 && told.contains("fedmd"), "{told}");
+    let tests = compare("fedmd", &["--rounds", "2", "--public", "pets/test"]);
+    let (code, told) = refused(folder.path(), &tests);
+    assert!(
+        code == 3 && told.contains("among the public ones"),
+        "{told}"
+    );
+}
