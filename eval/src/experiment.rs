@@ -84,14 +84,19 @@ impl Experiment {
                     observer.note(&note);
                 }
             }
+            let data = federation.identity(&test).to_string();
+            let public = federation.public.as_ref();
+            let with_public = public
+                .map(|public| format!("{data} {}", ContentHash::of(public.hash().as_bytes())));
             for (index, method) in methods.iter().enumerate() {
-                let key = self.key(method.as_ref(), seed, &federation, &test)?;
+                let seen = with_public.as_ref().filter(|_| method.looks_at_public());
+                let key = self.key(method.as_ref(), seed, seen.unwrap_or(&data))?;
                 if let Some(cell) = journal.find(&key)? {
                     collected.add(index, seed, cell.outcome, is_first);
                     continue;
                 }
                 let interrupted = || Error::Cancelled {
-                    kept: journal.len(),
+                    kept: journal.count(),
                 };
                 if cancel.load(Ordering::Relaxed) {
                     return Err(interrupted());
@@ -150,22 +155,9 @@ impl Experiment {
         })
     }
 
-    fn key(
-        &self,
-        method: &dyn Method,
-        seed: u64,
-        federation: &Federation,
-        test: &TestSet,
-    ) -> Result<CellKey> {
+    /// `data` is the hash of the images that the method sees and is tested on.
+    fn key(&self, method: &dyn Method, seed: u64, data: &str) -> Result<CellKey> {
         let card = method.card();
-        let mut data = federation.identity(test).to_string();
-        if let Some(public) = federation
-            .public
-            .as_ref()
-            .filter(|_| method.looks_at_public())
-        {
-            data = format!("{data} {}", ContentHash::of(public.hash().as_bytes()));
-        }
         // Each method sets these itself.
         let mut recipe = self.setting.recipe.with(1, 0);
         recipe.training.schedule = Schedule::Constant;
@@ -174,7 +166,7 @@ impl Experiment {
             determined_by: format!("{}; {}", card.description, method.determined_by()),
             method: card.name,
             seed,
-            data,
+            data: data.to_owned(),
             recipe: serde_json::to_value(&recipe)?,
             precision: Precision::chosen().to_string(),
         })
@@ -308,9 +300,9 @@ impl Work<'_> {
             Models::Global(model) => model.file()?,
             Models::PerClient(_) => None,
         };
-        let images = trained.synthetic.map(|images| {
+        let images = trained.synthetic.map(|images| -> Result<KeptImages> {
             let images = images.load(self.recipe.image_size)?;
-            gallery::shown(self.federation, &images)
+            Ok(KeptImages::of(&gallery::shown(self.federation, &images)))
         });
         Ok(Done {
             run: MethodRun {
@@ -326,7 +318,7 @@ impl Work<'_> {
                 synthetic: trained.counts,
             },
             prompts: trained.prompts,
-            gallery: images.transpose()?.map(|images| KeptImages::of(&images)),
+            gallery: images.transpose()?,
             provenance: trained.provenance,
             warnings: trained.warnings,
         })

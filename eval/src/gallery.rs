@@ -20,7 +20,7 @@ pub(crate) fn cells(
         return Ok(Vec::new());
     }
     let private = federation.pooled()?.training;
-    let domains = domains(&private);
+    let domains = domains(&private.domain_names);
     let mut cells = Vec::new();
     for (label, class) in private.class_names.iter().enumerate() {
         for domain in &domains {
@@ -47,25 +47,27 @@ pub(crate) fn cells(
 }
 
 /// The images of `synthetic` that cells show, and no others.
-pub(crate) fn shown(federation: &Federation, synthetic: &LabelledImages) -> Result<LabelledImages> {
-    let private = federation.pooled()?.training;
+pub(crate) fn shown(federation: &Federation, synthetic: &LabelledImages) -> LabelledImages {
+    // All clients have the same.
+    let first = federation.clients.first();
+    let names = first.map_or(&[][..], |client| &client.train.domain_names);
     let mut chosen = Vec::new();
-    for label in 0..private.class_names.len() {
-        for domain in domains(&private) {
+    for label in 0..federation.class_names.len() {
+        for domain in domains(names) {
             chosen.extend(places(synthetic, label, domain));
         }
     }
     chosen.sort_unstable();
     chosen.dedup();
-    Ok(synthetic.subset(&chosen))
+    synthetic.subset(&chosen)
 }
 
 /// A domain for each of a class's cells.
-fn domains(private: &LabelledImages) -> Vec<Option<&String>> {
-    if private.domain_names.is_empty() {
+fn domains(names: &[String]) -> Vec<Option<&String>> {
+    if names.is_empty() {
         return vec![None];
     }
-    private.domain_names.iter().map(Some).collect()
+    names.iter().map(Some).collect()
 }
 
 /// Up to [`PER_CELL`] images, evenly spread over the set.

@@ -1,6 +1,6 @@
 //! `promptfed demo`: the whole loop on bundled drawings.
 
-use super::compare::{EarlierArgs, SettingArgs, measure};
+use super::compare::{EarlierArgs, SettingArgs, compare};
 use super::data;
 use super::engines::EngineArgs;
 use super::extract::{PromptArgs, WordingArgs};
@@ -9,7 +9,7 @@ use super::fusion::FusionArgs;
 use super::recipe::RecipeArgs;
 use super::release::ReleaseArgs;
 use super::synth::SamplingArgs;
-use crate::{Context, interrupt};
+use crate::Context;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_data::{Dataset, DecodeOptions, Layout, OpenOptions, Partition};
@@ -159,15 +159,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         },
         setting: setting.shared()?,
     };
-    let cancel = interrupt::flag();
-    let measured = measure(
+    compare(
         &experiment,
         &prompts,
         &setting,
         &args.out,
         &args.earlier,
-        &cancel,
         context,
-    )?;
-    measured.show(context)
+    )
 }

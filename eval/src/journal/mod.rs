@@ -57,18 +57,13 @@ impl Journal {
     }
 
     /// How many cells there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         let entries = fs_err::read_dir(&self.folder)
             .into_iter()
             .flatten()
             .flatten();
         let is_cell = |path: &Path| path.extension().is_some_and(|ending| ending == "json");
         entries.filter(|entry| is_cell(&entry.path())).count()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Takes a cell away.

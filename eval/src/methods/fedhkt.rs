@@ -3,12 +3,12 @@
 use super::clusters::clusters;
 use super::local_training::{average_into, classes, train};
 use super::public_images::draw;
-use super::rounds::{able, falling, idle, mean};
+use super::rounds::{Start, falling, idle, mean};
 use super::{Card, LocalTask, Method, Models, Probe, RoundPlan, Trained, World};
 use crate::wire::payload::{Counts, Logits, Model};
 use crate::{Error, Result, seeds};
+use promptfed_learn::Classifier;
 use promptfed_learn::objective::Distillation;
-use promptfed_learn::{Classifier, Tally};
 use rayon::prelude::*;
 
 /// Deng et al. 2023 (INFOCOM), "A Hierarchical Knowledge Transfer Framework for Heterogeneous Federated Learning", after its description: clients with
@@ -59,10 +59,11 @@ impl Method for FedHkt {
     fn run(&self, world: &World<'_>, _: &mut dyn Probe) -> Result<Trained> {
         let clients = world.clients();
         let public = world.public("fedhkt")?;
-        let recipe = self.plan.recipe(world);
-        let mut cloud = recipe.start(world.classes())?;
-        cloud.set_class_names(&world.federation.class_names)?;
-        let able = able(&cloud, clients, recipe.training.batch_size)?;
+        let Start {
+            recipe,
+            initial: mut cloud,
+            able,
+        } = self.plan.start(world)?;
         let mut edges = self.edges(world, &able, &cloud)?;
         let mut curve = Vec::with_capacity(self.plan.rounds);
         let task = world
@@ -129,9 +130,8 @@ impl FedHkt {
         let mut shares = Vec::with_capacity(able.len());
         for &index in able {
             let client = &world.clients()[index];
-            let tally = Tally::of_labels(&client.train.labels, world.classes());
-            let counts = tally.per_class().map(|n| n as u32).collect();
-            let Counts(counts) = world.channel.up(&client.name, &Counts(counts))?;
+            let counts = Counts::of_labels(&client.train.labels, world.classes());
+            let Counts(counts) = world.channel.up(&client.name, &counts)?;
             let all = counts.iter().map(|n| f64::from(*n)).sum::<f64>().max(1.0);
             shares.push(counts.iter().map(|n| f64::from(*n) / all).collect());
         }

@@ -1,8 +1,9 @@
 //! Clients with models of their own that learn from one another's answers on public images.
 
 use super::local_training::{classes, train};
+use super::per_client::per_client;
 use super::public_images::draw;
-use super::rounds::{able, falling, idle, mean};
+use super::rounds::{Start, falling, idle, mean};
 use super::{Card, LocalTask, Method, Models, Probe, RoundPlan, Trained, World};
 use crate::predictor::Predictor;
 use crate::wire::payload::Logits;
@@ -10,7 +11,6 @@ use crate::{Error, Result, seeds};
 use promptfed_learn::objective::Distillation;
 use promptfed_learn::{Classifier, EpochStats};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 
 /// Li and Wang 2019, "FedMD: Heterogenous Federated Learning via Model Distillation", algorithm 1, with every client in every round: on some
 /// public images, drawn anew each round, clients tell what they see; the server takes the mean; each learns to say that in one pass (digest) and
@@ -45,10 +45,11 @@ impl Method for FedMd {
     fn run(&self, world: &World<'_>, probe: &mut dyn Probe) -> Result<Trained> {
         let clients = world.clients();
         let public = world.public("fedmd")?;
-        let recipe = self.plan.recipe(world);
-        let mut initial = recipe.start(world.classes())?;
-        initial.set_class_names(&world.federation.class_names)?;
-        let able = able(&initial, clients, recipe.training.batch_size)?;
+        let Start {
+            recipe,
+            initial,
+            able,
+        } = self.plan.start(world)?;
         let mut models: Vec<Classifier> = able.iter().map(|_| initial.clone()).collect();
         let mut curve = Vec::with_capacity(self.plan.rounds);
         let task = world
@@ -90,11 +91,8 @@ impl Method for FedMd {
             return Err(Error::NoRounds);
         }
         let provenance = idle(clients, &able);
-        let mut models: BTreeMap<usize, Classifier> = able.into_iter().zip(models).collect();
-        let predictors = (0..clients.len()).map(|index| {
-            let model = models.remove(&index).unwrap_or_else(|| initial.clone());
-            Box::new(model) as Box<dyn Predictor>
-        });
+        let models = per_client(clients.len(), able, models, &initial);
+        let predictors = models.map(|model| Box::new(model) as Box<dyn Predictor>);
         Ok(Trained {
             curve,
             provenance,

@@ -1,7 +1,8 @@
 //! Clients with models of their own that share the mean features of their classes.
 
 use super::local_training::{classes, train};
-use super::rounds::{able, falling, idle};
+use super::per_client::per_client;
+use super::rounds::{Start, falling, idle};
 use super::trained_prototypes::TrainedPrototypes;
 use super::{Card, LocalTask, Method, Models, Probe, RoundPlan, Trained, World};
 use crate::predictor::Predictor;
@@ -51,10 +52,11 @@ impl Method for FedProto {
 
     fn run(&self, world: &World<'_>, probe: &mut dyn Probe) -> Result<Trained> {
         let clients = world.clients();
-        let recipe = self.plan.recipe(world);
-        let mut initial = recipe.start(world.classes())?;
-        initial.set_class_names(&world.federation.class_names)?;
-        let able = able(&initial, clients, recipe.training.batch_size)?;
+        let Start {
+            recipe,
+            initial,
+            able,
+        } = self.plan.start(world)?;
         let mut models: Vec<Classifier> = able.iter().map(|_| initial.clone()).collect();
         let mut global = Prototypes::default();
         let mut curve = Vec::with_capacity(self.plan.rounds);
@@ -103,9 +105,8 @@ impl Method for FedProto {
             return Err(Error::NoRounds);
         }
         let provenance = idle(clients, &able);
-        let mut models: BTreeMap<usize, Classifier> = able.into_iter().zip(models).collect();
-        let predictors = (0..clients.len()).map(|index| {
-            let model = models.remove(&index).unwrap_or_else(|| initial.clone());
+        let models = per_client(clients.len(), able, models, &initial);
+        let predictors = models.map(|model| {
             let global = global.clone();
             Box::new(Nearest { model, global }) as Box<dyn Predictor>
         });
@@ -139,35 +140,33 @@ impl FedProto {
 
 /// The mean features of the images of each class, not augmented.
 fn of_images(model: &Classifier, images: &LabelledImages) -> Result<Prototypes> {
-    let mut sums: BTreeMap<u32, (u32, Vec<f64>)> = BTreeMap::new();
     let features = model.features(images)?;
-    for (row, label) in features.chunks_exact(model.channels()).zip(&images.labels) {
-        let fresh = || (0, vec![0.0; row.len()]);
-        let (count, sum) = sums.entry(*label).or_insert_with(fresh);
-        *count += 1;
-        sum.iter_mut()
-            .zip(row)
-            .for_each(|(s, v)| *s += f64::from(*v));
-    }
-    let mean = |(class, (count, sum)): (u32, (u32, Vec<f64>))| {
-        let mean = sum.iter().map(|s| (s / f64::from(count)) as f32);
-        (class, (count, mean.collect()))
-    };
-    Ok(Prototypes(sums.into_iter().map(mean).collect()))
+    let rows = features.chunks_exact(model.channels());
+    Ok(weighted(
+        images
+            .labels
+            .iter()
+            .zip(rows)
+            .map(|(class, row)| (*class, 1, row)),
+    ))
 }
 
 /// The clients' prototypes by class, each by its number of images: equation 6 without its further division by the number of clients, which would
 /// shrink the mean.
 fn mean(clients: &[Prototypes]) -> Prototypes {
+    let each = clients.iter().flat_map(|Prototypes(classes)| classes);
+    weighted(each.map(|(class, (count, row))| (*class, *count, row.as_slice())))
+}
+
+/// The mean features of each class, of rows that stand for so many images each.
+fn weighted<'a>(rows: impl Iterator<Item = (u32, u32, &'a [f32])>) -> Prototypes {
     let mut sums: BTreeMap<u32, (u32, Vec<f64>)> = BTreeMap::new();
-    for Prototypes(classes) in clients {
-        for (class, (count, features)) in classes {
-            let fresh = || (0, vec![0.0; features.len()]);
-            let (all, sum) = sums.entry(*class).or_insert_with(fresh);
-            *all += count;
-            let more = features.iter().map(|v| f64::from(*v) * f64::from(*count));
-            sum.iter_mut().zip(more).for_each(|(s, v)| *s += v);
-        }
+    for (class, count, row) in rows {
+        let fresh = || (0, vec![0.0; row.len()]);
+        let (all, sum) = sums.entry(class).or_insert_with(fresh);
+        *all += count;
+        let more = row.iter().map(|v| f64::from(*v) * f64::from(count));
+        sum.iter_mut().zip(more).for_each(|(s, v)| *s += v);
     }
     let mean = |(class, (count, sum)): (u32, (u32, Vec<f64>))| {
         let mean = sum.iter().map(|s| (s / f64::from(count.max(1))) as f32);

@@ -5,7 +5,6 @@ use crate::Result;
 use crate::predictor::Predictor;
 use crate::wire::payload::Counts;
 use promptfed_data::LabelledImages;
-use promptfed_learn::Tally;
 
 /// Names the class that the clients have most training images of, whatever an image shows.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,9 +23,8 @@ impl Method for Majority {
     fn run(&self, world: &World<'_>, _: &mut dyn Probe) -> Result<Trained> {
         let mut sums = vec![0u64; world.classes()];
         for client in world.clients() {
-            let tally = Tally::of_labels(&client.train.labels, world.classes());
-            let counts = tally.per_class().map(|n| n as u32).collect();
-            let Counts(counts) = world.channel.up(&client.name, &Counts(counts))?;
+            let counts = Counts::of_labels(&client.train.labels, world.classes());
+            let Counts(counts) = world.channel.up(&client.name, &counts)?;
             sums.iter_mut()
                 .zip(counts)
                 .for_each(|(sum, n)| *sum += u64::from(n));

@@ -18,6 +18,7 @@ mod local_only;
 mod local_training;
 mod majority;
 mod moon;
+mod per_client;
 mod public_images;
 mod rounds;
 mod scaffold;

@@ -29,14 +29,24 @@ pub struct RoundPlan {
 }
 
 impl RoundPlan {
-    /// The recipe of a round's training; its seed is that of the weights that all methods begin with.
-    pub(super) fn recipe(&self, world: &World<'_>) -> Recipe {
+    /// What every method of rounds begins with.
+    ///
+    /// # Errors
+    /// If no client can take a step.
+    pub(super) fn start(&self, world: &World<'_>) -> Result<Start> {
         let seed = seeds::derive(world.seed, "fedavg");
         let mut recipe = world.recipe.with(self.local_epochs, seed);
         if let Some(rate) = self.learning_rate {
             recipe.training.learning_rate = rate;
         }
-        recipe
+        let mut initial = recipe.start(world.classes())?;
+        initial.set_class_names(&world.federation.class_names)?;
+        let able = able(&initial, world.clients(), recipe.training.batch_size)?;
+        Ok(Start {
+            recipe,
+            initial,
+            able,
+        })
     }
 
     /// In words.
@@ -51,6 +61,16 @@ impl RoundPlan {
             rate.unwrap_or_default()
         )
     }
+}
+
+/// What a method of rounds begins with.
+pub(super) struct Start {
+    /// How clients train in a round.
+    pub(super) recipe: Recipe,
+    /// The weights that all methods begin with.
+    pub(super) initial: Classifier,
+    /// The clients that can take a step.
+    pub(super) able: Vec<usize>,
 }
 
 /// A method in which clients train in rounds and a server makes one model of what they send. `local` sees one client, `aggregate` none.
@@ -171,17 +191,18 @@ impl<M: RoundMethod> Method for Rounds<M> {
         let (method, plan) = (&self.0, self.0.plan());
         let (clients, classes) = (world.clients(), world.classes());
         let (channel, name) = (world.channel, method.card().name);
-        let recipe = plan.recipe(world);
-        let mut initial = recipe.start(classes)?;
-        initial.set_class_names(&world.federation.class_names)?;
+        let Start {
+            recipe,
+            initial,
+            able,
+        } = plan.start(world)?;
         let mut held = vec![Vec::new(); clients.len()];
         for (client, held) in clients.iter().zip(&mut held) {
-            let of = |images: &LabelledImages| counts(&Tally::of_labels(&images.labels, classes));
+            let of = |images: &LabelledImages| Counts::of_labels(&images.labels, classes).0;
             let told = [of(&client.train), of(&client.validation)].concat();
             let Counts(told) = channel.up(&client.name, &Counts(told))?;
             *held = told[classes..].to_vec();
         }
-        let able = able(&initial, clients, recipe.training.batch_size)?;
         let mut server = method.server(&initial)?;
         let locals = able.iter().map(|_| method.client(&initial));
         let mut locals = locals.collect::<Result<Vec<_>>>()?;
@@ -252,10 +273,6 @@ pub(super) fn falling(peak: f32, round: usize, rounds: usize) -> f32 {
     peak * 0.5 * (1.0 + (std::f32::consts::PI * progress).cos())
 }
 
-fn counts(tally: &Tally) -> Vec<u32> {
-    tally.per_class().map(|n| n as u32).collect()
-}
-
 /// What a model makes of all clients' validation images, by class: each tells how many it names rightly of those it `held` out.
 fn validate(world: &World<'_>, model: &Classifier, held: &[Vec<u32>]) -> Result<Tally> {
     let mut sum = Tally::default();
@@ -307,11 +324,7 @@ pub(super) fn idle(clients: &[FederatedClient], able: &[usize]) -> Vec<(String, 
 ///
 /// # Errors
 /// If there is none.
-pub(super) fn able(
-    model: &Classifier,
-    clients: &[FederatedClient],
-    batch: usize,
-) -> Result<Vec<usize>> {
+fn able(model: &Classifier, clients: &[FederatedClient], batch: usize) -> Result<Vec<usize>> {
     let fits = |client: &FederatedClient| model.check_batch(batch.min(client.train.len()));
     let able: Vec<usize> = (0..clients.len())
         .filter(|&index| fits(&clients[index]).is_ok())

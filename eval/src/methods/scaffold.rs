@@ -172,6 +172,21 @@ mod tests {
         }
     }
 
+    /// Whole batches of all images by SGD alone.
+    fn plain(epochs: usize, learning_rate: f32) -> TrainConfig {
+        TrainConfig {
+            epochs,
+            batch_size: 12,
+            learning_rate,
+            schedule: Schedule::Constant,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            label_smoothing: 0.0,
+            augmentation: Augmentation::NONE,
+            ..TrainConfig::default()
+        }
+    }
+
     fn scaffold() -> Scaffold {
         Scaffold {
             plan: RoundPlan {
@@ -192,17 +207,7 @@ mod tests {
         let find = |epochs: usize| {
             let task = LocalTask {
                 images: &images,
-                config: TrainConfig {
-                    epochs,
-                    batch_size: 12,
-                    learning_rate: 1e-4,
-                    schedule: Schedule::Constant,
-                    momentum: 0.0,
-                    weight_decay: 0.0,
-                    label_smoothing: 0.0,
-                    augmentation: Augmentation::NONE,
-                    ..TrainConfig::default()
-                },
+                config: plain(epochs, 1e-4),
                 cancel: &never,
             };
             let down = (
@@ -241,17 +246,7 @@ mod tests {
         moved.load_weights(&weights).unwrap();
         let task = LocalTask {
             images: &images,
-            config: TrainConfig {
-                epochs: 1,
-                batch_size: 12,
-                learning_rate: 1e-6,
-                schedule: Schedule::Constant,
-                momentum: 0.0,
-                weight_decay: 0.0,
-                label_smoothing: 0.0,
-                augmentation: Augmentation::NONE,
-                ..TrainConfig::default()
-            },
+            config: plain(1, 1e-6),
             cancel: &never,
         };
         let (_, after) = train(&task, &moved, &mut classes(&task)).unwrap();

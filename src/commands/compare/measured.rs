@@ -8,7 +8,7 @@ use crate::commands::comparison_folder::ComparisonFolder;
 use crate::commands::data;
 use crate::commands::extract::PromptArgs;
 use crate::commands::recipe::tell_doubts;
-use crate::interrupt::Interrupted;
+use crate::interrupt::{self, Interrupted};
 use anyhow::Result;
 use promptfed_data::DecodeReport;
 use promptfed_eval::comparison::Comparison;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 /// A comparison whose report is written.
-pub(in crate::commands) struct Measured {
+pub(super) struct Measured {
     pub(super) comparison: Comparison,
     /// The report.
     pub(super) page: PathBuf,
@@ -31,8 +31,21 @@ pub(in crate::commands) struct Measured {
     pub(super) runs: usize,
 }
 
+/// Runs an experiment, writes the report, and tells what came of it.
+pub(in crate::commands) fn compare(
+    experiment: &Experiment,
+    prompts: &PromptArgs,
+    setting: &SettingArgs,
+    out: &Path,
+    earlier: &EarlierArgs,
+    context: &Context,
+) -> Result<()> {
+    let cancel = interrupt::flag();
+    measure(experiment, prompts, setting, out, earlier, &cancel, context)?.show(context)
+}
+
 /// Runs an experiment and writes the report.
-pub(in crate::commands) fn measure(
+pub(super) fn measure(
     experiment: &Experiment,
     prompts: &PromptArgs,
     setting: &SettingArgs,
@@ -109,7 +122,7 @@ impl Measured {
     ///
     /// # Errors
     /// If a run failed.
-    pub(in crate::commands) fn show(&self, context: &Context) -> Result<()> {
+    fn show(&self, context: &Context) -> Result<()> {
         if context.json {
             println!("{}", self.json);
         } else {

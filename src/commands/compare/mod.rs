@@ -7,14 +7,14 @@ mod setting;
 mod table;
 
 pub(in crate::commands) use idle::refuse_idle;
-pub(in crate::commands) use measured::measure;
+pub(in crate::commands) use measured::compare;
 pub(in crate::commands) use setting::SettingArgs;
 
 use super::comparison_folder::Earlier;
 use super::data::{self, ReadArgs};
 use super::extract::PromptArgs;
+use crate::Context;
 use crate::exit::BadInput;
-use crate::{Context, interrupt};
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_data::{Dataset, Partition, same_pictures};
@@ -187,15 +187,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         return grid::run(file, &args.out, &args.earlier, context);
     }
     let experiment = args.experiment(context)?;
-    let cancel = interrupt::flag();
-    let measured = measure(
+    compare(
         &experiment,
         &args.prompts,
         &args.setting,
         &args.out,
         &args.earlier,
-        &cancel,
         context,
-    )?;
-    measured.show(context)
+    )
 }

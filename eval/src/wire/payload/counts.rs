@@ -3,11 +3,20 @@
 use super::super::{Part, Payload};
 use super::{only, words};
 use crate::Result;
+use promptfed_learn::Tally;
 use promptfed_prompts::ledger::PayloadKind;
 
 /// A number for each class, or two: four bytes each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts(pub Vec<u32>);
+
+impl Counts {
+    /// The images of each class.
+    pub fn of_labels(labels: &[u32], classes: usize) -> Self {
+        let tally = Tally::of_labels(labels, classes);
+        Self(tally.per_class().map(|n| n as u32).collect())
+    }
+}
 
 impl Payload for Counts {
     const PARTS: usize = 1;
