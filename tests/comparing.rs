@@ -96,8 +96,8 @@ fn every_method_that_needs_no_generator_runs_beside_the_others() {
         .as_array()
         .unwrap()
         .iter()
+        .filter(|method| !method["makes_images"].as_bool().unwrap())
         .map(|method| method["name"].as_str().unwrap().to_owned())
-        .filter(|name| !["fgl", "fused", "zero-upload"].contains(&name.as_str()))
         .collect();
     assert!(names.len() >= 12, "{names:?}");
     let told = run(
@@ -117,6 +117,52 @@ fn every_method_that_needs_no_generator_runs_beside_the_others() {
     }
     let page = std::fs::read_to_string(folder.path().join("out/report.html")).unwrap();
     assert!(names.iter().all(|name| page.contains(name.as_str())));
+}
+
+/// Levels of prompts and rounds that follow stand side by side; the first model of these does not cross twice.
+#[test]
+fn generative_methods_stand_beside_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "pets", 6);
+    let methods = [
+        "fgl:level=class",
+        "fgl:level=instance",
+        "fgl-rounds:level=class:rounds=2:server-epochs=1",
+        "fedavg",
+    ];
+    let more = ["--images", "12", "--synthetic-epochs", "2", "--rounds", "2"];
+    let told = run(folder.path(), &compare(&methods.join(","), &more));
+    let rows = told["methods"].as_array().unwrap();
+    let bytes = |row: usize, direction: &str, kind: &str| -> u64 {
+        let kinds = rows[row]["bytes_by_kind"].as_array().unwrap();
+        let found = kinds
+            .iter()
+            .find(|k| k["direction"] == direction && k["kind"] == kind);
+        found.map_or(0, |k| k["bytes"].as_u64().unwrap())
+    };
+    for (row, name) in rows.iter().zip(methods) {
+        assert_eq!(row["name"], name);
+    }
+    assert!(bytes(1, "up", "prompts") > bytes(0, "up", "prompts"));
+    assert_eq!(bytes(2, "up", "prompts"), bytes(0, "up", "prompts"));
+    // The same models as FedAvg's up; down one round fewer, and the server's first.
+    for direction in ["up", "down"] {
+        let (ours, theirs) = (bytes(2, direction, "model"), bytes(3, direction, "model"));
+        // Files of a model may tell more or less of it.
+        assert!(
+            ours.abs_diff(theirs) * 20 < theirs,
+            "{direction} {ours} {theirs}"
+        );
+    }
+    let record = std::fs::read_to_string(folder.path().join("out/report.json")).unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+    let run = &record["comparison"]["methods"][2]["runs"][0];
+    let course = run["accuracy_by_bytes"].as_array().unwrap();
+    assert_eq!(course.len(), 3, "{course:?}");
+    assert_eq!(run["curve"].as_array().unwrap().len(), 2);
+    assert_eq!(run["synthetic"]["trained_on"], 12);
+    let (code, told) = refused(folder.path(), &compare("fgl-rounds", &["--rounds", "2"]));
+    assert!(code == 3 && told.contains("fgl-rounds:rounds=5"), "{told}");
 }
 
 #[test]

@@ -142,6 +142,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         synthetic_epochs: budget.synthetic_epochs,
         rounds: budget.rounds,
         local_epochs: 1,
+        participation: 1.0,
+        dropout: 0.0,
         generated: Some(budget.generated),
         fuse: Mode::Random,
         fusion: FusionArgs::by_transfer(),

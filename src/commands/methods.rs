@@ -37,13 +37,16 @@ pub(crate) fn run(_: Args, context: &Context) -> Result<()> {
 }
 
 fn in_words(setting: &SettingOf) -> String {
-    let default = setting.default.map_or(String::new(), |v| format!("={v}"));
+    let default = match setting.one_of() {
+        [] => setting.default.map_or(String::new(), |v| format!("={v}")),
+        words => format!("={}", words.join("|")),
+    };
     format!("{}{default}: {}", setting.name, setting.about)
 }
 
 fn described(name: MethodName) -> Value {
     let settings = name.settings().iter().map(
-        |setting| json!({ "name": setting.name, "default": setting.default, "about": setting.about }),
+        |setting| json!({ "name": setting.name, "default": setting.default, "one_of": setting.one_of(), "about": setting.about }),
     );
-    json!({ "name": name.name(), "about": name.about(), "shares": name.shares(), "settings": settings.collect::<Vec<_>>() })
+    json!({ "name": name.name(), "about": name.about(), "shares": name.shares(), "makes_images": name.is_generative(), "settings": settings.collect::<Vec<_>>() })
 }

@@ -17,14 +17,14 @@ SIDE = 128
 """Height and width at which the frozen network sees an image whose features are kept."""
 
 
-def kept(images, file, batch=64):
-    """-> f16 features [n,CHANNELS,8,8] of uint8 images [n,3,STORE,STORE], each channel with mean 0 and deviation 1; kept in `file`."""
+def kept(images, file, half=False, batch=64):
+    """-> f16 features [n,CHANNELS,8,8] of uint8 images [n,3,STORE,STORE], each channel with mean 0 and deviation 1; kept in `file`. `half`: worked out in bf16."""
     if file and pathlib.Path(file).exists():
         found = torch.load(file, weights_only=True)
         if len(found) == len(images):
             return found
     net, out = features.network(), []
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
         for b in images.split(batch):
             out.append(features.maps(net, b.float() / 127.5 - 1, SIDE).half().contiguous())
     out = torch.cat(out)

@@ -151,7 +151,7 @@ def run(rank, a, dev, images, meta, meet):
     through = (way,) if a.route or a.align else ()
     if a.align:
         torch.manual_seed(a.seed)
-        aligner, maps = align.Aligner(net.cfg["d"], a.align_after).to(dev), align.kept(images.cpu(), a.features)
+        aligner, maps = align.Aligner(net.cfg["d"], a.align_after).to(dev), align.kept(images.cpu(), a.features, half)
         opts.append(torch.optim.AdamW(aligner.parameters(), lr=a.lr, betas=(0.9, 0.98), fused=True))
     learned = [*net.parameters(), *(aligner.parameters() if aligner else ())]
     critic = features.network().to(dev) if a.perceptual else None

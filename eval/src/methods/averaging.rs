@@ -75,7 +75,7 @@ impl<M: Averaging> RoundMethod for Averaged<M> {
         Ok((Model(model), stats))
     }
 
-    fn aggregate(&self, server: &mut Classifier, ups: Vec<(Model, usize)>) -> Result<()> {
+    fn aggregate(&self, server: &mut Classifier, ups: Vec<(Model, usize)>, _: usize) -> Result<()> {
         average_into(server, ups)
     }
 }

@@ -5,7 +5,7 @@ use super::{Averaging, Card, LocalTask, RoundPlan};
 use crate::Result;
 use promptfed_learn::{Classifier, EpochStats};
 
-/// McMahan et al. 2017, algorithm 1, with every client in every round. Local training augments live, as every other method does.
+/// McMahan et al. 2017, algorithm 1. Local training augments live, as every other method does.
 #[derive(Debug, Clone, Copy)]
 pub struct FedAvg {
     /// How many rounds, and how long each.

@@ -63,6 +63,7 @@ impl Method for FedHkt {
             recipe,
             initial: mut cloud,
             able,
+            ..
         } = self.plan.start(world)?;
         let mut edges = self.edges(world, &able, &cloud)?;
         let mut curve = Vec::with_capacity(self.plan.rounds);
@@ -72,32 +73,38 @@ impl Method for FedHkt {
         for round in 0..self.plan.rounds {
             let rate = falling(recipe.training.learning_rate, round, self.plan.rounds);
             let mut stats = Vec::new();
+            let attendance = self.plan.participation.draw(world.seed, round, &able);
             for edge in &mut edges {
-                let names = edge.clients.iter().map(|&i| clients[i].name.as_str());
+                let members = || edge.clients.iter().copied();
+                let names = members().filter(|&i| attendance.receives(i));
+                let names = names.map(|i| clients[i].name.as_str());
                 let Model(received) = world.channel.down(names, &Model(edge.model.clone()))?;
+                let answering: Vec<usize> = members().filter(|&i| attendance.answers(i)).collect();
                 let work = |&index: &usize| {
                     let seed = seeds::derive(world.seed, &format!("fedavg {round} {index}"));
                     let images = &clients[index].train;
                     let task = LocalTask::new(world, images, &recipe.training, rate, seed);
                     train(&task, &received, &mut classes(&task))
                 };
-                let done = edge.clients.par_iter().map(work);
+                let done = answering.par_iter().map(work);
                 let done = done.collect::<Result<Vec<_>>>()?;
                 let mut ups = Vec::with_capacity(done.len());
-                for (&index, (model, of_client)) in edge.clients.iter().zip(done) {
+                for (&index, (model, of_client)) in answering.iter().zip(done) {
                     let size = clients[index].train.len();
                     let up = world.channel.up(&clients[index].name, &Model(model))?;
                     ups.push((up, size));
                     stats.push((of_client, size));
                 }
-                average_into(&mut edge.model, ups)?;
+                if !ups.is_empty() {
+                    average_into(&mut edge.model, ups)?;
+                }
             }
             let shown = draw(public, self.public_images, world.seed, round);
             let seed = seeds::derive(world.seed, &format!("fedhkt cloud {round}"));
             let digest = LocalTask::new(world, &shown, &recipe.training, rate, seed).once();
             self.teach_cloud(world, &mut cloud, &edges, &digest)?;
             self.teach_edges(world, &cloud, &mut edges, &digest)?;
-            curve.push(mean(round, &stats));
+            curve.push(mean(round, rate, &stats));
             task.set(round as u64 + 1);
         }
         drop(task);

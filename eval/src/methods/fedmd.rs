@@ -12,7 +12,7 @@ use promptfed_learn::objective::Distillation;
 use promptfed_learn::{Classifier, EpochStats};
 use rayon::prelude::*;
 
-/// Li and Wang 2019, "FedMD: Heterogenous Federated Learning via Model Distillation", algorithm 1, with every client in every round: on some
+/// Li and Wang 2019, "FedMD: Heterogenous Federated Learning via Model Distillation", algorithm 1: on some
 /// public images, drawn anew each round, clients tell what they see; the server takes the mean; each learns to say that in one pass (digest) and
 /// goes on with its own images (revisit). A client that cannot take a step has the model it began with. Nobody is told what the public images show, so that the paper's first training on them is left
 /// out. What is reported is the mean over the clients' models.
@@ -49,6 +49,7 @@ impl Method for FedMd {
             recipe,
             initial,
             able,
+            ..
         } = self.plan.start(world)?;
         let mut models: Vec<Classifier> = able.iter().map(|_| initial.clone()).collect();
         let mut curve = Vec::with_capacity(self.plan.rounds);
@@ -57,16 +58,19 @@ impl Method for FedMd {
             .begin("fedmd: rounds", self.plan.rounds as u64);
         for round in 0..self.plan.rounds {
             let shown = draw(public, self.public_images, world.seed, round);
-            let told = models.par_iter().map(|model| {
+            let attendance = self.plan.participation.draw(world.seed, round, &able);
+            let each = able.par_iter().zip(&models);
+            let taking = each.filter(|(index, _)| attendance.answers(**index));
+            let told = taking.map(|(index, model)| {
                 let probabilities = Classifier::probabilities(model, &shown)?;
-                Ok(Logits::of(&probabilities))
+                Ok((*index, Logits::of(&probabilities)))
             });
-            let told = told.collect::<Result<Vec<Logits>>>()?;
+            let told = told.collect::<Result<Vec<(usize, Logits)>>>()?;
             let mut received = Vec::with_capacity(told.len());
-            for (&index, logits) in able.iter().zip(&told) {
-                received.push(world.channel.up(&clients[index].name, logits)?);
+            for (index, logits) in &told {
+                received.push(world.channel.up(&clients[*index].name, logits)?);
             }
-            let names = clients.iter().map(|client| client.name.as_str());
+            let names = attendance.names(clients);
             let consensus = world.channel.down(names, &mean_of(&received))?;
             let rate = falling(recipe.training.learning_rate, round, self.plan.rounds);
             let work = |(&index, model): (&usize, &mut Classifier)| {
@@ -77,11 +81,14 @@ impl Method for FedMd {
                 let digest = LocalTask::new(world, &shown, &recipe.training, rate, seed).once();
                 self.local(&digest, &own, model, &consensus)
             };
-            let done = able.par_iter().zip(models.par_iter_mut()).map(work);
-            let done = done.collect::<Result<Vec<EpochStats>>>()?;
-            let sizes = able.iter().map(|&index| clients[index].train.len());
-            let stats: Vec<(EpochStats, usize)> = done.into_iter().zip(sizes).collect();
-            curve.push(mean(round, &stats));
+            let each = able.par_iter().zip(models.par_iter_mut());
+            let taking = each.filter(|(index, _)| attendance.answers(**index));
+            let done = taking.map(|(index, model)| {
+                let size = clients[*index].train.len();
+                Ok((work((index, model))?, size))
+            });
+            let stats = done.collect::<Result<Vec<(EpochStats, usize)>>>()?;
+            curve.push(mean(round, rate, &stats));
             let own: Vec<&dyn Predictor> = models.iter().map(|m| m as &dyn Predictor).collect();
             probe.checkpoint(round, &own)?;
             task.set(round as u64 + 1);

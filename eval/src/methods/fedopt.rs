@@ -99,7 +99,12 @@ impl RoundMethod for FedOpt {
         Ok((Model(model), stats))
     }
 
-    fn aggregate(&self, server: &mut AdaptiveServer, ups: Vec<(Model, usize)>) -> Result<()> {
+    fn aggregate(
+        &self,
+        server: &mut AdaptiveServer,
+        ups: Vec<(Model, usize)>,
+        _: usize,
+    ) -> Result<()> {
         let before = server.model.weights()?;
         average_into(&mut server.model, ups)?;
         let mut after = server.model.weights()?;
@@ -152,6 +157,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::methods::Participation;
 
     /// Of `golden/strategies.py`: what Flower's strategies make of the same clients' weights, by round and tensor.
     #[derive(Deserialize)]
@@ -213,6 +219,7 @@ mod tests {
                     rounds: expected.len(),
                     local_epochs: 1,
                     learning_rate: None,
+                    participation: Participation::FULL,
                 },
                 adaptivity,
                 server_learning_rate: 0.05,

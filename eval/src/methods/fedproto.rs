@@ -13,10 +13,10 @@ use promptfed_learn::{Classifier, EpochStats, objective};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Tan et al. 2022, "FedProto: Federated Prototype Learning across Heterogeneous Clients", algorithm 1, with every client in every round: a
+/// Tan et al. 2022, "FedProto: Federated Prototype Learning across Heterogeneous Clients", algorithm 1: a
 /// client trains its own model to keep the features of a class near the global prototype, and sends the mean features of its classes. An
 /// image has the class of the nearest global prototype (section 4, "Local model update"); what is reported is the mean over the clients'
-/// models. There is no global model, and the last round's are kept. A client that cannot take a step has the model it began with.
+/// models. There is no global model, and the last round's are kept. Of a client that takes no part in a round, what it sent last counts. A client that cannot take a step has the model it began with.
 #[derive(Debug, Clone, Copy)]
 pub struct FedProto {
     /// How many rounds, and how long each.
@@ -56,16 +56,20 @@ impl Method for FedProto {
             recipe,
             initial,
             able,
+            ..
         } = self.plan.start(world)?;
         let mut models: Vec<Classifier> = able.iter().map(|_| initial.clone()).collect();
         let mut global = Prototypes::default();
+        // What each client sent last.
+        let mut sent: BTreeMap<usize, Prototypes> = BTreeMap::new();
         let mut curve = Vec::with_capacity(self.plan.rounds);
         let name = self.card().name;
         let task = world
             .observer
             .begin(&format!("{name}: rounds"), self.plan.rounds as u64);
         for round in 0..self.plan.rounds {
-            let names = clients.iter().map(|client| client.name.as_str());
+            let attendance = self.plan.participation.draw(world.seed, round, &able);
+            let names = attendance.names(clients);
             let received = world.channel.down(names, &global)?;
             let rate = falling(recipe.training.learning_rate, round, self.plan.rounds);
             let work = |(&index, model): (&usize, &mut Classifier)| {
@@ -74,19 +78,22 @@ impl Method for FedProto {
                 let task = LocalTask::new(world, &client.train, &recipe.training, rate, seed);
                 self.local(&task, model, &received, world.classes())
             };
-            let done = able.par_iter().zip(models.par_iter_mut()).map(work);
-            let done = done.collect::<Result<Vec<(Prototypes, EpochStats)>>>()?;
-            let mut sent = Vec::with_capacity(done.len());
+            let taking = able.par_iter().zip(models.par_iter_mut());
+            let taking = taking.filter(|(index, _)| attendance.answers(**index));
+            let done = taking.map(|(index, model)| Ok((*index, work((index, model))?)));
+            let done = done.collect::<Result<Vec<(usize, (Prototypes, EpochStats))>>>()?;
             let mut stats = Vec::with_capacity(done.len());
-            for (&index, (prototypes, of_client)) in able.iter().zip(done) {
-                sent.push(world.channel.up(&clients[index].name, &prototypes)?);
-                stats.push((of_client, clients[index].train.len()));
+            for (index, (prototypes, of_client)) in done {
+                let client = &clients[index];
+                sent.insert(index, world.channel.up(&client.name, &prototypes)?);
+                stats.push((of_client, client.train.len()));
             }
-            global = mean(&sent);
+            let known: Vec<Prototypes> = sent.values().cloned().collect();
+            global = mean(&known);
             if self.trains_prototypes {
-                global = SERVER.train(&sent, global);
+                global = SERVER.train(&known, global);
             }
-            curve.push(super::rounds::mean(round, &stats));
+            curve.push(super::rounds::mean(round, rate, &stats));
             let own: Vec<Nearest> = models
                 .iter()
                 .map(|model| Nearest {

@@ -6,7 +6,7 @@ use crate::Result;
 use promptfed_learn::objective::Proximal;
 use promptfed_learn::{Classifier, EpochStats};
 
-/// Li et al. 2020, "Federated Optimization in Heterogeneous Networks", algorithm 2, with every client in every round and the same number of
+/// Li et al. 2020, "Federated Optimization in Heterogeneous Networks", algorithm 2, with the same number of
 /// epochs for each.
 #[derive(Debug, Clone, Copy)]
 pub struct FedProx {

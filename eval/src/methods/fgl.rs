@@ -36,8 +36,8 @@ pub enum Asking {
 /// How prompts are made, what the server makes of them, how it trains.
 #[derive(Debug, Clone)]
 pub struct FglConfig {
-    /// Short name among the compared methods: `fgl`; `fused` where the synthesis fuses several engines; `zero-upload`.
-    pub name: &'static str,
+    /// Short name among the compared methods: `fgl:level=class`; `fused` where the synthesis fuses several engines; `zero-upload`.
+    pub name: String,
     /// Whose prompts.
     pub asking: Asking,
     /// How much of each image its prompt tells.
@@ -229,7 +229,7 @@ impl Fgl {
 impl Method for Fgl {
     fn card(&self) -> Card {
         Card {
-            name: self.config.name.to_owned(),
+            name: self.config.name.clone(),
             description: match self.config.asking {
                 Asking::Clients => format!(
                     "shares {}-level prompts once; trains on {}, {} epochs",
@@ -269,7 +269,7 @@ impl Method for Fgl {
     }
 
     fn run(&self, world: &World<'_>, _: &mut dyn Probe) -> Result<Trained> {
-        let name = self.config.name;
+        let name = self.config.name.as_str();
         let server = &self.server.running;
         let url = server.url();
         let admin = AdminClient::with_retry(&url, server.admin_token(), RetryPolicy::default())?;
@@ -450,13 +450,13 @@ fn guidance(plan: GuidancePlan) -> String {
 
 /// Shows a round's stages as tasks.
 struct Shown<'a> {
-    method: &'static str,
+    method: &'a str,
     observer: &'a dyn Observer,
     task: Option<(String, Box<dyn Task>)>,
 }
 
 impl<'a> Shown<'a> {
-    fn new(method: &'static str, observer: &'a dyn Observer) -> Self {
+    fn new(method: &'a str, observer: &'a dyn Observer) -> Self {
         Self {
             method,
             observer,

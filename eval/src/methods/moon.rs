@@ -6,7 +6,7 @@ use crate::Result;
 use promptfed_learn::objective::Contrastive;
 use promptfed_learn::{Classifier, EpochStats};
 
-/// Li, He and Song 2021, "Model-Contrastive Federated Learning", algorithm 1, with every client in every round: clients keep their
+/// Li, He and Song 2021, "Model-Contrastive Federated Learning", algorithm 1: clients keep their
 /// features near the global model's and away from those of their own last model. The features are those that the last linear map reads;
 /// the paper's projection head is left out.
 #[derive(Debug, Clone, Copy)]

@@ -6,13 +6,13 @@
 //! client that cannot take a step (one image, too small to normalise alone) receives and sends none. All methods begin with the same
 //! weights, and their clients see their images in the same order.
 
-use super::{Card, Method, Models, Probe, Trained, World};
+use super::{Card, Method, Models, Participation, Probe, Trained, World};
 use crate::wire::Payload;
 use crate::wire::payload::Counts;
 use crate::{Error, FederatedClient, Result, seeds};
 use promptfed_data::LabelledImages;
 use promptfed_learn::{
-    Choice, Classifier, EpochStats, Recipe, Schedule, Tally, TrainConfig, evaluate,
+    Choice, Classifier, EpochStats, Recipe, Schedule, Selection, Tally, TrainConfig, evaluate,
 };
 use rayon::prelude::*;
 use std::sync::atomic::AtomicBool;
@@ -26,6 +26,8 @@ pub struct RoundPlan {
     pub local_epochs: usize,
     /// The peak learning rate of the clients, where it is not the recipe's.
     pub learning_rate: Option<f32>,
+    /// Who takes part.
+    pub participation: Participation,
 }
 
 impl RoundPlan {
@@ -46,6 +48,7 @@ impl RoundPlan {
             recipe,
             initial,
             able,
+            is_known: false,
         })
     }
 
@@ -55,9 +58,10 @@ impl RoundPlan {
             .learning_rate
             .map(|rate| format!(", learning rate {rate}"));
         format!(
-            "{} rounds of {} local epochs{}",
+            "{} rounds of {} local epochs{}{}",
             self.rounds,
             self.local_epochs,
+            self.participation,
             rate.unwrap_or_default()
         )
     }
@@ -71,6 +75,8 @@ pub(super) struct Start {
     pub(super) initial: Classifier,
     /// The clients that can take a step.
     pub(super) able: Vec<usize>,
+    /// Whether the clients have these weights already, so that they need not cross.
+    pub(super) is_known: bool,
 }
 
 /// A method in which clients train in rounds and a server makes one model of what they send. `local` sees one client, `aggregate` none.
@@ -122,11 +128,17 @@ pub trait RoundMethod: Send + Sync {
         down: &Self::Down,
     ) -> Result<(Self::Up, EpochStats)>;
 
-    /// What the server makes of what came, each with the client's number of training images.
+    /// What the server makes of what came, each with the client's number of training images; `all` clients together have so many, those that
+    /// sent nothing included. Something came.
     ///
     /// # Errors
     /// What does not fit together.
-    fn aggregate(&self, server: &mut Self::Server, ups: Vec<(Self::Up, usize)>) -> Result<()>;
+    fn aggregate(
+        &self,
+        server: &mut Self::Server,
+        ups: Vec<(Self::Up, usize)>,
+        all: usize,
+    ) -> Result<()>;
 }
 
 /// A client's work of one round.
@@ -188,83 +200,116 @@ impl<M: RoundMethod> Method for Rounds<M> {
     }
 
     fn run(&self, world: &World<'_>, probe: &mut dyn Probe) -> Result<Trained> {
-        let (method, plan) = (&self.0, self.0.plan());
-        let (clients, classes) = (world.clients(), world.classes());
-        let (channel, name) = (world.channel, method.card().name);
-        let Start {
-            recipe,
-            initial,
-            able,
-        } = plan.start(world)?;
-        let mut held = vec![Vec::new(); clients.len()];
-        for (client, held) in clients.iter().zip(&mut held) {
-            let of = |images: &LabelledImages| Counts::of_labels(&images.labels, classes).0;
-            let told = [of(&client.train), of(&client.validation)].concat();
-            let Counts(told) = channel.up(&client.name, &Counts(told))?;
-            *held = told[classes..].to_vec();
-        }
-        let mut server = method.server(&initial)?;
-        let locals = able.iter().map(|_| method.client(&initial));
-        let mut locals = locals.collect::<Result<Vec<_>>>()?;
-        let mut choice = Choice::new(world.federation.selection.clone());
-        let by_validation = choice.selection().is_by_validation();
-        let mut kept: Option<(usize, Classifier)> = None;
-        let mut curve: Vec<EpochStats> = Vec::with_capacity(plan.rounds);
-        let task = world
-            .observer
-            .begin(&format!("{name}: rounds"), plan.rounds as u64);
-        for round in 0..=plan.rounds {
-            let names = clients.iter().map(|client| client.name.as_str());
-            let down = channel.down(names, &method.broadcast(&server)?)?;
-            if let Some(last) = round.checked_sub(1) {
-                let model = method.model(&down);
-                let mut tally = None;
-                if by_validation {
-                    let sum = validate(world, model, &held)?;
-                    let accuracy = 100.0 * sum.balanced_accuracy();
-                    task.remark(&format!("validation accuracy by class {accuracy:.1} %"));
-                    if let Some(stats) = curve.get_mut(last) {
-                        stats.validated(&sum);
-                    }
-                    tally = Some(sum);
-                }
-                if choice.takes(tally.as_ref()) {
-                    kept = Some((last, model.clone()));
-                }
-                probe.checkpoint(last, &[model])?;
-            }
-            if round == plan.rounds {
-                break;
-            }
-            let rate = falling(recipe.training.learning_rate, round, plan.rounds);
-            let work = |(&index, local): (&usize, &mut M::Local)| {
-                let seed = seeds::derive(world.seed, &format!("fedavg {round} {index}"));
-                let task =
-                    LocalTask::new(world, &clients[index].train, &recipe.training, rate, seed);
-                method.local(&task, local, &down)
-            };
-            let done = able.par_iter().zip(locals.par_iter_mut()).map(work);
-            let done = done.collect::<Result<Vec<_>>>()?;
-            let (mut ups, mut stats) = (Vec::new(), Vec::new());
-            for (&index, (up, of_client)) in able.iter().zip(done) {
-                let size = clients[index].train.len();
-                ups.push((channel.up(&clients[index].name, &up)?, size));
-                stats.push((of_client, size));
-            }
-            method.aggregate(&mut server, ups)?;
-            curve.push(mean(round, &stats));
-            task.set(round as u64 + 1);
-        }
-        drop(task);
-        let (selected, model) = kept.ok_or(Error::NoRounds)?;
-        Ok(Trained {
-            curve,
-            selected: Some(selected),
-            selection: Some(choice.selection().to_string()),
-            provenance: idle(clients, &able),
-            ..Trained::of(Models::Global(Box::new(model)))
-        })
+        run_from(&self.0, world, probe, self.0.plan().start(world)?)
     }
+}
+
+/// A method of many rounds that begins with what `start` says.
+pub(super) fn run_from<M: RoundMethod>(
+    method: &M,
+    world: &World<'_>,
+    probe: &mut dyn Probe,
+    start: Start,
+) -> Result<Trained> {
+    let plan = method.plan();
+    let (clients, classes) = (world.clients(), world.classes());
+    let (channel, name) = (world.channel, method.card().name);
+    let Start {
+        recipe,
+        initial,
+        able,
+        is_known,
+    } = start;
+    let mut held = vec![Vec::new(); clients.len()];
+    for (client, held) in clients.iter().zip(&mut held) {
+        let of = |images: &LabelledImages| Counts::of_labels(&images.labels, classes).0;
+        let told = [of(&client.train), of(&client.validation)].concat();
+        let Counts(told) = channel.up(&client.name, &Counts(told))?;
+        *held = told[classes..].to_vec();
+    }
+    let mut server = method.server(&initial)?;
+    let locals = able.iter().map(|_| method.client(&initial));
+    let mut locals = locals.collect::<Result<Vec<_>>>()?;
+    let selection = if plan.participation.reaches_all() {
+        world.federation.selection.clone()
+    } else {
+        Selection::Last
+    };
+    let by_validation = selection.is_by_validation();
+    let told = match selection {
+        Selection::Last if !plan.participation.reaches_all() => {
+            "last: not every client sees the model of every round".to_owned()
+        }
+        ref selection => selection.to_string(),
+    };
+    let mut choice = Choice::new(selection);
+    let all = able.iter().map(|&index| clients[index].train.len()).sum();
+    let mut kept: Option<(usize, Classifier)> = None;
+    let mut curve: Vec<EpochStats> = Vec::with_capacity(plan.rounds);
+    let task = world
+        .observer
+        .begin(&format!("{name}: rounds"), plan.rounds as u64);
+    for round in 0..=plan.rounds {
+        let attendance = plan.participation.draw(world.seed, round, &able);
+        // The result is everybody's.
+        let is_for_all = round == plan.rounds || plan.participation.reaches_all();
+        let receives = |(index, _): &(usize, &FederatedClient)| {
+            (round > 0 || !is_known) && (is_for_all || attendance.receives(*index))
+        };
+        let names = clients.iter().enumerate().filter(receives);
+        let names = names.map(|(_, client)| client.name.as_str());
+        let down = channel.down(names, &method.broadcast(&server)?)?;
+        if let Some(last) = round.checked_sub(1) {
+            let model = method.model(&down);
+            let mut tally = None;
+            if by_validation {
+                let sum = validate(world, model, &held)?;
+                let accuracy = 100.0 * sum.balanced_accuracy();
+                task.remark(&format!("validation accuracy by class {accuracy:.1} %"));
+                if let Some(stats) = curve.get_mut(last) {
+                    stats.validated(&sum);
+                }
+                tally = Some(sum);
+            }
+            if choice.takes(tally.as_ref()) {
+                kept = Some((last, model.clone()));
+            }
+            probe.checkpoint(last, &[model])?;
+        }
+        if round == plan.rounds {
+            break;
+        }
+        let rate = falling(recipe.training.learning_rate, round, plan.rounds);
+        let work = |(&index, local): (&usize, &mut M::Local)| {
+            let seed = seeds::derive(world.seed, &format!("fedavg {round} {index}"));
+            let task = LocalTask::new(world, &clients[index].train, &recipe.training, rate, seed);
+            method.local(&task, local, &down)
+        };
+        let taking = able.par_iter().zip(locals.par_iter_mut());
+        let taking = taking.filter(|(index, _)| attendance.answers(**index));
+        let done = taking.map(|(index, local)| Ok((*index, work((index, local))?)));
+        let done = done.collect::<Result<Vec<_>>>()?;
+        let (mut ups, mut stats) = (Vec::new(), Vec::new());
+        for (index, (up, of_client)) in done {
+            let size = clients[index].train.len();
+            ups.push((channel.up(&clients[index].name, &up)?, size));
+            stats.push((of_client, size));
+        }
+        if !ups.is_empty() {
+            method.aggregate(&mut server, ups, all)?;
+        }
+        curve.push(mean(round, rate, &stats));
+        task.set(round as u64 + 1);
+    }
+    drop(task);
+    let (selected, model) = kept.ok_or(Error::NoRounds)?;
+    Ok(Trained {
+        curve,
+        selected: Some(selected),
+        selection: Some(told),
+        provenance: idle(clients, &able),
+        ..Trained::of(Models::Global(Box::new(model)))
+    })
 }
 
 /// The learning rate of a round: from the peak by a half cosine.
@@ -289,8 +334,8 @@ fn validate(world: &World<'_>, model: &Classifier, held: &[Vec<u32>]) -> Result<
     Ok(sum)
 }
 
-/// How a round's training went, the mean over clients by their size.
-pub(super) fn mean(round: usize, clients: &[(EpochStats, usize)]) -> EpochStats {
+/// How a round's training went, the mean over clients by their size; no number of none.
+pub(super) fn mean(round: usize, rate: f32, clients: &[(EpochStats, usize)]) -> EpochStats {
     let total: usize = clients.iter().map(|(_, size)| size).sum();
     let mean = |value: fn(&EpochStats) -> f32| {
         let sum: f32 = clients
@@ -301,8 +346,7 @@ pub(super) fn mean(round: usize, clients: &[(EpochStats, usize)]) -> EpochStats 
     };
     EpochStats {
         epoch: round,
-        // The same for all.
-        learning_rate: clients.first().map_or(0.0, |(s, _)| s.learning_rate),
+        learning_rate: rate,
         train_loss: mean(|s| s.train_loss),
         train_accuracy: mean(|s| s.train_accuracy),
         validation_accuracy: None,

@@ -8,7 +8,7 @@ use promptfed_learn::objective::Controlled;
 use promptfed_learn::{Classifier, EpochStats, TrainConfig, WeightTensor, Weights};
 
 /// Karimireddy et al. 2020, "SCAFFOLD: Stochastic Controlled Averaging for Federated Learning", algorithm 1 with option II, a global step of 1,
-/// and every client in every round. Models and control variates are weighted by client size.
+/// Models and control variates are weighted by client size.
 ///
 /// The control variates are means of gradients along plain SGD: clients train without momentum, and at a rate at which they go as far in a
 /// round as the others' momentum, which begins anew each round, takes them along a constant gradient ([`length_by_momentum`]).
@@ -101,11 +101,16 @@ impl RoundMethod for Scaffold {
         Ok(((Model(model), ControlVariates(change)), stats))
     }
 
-    fn aggregate(&self, server: &mut ControllingServer, ups: Vec<(Self::Up, usize)>) -> Result<()> {
-        let total: usize = ups.iter().map(|(_, size)| size).sum();
+    fn aggregate(
+        &self,
+        server: &mut ControllingServer,
+        ups: Vec<(Self::Up, usize)>,
+        all: usize,
+    ) -> Result<()> {
         let (mut models, mut control) = (Vec::new(), server.control.clone());
         for ((model, ControlVariates(change)), size) in ups {
-            let share = size as f32 / total.max(1) as f32;
+            // Of all clients: line 17's |S| / N is in it.
+            let share = size as f32 / all.max(1) as f32;
             control = combine(&control, &change, |c, change| c + share * change);
             models.push((model, size));
         }
@@ -147,6 +152,7 @@ fn combine(a: &Weights, b: &Weights, of: impl Fn(f32, f32) -> f32) -> Weights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::methods::Participation;
     use promptfed_data::LabelledImages;
     use promptfed_learn::{Augmentation, ClassifierConfig, Schedule};
     use std::sync::atomic::AtomicBool;
@@ -193,6 +199,7 @@ mod tests {
                 rounds: 1,
                 local_epochs: 1,
                 learning_rate: None,
+                participation: Participation::FULL,
             },
         }
     }
@@ -268,12 +275,13 @@ mod tests {
         let mut server = scaffold().server(&start).unwrap();
         let up = |value| (Model(start.clone()), of(value));
         scaffold()
-            .aggregate(&mut server, vec![(up(1.0), 30), (up(-3.0), 10)])
+            .aggregate(&mut server, vec![(up(1.0), 30), (up(-3.0), 10)], 40)
             .unwrap();
         assert_eq!(ControlVariates(server.control.clone()), of(0.0));
         scaffold()
-            .aggregate(&mut server, vec![(up(2.0), 10), (up(2.0), 10)])
+            .aggregate(&mut server, vec![(up(2.0), 10), (up(2.0), 10)], 40)
             .unwrap();
-        assert_eq!(ControlVariates(server.control), of(2.0));
+        // Half of the images took part.
+        assert_eq!(ControlVariates(server.control), of(1.0));
     }
 }

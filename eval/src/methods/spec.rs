@@ -2,9 +2,11 @@
 
 use super::{
     Adaptivity, Averaged, Card, Centralised, Chance, FedAvg, FedHkt, FedMd, FedOpt, FedProto,
-    FedProx, LocalOnly, Majority, Method, Moon, Probe, RoundPlan, Rounds, Scaffold, Trained, World,
+    FedProx, Fgl, FglRounds, LocalOnly, Majority, Method, Moon, Participation, Probe, RoundPlan,
+    Rounds, Scaffold, Trained, World,
 };
 use crate::Result;
+use promptfed_prompts::Level;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +16,8 @@ use std::str::FromStr;
 pub enum MethodName {
     /// One-shot generative learning with the first engine.
     Fgl,
+    /// Rounds of averaging that begin with its model.
+    FglRounds,
     /// The same with images chosen of several engines'.
     Fused,
     /// The first engine's images of the class names alone.
@@ -61,6 +65,8 @@ pub struct SettingOf {
     below: f64,
     /// Whether only whole numbers mean something.
     whole: bool,
+    /// The words that are said in place of numbers 0, 1, ..., where they are.
+    words: &'static [&'static str],
     /// What it is.
     pub about: &'static str,
 }
@@ -73,6 +79,7 @@ impl SettingOf {
             least: (0.0, true),
             below: f64::INFINITY,
             whole: false,
+            words: &[],
             about,
         }
     }
@@ -95,6 +102,55 @@ impl SettingOf {
         }
     }
 
+    const fn words(self, words: &'static [&'static str]) -> Self {
+        Self { words, ..self }
+    }
+
+    /// The value that a text says.
+    fn read(&self, text: &str) -> Option<f64> {
+        if self.words.is_empty() {
+            return text.parse().ok().filter(|v| self.takes(*v));
+        }
+        let place = self.words.iter().position(|word| *word == text);
+        place.map(|place| place as f64)
+    }
+
+    /// The words that may be said, where it is no number.
+    pub fn one_of(&self) -> &'static [&'static str] {
+        self.words
+    }
+
+    /// A value as it is said.
+    fn said(&self, value: f64) -> String {
+        let word = self.words.get(value as usize);
+        word.map_or_else(|| value.to_string(), |word| (*word).to_owned())
+    }
+
+    /// What may be said, and an example for `method`.
+    fn range(&self, method: MethodName) -> String {
+        let name = self.name;
+        if let Some(first) = self.words.first() {
+            return format!(
+                "give {}, as {method}:{name}={first}",
+                self.words.join(" or ")
+            );
+        }
+        let (least, may_be) = self.least;
+        let kind = if self.whole {
+            "a whole number"
+        } else {
+            "a number"
+        };
+        let from = if may_be { "from" } else { "above" };
+        let below = if self.below.is_finite() {
+            format!(" and below {}", self.below)
+        } else {
+            String::new()
+        };
+        let example = self.default.unwrap_or(0.05);
+        format!("give {kind} {from} {least}{below}, as {method}:{name}={example}")
+    }
+
     /// Whether a value means something, also as f32, in which most are used.
     fn takes(&self, value: f64) -> bool {
         let (least, may_be) = self.least;
@@ -104,6 +160,9 @@ impl SettingOf {
         is_within && narrow.is_finite() && (!self.whole || value.fract() == 0.0)
     }
 }
+
+/// The names of [`Level::ALL`].
+const LEVELS: &[&str] = &["class", "domain", "instance"];
 
 /// The clients' peak learning rate, of every method of rounds.
 const RATE: SettingOf = SettingOf::new(
@@ -123,8 +182,9 @@ const ADAPTIVE: [SettingOf; 5] = [
 
 impl MethodName {
     /// All of them, in the order that they are told in.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Fgl,
+        Self::FglRounds,
         Self::Fused,
         Self::ZeroUpload,
         Self::Centralised,
@@ -147,6 +207,7 @@ impl MethodName {
     pub fn name(self) -> &'static str {
         match self {
             Self::Fgl => "fgl",
+            Self::FglRounds => "fgl-rounds",
             Self::Fused => "fused",
             Self::ZeroUpload => "zero-upload",
             Self::Centralised => "centralised",
@@ -170,8 +231,11 @@ impl MethodName {
     pub fn about(self) -> &'static str {
         match self {
             Self::Fgl => "one-shot generative learning with the first engine (Zhang et al. 2023)",
+            Self::FglRounds => {
+                "a few rounds of averaging that begin with fgl's model (Zhang et al. 2023, the five-round variant)"
+            }
             Self::Fused => {
-                "the same with images chosen of several engines' (after FuseGen, Zou et al. 2024)"
+                "fgl with images chosen of several engines' (after FuseGen, Zou et al. 2024)"
             }
             Self::ZeroUpload => {
                 "the first engine's images of the class names alone: what do clients' prompts add?"
@@ -207,6 +271,7 @@ impl MethodName {
     pub fn shares(self) -> &'static str {
         match self {
             Self::Fgl | Self::Fused => "prompts up, once; a model down",
+            Self::FglRounds => "prompts up, once; then a model each way, every round",
             Self::ZeroUpload => "no prompt up; a model down",
             Self::Centralised => "images up; a model down",
             Self::Majority => "how many images of each class up",
@@ -225,7 +290,10 @@ impl MethodName {
 
     /// Whether it makes images.
     pub fn is_generative(self) -> bool {
-        matches!(self, Self::Fgl | Self::Fused | Self::ZeroUpload)
+        matches!(
+            self,
+            Self::Fgl | Self::FglRounds | Self::Fused | Self::ZeroUpload
+        )
     }
 
     /// Whether it learns nothing.
@@ -284,14 +352,36 @@ impl MethodName {
             SOFT,
             RATE,
         ];
+        const LEVEL: SettingOf = SettingOf::new(
+            "level",
+            None,
+            "how much a prompt tells, in place of --level",
+        )
+        .words(LEVELS);
+        const ONE_SHOT: [SettingOf; 1] = [LEVEL];
+        const FOLLOWED: [SettingOf; 4] = [
+            LEVEL,
+            SettingOf::new(
+                "rounds",
+                Some(5.0),
+                "rounds after the one shot, in place of --rounds",
+            )
+            .above_zero()
+            .whole(),
+            SettingOf::new(
+                "server-epochs",
+                Some(0.0),
+                "passes over the synthetic images at the server after each round",
+            )
+            .whole(),
+            RATE,
+        ];
         match self {
-            Self::Fgl
-            | Self::Fused
-            | Self::ZeroUpload
-            | Self::Centralised
-            | Self::Local
-            | Self::Majority
-            | Self::Chance => &[],
+            Self::Fgl | Self::Fused => &ONE_SHOT,
+            Self::FglRounds => &FOLLOWED,
+            Self::ZeroUpload | Self::Centralised | Self::Local | Self::Majority | Self::Chance => {
+                &[]
+            }
             Self::Fedmd => &ANSWERS,
             Self::Fedhkt => &HIERARCHY,
             Self::Fedavg | Self::Scaffold => &[RATE],
@@ -355,24 +445,9 @@ impl FromStr for MethodSpec {
                 };
                 return Err(SpecError(format!("{name} has no setting {key:?}; {has}")));
             };
-            let number = value.parse().ok().filter(|v| setting.takes(*v));
-            let Some(number) = number else {
-                let (least, may_be) = setting.least;
-                let kind = if setting.whole {
-                    "a whole number"
-                } else {
-                    "a number"
-                };
-                let from = if may_be { "from" } else { "above" };
-                let below = if setting.below.is_finite() {
-                    format!(" and below {}", setting.below)
-                } else {
-                    String::new()
-                };
-                return Err(SpecError(format!(
-                    "{name}: {key} is {value:?}; give {kind} {from} {least}{below}, as {name}:{key}={}",
-                    setting.default.unwrap_or(0.05)
-                )));
+            let Some(number) = setting.read(value) else {
+                let range = setting.range(name);
+                return Err(SpecError(format!("{name}: {key} is {value:?}; {range}")));
             };
             if spec.settings.insert(setting.name, number).is_some() {
                 return Err(SpecError(format!(
@@ -387,27 +462,47 @@ impl FromStr for MethodSpec {
 impl fmt::Display for MethodSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
-        self.settings
+        let said = self.name.settings().iter().filter_map(|setting| {
+            let value = self.settings.get(setting.name)?;
+            Some((setting.name, setting.said(*value)))
+        });
+        said.collect::<BTreeMap<_, _>>()
             .iter()
             .try_for_each(|(key, value)| write!(f, ":{key}={value}"))
     }
 }
 
+/// How long methods train, and who takes part.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    /// Rounds of the methods that have them, at least 1.
+    pub rounds: usize,
+    /// Passes over a client's own images in each round, at least 1.
+    pub local_epochs: usize,
+    /// Passes where a model is trained in one place, at least 1.
+    pub epochs: usize,
+    /// Who takes part in a round.
+    pub participation: Participation,
+}
+
 impl MethodSpec {
-    /// The method; `None` of one that makes images, which takes engines and a server. `epochs` are those of training in one place.
-    pub fn method(
-        &self,
-        rounds: usize,
-        local_epochs: usize,
-        epochs: usize,
-    ) -> Option<Box<dyn Method>> {
-        let plan = RoundPlan {
-            rounds,
-            local_epochs,
+    fn plan(&self, budget: &Budget) -> RoundPlan {
+        RoundPlan {
+            rounds: budget.rounds,
+            local_epochs: budget.local_epochs,
             learning_rate: self.settings.get(RATE.name).map(|rate| *rate as f32),
-        };
+            participation: budget.participation,
+        }
+    }
+
+    /// The method; `None` of one that makes images, which takes engines and a server.
+    pub fn method(&self, budget: &Budget) -> Option<Box<dyn Method>> {
+        let (plan, epochs) = (self.plan(budget), budget.epochs);
         let method: Box<dyn Method> = match self.name {
-            MethodName::Fgl | MethodName::Fused | MethodName::ZeroUpload => return None,
+            MethodName::Fgl
+            | MethodName::FglRounds
+            | MethodName::Fused
+            | MethodName::ZeroUpload => return None,
             MethodName::Centralised => Box::new(Centralised { epochs }),
             MethodName::Local => Box::new(LocalOnly { epochs }),
             MethodName::Majority => Box::new(Majority),
@@ -446,6 +541,31 @@ impl MethodSpec {
             name: self.to_string(),
             method,
         }))
+    }
+
+    /// The method that makes images, from its first part: the one shot.
+    pub fn generative(&self, one_shot: Fgl, budget: &Budget) -> Box<dyn Method> {
+        let method: Box<dyn Method> = match self.name {
+            MethodName::FglRounds => Box::new(FglRounds {
+                one_shot,
+                plan: RoundPlan {
+                    rounds: (self.get("rounds") as usize).max(1),
+                    ..self.plan(budget)
+                },
+                server_epochs: self.get("server-epochs") as usize,
+            }),
+            _ => Box::new(one_shot),
+        };
+        Box::new(Named {
+            name: self.to_string(),
+            method,
+        })
+    }
+
+    /// How much a prompt tells, where it is said.
+    pub fn level(&self) -> Option<Level> {
+        let place = *self.settings.get("level")? as usize;
+        Level::ALL.get(place).copied()
     }
 
     fn adaptive(&self, plan: RoundPlan, adaptivity: Adaptivity) -> FedOpt {
@@ -507,6 +627,8 @@ mod tests {
             "fedprox:mu=0.5",
             "fedyogi:beta1=0:server-rate=0.1",
             "moon:learning-rate=0.02:mu=5",
+            "fgl:level=instance",
+            "fgl-rounds:rounds=3:server-epochs=2",
         ] {
             assert_eq!(text.parse::<MethodSpec>().unwrap().to_string(), text);
         }
@@ -514,6 +636,16 @@ mod tests {
         assert_eq!(spec.get("mu"), 0.01);
         let spec: MethodSpec = "fedprox:mu=0".parse().unwrap();
         assert_eq!(spec.get("mu"), 0.0);
+    }
+
+    #[test]
+    fn levels_are_those_of_prompts() {
+        assert_eq!(Level::ALL.map(Level::as_str), LEVELS);
+        for level in Level::ALL {
+            let spec: MethodSpec = format!("fgl:level={level}").parse().unwrap();
+            assert_eq!(spec.level(), Some(level));
+        }
+        assert_eq!(MethodSpec::from(MethodName::Fgl).level(), None);
     }
 
     #[test]
@@ -531,6 +663,12 @@ mod tests {
             ("moon:temperature=1e-50", "above 0"),
             ("fedprox:mu=1e300", "from 0"),
             ("fedhkt:clusters=1.5", "a whole number above 0"),
+            (
+                "fgl:level=1",
+                "give class or domain or instance, as fgl:level=class",
+            ),
+            ("fgl-rounds:rounds=0", "a whole number above 0"),
+            ("zero-upload:level=class", "it has none"),
         ] {
             let told = text.parse::<MethodSpec>().unwrap_err().to_string();
             assert!(told.contains(part), "{told}");
@@ -540,7 +678,13 @@ mod tests {
     #[test]
     fn every_method_has_a_card_under_its_name() {
         for name in MethodName::ALL {
-            let method = MethodSpec::from(name).method(2, 1, 3);
+            let budget = Budget {
+                rounds: 2,
+                local_epochs: 1,
+                epochs: 3,
+                participation: Participation::FULL,
+            };
+            let method = MethodSpec::from(name).method(&budget);
             assert_eq!(method.is_none(), name.is_generative());
             if let Some(method) = method {
                 assert_eq!(method.card().name, name.name());

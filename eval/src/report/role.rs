@@ -17,12 +17,13 @@ pub(super) enum Role {
 
 impl Role {
     pub(super) fn of(name: &str) -> Self {
-        match name {
+        // What the method was told stands behind its name.
+        match name.split(':').next().unwrap_or(name) {
             "chance" | "majority" => Self::Floor,
             "local" => Self::Alone,
             "centralised" => Self::Ceiling,
             "fgl" | "fused" | "zero-upload" => Self::Generative,
-            _ if name.starts_with("fgl-") => Self::Generative,
+            other if other.starts_with("fgl-") => Self::Generative,
             _ => Self::Federated,
         }
     }

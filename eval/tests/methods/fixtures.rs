@@ -7,7 +7,7 @@ use image::RgbImage;
 use promptfed_data::{Dataset, DecodeOptions, Layout, OpenOptions, open};
 use promptfed_eval::comparison::{Comparison, MethodResult};
 use promptfed_eval::journal::Journal;
-use promptfed_eval::methods::{Method, MethodSpec};
+use promptfed_eval::methods::{Budget, Method, MethodSpec, Participation};
 use promptfed_eval::observer::Silent;
 use promptfed_eval::{Experiment, ExperimentData, Setting};
 use promptfed_learn::Recipe;
@@ -131,7 +131,18 @@ pub(crate) fn experiment(painted: &Painted, partition: &str) -> Experiment {
 }
 
 pub(crate) fn methods(texts: &[&str]) -> Vec<Box<dyn Method>> {
-    let method = |text: &&str| spec(text).method(ROUNDS as usize, 2, 16).unwrap();
+    methods_with(texts, Participation::FULL)
+}
+
+/// Methods whose rounds not all clients take part in.
+pub(crate) fn methods_with(texts: &[&str], participation: Participation) -> Vec<Box<dyn Method>> {
+    let budget = Budget {
+        rounds: ROUNDS as usize,
+        local_epochs: 2,
+        epochs: 16,
+        participation,
+    };
+    let method = |text: &&str| spec(text).method(&budget).unwrap();
     texts.iter().map(method).collect()
 }
 

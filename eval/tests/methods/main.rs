@@ -4,6 +4,7 @@
 mod edges;
 mod equalities;
 mod fixtures;
+mod partial;
 mod resuming;
 
 use fixtures::{Painted, run, spec};

@@ -7,6 +7,7 @@ use crate::exit::BadInput;
 use anyhow::Result;
 use clap::ArgMatches;
 use promptfed_eval::methods::{MethodName, MethodSpec};
+use promptfed_prompts::Level;
 use promptfed_synth::fuse::select::Mode;
 
 /// What only the generative methods read, but for engines and captions.
@@ -70,15 +71,6 @@ pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
             return Err(anyhow::Error::msg(text).context(BadInput));
         }
     }
-    let twice = |name| methods.iter().filter(|method| method.name == name).count() > 1;
-    if let Some(name) = [MethodName::Fgl, MethodName::Fused, MethodName::ZeroUpload]
-        .into_iter()
-        .find(|name| twice(*name))
-    {
-        let text =
-            format!("--methods names {name} twice; it has no settings of its own: name it once");
-        return Err(anyhow::Error::msg(text).context(BadInput));
-    }
     if methods.iter().all(|method| method.name.trains_nothing()) {
         idle::refuse(
             matches,
@@ -91,9 +83,15 @@ pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         idle::refuse(matches, &["public"], reason)?;
     }
     if !methods.iter().any(|method| method.name.is_of_rounds()) {
-        let flags = ["rounds", "local_epochs"];
+        let flags = ["rounds", "local_epochs", "participation", "dropout"];
         let reason = "without a method of rounds; add fedavg or another to --methods";
         idle::refuse(matches, &flags, reason)?;
+    } else if methods
+        .iter()
+        .all(|method| method.name == MethodName::FglRounds || !method.name.is_of_rounds())
+    {
+        let reason = "beside fgl-rounds, which is told its own; give fgl-rounds:rounds=5";
+        idle::refuse(matches, &["rounds"], reason)?;
     }
     if !runs(MethodName::Centralised) && !runs(MethodName::Local) {
         idle::refuse(
@@ -114,17 +112,27 @@ pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         idle::refuse(matches, &flags, "without fused; add it to --methods")?;
     }
     if !methods.iter().any(|method| method.name.is_generative()) {
-        const WITHOUT: &str = "without fgl, fused or zero-upload; add one to --methods";
+        const WITHOUT: &str = "without a method that makes images; add fgl or another to --methods";
         engines::refuse_all(matches, WITHOUT)?;
         idle::refuse(matches, &OF_FGL, WITHOUT)?;
         return idle::refuse(matches, &["level", "captioner", "model"], WITHOUT);
     }
-    if !runs(MethodName::Fgl) && !runs(MethodName::Fused) {
+    if methods
+        .iter()
+        .filter(|method| method.name.is_generative())
+        .all(|method| method.name == MethodName::ZeroUpload)
+    {
         idle::refuse(
             matches,
             &OF_PROMPTS,
             "beside zero-upload, whose prompts are the class names; add fgl to --methods",
         )?;
+    }
+    if methods
+        .iter()
+        .any(|method| method.level() == Some(Level::Instance))
+    {
+        return Ok(());
     }
     extract::refuse_idle_captions(matches)
 }

@@ -190,6 +190,8 @@ fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String
         ("epochs, synthetic", setting.synthetic_epochs.to_string()),
         ("federated rounds", setting.rounds.to_string()),
         ("local epochs", setting.local_epochs.to_string()),
+        ("clients in a round", setting.participation.to_string()),
+        ("of which drop out", setting.dropout.to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into_iter()

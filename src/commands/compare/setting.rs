@@ -11,7 +11,7 @@ use crate::exit::BadInput;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_eval::methods::{
-    Asking, Fgl, FglConfig, LocalServer, Method, MethodName, MethodSpec,
+    Asking, Budget, Fgl, FglConfig, LocalServer, Method, MethodName, MethodSpec, Participation,
 };
 use promptfed_eval::{Experiment, Setting};
 use promptfed_prompts::protocol::{ImageBudget, PromptPlan, SynthesisPlan};
@@ -56,6 +56,12 @@ pub(crate) struct SettingArgs {
     /// Passes over a client's own images in each round
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub(crate) local_epochs: usize,
+    /// Share of the clients that take part in a round, drawn anew for each; at least one does
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = above_zero_to_one)]
+    pub(crate) participation: f64,
+    /// Probability that a client of a round drops out of it: it has received the model, and nothing comes back
+    #[arg(long, value_name = "PROBABILITY", default_value_t = 0.0, value_parser = below_one)]
+    pub(crate) dropout: f64,
     /// Images that the engines of fused make together, of which --images are chosen [default: --images of each engine]
     #[arg(long, value_name = "N", help_heading = "Fusion", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) generated: Option<u64>,
@@ -77,6 +83,16 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|&number| number > 0)
         .ok_or_else(|| "give a whole number of 1 or more".to_owned())
+}
+
+fn above_zero_to_one(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|v| *v > 0.0 && *v <= 1.0);
+    share.ok_or_else(|| "give a number above 0 and at most 1".to_owned())
+}
+
+fn below_one(text: &str) -> Result<f64, String> {
+    let probability = text.parse().ok().filter(|v| (0.0..1.0).contains(v));
+    probability.ok_or_else(|| "give a number from 0 and below 1".to_owned())
 }
 
 impl SettingArgs {
@@ -148,7 +164,9 @@ impl SettingArgs {
     ) -> Result<UnknownWords> {
         let mut asked = Asked::engines(prepared)?;
         asked.label_space(&experiment.data.label_space);
-        if prompts.wording.level.has_domain() {
+        let levels = self.methods.iter().filter(|m| m.name.is_generative());
+        let mut levels = levels.map(|m| m.level().unwrap_or(prompts.wording.level));
+        if levels.any(|level| level.has_domain()) {
             let domains = &experiment.data.private.domain_names;
             domains.iter().for_each(|domain| asked.domain(domain));
         }
@@ -161,6 +179,7 @@ impl SettingArgs {
         server: &Path,
         prepared: &[Prepared],
     ) -> Result<Vec<Box<dyn Method>>> {
+        let budget = self.budget();
         let mut methods: Vec<Box<dyn Method>> = Vec::new();
         let server = if self.is_generative() {
             let engines = engines::engines(prepared.to_vec());
@@ -170,7 +189,7 @@ impl SettingArgs {
             None
         };
         for spec in &self.methods {
-            if let Some(method) = spec.method(self.rounds, self.local_epochs, self.epochs) {
+            if let Some(method) = spec.method(&budget) {
                 methods.push(method);
                 continue;
             }
@@ -179,10 +198,24 @@ impl SettingArgs {
                 MethodName::Fused => self.fused_synthesis(prepared)?,
                 _ => self.synthesis(prepared.iter().take(1), self.images),
             };
-            let config = self.fgl(spec.name, prompts, synthesis, prepared)?;
-            methods.push(Box::new(Fgl::new(config, Rc::clone(server))));
+            let config = self.fgl(spec, prompts, synthesis, prepared)?;
+            let one_shot = Fgl::new(config, Rc::clone(server));
+            methods.push(spec.generative(one_shot, &budget));
         }
         Ok(methods)
+    }
+
+    /// How long methods train, and who takes part.
+    fn budget(&self) -> Budget {
+        Budget {
+            rounds: self.rounds,
+            local_epochs: self.local_epochs,
+            epochs: self.epochs,
+            participation: Participation {
+                share: self.participation,
+                dropout: self.dropout,
+            },
+        }
     }
 
     /// So many images of these engines.
@@ -249,15 +282,16 @@ impl SettingArgs {
 
     fn fgl(
         &self,
-        method: MethodName,
+        method: &MethodSpec,
         prompts: &PromptArgs,
         synthesis: SynthesisPlan,
         prepared: &[Prepared],
     ) -> Result<FglConfig> {
         let PromptPlan { level, templates } = prompts.wording.plan()?;
+        let level = method.level().unwrap_or(level);
         Ok(FglConfig {
-            name: method.name(),
-            asking: match method {
+            name: method.to_string(),
+            asking: match method.name {
                 MethodName::ZeroUpload => Asking::ClassNames,
                 _ => Asking::Clients,
             },
@@ -268,7 +302,7 @@ impl SettingArgs {
             release: prompts.release.rules(),
             synthesis,
             epochs: self.synthetic_epochs,
-            engines: self.identity(method, prompts, prepared)?,
+            engines: self.identity(method.name, prompts, prepared)?,
         })
     }
 }

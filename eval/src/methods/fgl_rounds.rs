@@ -1,0 +1,172 @@
+//! Rounds of averaging that begin with the model of one-shot generative learning.
+
+use super::local_training::{classes, train};
+use super::rounds::{Start, falling, run_from};
+use super::{
+    Averaged, Card, FedAvg, Fgl, LocalTask, Method, Models, Probe, RoundMethod, RoundPlan, Trained,
+    World,
+};
+use crate::wire::payload::Model;
+use crate::{Error, Result, seeds};
+use promptfed_data::LabelledImages;
+use promptfed_learn::{Classifier, EpochStats, Recipe};
+
+/// Zhang, Qi and Zhao 2023 (arXiv 2306.16064), the variant of several rounds (five in the paper): federated averaging on the clients' images
+/// that begins with the model which the server trained on synthetic images. With server epochs, the server trains the mean of each round on the
+/// synthetic images again, as the authors' code offers (5 epochs there), at the round's learning rate.
+///
+/// The clients have the first model from the one shot; it does not cross again.
+pub struct FglRounds {
+    /// How the first model is made.
+    pub one_shot: Fgl,
+    /// How many rounds follow, and how long each.
+    pub plan: RoundPlan,
+    /// Passes over the synthetic images after each round; 0 is none.
+    pub server_epochs: usize,
+}
+
+impl Method for FglRounds {
+    fn card(&self) -> Card {
+        let server = match self.server_epochs {
+            0 => String::new(),
+            epochs => format!(", {epochs} epochs on the synthetic images after each"),
+        };
+        Card {
+            name: "fgl-rounds".to_owned(),
+            description: format!(
+                "{}; then shares weights, {}{server}",
+                self.one_shot.card().description,
+                self.plan.described()
+            ),
+        }
+    }
+
+    fn determined_by(&self) -> String {
+        self.one_shot.determined_by()
+    }
+
+    fn run(&self, world: &World<'_>, probe: &mut dyn Probe) -> Result<Trained> {
+        let first = self.one_shot.run(world, probe)?;
+        let Models::Global(model) = &first.models else {
+            return Err(Error::NoRounds);
+        };
+        probe.checkpoint(0, &[model.as_ref()])?;
+        let file = model.file()?.ok_or(Error::NoRounds)?;
+        let start = self.plan.start(world)?;
+        let start = Start {
+            initial: Classifier::from_safetensors(&file)?,
+            is_known: true,
+            ..start
+        };
+        let images = match (&first.synthetic, self.server_epochs) {
+            (Some(images), 1..) => Some(images.load(world.recipe.image_size)?),
+            _ => None,
+        };
+        let rounds = Rehearsing {
+            averaging: Averaged(FedAvg { plan: self.plan }),
+            rehearsal: images.map(|images| Rehearsal {
+                images,
+                recipe: start.recipe.clone(),
+                epochs: self.server_epochs,
+            }),
+            world,
+        };
+        let after = run_from(&rounds, world, probe, start)?;
+        let mut provenance = first.provenance;
+        provenance.extend(after.provenance);
+        Ok(Trained {
+            provenance,
+            counts: first.counts,
+            prompts: first.prompts,
+            synthetic: first.synthetic,
+            warnings: first.warnings,
+            ..after
+        })
+    }
+}
+
+/// What the server trains on between rounds.
+struct Rehearsal {
+    images: LabelledImages,
+    recipe: Recipe,
+    epochs: usize,
+}
+
+/// Federated averaging whose server trains the mean on images of its own.
+struct Rehearsing<'a> {
+    averaging: Averaged<FedAvg>,
+    rehearsal: Option<Rehearsal>,
+    world: &'a World<'a>,
+}
+
+/// The mean of the clients' models, and how many rounds it has behind it.
+struct Rehearsed {
+    model: Classifier,
+    rounds: usize,
+}
+
+impl RoundMethod for Rehearsing<'_> {
+    type Down = Model;
+    type Up = Model;
+    type Server = Rehearsed;
+    type Local = ();
+
+    fn card(&self) -> Card {
+        Card {
+            name: "fgl-rounds".to_owned(),
+            ..self.averaging.card()
+        }
+    }
+
+    fn plan(&self) -> RoundPlan {
+        self.averaging.plan()
+    }
+
+    fn server(&self, initial: &Classifier) -> Result<Rehearsed> {
+        Ok(Rehearsed {
+            model: self.averaging.server(initial)?,
+            rounds: 0,
+        })
+    }
+
+    fn client(&self, initial: &Classifier) -> Result<()> {
+        self.averaging.client(initial)
+    }
+
+    fn broadcast(&self, server: &Rehearsed) -> Result<Model> {
+        self.averaging.broadcast(&server.model)
+    }
+
+    fn model<'d>(&self, down: &'d Model) -> &'d Classifier {
+        self.averaging.model(down)
+    }
+
+    fn local(
+        &self,
+        task: &LocalTask<'_>,
+        local: &mut (),
+        down: &Model,
+    ) -> Result<(Model, EpochStats)> {
+        self.averaging.local(task, local, down)
+    }
+
+    fn aggregate(
+        &self,
+        server: &mut Rehearsed,
+        ups: Vec<(Model, usize)>,
+        all: usize,
+    ) -> Result<()> {
+        self.averaging.aggregate(&mut server.model, ups, all)?;
+        if let Some(rehearsal) = &self.rehearsal {
+            let round = server.rounds;
+            let seed = seeds::derive(self.world.seed, &format!("fgl server {round}"));
+            let recipe = rehearsal.recipe.with(rehearsal.epochs, seed);
+            let rate = falling(recipe.training.learning_rate, round, self.plan().rounds);
+            let (images, training) = (&rehearsal.images, &recipe.training);
+            let task = LocalTask::new(self.world, images, training, rate, seed);
+            (server.model, _) = train(&task, &server.model, &mut classes(&task))?;
+        }
+        server.rounds += 1;
+        Ok(())
+    }
+}
