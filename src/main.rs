@@ -48,7 +48,7 @@ struct Cli {
     #[arg(long, short, global = true, help_heading = "Global options")]
     quiet: bool,
     /// How networks keep their weights and compute products: f32, bf16 or (on CUDA) f16. What is not said is bf16 where the
-    /// processor multiplies it, and f32 elsewhere
+    /// processor multiplies it faster, and f32 elsewhere
     #[arg(long, global = true, help_heading = "Global options")]
     precision: Option<Precision>,
     #[command(subcommand)]

@@ -76,9 +76,9 @@ impl Kernels {
         self.set
     }
 
-    /// The format that is fastest here: bf16 where the processor multiplies it, f32 elsewhere.
+    /// The format that is fastest here: bf16 where the processor multiplies it faster than f32, f32 elsewhere.
     pub fn preferred_precision(self) -> Precision {
-        if self.set.multiplies_bf16() {
+        if self.set.gains_by_bf16() {
             Precision::Bf16
         } else {
             Precision::F32

@@ -37,4 +37,12 @@ fn names_are_read_back_and_others_refused() {
 fn bf16_is_preferred_only_where_it_is_multiplied() {
     let portable = Kernels::with(InstructionSet::Portable).unwrap();
     assert_eq!(portable.preferred_precision(), Precision::F32);
+    for set in InstructionSet::available() {
+        let preferred = Kernels::with(set).unwrap().preferred_precision();
+        assert!(
+            preferred == Precision::F32 || set.multiplies_bf16(),
+            "{set}"
+        );
+        assert!(preferred == Precision::Bf16 || set != InstructionSet::Amx);
+    }
 }
