@@ -498,7 +498,7 @@ fn the_model_says_how_pictures_become_square() {
     let output = tested.get_output();
     let warned = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(
-        warned.contains("trained with --fit squash and is tested with crop"),
+        warned.contains("trained with --fit squash and is asked with crop"),
         "{warned}"
     );
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -577,5 +577,97 @@ fn a_client_of_one_image_does_not_end_a_comparison() {
         ] {
             assert!(report.contains(part), "{part} is not in the report");
         }
+    }
+}
+
+#[test]
+fn a_model_names_pictures_that_nobody_has_sorted() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    mirrored_classes(&here.join("train"), 30, 0);
+    let budget = [
+        "--image-size",
+        "24",
+        "--epochs",
+        "30",
+        "--batch-size",
+        "16",
+        "--no-flip",
+    ];
+    train(here, &here.join("train"), &budget);
+    let heap = here.join("heap/below");
+    std::fs::create_dir_all(&heap).unwrap();
+    for i in 0..12 {
+        let name = format!("{i:02}.png");
+        bar(i % 2 == 0, 100 + i).save(heap.join(name)).unwrap();
+    }
+    std::fs::write(heap.join("torn.png"), b"\x89PNG\r\n\x1a\n").unwrap();
+    let args = [
+        "predict",
+        "model.safetensors",
+        "heap",
+        "--csv",
+        "named.csv",
+        "--top",
+        "2",
+    ];
+    let told = json(&mut promptfed(here, &args));
+    let rows = told["predictions"].as_array().unwrap();
+    assert_eq!(rows.len(), 12);
+    assert_eq!(told["skipped"].as_array().unwrap().len(), 1);
+    let mut right = 0;
+    for (i, row) in rows.iter().enumerate() {
+        let classes = row["classes"].as_array().unwrap();
+        let sum: f64 = classes
+            .iter()
+            .map(|c| c["probability"].as_f64().unwrap())
+            .sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{row}");
+        assert!(
+            row["picture"]
+                .as_str()
+                .unwrap()
+                .ends_with(&format!("{i:02}.png"))
+        );
+        let side = if i % 2 == 0 {
+            "keep left"
+        } else {
+            "keep right"
+        };
+        right += usize::from(classes[0]["class"] == side);
+    }
+    assert!(right >= 11, "{right}");
+    let table = std::fs::read_to_string(here.join("named.csv")).unwrap();
+    assert!(
+        table.starts_with("picture,class,probability,keep left,keep right\n"),
+        "{table}"
+    );
+    assert_eq!(table.lines().count(), 13);
+    // One picture by name, for people.
+    let one = promptfed(here, &["predict", "model.safetensors", "heap/below/00.png"])
+        .assert()
+        .success();
+    let shown = String::from_utf8(one.get_output().stdout.clone()).unwrap();
+    assert!(shown.contains("00.png") && shown.contains(" %"), "{shown}");
+    for (args, part) in [
+        (&["predict", "model.safetensors", "nowhere"][..], "nowhere"),
+        (&["predict", "heap/below/00.png", "heap"], "00.png"),
+        (
+            &[
+                "predict",
+                "model.safetensors",
+                "heap",
+                "--csv",
+                "model.safetensors",
+            ],
+            "another name",
+        ),
+        (
+            &["predict", "model.safetensors", "heap/below/torn.png"],
+            "none of the pictures",
+        ),
+    ] {
+        let (_, told) = failure(&mut promptfed(here, args));
+        assert!(told.contains(part), "{told}");
     }
 }

@@ -44,6 +44,7 @@ mod skip;
 mod split;
 mod split_names;
 mod tree;
+mod unlabelled;
 mod warning;
 
 pub use adjustment::Adjustment;
@@ -61,6 +62,7 @@ pub use resize::resize_square;
 pub use same_pictures::same_pictures;
 pub use skip::{DecodeReport, SkipReason, Skipped};
 pub use split::stratified_split;
+pub use unlabelled::open_unlabelled;
 pub use warning::DatasetWarning;
 
 /// What this crate's functions return.

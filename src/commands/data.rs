@@ -280,22 +280,37 @@ pub(crate) fn prompt_text(path: &Path) -> Result<String> {
     Ok(promptfed_files::read_text(path, MAX_PROMPT_BYTES)?)
 }
 
-/// The bundled weights and drawings: `PROMPTFED_ASSETS`, else beside the program or the current folder, else the source tree.
+/// The bundled weights and drawings: `PROMPTFED_ASSETS`, else beside the program (`assets`), where installed programs have their data
+/// (`../share/promptfed`), in the current folder (`assets`), or in the source tree.
+///
+/// # Errors
+/// If they are in none of these places, which it names.
 pub(crate) fn assets() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("PROMPTFED_ASSETS") {
         return Ok(given.into());
     }
-    let beside = std::env::current_exe()
-        .ok()
-        .and_then(|exe| Some(exe.parent()?.join("assets")));
+    let program = std::env::current_exe().ok();
+    let folder = program.as_deref().and_then(Path::parent);
+    let beside = folder.map(|folder| folder.join("assets"));
+    let installed = folder
+        .and_then(Path::parent)
+        .map(|prefix| prefix.join("share/promptfed"));
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
-    let places = beside.into_iter().chain(["assets".into(), source.into()]);
-    for place in places {
-        if place.join("pocket").is_dir() {
-            return Ok(place);
-        }
+    let places: Vec<PathBuf> = [
+        beside,
+        installed,
+        Some("assets".into()),
+        Some(source.into()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if let Some(place) = places.iter().find(|place| place.join("pocket").is_dir()) {
+        return Ok(place.clone());
     }
+    let places: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
     bail!(
-        "the bundled weights are not beside the program; set PROMPTFED_ASSETS to the repository's assets folder"
+        "the bundled weights are in none of {}; set PROMPTFED_ASSETS to the repository's assets folder",
+        places.join(", ")
     )
 }

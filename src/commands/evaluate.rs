@@ -1,20 +1,17 @@
 //! `promptfed evaluate`: a classifier on test images.
 
 use super::data::{self, ReadArgs};
+use super::model::Model;
 use crate::Context;
-use crate::exit::BadInput;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args as ClapArgs;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_data::{Dataset, DatasetWarning, Fit, load};
-use promptfed_learn::{Classifier, evaluate};
-use promptfed_prompts::{ContentHash, LabelSpace};
+use promptfed_learn::evaluate;
+use promptfed_prompts::LabelSpace;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// The longest model file that is read.
-const MAX_MODEL_BYTES: u64 = 4 << 30;
 
 /// Test a trained classifier on labelled images: accuracy, macro F1, confusion matrix.
 ///
@@ -33,20 +30,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    let file = promptfed_files::read(&args.model, MAX_MODEL_BYTES)?;
-    let model = Classifier::from_safetensors(&file)
-        .map_err(|error| anyhow::Error::new(error).context(BadInput))
-        .with_context(|| args.model.display().to_string())?;
+    let file = Model::read(&args.model)?;
+    let model = &file.classifier;
     let space = match &args.read.label_space {
         Some(name) => data::label_space(name)?,
         None => LabelSpace::from_names("model", model.class_names().iter().map(String::as_str))?,
     };
-    // Models of earlier versions do not say; they were trained on the middle.
-    let own = model.recipe().map_or(Fit::Crop, |recipe| recipe.fit);
-    let fit = args.fit.unwrap_or(own);
-    if fit != own {
-        eprintln!("warning: the model was trained with --fit {own} and is tested with {fit}");
-    }
+    let fit = file.fit(args.fit);
     let layout = args.read.layout.into();
     let dataset = data::open(&args.data, layout, args.read.split.clone(), Some(&space))?;
     args.read.refuse_dangling(&dataset)?;
@@ -58,13 +48,13 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         &args.read.decode(),
     )?;
     data::tell_decoded(&report);
-    let evaluation = evaluate(&model, &images)?;
+    let evaluation = evaluate(model, &images)?;
     let unknown = unknown_classes(&dataset);
     if context.json {
         println!(
             "{}",
             json!({
-                "model_hash": ContentHash::of(&file), "data_hash": images.hash().to_hex().as_str(),
+                "model_hash": file.hash, "data_hash": images.hash().to_hex().as_str(),
                 "images": images.len(), "fit": fit, "adjusted": report.adjusted, "classes": images.class_names, "evaluation": evaluation,
                 "unknown_classes": unknown, "read_as": dataset.parts, "warnings": data::warnings(&dataset, &report),
             })

@@ -17,9 +17,11 @@ mod fusion;
 mod idle;
 mod label_space;
 mod methods;
+mod model;
 mod out_file;
 mod partition;
 mod precision;
+mod predict;
 mod preview;
 mod quality;
 mod recipe;
@@ -68,6 +70,8 @@ pub(crate) enum Command {
     Train(train::Args),
     /// Test a trained classifier on labelled images
     Evaluate(evaluate::Args),
+    /// Name what pictures show with a trained classifier
+    Predict(predict::Args),
     /// Measure a synthetic set beside real images: fidelity, variety, near copies
     Quality(quality::Args),
     /// Deal a data set to clients and show who holds what
@@ -151,6 +155,7 @@ impl Command {
             Self::Feedback(args) => feedback::run(args, context),
             Self::Train(args) => train::run(args, context),
             Self::Evaluate(args) => evaluate::run(args, context),
+            Self::Predict(args) => predict::run(args, context),
             Self::Quality(args) => quality::run(args, context),
             Self::Partition(args) => partition::run(args, context),
             Self::Compare(args) => compare::run(args, context),

@@ -46,8 +46,8 @@ pub use generator::{
 pub use hash::hash_file;
 pub use image::Image;
 pub use job::{
-    ClipFilter, Guidance, ImageBudget, JobProgress, JobReport, JobSpec, OutputFormat, PromptSource,
-    Spread, notes, run,
+    ClipFilter, Guidance, ImageBudget, JobProgress, JobReport, JobSpec, ListFormat, OutputFormat,
+    PromptSource, Spread, classes_of, notes, run,
 };
 pub use load::{is_job, load_images, open_images, open_images_as};
 pub use seed::ImageSeed;

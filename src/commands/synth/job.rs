@@ -59,7 +59,7 @@ pub(super) fn run(
     if context.json {
         println!(
             "{}",
-            json!({ "out": out.display().to_string(), "engine": info.name, "weights_hash": info.weights_hash,
+            json!({ "out": out.display().to_string(), "seed": spec.seed, "engine": info.name, "weights_hash": info.weights_hash,
                 "reproducible": info.reproducible, "report": report, "unknown_words": unknown_words })
         );
     } else {
@@ -81,7 +81,7 @@ pub(super) fn specify(
     let mut spec = JobSpec::new(source::source(args)?, &engine.defaults);
     spec.images = images;
     args.sampling.apply(&mut spec);
-    spec.seed = args.seed;
+    spec.seed = args.seed.value;
     spec.output = args.format.into();
     spec.batch = prepared.batch();
     spec.attempts = args.attempts;

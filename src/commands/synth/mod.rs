@@ -3,11 +3,13 @@
 mod job;
 mod rounds;
 mod sampling;
+mod seed;
 mod serve;
 mod several;
 mod source;
 mod stable_diffusion;
 
+use self::seed::Seed;
 use self::stable_diffusion::SdArgs;
 use crate::Context;
 use crate::commands::engines::EngineArgs;
@@ -49,7 +51,8 @@ enum Command {
 /// A job.
 #[derive(ClapArgs)]
 pub(crate) struct JobArgs {
-    /// prompts.json of `promptfed extract`, or a .jsonl file of {"class", "domain"?, "prompt", "negative"?, "count"?}
+    /// prompts.json of `promptfed extract`; a .jsonl file of {"class", "domain"?, "prompt", "negative"?, "count"?}; a .csv file with these columns
+    /// (class may be left out); or a .txt file with a prompt on each line
     #[arg(
         long,
         value_name = "FILE",
@@ -94,9 +97,9 @@ pub(crate) struct JobArgs {
     spread: SpreadArg,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// Seed of the job
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of the job; -1 draws one, and tells it
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true, value_parser = Seed::read)]
+    seed: Seed,
     /// Form of the output
     #[arg(long, value_enum, default_value = "folder")]
     format: Format,
@@ -210,15 +213,16 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     }
     let args = args.job;
     let out = args.out.as_deref().context("give --out DIR")?;
-    let prepared = args.engines.prepare(args.seed, context)?;
+    let prepared = args.engines.prepare(args.seed.value, context)?;
     args.refuse_idle(&prepared)?;
+    args.seed.tell();
     let unknown_words = args.unknown_words(&prepared)?;
     let fusion = args.fuse.map(|select| {
         args.fusion.fusion(Choosing {
             select,
             keep: args.keep.keep,
             image_size: args.size.image_size,
-            seed: args.seed,
+            seed: args.seed.value,
         })
     });
     let fusion = fusion.transpose()?;

@@ -59,7 +59,7 @@ pub(super) fn run(
         bar.set_position(at.done);
         bar.set_message(format!("{:.1} images/s", at.images_per_second));
     };
-    let report = run_backends(jobs.collect(), args.seed, out, &progress, &cancel);
+    let report = run_backends(jobs.collect(), args.seed.value, out, &progress, &cancel);
     for bar in bars
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner)
@@ -141,7 +141,7 @@ fn budgets(args: &JobArgs, prepared: &[Prepared]) -> Result<Vec<ImageBudget>> {
         sampler: None,
         min_clip_score: None,
         fuse: None,
-        seed: args.seed,
+        seed: args.seed.value,
     };
     let share = |share| match share {
         protocol::ImageBudget::Total(images) => ImageBudget::Total { images, spread },

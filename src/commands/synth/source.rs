@@ -4,7 +4,7 @@ use super::JobArgs;
 use crate::commands::data;
 use anyhow::{Context as _, Result};
 use promptfed_prompts::{ClassIndex, LabelSpace, RenderedPrompt};
-use promptfed_synth::{ImageSeed, PromptSource};
+use promptfed_synth::{ImageSeed, ListFormat, PromptSource, classes_of};
 use std::path::Path;
 
 /// The prompts that the command line names.
@@ -22,8 +22,11 @@ pub(super) fn source(args: &JobArgs) -> Result<PromptSource> {
     prompts_file(path, args.label_space.as_deref())
 }
 
-/// The prompts of a file: of `promptfed extract`, or JSON lines with rendered ones.
+/// The prompts of a file: of `promptfed extract`, JSON lines with rendered ones, or a plain list of texts.
 pub(crate) fn prompts_file(path: &Path, label_space: Option<&str>) -> Result<PromptSource> {
+    if let Some(format) = list_format(path) {
+        return list(path, format, label_space);
+    }
     if is_json_lines(path) {
         let name = label_space.with_context(|| {
             format!("{} names classes: give their --label-space", path.display())
@@ -42,7 +45,7 @@ pub(crate) fn prompts_file(path: &Path, label_space: Option<&str>) -> Result<Pro
 
 /// The seed that image `index` of a job with `--prompt` has.
 pub(super) fn seed_of(args: &JobArgs, index: u64) -> ImageSeed {
-    ImageSeed::derive(args.seed, ClassIndex::new(0), &text(args), index)
+    ImageSeed::derive(args.seed.value, ClassIndex::new(0), &text(args), index)
 }
 
 /// The one prompt of --prompt.
@@ -53,7 +56,39 @@ fn text(args: &JobArgs) -> RenderedPrompt {
     }
 }
 
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let found = path.extension().unwrap_or_default();
+    extensions.iter().any(|e| found.eq_ignore_ascii_case(e))
+}
+
 fn is_json_lines(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("jsonl") || e.eq_ignore_ascii_case("ndjson"))
+    has_extension(path, &["jsonl", "ndjson"])
+}
+
+fn list_format(path: &Path) -> Option<ListFormat> {
+    match path {
+        path if has_extension(path, &["txt"]) => Some(ListFormat::Lines),
+        path if has_extension(path, &["csv"]) => Some(ListFormat::Csv),
+        _ => None,
+    }
+}
+
+/// The prompts of a plain list. Without a label space its classes are those that it names, by name, or one, `image`, where it names none.
+fn list(path: &Path, format: ListFormat, label_space: Option<&str>) -> Result<PromptSource> {
+    let label_space = match label_space {
+        Some(name) => data::label_space(name)?,
+        None => {
+            let mut classes = classes_of(path, format)?;
+            if classes.is_empty() {
+                classes.push("image".to_owned());
+            }
+            let names = classes.iter().map(String::as_str);
+            LabelSpace::from_names("prompts", names).with_context(|| path.display().to_string())?
+        }
+    };
+    Ok(PromptSource::List {
+        path: path.to_owned(),
+        format,
+        label_space,
+    })
 }

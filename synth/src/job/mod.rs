@@ -8,6 +8,8 @@
 //! | `manifest.jsonl` | one [`ManifestRow`] per image of the plan, in order |
 //! | `images/<class>/<index>.png` or `data/train-<shard>.parquet` | the images |
 //! | `images/classes.tsv` | the class of every folder, whatever it is called: lines of folder, tab, class |
+//! | `images/metadata.jsonl` | the prompt, class, domain and seed of every image, as Hugging Face's `datasets` reads them |
+//! | `contact-sheet.png` | the first images of up to twenty classes on one page |
 //! | `.promptfed/` | the lock, the index of pixel hashes, images on their way; only while the job is not finished |
 //!
 //! An image is written before its row, under another name and moved into place; rows are appended in order. What a kill
@@ -20,16 +22,19 @@
 
 mod check;
 mod clip_filter;
+mod contact_sheet;
 mod cut;
 mod cut_prompts;
 mod draw;
 mod folder_names;
 mod made;
 mod manifest;
+mod metadata;
 mod notes;
 mod output;
 mod pixel_index;
 mod plan;
+mod prompt_list;
 mod prompts;
 mod record;
 mod report;
@@ -44,6 +49,7 @@ pub use folder_names::CLASSES_FILE;
 pub(crate) use folder_names::{classes_file, folder_names};
 pub use manifest::{MANIFEST_FILE, ManifestRow, read_manifest};
 pub use notes::notes;
+pub use prompt_list::{ListFormat, classes_of};
 pub(crate) use prompts::JobPrompt;
 pub use prompts::PromptSource;
 pub(crate) use record::differing;

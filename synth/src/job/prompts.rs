@@ -7,10 +7,11 @@ use promptfed_files::{FileError, NotText};
 use promptfed_prompts::{ClassIndex, ContentHash, Domain, LabelSpace, PromptSet, RenderedPrompt};
 use serde::Deserialize;
 
+use super::prompt_list::{self, ListFormat};
 use crate::{Error, Result};
 
 /// The longest line of a prompt file that is read, in bytes.
-const MAX_LINE_BYTES: usize = 64 * 1024;
+pub(super) const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// The longest prompt file in UTF-16 that is read, which is held in memory, in bytes.
 const MAX_UTF16_BYTES: u64 = 256 << 20;
@@ -41,6 +42,15 @@ pub enum PromptSource {
         /// The label space of the classes.
         label_space: LabelSpace,
     },
+    /// A plain list of rendered prompts, read like [`JsonLines`](PromptSource::JsonLines).
+    List {
+        /// The file.
+        path: PathBuf,
+        /// How it is written.
+        format: ListFormat,
+        /// The label space of its classes; without any, all prompts are of the first class.
+        label_space: LabelSpace,
+    },
 }
 
 /// One prompt as a job uses it.
@@ -59,7 +69,8 @@ impl PromptSource {
         match self {
             PromptSource::Set { label_space, .. }
             | PromptSource::One { label_space, .. }
-            | PromptSource::JsonLines { label_space, .. } => label_space,
+            | PromptSource::JsonLines { label_space, .. }
+            | PromptSource::List { label_space, .. } => label_space,
         }
     }
 
@@ -73,7 +84,7 @@ impl PromptSource {
                 bytes.extend_from_slice(text.negative.as_bytes());
                 Ok(ContentHash::of(&bytes))
             }
-            PromptSource::JsonLines { path, .. } => {
+            PromptSource::JsonLines { path, .. } | PromptSource::List { path, .. } => {
                 let mut hasher = blake3::Hasher::new();
                 let mut file = promptfed_files::open_regular(path).map_err(|e| fault(path, e))?;
                 std::io::copy(&mut file, &mut hasher)?;
@@ -120,6 +131,11 @@ impl PromptSource {
             PromptSource::JsonLines { path, label_space } => {
                 Box::new(JsonLines::open(path, label_space)?)
             }
+            PromptSource::List {
+                path,
+                format,
+                label_space,
+            } => prompt_list::read(path, *format, label_space)?,
         })
     }
 }
@@ -136,72 +152,24 @@ struct Line {
 }
 
 struct JsonLines<'a> {
-    path: &'a Path,
+    lines: Lines<'a>,
     label_space: &'a LabelSpace,
-    reader: Box<dyn BufRead>,
-    line: u64,
-    buffer: Vec<u8>,
 }
 
 impl<'a> JsonLines<'a> {
     fn open(path: &'a Path, label_space: &'a LabelSpace) -> Result<Self> {
-        let reader = lines_of(path)?;
         Ok(Self {
-            path,
+            lines: Lines::open(path)?,
             label_space,
-            reader,
-            line: 0,
-            buffer: Vec::new(),
         })
     }
 
     fn fault(&self, reason: impl Into<String>) -> Error {
-        Error::PromptLine {
-            file: self.path.to_owned(),
-            line: self.line,
-            reason: reason.into(),
-        }
-    }
-
-    /// Reads one line into the buffer; `false` at the end of the file.
-    fn fill(&mut self) -> Result<bool> {
-        use std::io::Read;
-        self.buffer.clear();
-        self.line += 1;
-        let limit = MAX_LINE_BYTES as u64 + 1;
-        let read = (&mut self.reader)
-            .take(limit)
-            .read_until(b'\n', &mut self.buffer)?;
-        if self.line == 1 {
-            self.take_mark()?;
-        }
-        if read > MAX_LINE_BYTES {
-            return Err(self.fault(format!(
-                "the line is longer than {MAX_LINE_BYTES} bytes; shorten its texts"
-            )));
-        }
-        Ok(read > 0)
-    }
-
-    /// Takes a byte order mark away.
-    fn take_mark(&mut self) -> Result<()> {
-        if self.buffer.starts_with(b"\xff\xfe") || self.buffer.starts_with(b"\xfe\xff") {
-            return Err(self.fault("the file is UTF-16; save it as UTF-8"));
-        }
-        if self.buffer.starts_with(b"\xef\xbb\xbf") {
-            self.buffer.drain(..3);
-        }
-        Ok(())
+        self.lines.fault(reason)
     }
 
     fn parse(&self) -> Result<JobPrompt> {
-        let text = std::str::from_utf8(&self.buffer).map_err(|e| {
-            self.fault(format!(
-                "byte {:#04x} is not UTF-8 (perhaps Windows-1252 or Latin-1); save the file as UTF-8",
-                self.buffer[e.valid_up_to()]
-            ))
-        })?;
-        let line: Line = serde_json::from_str(text).map_err(|e| {
+        let line: Line = serde_json::from_str(self.lines.text()?).map_err(|e| {
             self.fault(format!(
                 "{e}; a line is {{\"class\", \"domain\"?, \"prompt\", \"negative\"?, \"count\"?}}"
             ))
@@ -235,6 +203,71 @@ impl<'a> JsonLines<'a> {
     }
 }
 
+/// The lines of a text file, one in memory at a time.
+pub(super) struct Lines<'a> {
+    path: &'a Path,
+    reader: Box<dyn BufRead>,
+    line: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn open(path: &'a Path) -> Result<Self> {
+        Ok(Self {
+            path,
+            reader: lines_of(path)?,
+            line: 0,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// A fault of the line that was read last.
+    pub(super) fn fault(&self, reason: impl Into<String>) -> Error {
+        Error::PromptLine {
+            file: self.path.to_owned(),
+            line: self.line,
+            reason: reason.into(),
+        }
+    }
+
+    /// Goes to the next line that is not empty; `false` at the end of the file.
+    pub(super) fn advance(&mut self) -> Result<bool> {
+        while self.fill()? {
+            if !self.buffer.trim_ascii().is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The line.
+    pub(super) fn text(&self) -> Result<&str> {
+        std::str::from_utf8(&self.buffer).map_err(|e| {
+            self.fault(format!(
+                "byte {:#04x} is not UTF-8 (perhaps Windows-1252 or Latin-1); save the file as UTF-8",
+                self.buffer[e.valid_up_to()]
+            ))
+        })
+    }
+
+    /// Reads one line into the buffer; `false` at the end of the file.
+    fn fill(&mut self) -> Result<bool> {
+        use std::io::Read;
+        self.buffer.clear();
+        self.line += 1;
+        let limit = MAX_LINE_BYTES as u64 + 1;
+        let read = (&mut self.reader)
+            .take(limit)
+            .read_until(b'\n', &mut self.buffer)?;
+        if read > MAX_LINE_BYTES {
+            return Err(self.fault(format!(
+                "the line is longer than {MAX_LINE_BYTES} bytes; shorten its texts"
+            )));
+        }
+        Ok(read > 0)
+    }
+}
+
 /// A file that cannot be read, as a fault of the line where it begins.
 fn fault(path: &Path, error: FileError) -> Error {
     let (line, reason) = match error {
@@ -251,7 +284,7 @@ fn fault(path: &Path, error: FileError) -> Error {
 }
 
 /// A file's text in UTF-8 without a byte order mark.
-fn lines_of(path: &Path) -> Result<Box<dyn BufRead>> {
+pub(super) fn lines_of(path: &Path) -> Result<Box<dyn BufRead>> {
     let file = promptfed_files::open_regular(path).map_err(|e| fault(path, e))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let start = reader.fill_buf()?;
@@ -276,13 +309,10 @@ impl Iterator for JsonLines<'_> {
     type Item = Result<JobPrompt>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.fill() {
-                Ok(false) => return None,
-                Ok(true) if self.buffer.trim_ascii().is_empty() => {}
-                Ok(true) => return Some(self.parse()),
-                Err(error) => return Some(Err(error)),
-            }
+        match self.lines.advance() {
+            Ok(false) => None,
+            Ok(true) => Some(self.parse()),
+            Err(error) => Some(Err(error)),
         }
     }
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use promptfed_files::{FolderKind, OwnFolder};
 
-use super::check;
 use super::draw::Artist;
 use super::made::Made;
 use super::manifest::{MANIFEST_FILE, Manifest, ManifestRow};
@@ -17,8 +16,9 @@ use super::plan::{Plan, PlannedImage, Survey};
 use super::record::{JOB_FILE, JobRecord, Standing};
 use super::report::{JobProgress, JobReport};
 use super::screen::Fault;
-use super::spec::JobSpec;
+use super::spec::{JobSpec, OutputFormat};
 use super::tally::Tally;
+use super::{check, contact_sheet, metadata};
 use crate::{Error, Generator, Reproducible, Result};
 
 /// Runs a job in `out_dir`, or goes on with the job that lies there.
@@ -162,6 +162,10 @@ pub fn run(
     output.end(finished)?;
     if finished {
         index.remove()?;
+    }
+    if spec.output == OutputFormat::Folder {
+        metadata::write(&folder, out_dir)?;
+        contact_sheet::write(&folder, out_dir)?;
     }
     report.elapsed = start.elapsed();
     if !report.cancelled {

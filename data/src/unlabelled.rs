@@ -1,0 +1,76 @@
+//! Pictures of which nobody has said what they show.
+
+use std::path::Path;
+
+use crate::dataset::{Dataset, ImageSource, Sample};
+use crate::tree::Tree;
+use crate::{DataError, DatasetWarning, Result};
+
+/// The pictures of files and folders, in the order given; those of a folder and the folders below it by name. What folders are called is not read.
+/// All samples have the label 0, and there is no class.
+///
+/// # Errors
+/// A path that is not there, and paths without a picture.
+pub fn open_unlabelled<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<Dataset> {
+    let mut dataset = Dataset::default();
+    let mut asked = Vec::new();
+    for path in paths {
+        asked.push(path.display().to_string());
+        if !fs_err::metadata(path)?.is_dir() {
+            dataset.samples.push(sample(path));
+            continue;
+        }
+        let tree = Tree::walk(path)?;
+        let pictures = tree.places.iter().flat_map(|place| &place.pictures);
+        dataset
+            .samples
+            .extend(pictures.map(|picture| sample(picture)));
+        let dangling = tree.dangling.into_iter();
+        dataset
+            .warnings
+            .extend(dangling.map(|path| DatasetWarning::DanglingLink { path }));
+    }
+    if dataset.samples.is_empty() {
+        return Err(DataError::NoSamples {
+            path: asked.join(", ").into(),
+            reason: "there is no picture in it".to_owned(),
+        });
+    }
+    Ok(dataset)
+}
+
+fn sample(picture: &Path) -> Sample {
+    Sample {
+        label: 0,
+        domain: None,
+        caption: None,
+        source: ImageSource::File(picture.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_folders_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let paint = |name: &str| {
+            let file = folder.path().join(name);
+            fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+            image::RgbImage::new(4, 4).save(&file).unwrap();
+            file
+        };
+        let (one, deep, flat) = (paint("z.png"), paint("many/in/a.png"), paint("many/b.png"));
+        fs_err::write(folder.path().join("many/notes.txt"), "no picture").unwrap();
+        let many = folder.path().join("many");
+        let found = open_unlabelled([one.as_path(), &many]).unwrap();
+        let sources: Vec<_> = found.samples.iter().map(|s| s.source.clone()).collect();
+        assert_eq!(sources, [one, flat, deep].map(ImageSource::File));
+        let empty = folder.path().join("empty");
+        fs_err::create_dir(&empty).unwrap();
+        let told = open_unlabelled([empty.as_path()]).unwrap_err().to_string();
+        assert!(told.contains("empty"), "{told}");
+        assert!(open_unlabelled([folder.path().join("gone").as_path()]).is_err());
+    }
+}

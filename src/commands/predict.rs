@@ -1,0 +1,241 @@
+//! `promptfed predict`: what a classifier takes pictures for.
+
+use super::data;
+use super::model::Model;
+use crate::Context;
+use crate::exit::BadInput;
+use anyhow::Result;
+use clap::Args as ClapArgs;
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use promptfed_data::{
+    DatasetWarning, DecodeOptions, DecodeReport, Fit, LabelledImages, decode_map, open_unlabelled,
+    resize_square,
+};
+use promptfed_learn::Classifier;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Pictures that are looked at together.
+const AT_ONCE: usize = 512;
+
+/// Name what pictures show with a trained classifier.
+///
+/// A picture always gets one of the model's classes, with the probability that the model gives it: how sure a model is of a picture that shows none
+/// of its classes means nothing.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Model file of `promptfed train` or of a round
+    model: PathBuf,
+    /// Pictures, and folders of pictures, those below them included; what folders are called is not read
+    #[arg(required = true, value_name = "PICTURES")]
+    pictures: Vec<PathBuf>,
+    /// Most probable classes that are told of each picture
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
+    /// Write a CSV file too: picture, class, probability, and the probability of every class
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// How pictures that are not square become so: crop (the middle), pad (bars) or squash [default: as in training]
+    #[arg(long, value_name = "crop|pad|squash")]
+    fit: Option<Fit>,
+    /// Make the first unreadable picture an error instead of skipping it
+    #[arg(long)]
+    strict: bool,
+}
+
+/// A picture and the probability of every class.
+struct Answer {
+    picture: String,
+    probabilities: Vec<f32>,
+}
+
+impl Answer {
+    /// The most probable classes, the first first; of equals the one that comes first.
+    fn ranked(&self) -> Vec<usize> {
+        let mut classes: Vec<usize> = (0..self.probabilities.len()).collect();
+        classes.sort_by(|a, b| self.probabilities[*b].total_cmp(&self.probabilities[*a]));
+        classes
+    }
+}
+
+pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
+    let model = Model::read(&args.model)?;
+    if let Some(csv) = &args.csv {
+        refuse_to_replace(csv, &args)?;
+    }
+    let fit = model.fit(args.fit);
+    let (answers, report) = answers(&args, &model, fit, context)?;
+    data::tell_decoded(&report);
+    if answers.is_empty() {
+        let text = "none of the pictures can be read";
+        return Err(anyhow::Error::msg(text).context(BadInput));
+    }
+    let classes = model.classifier.class_names();
+    if let Some(csv) = &args.csv {
+        promptfed_files::write_whole(csv, &table_of_all(&answers, classes)?)?;
+    }
+    if context.json {
+        let rows = answers.iter().map(|answer| told(answer, classes, args.top));
+        println!(
+            "{}",
+            json!({
+                "model_hash": model.hash, "classes": classes, "fit": fit, "predictions": rows.collect::<Vec<_>>(),
+                "skipped": report.skipped, "adjusted": report.adjusted,
+            })
+        );
+    } else {
+        println!("{}", table(&answers, classes, args.top));
+    }
+    Ok(())
+}
+
+/// Looks at the pictures a few at a time.
+fn answers(
+    args: &Args,
+    model: &Model,
+    fit: Fit,
+    context: &Context,
+) -> Result<(Vec<Answer>, DecodeReport)> {
+    let dataset = open_unlabelled(args.pictures.iter().map(PathBuf::as_path))?;
+    for warning in DatasetWarning::by_kind(&dataset.warnings) {
+        eprintln!("warning: {warning}");
+    }
+    let options = DecodeOptions {
+        strict: args.strict,
+        ..DecodeOptions::default()
+    };
+    let size = model.classifier.config().image_size;
+    let bar = context.progress.bar("pictures", dataset.len() as u64);
+    let mut looking = Looking {
+        classifier: &model.classifier,
+        waiting: Vec::new(),
+        pixels: Vec::new(),
+        answers: Vec::with_capacity(dataset.len()),
+    };
+    let mut failure = None;
+    let report = decode_map(
+        &dataset,
+        &options,
+        |_, picture| resize_square(&picture, size, fit),
+        |index, resized| {
+            if failure.is_some() {
+                return;
+            }
+            let picture = dataset.samples[index].source.to_string();
+            let looked = resized.map_err(Into::into);
+            failure = looked
+                .and_then(|pixels| looking.add(picture, &pixels))
+                .err();
+            bar.set_position(index as u64 + 1);
+        },
+    )?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    looking.look()?;
+    bar.finish_and_clear();
+    Ok((looking.answers, report))
+}
+
+/// Pictures that wait to be looked at together, and what was seen in those before.
+struct Looking<'a> {
+    classifier: &'a Classifier,
+    waiting: Vec<String>,
+    /// `[waiting, size, size, 3]`
+    pixels: Vec<u8>,
+    answers: Vec<Answer>,
+}
+
+impl Looking<'_> {
+    fn add(&mut self, picture: String, pixels: &[u8]) -> Result<()> {
+        self.waiting.push(picture);
+        self.pixels.extend_from_slice(pixels);
+        if self.waiting.len() < AT_ONCE {
+            return Ok(());
+        }
+        self.look()
+    }
+
+    fn look(&mut self) -> Result<()> {
+        let pictures = std::mem::take(&mut self.waiting);
+        if pictures.is_empty() {
+            return Ok(());
+        }
+        let config = self.classifier.config();
+        let images = LabelledImages {
+            size: config.image_size,
+            pixels: std::mem::take(&mut self.pixels),
+            labels: vec![0; pictures.len()],
+            domains: vec![0; pictures.len()],
+            class_names: self.classifier.class_names().to_vec(),
+            domain_names: Vec::new(),
+        };
+        let probabilities = self.classifier.probabilities(&images)?;
+        let rows = probabilities.chunks_exact(config.classes);
+        let seen = pictures.into_iter().zip(rows);
+        self.answers.extend(seen.map(|(picture, row)| Answer {
+            picture,
+            probabilities: row.to_vec(),
+        }));
+        Ok(())
+    }
+}
+
+/// Refuses a result in the place of the model or of a picture.
+fn refuse_to_replace(csv: &Path, args: &Args) -> Result<()> {
+    let Ok(place) = fs_err::canonicalize(csv) else {
+        return Ok(());
+    };
+    let mut read = args.pictures.iter().chain([&args.model]);
+    if read.any(|path| fs_err::canonicalize(path).is_ok_and(|path| path == place)) {
+        let text = format!(
+            "{} is what is read; give the result another name",
+            csv.display()
+        );
+        return Err(anyhow::Error::msg(text).context(BadInput));
+    }
+    Ok(())
+}
+
+fn table(answers: &[Answer], classes: &[String], top: u16) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED);
+    table.set_header(["picture", "class", "probability"]);
+    for answer in answers {
+        for (place, class) in answer.ranked().into_iter().take(top.into()).enumerate() {
+            let picture = if place == 0 {
+                answer.picture.as_str()
+            } else {
+                ""
+            };
+            let probability = format!("{:.1} %", 100.0 * answer.probabilities[class]);
+            table.add_row([picture, &classes[class], &probability]);
+        }
+    }
+    if let Some(column) = table.column_mut(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn told(answer: &Answer, classes: &[String], top: u16) -> Value {
+    let ranked = answer.ranked().into_iter().take(top.into());
+    let classes = ranked.map(
+        |class| json!({ "class": classes[class], "probability": answer.probabilities[class] }),
+    );
+    json!({ "picture": answer.picture, "classes": classes.collect::<Vec<_>>() })
+}
+
+/// Every picture with the probability of every class.
+fn table_of_all(answers: &[Answer], classes: &[String]) -> Result<Vec<u8>> {
+    let mut rows = csv::Writer::from_writer(Vec::new());
+    let names = classes.iter().map(String::as_str);
+    rows.write_record(["picture", "class", "probability"].into_iter().chain(names))?;
+    for answer in answers {
+        let best = answer.ranked().first().copied().unwrap_or(0);
+        let of = |class: usize| answer.probabilities[class].to_string();
+        let first = [answer.picture.clone(), classes[best].clone(), of(best)];
+        rows.write_record(first.into_iter().chain((0..classes.len()).map(of)))?;
+    }
+    Ok(rows.into_inner()?)
+}
