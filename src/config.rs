@@ -20,7 +20,10 @@
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, Command};
 use promptfed_synth::registry::{Backend, EngineOptions, EngineRef};
-use std::{ffi::OsString, path::Path, path::PathBuf};
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 /// File read from the current folder when `--config` is not given.
@@ -35,6 +38,31 @@ pub(crate) struct Settings {
     pub(crate) args: Vec<OsString>,
     /// The engines of the file.
     pub(crate) backends: Vec<Backend>,
+    /// The flags that the file gave.
+    pub(crate) taken: Vec<Taken>,
+}
+
+/// A flag that a configuration file gave.
+pub(crate) struct Taken {
+    /// The flag, with its dashes.
+    flag: String,
+    file: PathBuf,
+    /// Of the file, from 1.
+    line: usize,
+}
+
+impl Taken {
+    /// Whether it is the flag that an argument is named after: `--steps <N>`.
+    pub(crate) fn is(&self, argument: &str) -> bool {
+        argument.split([' ', '=']).next() == Some(self.flag.as_str())
+    }
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { flag, file, line } = self;
+        write!(f, "{flag} stands in {}, line {line}", file.display())
+    }
 }
 
 impl Settings {
@@ -42,6 +70,7 @@ impl Settings {
         Self {
             args,
             backends: Vec::new(),
+            taken: Vec::new(),
         }
     }
 }
@@ -52,6 +81,9 @@ impl Settings {
 /// If the file cannot be read or parsed, or names a command or a flag that does not exist.
 pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Settings> {
     if asks_for_help(&args) {
+        return Ok(Settings::of(args));
+    }
+    if args.iter().any(|arg| arg == "--no-config") {
         return Ok(Settings::of(args));
     }
     let given = given_file(&args);
@@ -68,9 +100,48 @@ pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Settings> {
         Some(entries) => backends(entries).with_context(|| file.display().to_string())?,
         None => Vec::new(),
     };
-    check_commands(&table, root, &file)?;
-    let args = fill_in(args, root, table, &file)?;
-    Ok(Settings { args, backends })
+    let source = Source { file, text };
+    check_commands(&table, root, &source)?;
+    let (args, taken) = fill_in(args, root, table, &source)?;
+    Ok(Settings {
+        args,
+        backends,
+        taken,
+    })
+}
+
+/// The text of a configuration file.
+struct Source {
+    file: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// The line of a key in nested tables, from 1; the first where it is not found.
+    fn line(&self, path: &[&str]) -> usize {
+        let found = DeTable::parse(&self.text).ok().and_then(|whole| {
+            let (mut table, mut at) = (whole.get_ref(), 0);
+            for (depth, name) in path.iter().enumerate() {
+                let mut keys = table.iter();
+                let (key, value) = keys.find(|(key, _)| key.get_ref() == name)?;
+                at = key.span().start;
+                if depth + 1 < path.len() {
+                    match value.get_ref() {
+                        DeValue::Table(inner) => table = inner,
+                        _ => return None,
+                    }
+                }
+            }
+            Some(at)
+        });
+        let before = self.text.get(..found.unwrap_or(0)).unwrap_or_default();
+        1 + before.matches('\n').count()
+    }
+
+    /// The file and the line of a key.
+    fn place(&self, path: &[&str]) -> String {
+        format!("{}, line {}", self.file.display(), self.line(path))
+    }
 }
 
 /// The command line with the settings of a file's table.
@@ -78,30 +149,31 @@ fn fill_in(
     args: Vec<OsString>,
     root: &Command,
     mut table: Table,
-    file: &Path,
-) -> Result<Vec<OsString>> {
+    source: &Source,
+) -> Result<(Vec<OsString>, Vec<Taken>)> {
     let (mut command, mut at) = (root, 1);
-    let mut path = String::new();
+    let mut names: Vec<&str> = Vec::new();
     while let Some((index, sub)) = next_subcommand(&args, at, command) {
         (command, at) = (sub, index + 1);
-        path = format!("{path} {}", sub.get_name());
+        names.push(sub.get_name());
         table = match table.remove(sub.get_name()) {
             Some(Value::Table(inner)) => inner,
-            _ => return Ok(args),
+            _ => return Ok((args, Vec::new())),
         };
     }
     if at == 1 {
-        return Ok(args);
+        return Ok((args, Vec::new()));
     }
-    let mut inserted = Vec::new();
+    let path = names.join(" ");
+    let (mut inserted, mut taken) = (Vec::new(), Vec::new());
     for (key, value) in &table {
         let Some(arg) = command.get_arguments().find(|a| a.get_long() == Some(key)) else {
             if command.find_subcommand(key).is_some() {
                 continue;
             }
             bail!(
-                "{} sets `{key}` for `promptfed{path}`, which has no such flag; `promptfed{path} --help` lists them",
-                file.display()
+                "{}: `{key}` is no flag of `promptfed {path}`; `promptfed {path} --help` lists them",
+                source.place(&[&names[..], &[key]].concat())
             );
         };
         let opposite = opposite(command, key);
@@ -112,21 +184,28 @@ fn fill_in(
                     || exclude_each_other(command, arg, other)
                     || other.get_long() == opposite.as_deref() && opposite.is_some()
             })
-            .any(|other| is_given(&args, other));
+            .any(|other| is_given(&args, other))
+            || is_in_environment(arg);
         if !overruled {
+            let line = source.line(&[&names[..], &[key]].concat());
+            taken.push(Taken {
+                flag: format!("--{key}"),
+                file: source.file.clone(),
+                line,
+            });
             if let (Value::Boolean(false), Some(other)) = (value, opposite) {
                 inserted.push(format!("--{other}").into());
                 continue;
             }
-            inserted
-                .extend(as_flags(arg, key, value).with_context(|| {
-                    format!("{}: `{key}` of `promptfed{path}`", file.display())
-                })?);
+            inserted.extend(as_flags(arg, key, value).with_context(|| {
+                let file = source.file.display();
+                format!("{file}, line {line}: `{key}` of `promptfed {path}`")
+            })?);
         }
     }
     let mut merged = args;
     merged.splice(at..at, inserted);
-    Ok(merged)
+    Ok((merged, taken))
 }
 
 /// The engines of `[[backends]]`.
@@ -177,13 +256,13 @@ fn given_file(args: &[OsString]) -> Option<PathBuf> {
     None
 }
 
-fn check_commands(table: &Table, root: &Command, file: &Path) -> Result<()> {
+fn check_commands(table: &Table, root: &Command, source: &Source) -> Result<()> {
     for (name, value) in table {
         if root.find_subcommand(name).is_none() || !value.is_table() {
             let known: Vec<_> = root.get_subcommands().map(Command::get_name).collect();
             bail!(
-                "{} has `{name}` at its top, where only [[backends]] and the tables of commands may stand: {}",
-                file.display(),
+                "{}: `{name}` stands at the top, where only [[backends]] and the tables of commands may stand: {}",
+                source.place(&[name]),
                 known.join(", ")
             );
         }
@@ -200,15 +279,24 @@ fn next_subcommand<'a>(
     let mut index = from;
     while let Some(arg) = args.get(index) {
         let text = arg.to_str()?;
-        if text == "--config" {
-            index += 2;
-        } else if text.starts_with('-') {
-            index += 1;
+        if text.starts_with('-') {
+            index += if takes_the_next(command, text) { 2 } else { 1 };
         } else {
             return command.find_subcommand(text).map(|sub| (index, sub));
         }
     }
     None
+}
+
+/// Whether the value of a flag is the argument behind it.
+fn takes_the_next(command: &Command, flag: &str) -> bool {
+    let is_it = |arg: &&Arg| {
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        let short = arg.get_short().map(|short| format!("-{short}"));
+        [long, short].into_iter().flatten().any(|name| name == flag)
+    };
+    let found = command.get_arguments().find(is_it);
+    found.is_some_and(|arg| arg.get_action().takes_values())
 }
 
 fn exclude_each_other(command: &Command, one: &Arg, other: &Arg) -> bool {
@@ -227,6 +315,12 @@ fn is_given(args: &[OsString], arg: &Arg) -> bool {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
             || short.as_ref().is_some_and(|short| a == short)
     })
+}
+
+/// Whether an environment variable gives the flag, which wins over a file.
+fn is_in_environment(arg: &Arg) -> bool {
+    let value = arg.get_env().and_then(std::env::var_os);
+    value.is_some_and(|value| !value.is_empty())
 }
 
 /// Whether only words about the program are asked for, which no configuration can change.
@@ -292,6 +386,7 @@ mod tests {
     fn root() -> Command {
         let mut root = Command::new("promptfed")
             .arg(Arg::new("config").long("config").global(true))
+            .arg(Arg::new("precision").long("precision").global(true))
             .arg(
                 Arg::new("json")
                     .long("json")
@@ -316,6 +411,12 @@ mod tests {
             .subcommand(
                 Command::new("synth")
                     .arg(Arg::new("steps").long("steps"))
+                    .arg(Arg::new("path").long("path").env("PATH"))
+                    .arg(
+                        Arg::new("token")
+                            .long("token")
+                            .env("PROMPTFED_NO_SUCH_VARIABLE"),
+                    )
                     .arg(Arg::new("seed").long("seed").action(ArgAction::Append))
                     .arg(Arg::new("images").long("images").conflicts_with("steps")),
             )
@@ -350,6 +451,80 @@ mod tests {
         assert_eq!(
             merged(toml, &["synth", "--steps", "3", "--seed=9"]).unwrap(),
             ["synth", "--json", "--steps", "3", "--seed=9"]
+        );
+    }
+
+    #[test]
+    fn flags_before_the_command_do_not_hide_it() {
+        let toml = "[synth]\nsteps = 8";
+        for before in [
+            &["--precision", "f32"][..],
+            &["--precision=f32"],
+            &["--json"],
+        ] {
+            let args = [before, &["synth"]].concat();
+            let all = merged(toml, &args).unwrap();
+            assert_eq!(all.last().unwrap(), "--steps=8", "{before:?}");
+        }
+        let args = ["--no-config", "synth"];
+        assert_eq!(merged(toml, &args).unwrap(), args);
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let toml = "[synth]\npath = \"of the file\"\ntoken = \"t\"";
+        // There is a PATH wherever tests run.
+        assert_eq!(merged(toml, &["synth"]).unwrap(), ["synth", "--token=t"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        for (toml, line, part) in [
+            (
+                "[synth]\nsteps = 8\nstep = 9\n",
+                3,
+                "`step` is no flag of `promptfed synth`",
+            ),
+            (
+                "# mine\n\n[sinth]\nsteps = 8\n",
+                3,
+                "`sinth` stands at the top",
+            ),
+            ("[synth]\njson = \"yes\"\n", 2, "true or false"),
+            (
+                "[round]\n[round.open]\nservr = \"x\"\n",
+                3,
+                "`servr` is no flag of `promptfed round open`",
+            ),
+        ] {
+            let command: &[&str] = if toml.contains("round") {
+                &["round", "open"]
+            } else {
+                &["synth"]
+            };
+            let told = format!("{:#}", merged(toml, command).unwrap_err());
+            assert!(
+                told.contains(&format!("c.toml, line {line}: ")) && told.contains(part),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_flag_of_the_file_is_known_by_its_argument() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        fs_err::write(&file, "[synth]\n\nsteps = 8").unwrap();
+        let args = ["promptfed", "--config", file.to_str().unwrap(), "synth"];
+        let taken = merge(args.map(OsString::from).into(), &root())
+            .unwrap()
+            .taken;
+        assert_eq!(taken.len(), 1);
+        assert!(taken[0].is("--steps <N>") && !taken[0].is("--step <N>"));
+        let told = taken[0].to_string();
+        assert!(
+            told.starts_with("--steps stands in ") && told.ends_with(", line 3"),
+            "{told}"
         );
     }
 

@@ -1,6 +1,10 @@
 //! Exit codes, and how an error is told.
 
+use crate::config::Taken;
 use crate::interrupt::Interrupted;
+use crate::output;
+use clap::error::{ContextKind, ContextValue};
+use serde_json::json;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -18,7 +22,8 @@ Environment:
   PROMPTFED_LOG     what is logged to standard error, e.g. info or promptfed_server=debug (default: warn)
   PROMPTFED_ASSETS  folder with the bundled weights and drawings
 
-Every flag can stand in promptfed.toml: [synth] steps = 8 is promptfed synth --steps 8.";
+Every flag can stand in promptfed.toml: [synth] steps = 8 is promptfed synth --steps 8. A flag of the command line wins over the
+environment, the environment over the file, the file over what is built in. With --json an error is an object too: {\"error\": {\"message\", \"exit_code\"}}.";
 
 /// Marks an error as the fault of the input.
 #[derive(Debug)]
@@ -32,19 +37,62 @@ impl fmt::Display for BadInput {
 
 impl std::error::Error for BadInput {}
 
-/// Prints `error` in one line on standard error and returns its exit code.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+/// Tells of a command line that is wrong, with the flags of a configuration file that have to do with it, and ends the program; also where help is
+/// asked for.
+pub(crate) fn usage(error: &clap::Error, taken: &[Taken], json: bool) -> ! {
+    if error.exit_code() == 0 {
+        error.exit();
+    }
+    // What cannot be told is not.
+    let _ = error.print();
+    let about = [ContextKind::InvalidArg, ContextKind::PriorArg];
+    let about = about.into_iter().filter_map(|kind| match error.get(kind)? {
+        ContextValue::String(argument) => Some(argument.clone()),
+        _ => None,
+    });
+    for argument in about {
+        if let Some(taken) = taken.iter().find(|taken| taken.is(&argument)) {
+            eprintln!("note: {taken}");
+        }
+    }
+    if json {
+        let text = error.to_string();
+        let told = text.lines().next().unwrap_or_default();
+        tell_json(told.trim_start_matches("error: "), 2);
+    }
+    std::process::exit(error.exit_code());
+}
+
+/// The error as the one object on standard output, unless a result is there already.
+fn tell_json(message: &str, code: u8) {
+    if !output::has_result() {
+        println!(
+            "{}",
+            json!({ "error": { "message": message, "exit_code": code } })
+        );
+    }
+}
+
+/// Prints `error` in one line on standard error and, where `json` is asked for, as an object on standard output; returns its exit code.
+pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
-        let text = cause.to_string();
+        let text = match cause.downcast_ref() {
+            Some(error) => of_request(error),
+            None => cause.to_string(),
+        };
         // Library errors that already end with their cause's words are not told twice.
         let told = parts.last().is_some_and(|last| last.ends_with(&text));
         if !told && text != BadInput.to_string() {
             parts.push(text);
         }
     }
-    eprintln!("error: {}", parts.join(": "));
-    ExitCode::from(code(error))
+    let (message, code) = (parts.join(": "), code(error));
+    eprintln!("error: {message}");
+    if json {
+        tell_json(&message, code);
+    }
+    ExitCode::from(code)
 }
 
 fn code(error: &anyhow::Error) -> u8 {
@@ -57,6 +105,33 @@ fn code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(code_of).unwrap_or(1)
 }
 
+/// A server's refusal, with the remedy in the words of the command line.
+fn of_request(error: &promptfed_client::RequestError) -> String {
+    use promptfed_client::RequestError::Refused;
+    use promptfed_prompts::protocol::ProblemCode;
+    let Refused {
+        method,
+        url,
+        problem,
+    } = error
+    else {
+        return error.to_string();
+    };
+    let remedy = match problem.code {
+        ProblemCode::Unauthenticated => {
+            "give a token of this server: a client's with --token or PROMPTFED_TOKEN, the administrator's with --admin-token-file or PROMPTFED_ADMIN_TOKEN"
+        }
+        ProblemCode::NameTaken => {
+            "choose another name, or give this client a new token with --replace-token"
+        }
+        _ => return error.to_string(),
+    };
+    format!(
+        "{method} {url}: {} ({}): {remedy}",
+        problem.message, problem.status
+    )
+}
+
 /// A round that failed is work that failed, wherever the server stands.
 fn code_of_request(error: &promptfed_client::RequestError) -> u8 {
     use promptfed_prompts::protocol::RoundState;
@@ -67,6 +142,7 @@ fn code_of_request(error: &promptfed_client::RequestError) -> u8 {
         } => 1,
         // Nothing was sent.
         promptfed_client::RequestError::Invalid(_)
+        | promptfed_client::RequestError::Token { .. }
         | promptfed_client::RequestError::Address { .. } => 3,
         _ => 4,
     }

@@ -41,6 +41,14 @@ struct Cli {
         help_heading = "Global options"
     )]
     config: Option<PathBuf>,
+    /// Read no file with settings
+    #[arg(
+        long,
+        global = true,
+        conflicts_with = "config",
+        help_heading = "Global options"
+    )]
+    no_config: bool,
     /// Print one JSON object on standard output instead of text for people
     #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
@@ -78,24 +86,35 @@ fn main() -> ExitCode {
     let mut root = Cli::command();
     // Only a built command has its global flags in every subcommand.
     root.build();
+    let mut json = std::env::args_os().any(|arg| arg == "--json");
     let result = config::merge(std::env::args_os().collect(), &root)
         .map_err(|error| error.context(exit::BadInput))
-        .and_then(|config::Settings { args, backends }| {
-            let matches = root.get_matches_from(args);
-            commands::refuse_idle(&matches)?;
-            let cli = Cli::from_arg_matches(&matches)?;
-            if let Some(precision) = cli.precision {
-                precision.choose();
-            }
-            let context = Context {
-                json: cli.json,
-                progress: Progress::new(cli.quiet),
-                backends,
-            };
-            cli.command.run(&context)
-        });
+        .and_then(
+            |config::Settings {
+                 args,
+                 backends,
+                 taken,
+             }| {
+                json |= args.iter().any(|arg| arg == "--json");
+                let matches = match root.try_get_matches_from(args) {
+                    Ok(matches) => matches,
+                    Err(error) => exit::usage(&error, &taken, json),
+                };
+                commands::refuse_idle(&matches)?;
+                let cli = Cli::from_arg_matches(&matches)?;
+                if let Some(precision) = cli.precision {
+                    precision.choose();
+                }
+                let context = Context {
+                    json: cli.json,
+                    progress: Progress::new(cli.quiet),
+                    backends,
+                };
+                cli.command.run(&context)
+            },
+        );
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit::report(&error),
+        Err(error) => exit::report(&error, json),
     }
 }

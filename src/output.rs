@@ -5,6 +5,7 @@
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 macro_rules! println {
     ($($text:tt)*) => { $crate::output::result(format_args!($($text)*)) };
@@ -12,6 +13,14 @@ macro_rules! println {
 
 macro_rules! eprintln {
     ($($text:tt)*) => { $crate::output::remark(format_args!($($text)*)) };
+}
+
+/// Whether a result was printed.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+/// Whether there is something on standard output.
+pub(crate) fn has_result() -> bool {
+    TOLD.load(Ordering::Relaxed)
 }
 
 /// Prints a line of the result. It comes when the work is done, so that nothing is lost where the program ends here.
@@ -39,6 +48,7 @@ pub(crate) fn remark(text: Arguments<'_>) {
 }
 
 fn told(text: Arguments<'_>) -> std::io::Result<()> {
+    TOLD.store(true, Ordering::Relaxed);
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")?;
     stdout.flush()

@@ -22,7 +22,7 @@ impl AdminClient {
     /// A session under the administrator's token.
     ///
     /// # Errors
-    /// [`RequestError::Address`].
+    /// [`RequestError::Address`], and [`RequestError::Token`] for what is no token.
     pub fn new(url: &str, token: &str) -> Result<Self, RequestError> {
         Self::with_retry(url, token, RetryPolicy::default())
     }
@@ -30,7 +30,7 @@ impl AdminClient {
     /// As [`AdminClient::new`], with another policy of retries.
     ///
     /// # Errors
-    /// [`RequestError::Address`].
+    /// [`RequestError::Address`], and [`RequestError::Token`] for what is no token.
     pub fn with_retry(url: &str, token: &str, retry: RetryPolicy) -> Result<Self, RequestError> {
         Session::new(url, ADMIN, token, retry).map(Self)
     }

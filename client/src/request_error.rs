@@ -15,6 +15,12 @@ pub enum RequestError {
         /// The text given.
         url: String,
     },
+    /// The token is none, and nothing was sent.
+    #[error("the token {reason}; copy it again as `promptfed register` printed it")]
+    Token {
+        /// What is wrong with it; the token itself is not told.
+        reason: &'static str,
+    },
     /// A message is out of range and was not sent.
     #[error(transparent)]
     Invalid(#[from] InvalidMessage),
@@ -30,7 +36,7 @@ pub enum RequestError {
     },
     /// No answer came, in any attempt.
     #[error(
-        "{method} {url}: no answer in {attempts} attempts ({reason}); check that the server runs and can be reached"
+        "{method} {url}: no answer in {attempts} attempts ({reason}); {}", check(.url, .reason)
     )]
     Unreachable {
         /// The request's method.
@@ -41,6 +47,50 @@ pub enum RequestError {
         attempts: u32,
         /// What happened the last time.
         reason: String,
+    },
+    /// The answer points elsewhere. Nothing is sent there, least of all the token.
+    #[error(
+        "{method} {url}: the server points to {location} ({status}); give that address if you trust it"
+    )]
+    Redirected {
+        /// The request's method.
+        method: &'static str,
+        /// The request's address.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// Where it points to.
+        location: String,
+    },
+    /// A web page came, of a proxy or of a log-in in front of the server.
+    #[error(
+        "{method} {url}: a web page answered ({status}{title}) and not a promptfed server; a proxy or a log-in page may stand before it"
+    )]
+    WebPage {
+        /// The request's method.
+        method: &'static str,
+        /// The request's address.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// `, titled "..."`, where it has a title.
+        title: String,
+    },
+    /// The server's version does not say what this one reads.
+    #[error(
+        "{method} {url}: the answer cannot be read ({reason}): this is promptfed {own} and the server {server}; use the same version"
+    )]
+    Versions {
+        /// The request's method.
+        method: &'static str,
+        /// The request's address.
+        url: String,
+        /// What is wrong with the answer.
+        reason: String,
+        /// This program's version.
+        own: &'static str,
+        /// The server's version.
+        server: String,
     },
     /// An answer came that is none of this protocol.
     #[error(
@@ -99,6 +149,30 @@ impl RequestError {
             Self::Refused { problem, .. } => Some(problem),
             _ => None,
         }
+    }
+}
+
+/// What to look at where no answer came.
+fn check(url: &str, reason: &str) -> &'static str {
+    let told = reason.to_lowercase();
+    let is_of_tls = [
+        "tls",
+        "corrupt message",
+        "invalidcontenttype",
+        "certificate",
+        "handshake",
+    ]
+    .iter()
+    .any(|word| told.contains(word));
+    if url.starts_with("https:") && told.contains("certificate") {
+        "the server's certificate is not one that this machine trusts"
+    } else if url.starts_with("https:") && is_of_tls {
+        "the server may speak plain http: write http:// in place of https://"
+    } else if url.starts_with("http:") && (told.contains("http-parse") || told.contains("protocol"))
+    {
+        "the server may speak https: write https:// in place of http://"
+    } else {
+        "check that the server runs and can be reached"
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -18,6 +19,9 @@ use ureq::{Agent, SendBody, http};
 
 use crate::request_error::RequestError;
 use crate::transport::{SocketBytes, metered_agent};
+
+/// This program's version.
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Largest model that is downloaded, in bytes.
 const MAX_MODEL_BYTES: u64 = 4 << 30;
@@ -52,6 +56,8 @@ pub struct Session {
     agent: Agent,
     base: String,
     authorization: String,
+    /// Whether the server, or what stands before it, takes announced bodies.
+    announces: AtomicBool,
     caller: String,
     retry: RetryPolicy,
     bodies: Mutex<Ledger>,
@@ -100,10 +106,12 @@ impl Session {
             });
         }
         let sockets = Arc::new(SocketBytes::default());
+        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
         Ok(Self {
-            agent: metered_agent(Arc::clone(&sockets)),
+            agent: metered_agent(Arc::clone(&sockets), host),
             base: url.trim_end_matches('/').to_owned(),
-            authorization: format!("Bearer {token}"),
+            authorization: format!("Bearer {}", clean_token(token)?),
+            announces: AtomicBool::new(true),
             caller: caller.into(),
             retry,
             bodies: Mutex::default(),
@@ -246,11 +254,40 @@ impl Session {
     /// Sends a request and reads its answer as a JSON message.
     pub(crate) fn message<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, RequestError> {
         let bytes = self.send(call)?;
-        serde_json::from_slice(&bytes).map_err(|error| RequestError::Answer {
-            method: call.method,
-            url: self.url(call),
-            reason: error.to_string(),
-        })
+        serde_json::from_slice(&bytes).map_err(|error| self.unread(call, &bytes, error))
+    }
+
+    /// Why an answer cannot be read: a web page, a server of another version, or what only its reader can say.
+    fn unread(&self, call: &Call<'_>, bytes: &[u8], error: serde_json::Error) -> RequestError {
+        let (method, url) = (call.method, self.url(call));
+        let reason = error.to_string();
+        if let Some(title) = title_of_page(bytes) {
+            return RequestError::WebPage {
+                method,
+                url,
+                status: 200,
+                title,
+            };
+        }
+        let asked = self.attempt(&Call::get("/health".to_owned(), PayloadKind::Control));
+        let health = asked.ok().and_then(|answer| {
+            let health: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+            health["version"].as_str().map(str::to_owned)
+        });
+        match health {
+            Some(server) if server != OWN_VERSION => RequestError::Versions {
+                method,
+                url,
+                reason,
+                own: OWN_VERSION,
+                server,
+            },
+            _ => RequestError::Answer {
+                method,
+                url,
+                reason,
+            },
+        }
     }
 
     /// Sends a request, again if need be, and returns the body of a good answer.
@@ -259,8 +296,15 @@ impl Session {
         for attempt in 1.. {
             let last = attempt >= self.retry.attempts;
             let error = match self.attempt(call) {
-                Ok((status, body)) if (200..300).contains(&status) => return Ok(body),
-                Ok((status, body)) => {
+                Ok(answer) if (200..300).contains(&answer.status) => return Ok(answer.body),
+                Ok(Answer { status: 417, .. }) if self.announces.swap(false, Ordering::Relaxed) => {
+                    continue;
+                }
+                Ok(answer) => {
+                    if let Some(error) = self.foreign(call, &answer) {
+                        return Err(error);
+                    }
+                    let Answer { status, body, .. } = answer;
                     let problem = read_problem(status, &body);
                     // The server turned the request away before it did anything.
                     let untouched = problem.code == ProblemCode::Busy;
@@ -299,8 +343,30 @@ impl Session {
         unreachable!("the loop ends by returning")
     }
 
+    /// An answer of something else than a server of this protocol.
+    fn foreign(&self, call: &Call<'_>, answer: &Answer) -> Option<RequestError> {
+        let (method, url, status) = (call.method, self.url(call), answer.status);
+        if (300..400).contains(&status) {
+            let location = answer.location.clone();
+            return Some(RequestError::Redirected {
+                method,
+                url,
+                status,
+                location: location.unwrap_or_else(|| "nowhere".to_owned()),
+            });
+        }
+        // What may pass is tried again.
+        let title = title_of_page(&answer.body).filter(|_| status < 500 && status != 408)?;
+        Some(RequestError::WebPage {
+            method,
+            url,
+            status,
+            title,
+        })
+    }
+
     /// Makes one request; body bytes enter the ledger as they cross, whatever the end.
-    fn attempt(&self, call: &Call<'_>) -> Result<(u16, Vec<u8>), ureq::Error> {
+    fn attempt(&self, call: &Call<'_>) -> Result<Answer, ureq::Error> {
         let request = http::Request::builder()
             .method(call.method)
             .uri(self.url(call))
@@ -312,7 +378,7 @@ impl Session {
                 let mut request = request
                     .header(http::header::CONTENT_TYPE, media_type)
                     .header(http::header::CONTENT_LENGTH, bytes.len());
-                if bytes.len() >= ANNOUNCED_BODY_BYTES {
+                if bytes.len() >= ANNOUNCED_BODY_BYTES && self.announces.load(Ordering::Relaxed) {
                     request = request.header(http::header::EXPECT, "100-continue");
                 }
                 let request = request.body(SendBody::from_reader(&mut rest))?;
@@ -324,6 +390,8 @@ impl Session {
             }
         };
         let status = response.status().as_u16();
+        let location = response.headers().get(http::header::LOCATION);
+        let location = location.map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
         let good = response.status().is_success();
         let kind = if good {
             call.answer
@@ -344,7 +412,11 @@ impl Session {
         self.bodies()
             .record(&self.caller, Direction::Down, kind, body.len() as u64);
         result?;
-        Ok((status, body))
+        Ok(Answer {
+            status,
+            location,
+            body,
+        })
     }
 
     fn url(&self, call: &Call<'_>) -> String {
@@ -354,6 +426,57 @@ impl Session {
     fn bodies(&self) -> MutexGuard<'_, Ledger> {
         self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What came back.
+struct Answer {
+    status: u16,
+    /// Where it points to.
+    location: Option<String>,
+    body: Vec<u8>,
+}
+
+/// A token without the line end or byte order mark that copying may put beside it.
+fn clean_token(token: &str) -> Result<&str, RequestError> {
+    let outer = |c: char| c.is_whitespace() || c == '\u{feff}';
+    let token = token.trim_matches(outer);
+    let reason = if token.is_empty() {
+        "is empty"
+    } else if token.chars().any(char::is_whitespace) {
+        "has a blank or a line break in it"
+    } else if !token.chars().all(|c| c.is_ascii_graphic()) {
+        "has a character in it that no token has"
+    } else {
+        return Ok(token);
+    };
+    Err(RequestError::Token { reason })
+}
+
+/// The title of a web page, told after a comma; nothing of what is none.
+fn title_of_page(body: &[u8]) -> Option<String> {
+    let start = &body[..body.len().min(64 << 10)];
+    let text = String::from_utf8_lossy(start.trim_ascii_start());
+    let lower = text.to_ascii_lowercase();
+    if !(lower.starts_with("<!doctype html") || lower.starts_with("<html")) {
+        return None;
+    }
+    let title = lower.find("<title>").and_then(|from| {
+        let rest = text.get(from + "<title>".len()..)?;
+        rest.split('<').next()
+    });
+    let title: String = title
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(80)
+        .collect();
+    Some(match title.as_str() {
+        "" => String::new(),
+        title => format!(", titled {title:?}"),
+    })
 }
 
 /// The server's problem document, or one in its place when something else answered.

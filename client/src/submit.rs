@@ -31,7 +31,7 @@ impl FederationClient {
     /// A session under a client's token. `name` is the client's name in the ledger.
     ///
     /// # Errors
-    /// [`RequestError::Address`].
+    /// [`RequestError::Address`], and [`RequestError::Token`] for what is no token.
     pub fn new(url: &str, name: impl Into<String>, token: &str) -> Result<Self, RequestError> {
         Self::with_retry(url, name, token, RetryPolicy::default())
     }
@@ -39,7 +39,7 @@ impl FederationClient {
     /// A session for a client that was just registered.
     ///
     /// # Errors
-    /// [`RequestError::Address`].
+    /// [`RequestError::Address`], and [`RequestError::Token`] for what is no token.
     pub fn of(url: &str, registration: &Registration) -> Result<Self, RequestError> {
         Self::new(url, &registration.name, &registration.token)
     }
@@ -47,7 +47,7 @@ impl FederationClient {
     /// As [`FederationClient::new`], with another policy of retries.
     ///
     /// # Errors
-    /// [`RequestError::Address`].
+    /// [`RequestError::Address`], and [`RequestError::Token`] for what is no token.
     pub fn with_retry(
         url: &str,
         name: impl Into<String>,

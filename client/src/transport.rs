@@ -1,16 +1,18 @@
 //! The socket with a meter on it: every byte that crosses, in both directions.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ureq::Agent;
 use ureq::config::Config;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector,
+    TcpConnector, Transport,
 };
+use ureq::{Agent, Proxy};
 
 /// Bytes that crossed the sockets of one agent.
 #[derive(Debug, Default)]
@@ -31,13 +33,15 @@ impl SocketBytes {
     }
 }
 
-/// An HTTP agent whose sockets are metered. It follows no redirects, uses no proxy, and treats no status as an error.
-pub(crate) fn metered_agent(bytes: Arc<SocketBytes>) -> Agent {
+/// An HTTP agent whose sockets are metered. It follows no redirects, and treats no status as an error. Proxies are those of the environment
+/// (`ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), for `host`s that are not this machine.
+pub(crate) fn metered_agent(bytes: Arc<SocketBytes>, host: &str) -> Agent {
+    let proxy = Proxy::try_from_env().filter(|_| !is_this_machine(host));
     let config = Config::builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        .proxy(None)
+        .proxy(proxy)
         .user_agent(concat!("promptfed/", env!("CARGO_PKG_VERSION")))
         .timeout_connect(Some(Duration::from_secs(10)))
         .timeout_recv_response(Some(Duration::from_secs(90)))
@@ -46,7 +50,8 @@ pub(crate) fn metered_agent(bytes: Arc<SocketBytes>) -> Agent {
         .build();
     // The meter stands below TLS, so that it sees what the network sees.
     let connector =
-        ().chain(TcpConnector::default())
+        ().chain(ConnectProxyConnector::default())
+            .chain(TcpConnector::default())
             .chain(Meter(bytes))
             .chain(RustlsConnector::default());
     Agent::with_parts(config, connector, DefaultResolver::default())
@@ -60,19 +65,30 @@ impl<In: Transport> Connector<In> for Meter {
 
     fn connect(
         &self,
-        _: &ConnectionDetails<'_>,
+        details: &ConnectionDetails<'_>,
         socket: Option<In>,
     ) -> Result<Option<Metered<In>>, ureq::Error> {
+        // What goes through a proxy goes over the socket to the proxy, which has a meter.
+        let proxy = details.config.proxy();
+        let is_direct = proxy.is_none_or(|proxy| proxy.is_no_proxy(details.uri));
         Ok(socket.map(|socket| Metered {
             socket,
-            bytes: Arc::clone(&self.0),
+            bytes: is_direct.then(|| Arc::clone(&self.0)),
         }))
     }
 }
 
+/// Whether an address of a URL is this machine's own.
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = |ip: IpAddr| ip.is_loopback();
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)
+}
+
 struct Metered<S> {
     socket: S,
-    bytes: Arc<SocketBytes>,
+    /// Absent where another meter counts the same bytes.
+    bytes: Option<Arc<SocketBytes>>,
 }
 
 impl<S> fmt::Debug for Metered<S> {
@@ -88,7 +104,9 @@ impl<S: Transport> Transport for Metered<S> {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.socket.transmit_output(amount, timeout)?;
-        self.bytes.up.fetch_add(amount as u64, Ordering::Relaxed);
+        if let Some(bytes) = &self.bytes {
+            bytes.up.fetch_add(amount as u64, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -96,9 +114,10 @@ impl<S: Transport> Transport for Metered<S> {
         let before = self.socket.buffers().input().len();
         let progress = self.socket.await_input(timeout)?;
         let after = self.socket.buffers().input().len();
-        self.bytes
-            .down
-            .fetch_add(after.saturating_sub(before) as u64, Ordering::Relaxed);
+        if let Some(bytes) = &self.bytes {
+            let came = after.saturating_sub(before) as u64;
+            bytes.down.fetch_add(came, Ordering::Relaxed);
+        }
         Ok(progress)
     }
 

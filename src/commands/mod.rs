@@ -62,7 +62,7 @@ pub(crate) enum Command {
     Synth(synth::Args),
     /// Choose images of several synthetic sets by what they teach, and weigh them
     Fuse(fuse::Args),
-    /// Copy the images of a fused set to a folder or to Parquet shards, for other programs
+    /// Write a fused set (folder or Parquet shards) or a classifier (ONNX) for other programs
     Export(export::Args),
     /// Client: score generators by private images, a handful of numbers for `fuse`
     Feedback(feedback::Args),

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_server::{ServerConfig, run_blocking};
 use serde_json::json;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 /// Run a server: it accepts prompts, synthesises, trains, and hands out the model.
@@ -17,8 +17,8 @@ use std::path::PathBuf;
 /// go on at the next start. It speaks plain HTTP; put a TLS proxy in front of it on an open network.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:7878")]
+    /// Where to listen: 127.0.0.1:7878 serves this machine alone, 0.0.0.0:7878 every network that it is in; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7878", value_parser = listening)]
     addr: SocketAddr,
     /// Folder for everything the server keeps
     #[arg(long, value_name = "DIR", default_value = "promptfed-server")]
@@ -30,6 +30,34 @@ pub(crate) struct Args {
     /// The administrator's token [default: made at the first start, kept in DATA_DIR/admin.token]
     #[arg(long, env = "PROMPTFED_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
+}
+
+/// Reads an address with its port; names are looked up.
+fn listening(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(addr) = text.parse() {
+        return Ok(addr);
+    }
+    let port = text.strip_prefix(':').unwrap_or(text);
+    if port.parse::<u16>().is_ok() {
+        return Err(format!(
+            "say for whom: 127.0.0.1:{port} serves this machine alone, 0.0.0.0:{port} every network that it is in"
+        ));
+    }
+    if text.parse::<IpAddr>().is_ok() {
+        let host = if text.contains(':') {
+            format!("[{text}]")
+        } else {
+            text.to_owned()
+        };
+        return Err(format!("give a port too, as {host}:7878"));
+    }
+    let looked_up = text.to_socket_addrs();
+    let found = looked_up.ok().and_then(|found| {
+        let found: Vec<SocketAddr> = found.collect();
+        let v4 = found.iter().find(|addr| addr.is_ipv4());
+        v4.or(found.first()).copied()
+    });
+    found.ok_or_else(|| "give an address and a port, as 127.0.0.1:7878".to_owned())
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
@@ -58,4 +86,27 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         notice(format_args!("API: {url}/openapi.json; ctrl-c ends"));
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listening;
+
+    #[test]
+    fn addresses_are_read_and_halves_of_them_completed_in_words() {
+        assert_eq!(listening("127.0.0.1:0").unwrap().port(), 0);
+        assert_eq!(listening("[::1]:7902").unwrap().port(), 7902);
+        let local = listening("localhost:7902").unwrap();
+        assert!(local.ip().is_loopback() && local.port() == 7902);
+        for (text, part) in [
+            ("7902", "0.0.0.0:7902"),
+            (":7902", "127.0.0.1:7902"),
+            ("0.0.0.0", "0.0.0.0:7878"),
+            ("::1", "[::1]:7878"),
+            ("no such host:1", "127.0.0.1:7878"),
+        ] {
+            let told = listening(text).unwrap_err();
+            assert!(told.contains(part), "{told}");
+        }
+    }
 }

@@ -22,7 +22,7 @@ pub enum Architecture {
 
 impl Architecture {
     /// The multiple of the width, and the stride, of each block.
-    pub(super) fn blocks(self) -> &'static [(usize, usize)] {
+    pub(crate) fn blocks(self) -> &'static [(usize, usize)] {
         match self {
             Self::Small => &[(1, 2), (2, 2), (4, 2), (4, 1)],
             Self::Resnet18 => &[

@@ -1,0 +1,76 @@
+//! Where settings come from, and how errors are told to programs.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::Value;
+use std::path::Path;
+use support::{json, promptfed};
+
+const ONE: [&str; 6] = ["synth", "--prompt", "a dog", "--out", "out", "--json"];
+
+fn settings(here: &Path, text: &str) {
+    std::fs::write(here.join("promptfed.toml"), text).unwrap();
+}
+
+/// The error object that a failing command prints, and its exit code.
+fn error(here: &Path, args: &[&str]) -> (i32, Value, String) {
+    let assert = promptfed(here, args).assert().failure();
+    let output = assert.get_output();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let for_people = String::from_utf8(output.stderr.clone()).unwrap();
+    (
+        output.status.code().unwrap(),
+        told["error"].clone(),
+        for_people,
+    )
+}
+
+#[test]
+fn a_flag_before_the_command_leaves_the_file_its_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    settings(here, "[synth]\nimages-per-prompt = 3\nsteps = 1\n");
+    let count = |args: &[&str]| json(&mut promptfed(here, args))["report"]["planned"].clone();
+    let synth = |out| ["synth", "--prompt", "a dog", "--out", out];
+    assert_eq!(
+        count(&[&["--precision", "f32"][..], &synth("a")].concat()),
+        3
+    );
+    assert_eq!(count(&[&["--no-config"][..], &synth("b")].concat()), 1);
+    let given = ["--images-per-prompt", "2"];
+    assert_eq!(count(&[&synth("c")[..], &given].concat()), 2);
+}
+
+#[test]
+fn errors_are_objects_for_programs_and_lines_for_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let (code, told, line) = error(here, &["extract", "absent", "--json"]);
+    assert_eq!((code, &told["exit_code"]), (3, &Value::from(3)));
+    let message = told["message"].as_str().unwrap();
+    assert!(
+        message.contains("absent") && line.contains(message),
+        "{line}"
+    );
+    let (code, told, line) = error(here, &[&ONE[..], &["--steps", "many"]].concat());
+    assert_eq!((code, &told["exit_code"]), (2, &Value::from(2)));
+    assert!(told["message"].as_str().unwrap().contains("many") && line.contains("many"));
+    settings(here, "[synth]\n\nsteps = \"many\"\n");
+    let (code, _, line) = error(here, &ONE);
+    assert!(
+        code == 2 && line.contains("--steps stands in promptfed.toml, line 3"),
+        "{line}"
+    );
+    settings(here, "[synth]\nstepz = 3\n");
+    let (code, told, _) = error(here, &ONE);
+    let message = told["message"].as_str().unwrap();
+    assert!(
+        code == 3 && message.contains("promptfed.toml, line 2"),
+        "{message}"
+    );
+    // Help is no error.
+    promptfed(here, &["synth", "--help", "--json"])
+        .assert()
+        .success();
+}
