@@ -7,12 +7,11 @@ use promptfed::data::{DecodeOptions, Fit, OpenOptions, load, open};
 use promptfed::learn::{Classifier, ClassifierConfig, TrainConfig, evaluate, train};
 use promptfed::prompts::{LabelSpace, Level, TemplateSet};
 use promptfed::synth::engines::pocket::Pocket;
-use promptfed::synth::{Generator, JobSpec, PromptSource, load_images, run};
-use std::path::Path;
+use promptfed::synth::{Generator, JobSpec, PromptSource, bundled_assets, load_images, run};
 use std::sync::atomic::AtomicBool;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let assets = bundled_assets()?;
     let classes = LabelSpace::builtin("emoji")?;
     let options = OpenOptions {
         label_space: Some(classes.clone()),
@@ -26,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let extraction = extract(&private, &classes, &telling)?;
     println!("{} bytes of prompts leave", extraction.preview.wire_bytes);
 
-    let mut pocket = Pocket::load(&assets.join("pocket/all"))?;
+    let mut pocket = Pocket::bundled()?;
     let prompts = PromptSource::Set {
         prompts: extraction.prompt_set,
         label_space: classes.clone(),

@@ -328,8 +328,13 @@ fn a_grid_is_measured_cell_by_cell() {
             .unwrap()
             .starts_with("pets,iid:2,centralised,2,")
     );
+    // Only chance, which is no rival, has all three comparisons.
+    assert!(told["not_ranked"].as_str().unwrap().contains("3 methods"));
+    assert!(told["critical_difference"].is_null());
+    assert!(!folder.path().join("out/critical_difference.svg").exists());
     let place = folder.path().join("out/more-pets-iid-3");
     assert!(place.join("report.html").exists());
+    assert!(place.join("tables/runs.csv").exists() && place.join("figures").exists());
     let before = cells(&place);
     assert_eq!(before.len(), 4);
     // Once more it adds nothing, and tells the same.
@@ -373,6 +378,24 @@ fn a_grid_that_means_nothing_is_refused_with_its_place() {
         code == 3 && told.contains("--seeds stands beside a grid"),
         "{told}"
     );
+}
+
+#[test]
+fn a_head_on_frozen_features_reads_no_flag_of_classifiers() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "pets", 6);
+    let (code, told) = refused(folder.path(), &compare("fedpft,chance", &[]));
+    assert!(
+        code == 3 && told.contains("a classifier of its own"),
+        "{told}"
+    );
+    let told = run(folder.path(), &untrained("fedpft:components=2", &[]));
+    let row = &told["methods"][0];
+    assert_eq!(row["name"], "fedpft:components=2");
+    assert!(row["accuracy_mean"].as_f64().unwrap() > 0.5, "{row}");
+    let warnings = told["warnings"].as_array().unwrap();
+    let says = |warning: &Value| warning.as_str().unwrap().contains("ImageNet");
+    assert!(warnings.iter().any(says), "{warnings:?}");
 }
 
 #[test]

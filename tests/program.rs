@@ -111,6 +111,7 @@ fn each_step_by_itself() {
         .map(|c| c.as_array().unwrap().len())
         .collect();
     assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (4, 989));
+    assert_eq!(dealt["names"][3], "client-3");
 }
 
 #[test]

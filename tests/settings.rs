@@ -74,3 +74,28 @@ fn errors_are_objects_for_programs_and_lines_for_people() {
         .assert()
         .success();
 }
+
+#[test]
+fn shells_and_manuals_know_the_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let printed = |args: &[&str]| {
+        let assert = promptfed(here, args).assert().success();
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        let script = printed(&["completions", shell]);
+        assert!(
+            script.contains("images-per-prompt") && script.contains("predict"),
+            "{shell}"
+        );
+    }
+    let page = printed(&["man"]);
+    assert!(page.contains(".TH") && page.contains("compare"), "{page}");
+    printed(&["man", "--out", "pages"]);
+    let page = std::fs::read_to_string(here.join("pages/promptfed-synth.1")).unwrap();
+    assert!(
+        page.contains("contact") || page.contains("manifest"),
+        "{page}"
+    );
+}

@@ -23,6 +23,9 @@ use crate::transport::{SocketBytes, metered_agent};
 /// This program's version.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// How long a server may be away while a round is waited for.
+const LONGEST_AWAY: Duration = Duration::from_secs(300);
+
 /// Largest model that is downloaded, in bytes.
 const MAX_MODEL_BYTES: u64 = 4 << 30;
 
@@ -158,7 +161,8 @@ impl Session {
     }
 
     /// Asks until a round is done, at first often, then every two seconds. `progress` sees every status and can stop
-    /// the waiting, which then ends as [`RequestError::StillWorking`].
+    /// the waiting, which then ends as [`RequestError::StillWorking`]. A server that has answered once may be away for
+    /// five minutes, as when it is started again.
     ///
     /// # Errors
     /// [`RequestError::RoundEnded`] when the round failed or was cancelled, [`RequestError::StillWorking`] after `limit`.
@@ -170,8 +174,19 @@ impl Session {
     ) -> Result<RoundStatus, RequestError> {
         let start = Instant::now();
         let mut pause = Duration::from_millis(50);
+        let mut heard: Option<Instant> = None;
         loop {
-            let status = self.status(round)?;
+            let status = match self.status(round) {
+                Err(RequestError::Unreachable { .. })
+                    if heard.is_some_and(|at| at.elapsed() < LONGEST_AWAY)
+                        && limit.is_none_or(|limit| start.elapsed() < limit) =>
+                {
+                    sleep(pause);
+                    continue;
+                }
+                status => status?,
+            };
+            heard = Some(Instant::now());
             let flow = progress(&status);
             if status.state == RoundState::Done {
                 return Ok(status);

@@ -197,3 +197,39 @@ fn what_copying_puts_beside_a_token_is_taken_away_and_the_rest_refused() {
         assert!(token.trim().is_empty() || !told.contains(token), "{told}");
     }
 }
+
+#[test]
+fn who_waits_outlives_a_server_that_is_started_again() {
+    let status = |state: &str| {
+        format!(
+            r#"{{"round_id":1,"name":"r","state":"{state}","submissions":1,"expected_clients":null,"opened_at":1,"closed_at":null,"finished_at":null,"warnings":[]}}"#
+        )
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (open, done) = (status("queued"), status("done"));
+    spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_request(&mut stream);
+        stream
+            .write_all(response("200 OK", "", &open).as_bytes())
+            .unwrap();
+        drop((stream, listener));
+        std::thread::sleep(Duration::from_millis(300));
+        let listener = TcpListener::bind(addr).unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        read_request(&mut stream);
+        stream
+            .write_all(response("200 OK", "", &done).as_bytes())
+            .unwrap();
+    });
+    let session = client(&format!("http://{addr}"));
+    let limit = Some(Duration::from_secs(30));
+    let mut seen = 0;
+    let end = session.wait(RoundId::new(1), limit, &mut |_| {
+        seen += 1;
+        std::ops::ControlFlow::Continue(())
+    });
+    assert_eq!(end.unwrap().submissions, 1);
+    assert_eq!(seen, 2);
+}

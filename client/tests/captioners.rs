@@ -252,4 +252,7 @@ fn blip_looks_at_the_image_with_its_model() {
     }
     let error = captioner_with("blip", Some(Path::new("nowhere"))).unwrap_err();
     assert!(error.to_string().contains("config.json"), "{error}");
+    let other = model.with_file_name("clip");
+    let error = captioner_with("blip", Some(&other)).unwrap_err();
+    assert!(error.to_string().contains("it is a CLIP model"), "{error}");
 }

@@ -57,7 +57,7 @@ pub use fit::Fit;
 pub use labelled_images::{LabelledImages, load};
 pub use open::{Layout, OpenOptions, open};
 pub use part::{Meaning, Part};
-pub use partition::{Partition, partition};
+pub use partition::{Partition, client_names, partition};
 pub use resize::resize_square;
 pub use same_pictures::same_pictures;
 pub use skip::{DecodeReport, SkipReason, Skipped};

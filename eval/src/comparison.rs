@@ -1,5 +1,7 @@
 //! What a comparison of methods found: the one record behind the table, the JSON and the HTML report.
 
+use crate::pairs::Pair;
+use crate::predictions::TestPredictions;
 use promptfed_learn::{EpochStats, Evaluation};
 use promptfed_prompts::{ContentHash, ledger::Ledger};
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,12 @@ pub struct Comparison {
     /// Runs that failed; their methods' figures are those of the others.
     #[serde(default)]
     pub failures: Vec<Failure>,
+    /// Where a federated method was tested, one method beside each of the others: is the difference more than chance?
+    #[serde(default)]
+    pub pairs: Vec<Pair>,
+    /// What every run says of every test image; in a file of its own beside the record.
+    #[serde(skip)]
+    pub predictions: TestPredictions,
     /// Wall time of the whole comparison, in seconds; of one that went on, of its last part.
     pub seconds: f64,
 }

@@ -65,6 +65,9 @@ pub enum Error {
     /// The report's record could not be serialised.
     #[error("cannot write the report's JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// The report's predictions could not be written as CSV.
+    #[error("cannot write the report's predictions: {0}")]
+    Csv(#[from] csv::Error),
     /// A gallery image could not be encoded.
     #[error("cannot encode an image for the report: {0}")]
     Png(image::ImageError),
@@ -77,6 +80,12 @@ pub enum Error {
     /// Training or testing failed.
     #[error(transparent)]
     Learn(#[from] promptfed_learn::Error),
+    /// A frozen network failed, or what it makes of images cannot be used.
+    #[error(transparent)]
+    Features(#[from] crate::quality::QualityError),
+    /// A tensor operation failed.
+    #[error("tensor operation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
     /// Extraction failed.
     #[error(transparent)]
     Client(#[from] promptfed_client::Error),

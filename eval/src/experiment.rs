@@ -4,10 +4,12 @@ use crate::comparison::{Comparison, Failure, MethodResult, MethodRun, SubmittedP
 use crate::error::told;
 use crate::federation::{Federation, FederationOptions, TestSet};
 use crate::gallery;
-use crate::journal::{Cell, CellKey, Done, Journal, KeptImages, Outcome};
+use crate::journal::{Cell, CellKey, Done, Journal, KeptImages, KeptPredictions, Outcome};
 use crate::methods::{Card, Method, Models, World};
 use crate::observer::Observer;
-use crate::probe::{TestProbe, evaluate_all};
+use crate::pairs::pairs;
+use crate::predictions::{RunPredictions, TestPredictions};
+use crate::probe::{TestProbe, test_all};
 use crate::wire::Channel;
 use crate::{Error, Result};
 use promptfed_data::{Dataset, DecodeOptions, DecodeReport, LabelledImages, Partition};
@@ -140,6 +142,7 @@ impl Experiment {
         }
         let mut provenance = self.provenance();
         provenance.extend(collected.provenance);
+        let predictions = TestPredictions::of(&test, collected.predictions);
         Ok(Comparison {
             title: self.data.title.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -147,6 +150,8 @@ impl Experiment {
             data: first.summary(&test),
             gallery: gallery::cells(&first, &collected.synthetic)?,
             prompts: collected.prompts,
+            pairs: pairs(&collected.results, &predictions),
+            predictions,
             methods: collected.results,
             provenance,
             warnings: collected.warnings,
@@ -291,7 +296,7 @@ impl Work<'_> {
         let start = Instant::now();
         let trained = method.run(&world, &mut probe)?;
         let seconds = (start.elapsed() - probe.testing).as_secs_f64();
-        let evaluation = evaluate_all(&trained.models, self.test)?;
+        let (evaluation, said) = test_all(&trained.models, &self.federation.clients, self.test)?;
         let mut accuracy_by_bytes = std::mem::take(&mut probe.accuracy_by_bytes);
         if accuracy_by_bytes.is_empty() {
             accuracy_by_bytes.push((channel.total(), evaluation.accuracy));
@@ -318,6 +323,7 @@ impl Work<'_> {
                 synthetic: trained.counts,
             },
             prompts: trained.prompts,
+            predictions: said.into_iter().map(KeptPredictions::of).collect(),
             gallery: images.transpose()?,
             provenance: trained.provenance,
             warnings: trained.warnings,
@@ -329,6 +335,7 @@ impl Work<'_> {
 struct Collected {
     results: Vec<MethodResult>,
     prompts: Vec<SubmittedPrompts>,
+    predictions: Vec<RunPredictions>,
     /// By method.
     synthetic: Vec<(String, LabelledImages)>,
     provenance: Vec<(String, String)>,
@@ -349,6 +356,7 @@ impl Collected {
         Self {
             results: results.collect(),
             prompts: Vec::new(),
+            predictions: Vec::new(),
             synthetic: Vec::new(),
             provenance: Vec::new(),
             warnings: Vec::new(),
@@ -383,6 +391,13 @@ impl Collected {
                 self.warnings.push(warning);
             }
         }
+        let said = done.predictions.into_iter();
+        let said: Option<Vec<_>> = said.map(KeptPredictions::predictions).collect();
+        self.predictions.extend(said.map(|models| RunPredictions {
+            method: name.clone(),
+            seed,
+            models,
+        }));
         if is_first {
             add_submissions(&mut self.prompts, done.prompts);
             let images = done.gallery.and_then(KeptImages::images);

@@ -3,8 +3,8 @@
 use crate::comparison::{ClientSummary, DataSummary};
 use crate::{Error, Result, seeds};
 use promptfed_data::{
-    Dataset, DecodeOptions, DecodeReport, Fit, ImageSource, LabelledImages, Partition, load,
-    partition, stratified_split,
+    Dataset, DecodeOptions, DecodeReport, Fit, ImageSource, LabelledImages, Partition,
+    client_names, load, partition, stratified_split,
 };
 use promptfed_learn::{HeldOut, Selection, Tally};
 use promptfed_prompts::{ContentHash, LabelSpace};
@@ -13,7 +13,7 @@ use std::path::Path;
 /// One client of a federation.
 #[derive(Debug, Clone)]
 pub struct FederatedClient {
-    /// The client's name: its domain where every client is one domain, else `client-3`.
+    /// The client's name: its domain where every client is one domain, `sketch-2` where several share one, else `client-3`.
     pub name: String,
     /// All of its private samples, not decoded: what prompts are extracted from.
     pub private: Dataset,
@@ -47,6 +47,8 @@ pub struct Federation {
 pub struct TestSet {
     /// The images.
     pub images: LabelledImages,
+    /// Where each came from, below the folder that all have in common.
+    pub sources: Vec<String>,
     /// What came of decoding them.
     pub decoding: DecodeReport,
 }
@@ -92,7 +94,8 @@ impl Federation {
         let (mut trained_on, mut validated_on) = (Tally::default(), Tally::default());
         let mut decoding = DecodeReport::default();
         let mut dealt = Vec::with_capacity(parts.len());
-        for (index, part) in parts.iter().enumerate() {
+        let names = client_names(private, &options.partition, &parts);
+        for (index, (part, name)) in parts.iter().zip(names).enumerate() {
             let dataset = private.subset(part);
             let (images, report) =
                 load(&dataset, options.image_size, options.fit, &options.decode)?;
@@ -106,13 +109,6 @@ impl Federation {
                 let labels: Vec<u32> = part.iter().map(|&i| images.labels[i]).collect();
                 tally.add(&Tally::of_labels(&labels, classes));
             }
-            let name = match (&options.partition, part.first()) {
-                (Partition::DomainPerClient, Some(&first)) => private.samples[first]
-                    .domain
-                    .map(|d| private.domain_names[d as usize].clone()),
-                _ => None,
-            };
-            let name = name.unwrap_or_else(|| format!("client-{index}"));
             dealt.push((name, dataset, images, train, held));
         }
         let selection = Selection::by(&trained_on, &validated_on, &class_names);
@@ -234,8 +230,40 @@ impl TestSet {
     ) -> Result<Self> {
         check("test", test, label_space)?;
         let (images, decoding) = load(test, options.image_size, options.fit, &options.decode)?;
-        Ok(Self { images, decoding })
+        Ok(Self {
+            images,
+            sources: sources(test, &decoding),
+            decoding,
+        })
     }
+}
+
+/// Where the decoded pictures of a data set lie, below the folder that all have in common.
+fn sources(dataset: &Dataset, decoding: &DecodeReport) -> Vec<String> {
+    let mut skipped = decoding.skipped.iter().map(|s| s.sample).peekable();
+    let decoded = dataset
+        .samples
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| skipped.next_if_eq(index).is_none());
+    let all: Vec<String> = decoded
+        .map(|(_, sample)| sample.source.to_string())
+        .collect();
+    let Some(first) = all.first() else {
+        return all;
+    };
+    let shared = |other: &String| {
+        let both = first.bytes().zip(other.bytes());
+        both.take_while(|(a, b)| a == b).count()
+    };
+    let shared = all.iter().map(shared).min().unwrap_or(0);
+    let folder = first.as_bytes()[..shared]
+        .iter()
+        .rposition(|byte| std::path::is_separator(char::from(*byte)));
+    let below = folder.map_or(0, |end| end + 1);
+    all.iter()
+        .map(|source| source[below..].to_owned())
+        .collect()
 }
 
 /// Size and time of the text beside a picture, where there is one: a captioner may read it.
@@ -260,4 +288,41 @@ fn check(role: &'static str, dataset: &Dataset, label_space: &LabelSpace) -> Res
         return Err(Error::NoImages { role });
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use promptfed_data::{Sample, SkipReason, Skipped};
+
+    #[test]
+    fn sources_are_those_of_decoded_pictures_below_what_all_share() {
+        let sample = |path: &str| Sample {
+            label: 0,
+            domain: None,
+            caption: None,
+            source: ImageSource::File(path.into()),
+        };
+        let skipped = |sample| DecodeReport {
+            decoded: 2,
+            skipped: vec![Skipped {
+                sample,
+                source: String::new(),
+                reason: SkipReason::Empty,
+                detail: String::new(),
+            }],
+            ..DecodeReport::default()
+        };
+        let dataset = Dataset {
+            samples: ["in/ä/cat/1.png", "in/ä/cats/2.png", "in/ä/dog/3.png"]
+                .map(sample)
+                .into(),
+            ..Dataset::default()
+        };
+        let of = |report: &DecodeReport| sources(&dataset, report);
+        assert_eq!(of(&skipped(1)), ["cat/1.png", "dog/3.png"]);
+        assert_eq!(of(&skipped(2)), ["cat/1.png", "cats/2.png"]);
+        assert_eq!(of(&DecodeReport::default()).len(), 3);
+        assert!(sources(&Dataset::default(), &DecodeReport::default()).is_empty());
+    }
 }

@@ -6,18 +6,25 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod comparison;
+pub mod csv_cells;
 mod error;
 mod experiment;
 mod federation;
 mod gallery;
 pub mod journal;
 pub mod methods;
+pub mod mixture;
 pub mod observer;
+pub mod pairs;
+pub mod predictions;
 mod predictor;
 mod probe;
 pub mod quality;
+pub mod ranking;
 pub mod report;
+mod role;
 mod seeds;
+mod statistics;
 pub mod summary;
 pub mod wire;
 
@@ -25,3 +32,4 @@ pub use error::{Error, Result};
 pub use experiment::{Experiment, ExperimentData, Setting};
 pub use federation::{FederatedClient, Federation, FederationOptions, TestSet};
 pub use predictor::Predictor;
+pub use statistics::Interval;

@@ -1,9 +1,10 @@
 //! Testing what methods make, off their clocks.
 
 use crate::methods::{Models, Probe};
+use crate::predictions::ModelPredictions;
 use crate::predictor::Predictor;
 use crate::wire::Channel;
-use crate::{Error, Result, TestSet};
+use crate::{Error, FederatedClient, Result, TestSet};
 use promptfed_learn::Evaluation;
 use std::time::{Duration, Instant};
 
@@ -39,15 +40,27 @@ impl Probe for TestProbe<'_> {
     }
 }
 
-/// How a run's models name the test images.
-pub(crate) fn evaluate_all(models: &Models, test: &TestSet) -> Result<Evaluation> {
-    match models {
-        Models::Global(model) => evaluate(&[model.as_ref()], test),
+/// How good a run's models are on the test images, and what each says of them.
+pub(crate) fn test_all(
+    models: &Models,
+    clients: &[FederatedClient],
+    test: &TestSet,
+) -> Result<(Evaluation, Vec<ModelPredictions>)> {
+    let (models, owners): (Vec<&dyn Predictor>, Vec<Option<String>>) = match models {
+        Models::Global(model) => (vec![model.as_ref()], vec![None]),
         Models::PerClient(models) => {
-            let models: Vec<&dyn Predictor> = models.iter().map(AsRef::as_ref).collect();
-            evaluate(&models, test)
+            let names = clients.iter().map(|client| Some(client.name.clone()));
+            (models.iter().map(AsRef::as_ref).collect(), names.collect())
         }
+    };
+    let classes = test.images.class_names.len();
+    let (mut each, mut said) = (Vec::new(), Vec::new());
+    for (model, owner) in models.iter().zip(owners) {
+        let probabilities = model.probabilities(&test.images)?;
+        each.push(Evaluation::of_probabilities(&probabilities, &test.images)?);
+        said.push(ModelPredictions::of(owner, &probabilities, classes));
     }
+    Ok((Evaluation::mean(&each).ok_or(Error::NoRounds)?, said))
 }
 
 /// Of several models, the mean of each measure, and the counts of all together.

@@ -6,6 +6,7 @@ use promptfed_prompts::ledger::{Direction, PayloadKind};
 use serde::Serialize;
 
 use crate::comparison::{Comparison, MethodResult, MethodRun, SyntheticCounts};
+use crate::statistics::{Interval, mean_interval};
 
 /// One method's figures over its seeds. Bytes are means over seeds, rounded to whole bytes; a method without runs
 /// has a NaN accuracy (`null` in JSON) and no bytes.
@@ -19,16 +20,26 @@ pub struct MethodSummary {
     pub accuracy_mean: f64,
     /// Sample standard deviation of the accuracy over seeds.
     pub accuracy_std: f64,
+    /// The 95 % interval of the mean accuracy over seeds, by Student's t, as far as it lies in [0, 1]; none of one seed.
+    pub accuracy_interval: Option<Interval>,
     /// Mean of the classes' accuracies, the mean over seeds, in [0, 1]: whoever always names one class has 1 / classes.
     pub balanced_accuracy: f64,
     /// Sample standard deviation of the balanced accuracy over seeds.
     pub balanced_accuracy_std: f64,
+    /// The 95 % interval of its mean, as the accuracy's.
+    pub balanced_accuracy_interval: Option<Interval>,
     /// Whether in every run all images but one in a hundred were taken for one class, though there are more.
     pub collapsed: bool,
     /// Mean macro F1, in [0, 1].
     pub macro_f1: f64,
     /// Sample standard deviation of macro F1 over seeds.
     pub macro_f1_std: f64,
+    /// The 95 % interval of its mean, as the accuracy's.
+    pub macro_f1_interval: Option<Interval>,
+    /// Mean expected calibration error, in [0, 1]; none where a run has none.
+    pub expected_calibration_error: Option<f64>,
+    /// Mean negative log-likelihood of the labels, in nats; none where a run has none.
+    pub negative_log_likelihood: Option<f64>,
     /// Bytes from all clients to the server.
     pub bytes_up: u64,
     /// Bytes from the server to all clients.
@@ -124,11 +135,22 @@ impl Comparison {
             runs: method.runs.len(),
             accuracy_mean: method.accuracy().mean,
             accuracy_std: method.accuracy().std,
+            accuracy_interval: interval(&method.runs, |run| run.evaluation.accuracy),
             balanced_accuracy: method.balanced_accuracy().mean,
             balanced_accuracy_std: method.balanced_accuracy().std,
+            balanced_accuracy_interval: interval(&method.runs, |run| {
+                run.evaluation.tally().balanced_accuracy()
+            }),
             collapsed: !method.runs.is_empty() && method.runs.iter().all(MethodRun::is_collapsed),
             macro_f1: method.macro_f1().mean,
             macro_f1_std: method.macro_f1().std,
+            macro_f1_interval: interval(&method.runs, |run| run.evaluation.macro_f1),
+            expected_calibration_error: mean_of_all(&method.runs, |run| {
+                run.evaluation.expected_calibration_error
+            }),
+            negative_log_likelihood: mean_of_all(&method.runs, |run| {
+                run.evaluation.negative_log_likelihood
+            }),
             bytes_up: up.round() as u64,
             bytes_down: down.round() as u64,
             bytes_up_per_client: (up / clients).round() as u64,
@@ -147,6 +169,18 @@ impl Comparison {
         let speaking = method.runs.iter().flat_map(|run| run.ledger.clients());
         speaking.collect::<BTreeSet<_>>().len()
     }
+}
+
+/// Of a share: what lies beyond 0 and 1 is cut off.
+fn interval(runs: &[MethodRun], of: fn(&MethodRun) -> f64) -> Option<Interval> {
+    let values: Vec<f64> = runs.iter().map(of).collect();
+    Some(mean_interval(&values)?.within(0.0, 1.0))
+}
+
+fn mean_of_all(runs: &[MethodRun], of: fn(&MethodRun) -> Option<f64>) -> Option<f64> {
+    let values: Vec<f64> = runs.iter().map(of).collect::<Option<_>>()?;
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    mean.is_finite().then_some(mean)
 }
 
 fn mean_synthetic(runs: &[MethodRun]) -> Option<SyntheticCounts> {

@@ -6,6 +6,7 @@ use promptfed_data::LabelledImages;
 use promptfed_nn::cross_entropy::arg_max;
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::Calibration;
 use crate::images::{check_labelled, check_len};
 use crate::{Classifier, Error, Result, Tally};
 
@@ -17,7 +18,15 @@ pub struct Evaluation {
     /// The unweighted mean of the F1 scores of all classes that occur as a label or as a
     /// prediction, in `0.0..=1.0`; scikit-learn's `f1_score(average="macro", zero_division=0)`.
     pub macro_f1: f64,
+    /// How far confidence and accuracy lie apart, in `0.0..=1.0`: the expected calibration error of Guo et al. 2017, equation 3, over 15
+    /// bins. None of a predictor that names classes without saying how sure it is.
+    #[serde(default)]
+    pub expected_calibration_error: Option<f64>,
+    /// The mean of `-ln p` of the labels, in nats, from 0; none where there is no calibration error.
+    #[serde(default)]
+    pub negative_log_likelihood: Option<f64>,
     /// Images by `[label][predicted class]`.
+    #[serde(with = "crate::confusion")]
     pub confusion: Vec<Vec<u64>>,
     /// Accuracy on the images of each domain that occurs, by the domain's name; empty when the
     /// images have no domains.
@@ -43,13 +52,17 @@ impl Evaluation {
         Tally::of_confusion(&self.confusion)
     }
 
-    /// The mean of each measure over several classifiers of the same images; their counts are added up. `None` of none.
+    /// The mean of each measure over several classifiers of the same images; their counts are added up. `None` of none. A measure that one of
+    /// them has not, the mean has not.
     pub fn mean(each: &[Self]) -> Option<Self> {
         let (first, rest) = each.split_first()?;
         let mut sum = first.clone();
         for other in rest {
             sum.accuracy += other.accuracy;
             sum.macro_f1 += other.macro_f1;
+            for (sum, more) in sum.calibration_mut().into_iter().zip(other.calibration()) {
+                *sum = (*sum).zip(more).map(|(sum, more)| sum + more);
+            }
             for (row, more) in sum.confusion.iter_mut().zip(&other.confusion) {
                 row.iter_mut().zip(more).for_each(|(n, m)| *n += m);
             }
@@ -60,13 +73,30 @@ impl Evaluation {
         let count = each.len() as f64;
         sum.accuracy /= count;
         sum.macro_f1 /= count;
+        for measure in sum.calibration_mut().into_iter().flatten() {
+            *measure /= count;
+        }
         sum.per_domain
             .values_mut()
             .for_each(|accuracy| *accuracy /= count);
         Some(sum)
     }
 
-    /// Compares the most probable classes by `probabilities [n, classes]` with the labels of `images`.
+    fn calibration(&self) -> [Option<f64>; 2] {
+        [
+            self.expected_calibration_error,
+            self.negative_log_likelihood,
+        ]
+    }
+
+    fn calibration_mut(&mut self) -> [&mut Option<f64>; 2] {
+        [
+            &mut self.expected_calibration_error,
+            &mut self.negative_log_likelihood,
+        ]
+    }
+
+    /// Compares `probabilities [n, classes]` and the classes that are the most probable by them with the labels of `images`.
     ///
     /// # Errors
     /// As [`Evaluation::of_predictions`].
@@ -75,7 +105,13 @@ impl Evaluation {
             return Err(Error::NoImages { role: "evaluation" });
         }
         let classes = probabilities.len() / images.len();
-        Self::of_predictions(&predictions(probabilities, classes), images, classes)
+        let named = Self::of_predictions(&predictions(probabilities, classes), images, classes)?;
+        let calibration = Calibration::of(probabilities, classes, &images.labels);
+        Ok(Self {
+            expected_calibration_error: calibration.map(|c| c.error),
+            negative_log_likelihood: calibration.map(|c| c.negative_log_likelihood),
+            ..named
+        })
     }
 
     /// Compares any predictor's classes, one per image and each below `classes`, with the labels of `images`.
@@ -113,6 +149,8 @@ impl Evaluation {
         Ok(Self {
             accuracy: share(&(0..images.len()).collect::<Vec<_>>()),
             macro_f1: macro_f1(&confusion),
+            expected_calibration_error: None,
+            negative_log_likelihood: None,
             confusion,
             per_domain: by_domain
                 .into_iter()
@@ -122,8 +160,11 @@ impl Evaluation {
     }
 }
 
-/// The most probable class per row of `probabilities [n, classes]`.
-pub(crate) fn predictions(probabilities: &[f32], classes: usize) -> Vec<usize> {
+/// The most probable class per row of `probabilities [n, classes]`, the first of equals.
+///
+/// # Panics
+/// Where `classes` is 0.
+pub fn predictions(probabilities: &[f32], classes: usize) -> Vec<usize> {
     probabilities.chunks_exact(classes).map(arg_max).collect()
 }
 
@@ -159,6 +200,8 @@ mod tests {
         let of = |accuracy, counts: [[u64; 2]; 2]| Evaluation {
             accuracy,
             macro_f1: accuracy / 2.0,
+            expected_calibration_error: Some(1.0 - accuracy),
+            negative_log_likelihood: (accuracy < 1.0).then_some(2.0),
             confusion: counts.map(|row| row.to_vec()).to_vec(),
             per_domain: BTreeMap::from([("photo".to_owned(), accuracy)]),
         };
@@ -169,9 +212,40 @@ mod tests {
         );
         let mean = Evaluation::mean(&[one, other]).unwrap();
         assert_eq!((mean.accuracy, mean.macro_f1), (0.75, 0.375));
+        assert_eq!(mean.expected_calibration_error, Some(0.25));
+        assert_eq!(
+            mean.negative_log_likelihood, None,
+            "one of the two has none"
+        );
         assert_eq!(mean.confusion, [[4, 0], [2, 2]]);
         assert_eq!(mean.per_domain["photo"], 0.75);
         assert_eq!(Evaluation::mean(&[]), None);
+    }
+
+    #[test]
+    fn probabilities_are_measured_and_mere_classes_are_not() {
+        let images = LabelledImages {
+            size: 1,
+            pixels: vec![0; 6],
+            labels: vec![0, 1],
+            domains: vec![0, 0],
+            class_names: vec!["a".into(), "b".into()],
+            domain_names: Vec::new(),
+        };
+        let sure = Evaluation::of_probabilities(&[0.75, 0.25, 0.25, 0.75], &images).unwrap();
+        assert!((sure.expected_calibration_error.unwrap() - 0.25).abs() < 1e-12);
+        assert!((sure.negative_log_likelihood.unwrap() + 0.75f64.ln()).abs() < 1e-12);
+        let named = Evaluation::of_predictions(&[0, 1], &images, 2).unwrap();
+        assert_eq!(named.expected_calibration_error, None);
+        assert_eq!(named.accuracy, sure.accuracy);
+    }
+
+    #[test]
+    fn a_record_from_before_calibration_was_measured_is_read() {
+        let old = r#"{"accuracy":1.0,"macro_f1":1.0,"confusion":[[1]],"per_domain":{}}"#;
+        let read: Evaluation = serde_json::from_str(old).unwrap();
+        assert_eq!(read.expected_calibration_error, None);
+        assert_eq!(read.negative_log_likelihood, None);
     }
 
     #[test]

@@ -17,12 +17,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod augment;
+mod calibration;
 mod classifier;
+mod confusion;
 mod error;
 mod evaluate;
 pub mod federated;
 mod images;
 pub mod objective;
+mod onnx;
 mod recipe;
 mod selection;
 mod tally;
@@ -32,7 +35,7 @@ mod weights;
 pub use augment::Augmentation;
 pub use classifier::{Architecture, Classifier, ClassifierConfig};
 pub use error::{Error, Result};
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, evaluate, predictions};
 pub use objective::Objective;
 pub use recipe::Recipe;
 pub use selection::{Choice, HeldOut, MIN_IN_ALL, MIN_OF_A_CLASS, Selection};

@@ -39,6 +39,8 @@ pub enum PayloadKind {
     ControlVariates,
     /// Mean features of classes.
     Prototypes,
+    /// Gaussian mixtures of the features of classes.
+    Mixtures,
     /// What models say of public images.
     Logits,
     /// Images.
@@ -51,12 +53,13 @@ pub enum PayloadKind {
 
 impl PayloadKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Prompts,
         Self::RoundSpec,
         Self::Model,
         Self::ControlVariates,
         Self::Prototypes,
+        Self::Mixtures,
         Self::Logits,
         Self::Images,
         Self::Control,
@@ -72,6 +75,7 @@ impl fmt::Display for PayloadKind {
             Self::Model => "model",
             Self::ControlVariates => "control variates",
             Self::Prototypes => "prototypes",
+            Self::Mixtures => "mixtures",
             Self::Logits => "logits",
             Self::Images => "images",
             Self::Control => "control",

@@ -43,6 +43,7 @@ impl DataFolder {
             FileError::FolderInUse { folder } => Error::FolderInUse { folder },
             other => other.into(),
         })?;
+        close_to_others(root);
         Ok(Self { folder })
     }
 
@@ -86,9 +87,38 @@ impl DataFolder {
     }
 }
 
+/// Lets nobody but the server's user into its folder.
+fn close_to_others(root: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let owner_alone = std::fs::Permissions::from_mode(0o700);
+        if let Err(error) = fs_err::set_permissions(root, owner_alone) {
+            tracing::warn!(%error, "the data folder may be open to other users of this machine");
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = root;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_gets_into_the_folder() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let open = std::fs::Permissions::from_mode(0o755);
+        fs_err::set_permissions(folder.path(), open).unwrap();
+        let _data = DataFolder::lock(folder.path()).unwrap();
+        let mode = fs_err::metadata(folder.path())
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
 
     #[test]
     fn a_folder_serves_one_at_a_time() {

@@ -2,7 +2,7 @@
 
 use crate::Context;
 use crate::exit::BadInput;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use promptfed_data::{Dataset, DatasetWarning, DecodeOptions, DecodeReport, Layout, OpenOptions};
 use promptfed_prompts::{LabelSpace, MAX_DECODED_BYTES, PromptSet, TemplateSet};
@@ -280,37 +280,7 @@ pub(crate) fn prompt_text(path: &Path) -> Result<String> {
     Ok(promptfed_files::read_text(path, MAX_PROMPT_BYTES)?)
 }
 
-/// The bundled weights and drawings: `PROMPTFED_ASSETS`, else beside the program (`assets`), where installed programs have their data
-/// (`../share/promptfed`), in the current folder (`assets`), or in the source tree.
-///
-/// # Errors
-/// If they are in none of these places, which it names.
+/// The bundled weights and drawings.
 pub(crate) fn assets() -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os("PROMPTFED_ASSETS") {
-        return Ok(given.into());
-    }
-    let program = std::env::current_exe().ok();
-    let folder = program.as_deref().and_then(Path::parent);
-    let beside = folder.map(|folder| folder.join("assets"));
-    let installed = folder
-        .and_then(Path::parent)
-        .map(|prefix| prefix.join("share/promptfed"));
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
-    let places: Vec<PathBuf> = [
-        beside,
-        installed,
-        Some("assets".into()),
-        Some(source.into()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if let Some(place) = places.iter().find(|place| place.join("pocket").is_dir()) {
-        return Ok(place.clone());
-    }
-    let places: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
-    bail!(
-        "the bundled weights are in none of {}; set PROMPTFED_ASSETS to the repository's assets folder",
-        places.join(", ")
-    )
+    Ok(promptfed_synth::bundled_assets()?)
 }

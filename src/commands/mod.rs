@@ -30,6 +30,7 @@ mod release;
 mod round;
 mod serve;
 mod sets;
+mod shell;
 mod submit;
 mod synth;
 mod train;
@@ -80,6 +81,10 @@ pub(crate) enum Command {
     Compare(compare::Args),
     /// List the methods that `compare` knows: what each shares, and what it can be told
     Methods(methods::Args),
+    /// Print what completes commands and flags in a shell
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(shell::ManArgs),
 }
 
 /// Refuses flags that would have no effect beside the others of a command line, and tells of those that mean something else there.
@@ -128,6 +133,8 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         "label-space",
         "export",
         "methods",
+        "completions",
+        "man",
     ]
     .contains(&command)
     {
@@ -160,6 +167,8 @@ impl Command {
             Self::Partition(args) => partition::run(args, context),
             Self::Compare(args) => compare::run(args, context),
             Self::Methods(args) => methods::run(args, context),
+            Self::Completions(args) => shell::completions(args, context),
+            Self::Man(args) => shell::man(args, context),
         }
     }
 }

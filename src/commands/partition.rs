@@ -6,7 +6,7 @@ use crate::exit::BadInput;
 use anyhow::{Result, bail};
 use clap::Args as ClapArgs;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
-use promptfed_data::{DecodeReport, Partition, partition};
+use promptfed_data::{DecodeReport, Partition, client_names, partition};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -50,6 +50,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         args.min_per_client,
         args.seed,
     )?;
+    let names = client_names(&dataset, &args.partition, &clients);
     if context.json {
         let samples = |part: &Vec<usize>| -> Vec<String> {
             part.iter()
@@ -60,7 +61,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             "{}",
             json!({
                 "partition": args.partition.to_string(), "seed": args.seed, "classes": dataset.class_names,
-                "clients": clients.iter().map(samples).collect::<Vec<_>>(), "read_as": dataset.parts,
+                "names": names, "clients": clients.iter().map(samples).collect::<Vec<_>>(), "read_as": dataset.parts,
                 "warnings": data::warnings(&dataset, &DecodeReport::default()),
             })
         );
@@ -74,12 +75,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             .into_iter()
             .chain(dataset.class_names.iter().cloned()),
     );
-    for (index, part) in clients.iter().enumerate() {
+    for (name, part) in names.into_iter().zip(&clients) {
         let mut counts = vec![0usize; dataset.class_names.len()];
         for &sample in part {
             counts[labels[sample] as usize] += 1;
         }
-        let row = [index.to_string(), part.len().to_string()];
+        let row = [name, part.len().to_string()];
         table.add_row(row.into_iter().chain(counts.iter().map(usize::to_string)));
     }
     println!("{table}");

@@ -26,6 +26,7 @@ use promptfed_synth::fuse::select::Mode;
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Rounds of a server: open, watch, close, fetch the results and the model.
 #[derive(ClapArgs)]
@@ -200,6 +201,9 @@ struct StatusArgs {
     /// Wait until the round is done
     #[arg(long)]
     wait: bool,
+    /// Give up waiting after so many seconds
+    #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: Option<u64>,
 }
 
 #[derive(ClapArgs)]
@@ -250,8 +254,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             let round = args.round.round;
             let status = if args.wait {
                 let bar = context.progress.bar("round", 0);
-                let status = client.wait(round, None, &mut |status| {
-                    bar.set_message(state(&status.state));
+                let limit = args.timeout.map(Duration::from_secs);
+                let status = client.wait(round, limit, &mut |status| {
+                    bar.set_message(awaited(status));
                     tell(status, context);
                     ControlFlow::Continue(())
                 })?;
@@ -369,6 +374,23 @@ fn line(status: &RoundStatus) -> String {
         state(&status.state),
         status.submissions
     )
+}
+
+/// What a round waits for, or what it does.
+fn awaited(status: &RoundStatus) -> String {
+    match (&status.state, status.expected_clients) {
+        (RoundState::Open, Some(all)) => {
+            format!(
+                "open: {} of {all} clients have submitted",
+                status.submissions
+            )
+        }
+        (RoundState::Open, None) => format!(
+            "open: {} clients have submitted, and an administrator closes it",
+            status.submissions
+        ),
+        (other, _) => state(other),
+    }
 }
 
 fn state(state: &RoundState) -> String {

@@ -3,7 +3,6 @@ scalable for LLM training", eq. 4); the same as torch.optim.Muon, but for two th
 that is the faster precision, and the processes that share a batch share the matrices, each of which only one of them iterates on.
 """
 import torch
-import torch.distributed as dist
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
@@ -22,11 +21,13 @@ def orthogonal(g, dtype):
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum of Nesterov's kind made orthogonal, for matrices [rows,columns]. Process `rank` of `size` iterates on every size-th matrix of a shape."""
+    """Momentum of Nesterov's kind made orthogonal, for matrices [rows,columns]. In a `team` (train.py), each process iterates on its part of the matrices of a
+    shape."""
 
-    def __init__(self, params, lr, momentum=0.95, weight_decay=0.1, half=False, rank=0, size=1):
+    def __init__(self, params, lr, momentum=0.95, weight_decay=0.1, half=False, team=None):
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
-        self.dtype, self.rank, self.size = torch.bfloat16 if half else torch.float32, rank, size
+        self.dtype, self.team = torch.bfloat16 if half else torch.float32, team
+        self.rank, self.size = (team.rank, team.size) if team else (0, 1)
 
     @torch.no_grad()
     def step(self):
@@ -45,8 +46,8 @@ class Muon(torch.optim.Optimizer):
                     for i, update in zip(mine, orthogonal(torch.stack([moved[i] for i in mine]), self.dtype)):
                         made[i] = update.to(moved[i].dtype)
             if self.size > 1:
-                flat = torch.cat([m.flatten() for m in made])
-                dist.all_reduce(flat)
+                # What another has made is zero here.
+                flat = self.team.exchange(torch.cat([m.flatten() for m in made])).sum(0)
                 made = [part.view_as(m) for part, m in zip(flat.split([m.numel() for m in made]), made)]
             for p, update in zip(ready, made):
                 p.mul_(1 - group["lr"] * group["weight_decay"])

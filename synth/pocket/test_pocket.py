@@ -120,24 +120,30 @@ def test_muon_is_that_of_pytorch():
     assert all(far(w, t, b) < 3e-2 for w, t, b in zip(whole, theirs, began)), "and as far as bf16 is from f32"
 
 
-def muon_step(rank, size, meet, file):
+def team_step(rank, size, boards, barrier, file):
+    """A step of Muon by a team, on the mean of what the processes found; and what they agree on."""
     torch.set_num_threads(1)
-    if size > 1:
-        torch.distributed.init_process_group("gloo", store=torch.distributed.FileStore(meet, size), rank=rank, world_size=size)
+    team = train.Team(rank, size, boards, barrier)
     torch.manual_seed(0)
     params = [torch.nn.Parameter(torch.randn(shape)) for shape in ((24, 8), (24, 8), (24, 8), (8, 8))]
-    step = Muon(params, 1e-2, rank=rank, size=size)
+    step = Muon(params, 1e-2, team=team)
     for p in params:
-        p.grad = torch.randn_like(p)
+        p.grad = torch.randn_like(p) + (2 * rank - size + 1)
+    sums = team.mean(params, 1.0 + rank, 2.0)
+    agreed = [team.agree(v + rank) for v in (1 / 3, 1e-9, 0.999999999)]
     step.step()
-    torch.save(params, f"{file}-{size}-{rank}")
+    torch.save((params, list(sums), agreed), f"{file}-{size}-{rank}")
 
 
 def test_processes_share_the_matrices_of_muon(tmp_path):
     for size in (1, 2):
-        torch.multiprocessing.spawn(muon_step, (size, str(tmp_path / "meet"), str(tmp_path / "made")), size)
-    alone, first, second = (torch.load(tmp_path / f"made-{name}", weights_only=False) for name in ("1-0", "2-0", "2-1"))
+        boards = torch.full((2, size, 2000), float("nan")).share_memory_()
+        barrier = torch.multiprocessing.get_context("spawn").Barrier(size)
+        torch.multiprocessing.spawn(team_step, (size, boards, barrier, str(tmp_path / "made")), size)
+    (alone, *_), (first, sums, agreed), (second, *also) = (torch.load(tmp_path / f"made-{name}", weights_only=False) for name in ("1-0", "2-0", "2-1"))
     assert all(torch.equal(a, b) and torch.allclose(a, c, atol=1e-6) for a, b, c in zip(first, second, alone))
+    assert sums == [3.0, 4.0] and [sums, agreed] == also
+    assert all(abs(a - v) < 1e-12 for a, v in zip(agreed, (1 / 3, 1e-9, 0.999999999)))
 
 
 def test_the_design_crosses_every_pair_of_factors():

@@ -52,6 +52,12 @@ pub enum Error {
     /// A computation failed inside the engine.
     #[error("the engine failed: {0}")]
     Engine(#[from] candle_core::Error),
+    /// The bundled weights are nowhere.
+    #[error("the bundled weights are in none of {}; set PROMPTFED_ASSETS to the repository's assets folder", paths(.places))]
+    NoAssets {
+        /// Where was looked.
+        places: Vec<PathBuf>,
+    },
     /// A job specification that no job can follow.
     #[error("job specification: {0}")]
     Spec(String),
@@ -230,6 +236,11 @@ impl Error {
                 | Self::NoCard(_)
         )
     }
+}
+
+fn paths(places: &[PathBuf]) -> String {
+    let places: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
+    places.join(", ")
 }
 
 impl From<promptfed_nn::Error> for Error {

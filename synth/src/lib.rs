@@ -10,7 +10,7 @@
 //! use promptfed_synth::{Generator, ImageRequest, ImageSeed, engines::pocket::Pocket};
 //!
 //! # fn main() -> promptfed_synth::Result<()> {
-//! let mut pocket = Pocket::load("assets/pocket/all".as_ref())?;
+//! let mut pocket = Pocket::bundled()?;
 //! let request = ImageRequest::with_defaults("a photo of a church", ImageSeed::from_u64(7), pocket.describe());
 //! let images = pocket.generate(&[request])?;
 //! images[0].save_png("church.png".as_ref())?;
@@ -21,6 +21,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backends;
+mod bundled;
 pub mod engines;
 mod error;
 pub mod fuse;
@@ -39,6 +40,7 @@ pub use backends::{
     BACKENDS_FILE, BackendEntry, BackendJob, BackendReport, BackendState, BackendsRecord,
     BackendsReport, run_backends,
 };
+pub use bundled::bundled_assets;
 pub use error::{Error, Result};
 pub use generator::{
     EngineInfo, Generator, ImageRequest, Origin, Reproducible, Sampler, SamplingDefaults,

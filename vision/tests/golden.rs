@@ -1,17 +1,16 @@
 //! CLIP and BLIP against transformers: `golden/make.py` makes the numbers.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+mod support;
 
-use candle_core::Tensor;
+use std::collections::HashMap;
+use std::path::Path;
+
 use promptfed_data::DecodedImage;
 use promptfed_vision::{Blip, Clip, Error};
 use safetensors::{Dtype, SafeTensors};
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
-}
+use support::{changed, golden, values};
 
 fn picture() -> DecodedImage {
     let image = image::open(golden().join("image.png")).unwrap().into_rgb8();
@@ -59,10 +58,6 @@ fn picture_of(pixels: &[f32], side: u32) -> DecodedImage {
             .flat_map(|i| [0, 1, 2].map(|c| level(i, c)))
             .collect(),
     }
-}
-
-fn values(x: &Tensor) -> Vec<f32> {
-    x.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// The largest difference relative to the largest value.
@@ -130,21 +125,6 @@ fn an_image_does_not_depend_on_others() {
     assert_eq!(values(&alone), values(&both.narrow(0, 1, 1).unwrap()));
 }
 
-/// A copy of a model folder with one file changed.
-fn changed(model: &str, file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(golden().join(model)).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let mut bytes = std::fs::read(path).unwrap();
-        if name == file {
-            bytes = change(bytes);
-        }
-        std::fs::write(folder.path().join(name), bytes).unwrap();
-    }
-    folder
-}
-
 #[test]
 fn faults_are_named() {
     let replace = |from: &'static str, to: &'static str| {
@@ -183,8 +163,8 @@ fn faults_are_named() {
         (
             "preprocessor_config.json",
             "\"resample\": 3",
-            "\"resample\": 2",
-            "resample 2",
+            "\"resample\": 8",
+            "resample 8",
         ),
         (
             "preprocessor_config.json",

@@ -2,6 +2,7 @@
 
 mod dirichlet;
 mod minimum;
+mod names;
 mod spec;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::{DataError, Result, seed};
+pub use names::client_names;
 pub use spec::Partition;
 
 /// Deals the samples to clients. The result is disjoint and complete, with ascending indices per client, and depends

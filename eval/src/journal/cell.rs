@@ -1,6 +1,6 @@
 //! One method with one seed.
 
-use super::KeptImages;
+use super::{KeptImages, KeptPredictions};
 use crate::Result;
 use crate::comparison::{MethodRun, SubmittedPrompts};
 use promptfed_prompts::ContentHash;
@@ -68,6 +68,9 @@ pub struct Done {
     pub run: MethodRun,
     /// What clients sent, where they sent prompts.
     pub prompts: Vec<SubmittedPrompts>,
+    /// What each of its models says of every test image; nothing in a cell of before this was kept, which is read nonetheless.
+    #[serde(default)]
+    pub(crate) predictions: Vec<KeptPredictions>,
     /// A few of the synthetic images, where there are any and the report shows them.
     pub(crate) gallery: Option<KeptImages>,
     /// Name and value of further hashes and versions that the run depends on.

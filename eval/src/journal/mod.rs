@@ -5,14 +5,16 @@
 
 mod cell;
 mod images;
+mod predictions;
 
 pub use cell::{Cell, CellKey, Done, Outcome};
 pub(crate) use images::KeptImages;
+pub(crate) use predictions::KeptPredictions;
 
 use crate::Result;
 use std::path::{Path, PathBuf};
 
-/// A cell holds a method's curves and prompts, and a few small pictures.
+/// A cell holds a method's curves and prompts, what its models say of the test images, and a few small pictures.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// The cells in a folder.

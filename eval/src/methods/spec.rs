@@ -1,9 +1,9 @@
 //! Methods by name, as the command line and plans say them: `fedprox:mu=0.1`.
 
 use super::{
-    Adaptivity, Averaged, Card, Centralised, Chance, FedAvg, FedHkt, FedMd, FedOpt, FedProto,
-    FedProx, Fgl, FglRounds, LocalOnly, Majority, Method, Moon, Participation, Probe, RoundPlan,
-    Rounds, Scaffold, Trained, World,
+    Adaptivity, Averaged, Card, Centralised, Chance, FedAvg, FedHkt, FedMd, FedOpt, FedPft,
+    FedProto, FedProx, Fgl, FglRounds, FrozenNetwork, LocalOnly, Majority, Method, Moon,
+    Participation, Probe, RoundPlan, Rounds, Scaffold, SoftmaxRegression, Trained, World,
 };
 use crate::Result;
 use promptfed_prompts::Level;
@@ -46,6 +46,8 @@ pub enum MethodName {
     Fedmd,
     /// Clusters of clients that share answers on public images with a cloud.
     Fedhkt,
+    /// Clients that share mixtures of features, once.
+    Fedpft,
     /// Always the most frequent class.
     Majority,
     /// Guessing.
@@ -182,7 +184,7 @@ const ADAPTIVE: [SettingOf; 5] = [
 
 impl MethodName {
     /// All of them, in the order that they are told in.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Fgl,
         Self::FglRounds,
         Self::Fused,
@@ -199,6 +201,7 @@ impl MethodName {
         Self::Fedtgp,
         Self::Fedmd,
         Self::Fedhkt,
+        Self::Fedpft,
         Self::Majority,
         Self::Chance,
     ];
@@ -222,6 +225,7 @@ impl MethodName {
             Self::Fedtgp => "fedtgp",
             Self::Fedmd => "fedmd",
             Self::Fedhkt => "fedhkt",
+            Self::Fedpft => "fedpft",
             Self::Majority => "majority",
             Self::Chance => "chance",
         }
@@ -262,6 +266,9 @@ impl MethodName {
             Self::Fedhkt => {
                 "weights inside clusters of similar clients, answers on public images between them and a cloud (after Deng et al. 2023)"
             }
+            Self::Fedpft => {
+                "a linear head on features of a network trained on ImageNet, drawn of the clients' Gaussian mixtures (Beitollahi et al. 2024)"
+            }
             Self::Majority => "always the class that there are most images of",
             Self::Chance => "guessing",
         }
@@ -275,6 +282,7 @@ impl MethodName {
             Self::ZeroUpload => "no prompt up; a model down",
             Self::Centralised => "images up; a model down",
             Self::Majority => "how many images of each class up",
+            Self::Fedpft => "Gaussian mixtures of features up, once; a linear head down",
             Self::Local | Self::Chance => "nothing",
             Self::Fedavg | Self::Fedprox | Self::Fedadam | Self::Fedyogi | Self::Moon => {
                 "a model each way, every round"
@@ -304,6 +312,11 @@ impl MethodName {
     /// Whether it looks at public images.
     pub fn needs_public(self) -> bool {
         matches!(self, Self::Fedmd | Self::Fedhkt)
+    }
+
+    /// Whether it sees images by a network that is not trained: see [`MethodSpec::on_features`].
+    pub fn needs_features(self) -> bool {
+        matches!(self, Self::Fedpft)
     }
 
     /// Whether clients train in rounds.
@@ -376,12 +389,20 @@ impl MethodName {
             .whole(),
             RATE,
         ];
+        const MIXTURES: [SettingOf; 1] = [SettingOf::new(
+            "components",
+            Some(10.0),
+            "Gaussians in the mixture of a class at most; fewer where it has less than two images for each",
+        )
+        .above_zero()
+        .whole()];
         match self {
             Self::Fgl | Self::Fused => &ONE_SHOT,
             Self::FglRounds => &FOLLOWED,
             Self::ZeroUpload | Self::Centralised | Self::Local | Self::Majority | Self::Chance => {
                 &[]
             }
+            Self::Fedpft => &MIXTURES,
             Self::Fedmd => &ANSWERS,
             Self::Fedhkt => &HIERARCHY,
             Self::Fedavg | Self::Scaffold => &[RATE],
@@ -495,14 +516,16 @@ impl MethodSpec {
         }
     }
 
-    /// The method; `None` of one that makes images, which takes engines and a server.
+    /// The method; `None` of one that makes images, which takes engines and a server, and of one that sees them by a
+    /// [frozen network](Self::on_features).
     pub fn method(&self, budget: &Budget) -> Option<Box<dyn Method>> {
         let (plan, epochs) = (self.plan(budget), budget.epochs);
         let method: Box<dyn Method> = match self.name {
             MethodName::Fgl
             | MethodName::FglRounds
             | MethodName::Fused
-            | MethodName::ZeroUpload => return None,
+            | MethodName::ZeroUpload
+            | MethodName::Fedpft => return None,
             MethodName::Centralised => Box::new(Centralised { epochs }),
             MethodName::Local => Box::new(LocalOnly { epochs }),
             MethodName::Majority => Box::new(Majority),
@@ -540,6 +563,22 @@ impl MethodSpec {
         Some(Box::new(Named {
             name: self.to_string(),
             method,
+        }))
+    }
+
+    /// The method that sees images by `network`; `None` of the others.
+    pub fn on_features(&self, network: &FrozenNetwork) -> Option<Box<dyn Method>> {
+        let method = match self.name {
+            MethodName::Fedpft => FedPft {
+                network: network.clone(),
+                components: (self.get("components") as usize).max(1),
+                regression: SoftmaxRegression::default(),
+            },
+            _ => return None,
+        };
+        Some(Box::new(Named {
+            name: self.to_string(),
+            method: Box::new(method),
         }))
     }
 
@@ -663,6 +702,7 @@ mod tests {
             ("moon:temperature=1e-50", "above 0"),
             ("fedprox:mu=1e300", "from 0"),
             ("fedhkt:clusters=1.5", "a whole number above 0"),
+            ("fedpft:components=0", "as fedpft:components=10"),
             (
                 "fgl:level=1",
                 "give class or domain or instance, as fgl:level=class",
@@ -685,7 +725,8 @@ mod tests {
                 participation: Participation::FULL,
             };
             let method = MethodSpec::from(name).method(&budget);
-            assert_eq!(method.is_none(), name.is_generative());
+            let takes_more = name.is_generative() || name.needs_features();
+            assert_eq!(method.is_none(), takes_more);
             if let Some(method) = method {
                 assert_eq!(method.card().name, name.name());
                 assert!(!method.card().description.is_empty());

@@ -1,62 +1,71 @@
-//! Confusion matrices: how often each class was taken for each other, all seeds of a method together.
+//! Confusion matrices: how often each class was taken for each other, all seeds of a method together. Where classes are many, the worst.
 
 use maud::{Markup, html};
 
+use super::counts::{Confusion, Counts};
 use super::format::{count, percent, plural};
 use super::plots::swatch;
-use crate::comparison::{Comparison, MethodResult};
+use super::{files, shown};
+use crate::comparison::Comparison;
 
 /// More classes than this make cells too small to see.
-const MAX_CLASSES: usize = 40;
+pub(super) const MAX_CLASSES: usize = 40;
 /// Up to this many classes there is room for a number in each cell.
-const MAX_NUMBERED: usize = 16;
+pub(super) const MAX_NUMBERED: usize = 16;
 /// How many of the most frequent confusions are put into words.
 const NAMED_CONFUSIONS: usize = 3;
+/// How many confusions and classes are listed where there is no matrix.
+const LISTED: usize = 10;
 
 pub(super) fn matrices(comparison: &Comparison) -> Markup {
     let classes = &comparison.data.classes;
-    if classes.len() > MAX_CLASSES {
-        return html! {
-            p.note {
-                "Not drawn: matrices of " (plural(classes.len(), "class", "classes"))
-                " have cells too small to see (the limit is " (MAX_CLASSES) "). The counts are in the JSON file beside this report."
-            }
-        };
-    }
+    let drawn = classes.len() <= MAX_CLASSES;
+    let shown = shown::all_seeds(comparison);
+    let all = Counts::of_all(comparison);
+    let of = |index: usize| {
+        let mut there = all.iter();
+        there
+            .find(|(at, ..)| *at == index)
+            .map(|(_, _, counts)| counts)
+    };
     html! {
-        p.note {
-            "A row is what an image shows, a column what it was taken for. Cells are percentages of their row, so that "
-            "the diagonal is the share that was recognised; the counts, added up over seeds, show on hovering."
+        @if drawn {
+            p.note {
+                "A row is what an image shows, a column what it was taken for. Cells are percentages of their row, so that "
+                "the diagonal is the share that was recognised; the counts, added up over seeds, show on hovering. Shown: " (shown) "."
+            }
+        } @else {
+            p.note {
+                "Matrices of " (plural(classes.len(), "class", "classes")) " have cells too small to see (the limit is " (MAX_CLASSES)
+                "): these are the classes that each method confuses most often and recognises least, with counts added up over seeds. "
+                "Shown: " (shown) "."
+            }
         }
         div.matrices {
             @for (i, method) in comparison.methods.iter().enumerate() {
                 figure {
                     figcaption.name { (swatch(i)) " " (method.name) }
-                    @match summed(method, classes.len()) {
-                        Some(counts) => { (matrix(&method.name, classes, &counts)) (confusions(classes, &counts)) }
-                        None => p.note { "No test image was classified." }
+                    @match of(i) {
+                        Some(counts) if drawn => { (matrix(&method.name, classes, counts.matrix())) (confusions(classes, counts)) }
+                        Some(counts) => (worst(&method.name, classes, counts)),
+                        None => p.note { "No test image was classified." },
                     }
                 }
             }
         }
+        @if drawn && !all.is_empty() { (files::note(&["confusion-\u{2026}.svg"], &["confusion.csv"])) }
+        @else { (files::note(&[], &["confusion.csv"])) }
     }
 }
 
-/// Counts by `[label][prediction]` over all runs; `None` where there are none.
-pub(super) fn summed(method: &MethodResult, classes: usize) -> Option<Vec<Vec<u64>>> {
-    let mut counts = vec![vec![0u64; classes]; classes];
-    for run in &method.runs {
-        for (sums, row) in counts.iter_mut().zip(&run.evaluation.confusion) {
-            for (sum, cell) in sums.iter_mut().zip(row) {
-                *sum = sum.saturating_add(*cell);
-            }
-        }
+/// The share of a row's images that a cell has, in [0, 1]; 0 of a row without images.
+pub(super) fn share_of_row(hits: u64, row: &[u64]) -> f64 {
+    let total: f64 = row.iter().map(|cell| *cell as f64).sum();
+    if total > 0.0 {
+        hits as f64 / total
+    } else {
+        0.0
     }
-    counts
-        .iter()
-        .flatten()
-        .any(|cell| *cell > 0)
-        .then_some(counts)
 }
 
 fn matrix(name: &str, classes: &[String], counts: &[Vec<u64>]) -> Markup {
@@ -73,11 +82,10 @@ fn matrix(name: &str, classes: &[String], counts: &[Vec<u64>]) -> Markup {
                 }
                 tbody {
                     @for (label, row) in counts.iter().enumerate() {
-                        @let total: u64 = row.iter().fold(0, |sum, cell| sum.saturating_add(*cell));
                         tr {
                             th scope="row" title=(classes[label]) { span { (classes[label]) } }
                             @for (prediction, hits) in row.iter().enumerate() {
-                                (cell(*hits, total, &classes[label], &classes[prediction], numbered))
+                                (cell(*hits, row, &classes[label], &classes[prediction], numbered))
                             }
                         }
                     }
@@ -87,12 +95,9 @@ fn matrix(name: &str, classes: &[String], counts: &[Vec<u64>]) -> Markup {
     }
 }
 
-fn cell(hits: u64, total: u64, label: &str, prediction: &str, numbered: bool) -> Markup {
-    let share = if total == 0 {
-        0.0
-    } else {
-        hits as f64 / total as f64
-    };
+fn cell(hits: u64, row: &[u64], label: &str, prediction: &str, numbered: bool) -> Markup {
+    let share = share_of_row(hits, row);
+    let total = row.iter().fold(0u64, |sum, cell| sum.saturating_add(*cell));
     let title = format!(
         "{label} taken for {prediction}: {} of {} ({})",
         count(hits),
@@ -108,25 +113,68 @@ fn cell(hits: u64, total: u64, label: &str, prediction: &str, numbered: bool) ->
     }
 }
 
-fn confusions(classes: &[String], counts: &[Vec<u64>]) -> Markup {
-    let off_diagonal = counts.iter().enumerate().flat_map(|(label, row)| {
-        row.iter()
-            .enumerate()
-            .filter(move |(p, cell)| *p != label && **cell > 0)
-            .map(move |(p, cell)| (*cell, label, p))
-    });
-    let mut worst: Vec<_> = off_diagonal.collect();
-    worst.sort_by_key(|(cell, label, prediction)| (std::cmp::Reverse(*cell), *label, *prediction));
-    worst.truncate(NAMED_CONFUSIONS);
+fn confusions(classes: &[String], counts: &Counts) -> Markup {
+    let worst = counts.most_confused(NAMED_CONFUSIONS);
     html! {
         @if !worst.is_empty() {
             p.note {
                 "Most often confused: "
-                @for (i, (cell, label, prediction)) in worst.iter().enumerate() {
+                @for (i, Confusion { label, predicted, count: images }) in worst.iter().enumerate() {
                     @if i > 0 { "; " }
-                    (classes[*label]) " taken for " (classes[*prediction]) " (" (count(*cell)) ")"
+                    (classes[*label]) " taken for " (classes[*predicted]) " (" (count(*images)) ")"
                 }
                 "."
+            }
+        }
+    }
+}
+
+fn worst(method: &str, classes: &[String], counts: &Counts) -> Markup {
+    let confused = counts.most_confused(LISTED);
+    html! {
+        div.scroll {
+            table.worst {
+                caption { "What " (method) " confuses most often." }
+                thead {
+                    tr {
+                        th scope="col" { "Class" }
+                        th scope="col" { "taken for" }
+                        th.n scope="col" { "images" }
+                        th.n scope="col" { "of its own" }
+                    }
+                }
+                tbody {
+                    @for Confusion { label, predicted, count: images } in &confused {
+                        tr {
+                            th scope="row" { (classes[*label]) }
+                            td { (classes[*predicted]) }
+                            td.n { (count(*images)) }
+                            td.n { (percent(share_of_row(*images, &counts.matrix()[*label]))) }
+                        }
+                    }
+                    @if confused.is_empty() { tr { td colspan="4" { "Nothing was confused." } } }
+                }
+            }
+        }
+        div.scroll {
+            table.worst {
+                caption { "What " (method) " recognises least." }
+                thead {
+                    tr {
+                        th scope="col" { "Class" }
+                        th.n scope="col" { "recall" }
+                        th.n scope="col" { "precision" }
+                    }
+                }
+                tbody {
+                    @for (class, recall) in counts.least_recognised(LISTED) {
+                        tr {
+                            th scope="row" { (classes[class]) }
+                            td.n { (percent(recall)) }
+                            td.n { (counts.precision(class).map_or_else(|| super::format::NONE.to_owned(), percent)) }
+                        }
+                    }
+                }
             }
         }
     }

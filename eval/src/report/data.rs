@@ -1,8 +1,10 @@
 //! The data: how many private images of each class every client holds.
 
 use maud::{Markup, html};
+use promptfed_data::Partition;
 
 use super::format::{count, plural};
+use super::shown::first_seed;
 use crate::comparison::{ClientSummary, Comparison};
 
 /// Clients and classes that the table has room for.
@@ -24,9 +26,9 @@ pub(super) fn holdings(comparison: &Comparison) -> Markup {
     let shown = data.clients.iter().take(MAX_CLIENTS);
     html! {
         p.note {
-            "Partition " code { (data.partition) } ": " (plural(data.clients.len(), "client", "clients")) " with "
+            "Partition " code { (data.partition) } (meaning(&data.partition)) ": " (plural(data.clients.len(), "client", "clients")) " with "
             (plural(data.clients.iter().map(total).sum(), "private image", "private images")) "; "
-            (plural(data.test_images, "test image", "test images")) " that no client holds."
+            (plural(data.test_images, "test image", "test images")) " that no client holds. Shown: " (first_seed(comparison)) "."
         }
         @if data.clients.is_empty() {
             p.note { "There are no clients." }
@@ -59,6 +61,19 @@ pub(super) fn holdings(comparison: &Comparison) -> Markup {
                 p.note { "And " (plural(data.clients.len() - MAX_CLIENTS, "more client", "more clients")) ", in the last row and in the JSON file beside this report." }
             }
         }
+    }
+}
+
+/// A partition in words; nothing of one that is not known.
+fn meaning(partition: &str) -> &'static str {
+    match partition.parse() {
+        Ok(Partition::Iid { .. }) => ", dealt evenly at random",
+        Ok(Partition::Dirichlet { .. }) => ", with other shares of the classes at each client",
+        Ok(Partition::DomainPerClient) => ", each client one domain",
+        Ok(Partition::DomainAndLabelSkew { .. }) => {
+            ", each client a part of one domain, with other shares of the classes"
+        }
+        _ => "",
     }
 }
 

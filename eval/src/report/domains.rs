@@ -1,25 +1,22 @@
 //! Test accuracy by domain: where each method is strong and weak.
 
-use std::collections::BTreeSet;
-
 use maud::{Markup, html};
 
+use super::files;
 use super::format::{self, NONE, percent_spread, plural};
-use super::plots::{series, swatch};
-use crate::comparison::{Comparison, MethodResult, Spread};
+use super::plots::{accuracy, accuracy_by_domain, domains, series, swatch};
+use crate::comparison::{Comparison, MethodResult};
 
-/// Domains beyond this are left to the JSON file.
+/// Domains beyond this are left to the table's file.
 const MAX_DOMAINS: usize = 60;
 
 pub(super) fn by_domain(comparison: &Comparison) -> Markup {
-    let runs = comparison.methods.iter().flat_map(|method| &method.runs);
-    let domains: BTreeSet<&str> = runs
-        .flat_map(|run| run.evaluation.per_domain.keys().map(String::as_str))
-        .collect();
+    let domains = domains(comparison);
     if domains.is_empty() {
         return html! { p.note { "The test images have no domains." } };
     }
     html! {
+        (accuracy_by_domain(comparison))
         div.scroll {
             table.domains {
                 caption { "Mean and sample standard deviation over seeds of the accuracy on each domain's test images." }
@@ -42,24 +39,20 @@ pub(super) fn by_domain(comparison: &Comparison) -> Markup {
             }
         }
         @if domains.len() > MAX_DOMAINS {
-            p.note { "And " (plural(domains.len() - MAX_DOMAINS, "more domain", "more domains")) " in the JSON file beside this report." }
+            p.note { "And " (plural(domains.len() - MAX_DOMAINS, "more domain", "more domains")) " in the table's file." }
         }
+        (files::note(&[], &["domains.csv"]))
     }
 }
 
 fn cell(index: usize, method: &MethodResult, domain: &str) -> Markup {
-    let values: Vec<f64> = method
-        .runs
-        .iter()
-        .filter_map(|run| run.evaluation.per_domain.get(domain).copied())
-        .collect();
-    let spread = Spread::of(values.iter().copied());
+    let (spread, runs) = accuracy(method, domain);
     if !spread.mean.is_finite() {
         return html! { td.n { (NONE) } };
     }
     html! {
         td.n {
-            (format::figure(spread.mean, &percent_spread(spread, values.len())))
+            (format::figure(spread.mean, &percent_spread(spread, runs)))
             div.bar.(series(index)) aria-hidden="true" {
                 i style=(format!("width:{:.1}%", spread.mean.clamp(0.0, 1.0) * 100.0)) {}
             }

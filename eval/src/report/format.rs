@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::comparison::Spread;
+use crate::statistics::Interval;
 
 /// Stands where a figure does not exist.
 pub(super) const NONE: &str = "\u{2013}";
@@ -38,6 +39,50 @@ pub(super) fn percent_spread(spread: Spread, runs: usize) -> String {
             spread.mean * 100.0,
             spread.std * 100.0
         )
+    }
+}
+
+/// An interval of a share as percentages, e.g. `58.1 to 64.3 %`.
+pub(super) fn percent_interval(interval: Interval) -> String {
+    format!(
+        "{:.1}\u{a0}to\u{a0}{:.1}\u{a0}%",
+        interval.low * 100.0,
+        interval.high * 100.0
+    )
+}
+
+/// An interval of a difference of shares, e.g. `−1.2 to 3.4 points`.
+pub(super) fn points_interval(interval: Interval) -> String {
+    let end = |end: f64| signed(end, "");
+    format!(
+        "{}\u{a0}to\u{a0}{}\u{a0}points",
+        end(interval.low),
+        end(interval.high)
+    )
+}
+
+/// A difference of shares with its sign, e.g. `+7.7 points`.
+pub(super) fn points(difference: f64) -> String {
+    format!("{}\u{a0}points", signed(difference, "+"))
+}
+
+/// Points with one decimal; what is rounded to 0 has no sign.
+fn signed(difference: f64, plus: &str) -> String {
+    let size = format!("{:.1}", difference.abs() * 100.0);
+    let sign = match difference {
+        _ if size == "0.0" => "",
+        d if d < 0.0 => "\u{2212}",
+        _ => plus,
+    };
+    format!("{sign}{size}")
+}
+
+/// The p of a test, e.g. `p = 0.023` or `p < 0.001`.
+pub(super) fn p_value(p: f64) -> String {
+    if p < 0.001 {
+        "p < 0.001".into()
+    } else {
+        format!("p = {p:.3}")
     }
 }
 
@@ -166,6 +211,27 @@ mod tests {
             ["0", "999", "1,000", "1,234,567"]
         );
         assert_eq!(seconds(f64::NAN), NONE);
+    }
+
+    #[test]
+    fn differences_have_signs_and_nothing_has_none() {
+        let plain = |text: String| text.replace('\u{a0}', " ");
+        assert_eq!(plain(points(0.0771)), "+7.7 points");
+        assert_eq!(plain(points(-0.0771)), "\u{2212}7.7 points");
+        assert_eq!(plain(points(-0.0001)), "0.0 points");
+        let interval = Interval {
+            low: -0.012,
+            high: 0.034,
+        };
+        assert_eq!(
+            plain(points_interval(interval)),
+            "\u{2212}1.2 to 3.4 points"
+        );
+        assert_eq!(plain(percent_interval(interval)), "-1.2 to 3.4 %");
+        assert_eq!(
+            [0.0002, 0.0234, 1.0].map(p_value),
+            ["p < 0.001", "p = 0.023", "p = 1.000"]
+        );
     }
 
     #[test]

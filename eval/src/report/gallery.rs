@@ -3,12 +3,15 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use maud::{Markup, html};
 
-use super::format::plural;
+use super::format::{NONE, plural};
+use super::shown::first_seed;
 use crate::comparison::{Comparison, GalleryCell};
 
 /// Classes shown, and images shown of each kind in a cell.
 const MAX_CLASSES: usize = 60;
 const MAX_IMAGES: usize = 8;
+/// Stands where a domain's name stands for images of no domain.
+const ANY_DOMAIN: &str = "any domain";
 
 pub(super) fn gallery(comparison: &Comparison) -> Markup {
     let cells = &comparison.gallery;
@@ -28,6 +31,12 @@ pub(super) fn gallery(comparison: &Comparison) -> Markup {
             "are all on one machine; they never crossed the wire. " b { "Synthetic" } " images were made by the server "
             "from the prompts alone, and are what the central model was trained on."
             @if methods.len() > 1 { " Each method has its own." }
+            " Shown: " (first_seed(comparison)) "."
+        }
+        @if cells.iter().any(|cell| is_of_no_domain(cell, cells)) {
+            p.note {
+                "Images of prompts that name no domain are no client's: they stand once for each class, beside \u{201c}" (ANY_DOMAIN) "\u{201d}."
+            }
         }
         div.gallery {
             @for class in classes.iter().take(MAX_CLASSES) {
@@ -46,7 +55,7 @@ pub(super) fn gallery(comparison: &Comparison) -> Markup {
                                 }
                             }
                         }
-                        tbody { @for cell in cells.iter().filter(|cell| cell.class == *class) { (row(cell, &methods)) } }
+                        tbody { @for cell in cells.iter().filter(|cell| cell.class == *class) { (row(cell, cells, &methods)) } }
                     }
                 }
             }
@@ -68,19 +77,32 @@ fn methods(cells: &[GalleryCell]) -> Vec<&str> {
     methods
 }
 
-fn row(cell: &GalleryCell, methods: &[&str]) -> Markup {
+/// Whether a cell has images of no domain, where others have some of domains.
+fn is_of_no_domain(cell: &GalleryCell, cells: &[GalleryCell]) -> bool {
+    cell.domain.is_none() && cells.iter().any(|cell| cell.domain.is_some())
+}
+
+fn row(cell: &GalleryCell, cells: &[GalleryCell], methods: &[&str]) -> Markup {
     let domain = cell.domain.as_deref();
+    let of_no_domain = is_of_no_domain(cell, cells);
     let of = |method: &str| {
         let strip = cell.synthetic.iter().find(|strip| strip.method == method);
-        strip.map_or(&[][..], |strip| strip.images.as_slice())
+        strip.map(|strip| strip.images.as_slice())
     };
     html! {
         tr {
-            th scope="row" { (domain.unwrap_or("all")) }
-            td.private { (images("private", None, &cell.private, &cell.class, domain)) }
+            th scope="row" { @if of_no_domain { (ANY_DOMAIN) } @else { (domain.unwrap_or("all")) } }
+            td.private {
+                @if of_no_domain { span.note { (NONE) } } @else { (images("private", None, &cell.private, &cell.class, domain)) }
+            }
             @for method in methods {
                 @let by = (methods.len() > 1).then_some(*method);
-                td.synthetic { (images("synthetic", by, of(method), &cell.class, domain)) }
+                td.synthetic {
+                    @match of(method) {
+                        Some(files) => (images("synthetic", by, files, &cell.class, domain)),
+                        None => span.note { (NONE) },
+                    }
+                }
             }
         }
     }

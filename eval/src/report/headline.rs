@@ -6,6 +6,7 @@ use super::format::{self, percent, percent_spread};
 use super::role::Role;
 use super::verdict::verdict;
 use crate::comparison::{Comparison, Spread};
+use crate::pairs::Pair;
 use crate::summary::MethodSummary;
 
 /// The first sentence of the report, and the remarks that put it in proportion.
@@ -32,7 +33,7 @@ fn words(comparison: &Comparison, summary: &[MethodSummary]) -> (String, Vec<Str
                 "{}; {}: {}.",
                 reaches(subject),
                 reaches(rival),
-                verdict(subject, rival)
+                verdict(subject, rival, &comparison.pairs)
             )
         }
         None => format!(
@@ -43,7 +44,7 @@ fn words(comparison: &Comparison, summary: &[MethodSummary]) -> (String, Vec<Str
     let same_cost = rival.and_then(|rival| at_equal_bytes(comparison, subject, rival));
     let remarks = [
         same_cost,
-        other_generative(summary, subject, rival),
+        other_generative(&comparison.pairs, summary, subject, rival),
         ceiling(summary, subject),
         floor(summary, subject),
         unfinished(summary),
@@ -156,6 +157,7 @@ fn at_equal_bytes(
 
 /// How the subject compares with another method of its kind: one engine beside several.
 fn other_generative(
+    pairs: &[Pair],
     summary: &[MethodSummary],
     subject: &MethodSummary,
     rival: Option<&MethodSummary>,
@@ -163,7 +165,7 @@ fn other_generative(
     let other = best_but(summary, subject, &[Role::Generative])?;
     let is_said = rival.is_some_and(|rival| std::ptr::eq(rival, other));
     (!is_said && Role::of(&subject.name) == Role::Generative)
-        .then(|| format!("{}: {}.", reaches(other), verdict(subject, other)))
+        .then(|| format!("{}: {}.", reaches(other), verdict(subject, other, pairs)))
 }
 
 fn ceiling(summary: &[MethodSummary], subject: &MethodSummary) -> Option<String> {
@@ -231,11 +233,16 @@ pub(super) mod tests {
             runs: 3,
             accuracy_mean: accuracy,
             accuracy_std: std,
+            accuracy_interval: None,
             balanced_accuracy: accuracy,
             balanced_accuracy_std: std,
+            balanced_accuracy_interval: None,
             collapsed: false,
             macro_f1: accuracy,
             macro_f1_std: std,
+            macro_f1_interval: None,
+            expected_calibration_error: None,
+            negative_log_likelihood: None,
             bytes_up: bytes,
             bytes_down: 0,
             bytes_up_per_client: bytes,
@@ -256,15 +263,19 @@ pub(super) mod tests {
         let told = |all: &[MethodSummary]| {
             let subject = best(all, &[Role::Generative]).unwrap();
             let rival = best_but(all, subject, &[Role::Federated, Role::Generative]);
-            other_generative(all, subject, rival)
+            other_generative(&[], all, subject, rival)
         };
         let said = told(&all).unwrap();
         assert!(
-            said.contains("fgl is 5.0 points better") && said.contains("about as many bytes"),
+            said.contains("fgl is 5.0 points above fused") && said.contains("about as many bytes"),
             "{said}"
         );
         all[1].accuracy_mean = 0.6;
-        assert!(told(&all).unwrap().contains("fused is 10.0 points better"));
+        assert!(
+            told(&all)
+                .unwrap()
+                .contains("fused is 10.0 points above fgl")
+        );
         // Where nothing else is there, the first sentence has said it.
         assert_eq!(told(&all[..2]), None);
     }

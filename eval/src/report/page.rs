@@ -4,14 +4,16 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::format::{self, plural};
 use super::{
-    classes, confusion, data, domains, gallery, headline, plots, prompts, provenance, table,
+    classes, confusion, data, differences, domains, files, gallery, headline, plots, prompts,
+    provenance, ranks, table, tables,
 };
 use crate::comparison::{Comparison, MethodResult};
 
 /// Nothing may be fetched and nothing may run, whatever the texts inside say.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
-const STYLE: &str = include_str!("style.css");
+/// The rules of pages; figures have more ([`plots::STYLE`]).
+pub(super) const STYLE: &str = include_str!("style.css");
 
 pub(super) struct Section {
     pub(super) id: &'static str,
@@ -29,31 +31,54 @@ pub(super) struct Document<'a> {
     /// What stands under the title.
     pub(super) summary: Markup,
     pub(super) sections: &'a [Section],
+    /// What else lies beside the page.
+    pub(super) files: Markup,
 }
 
 pub(super) fn page(comparison: &Comparison) -> Markup {
     let summary = comparison.summary();
     let section = |id, title, body| Section { id, title, body };
     let sections = [
-        section("results", "Results", table::results(comparison, &summary)),
+        section(
+            "results",
+            "Results",
+            html! {
+                (table::results(comparison, &summary))
+                (files::note(&[], &["methods.csv", "runs.csv", "failures.csv"]))
+            },
+        ),
+        section(
+            "differences",
+            "Is the difference more than chance?",
+            html! {
+                (differences::differences(comparison))
+                (files::note(&[], &["pairs.csv"]))
+            },
+        ),
+        section("ranks", "Average ranks", ranks::ranks(comparison)),
         section(
             "cost",
             "Accuracy against bytes",
             html! {
                 (plots::accuracy_by_bytes(comparison))
                 (table::bytes_by_kind(&summary))
+                (files::note(&[], &["accuracy_by_bytes.csv", "bytes.csv"]))
             },
         ),
         section(
             "curves",
             "Learning curves",
-            plots::learning_curves(comparison),
+            html! {
+                (plots::learning_curves(comparison))
+                (files::note(&[], &["curves.csv"]))
+            },
         ),
         section(
             "confusion",
-            "Confusion matrices",
+            "Which classes are confused",
             html! {
                 (confusion::matrices(comparison))
+                (plots::recall_by_class(comparison))
                 (classes::by_class(comparison))
             },
         ),
@@ -72,7 +97,14 @@ pub(super) fn page(comparison: &Comparison) -> Markup {
             "Private beside synthetic",
             gallery::gallery(comparison),
         ),
-        section("data", "Who holds what", data::holdings(comparison)),
+        section(
+            "data",
+            "Who holds what",
+            html! {
+                (data::holdings(comparison))
+                (files::note(&[], &["holdings.csv"]))
+            },
+        ),
         section(
             "provenance",
             "Provenance",
@@ -88,7 +120,23 @@ pub(super) fn page(comparison: &Comparison) -> Markup {
             (facts(comparison))
         },
         sections: &sections,
+        files: beside(),
     })
+}
+
+/// What lies beside the page of a comparison.
+fn beside() -> Markup {
+    html! {
+        p {
+            "Beside it: a JSON file with the same numbers, " code { "predictions.csv" } ", the figures as SVG files in " code { (files::FIGURES) "/" }
+            ", and in " code { (files::TABLES) "/" } " "
+            @for (i, name) in tables::NAMES.iter().enumerate() {
+                @if i > 0 { ", " }
+                code { (name) }
+            }
+            ". In the tables a text that a spreadsheet would take for a formula has an apostrophe before it."
+        }
+    }
 }
 
 /// Everything of a page in one file.
@@ -103,7 +151,7 @@ pub(super) fn document(document: &Document<'_>) -> Markup {
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content={ "promptfed " (document.version) };
                 title { (document.title) " \u{b7} promptfed" }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(plots::STYLE)) }
             }
             body {
                 header {
@@ -125,8 +173,9 @@ pub(super) fn document(document: &Document<'_>) -> Markup {
                 footer {
                     p {
                         "Written by promptfed " (document.version) ". This file is complete in itself: it loads nothing and "
-                        "runs nothing. The JSON file beside it holds the same numbers."
+                        "runs nothing."
                     }
+                    (document.files)
                 }
             }
         }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::format::{self, plural};
+use super::shown::first_seed;
 use crate::comparison::{Comparison, SubmittedPrompts};
 
 /// Clients, prompts per client and characters per document that are shown; the JSON file has all of them.
@@ -23,7 +24,7 @@ pub(super) fn submissions(comparison: &Comparison) -> Markup {
         p.note {
             "These texts are everything that " (plural(submissions.len(), "client", "clients")) " told the server about "
             "their private images: " (plural(prompts, "prompt", "prompts")) " in " (format::bytes(bytes))
-            ", compressed. Shown is the first seed."
+            ", compressed. Shown: " (first_seed(comparison)) "."
         }
         @for submission in submissions.iter().take(MAX_CLIENTS) { (client(submission)) }
         @if submissions.len() > MAX_CLIENTS {

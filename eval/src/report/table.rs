@@ -6,6 +6,7 @@ use promptfed_prompts::ledger::{Direction, PayloadKind};
 use super::format::{self, count, percent_spread, plural};
 use super::plots::swatch;
 use crate::comparison::{Comparison, Failure, Spread};
+use crate::statistics::Interval;
 use crate::summary::MethodSummary;
 
 pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Markup {
@@ -13,7 +14,9 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
         div.scroll {
             table.results {
                 caption {
-                    "Mean and sample standard deviation over seeds, on the test set. Bytes are those of a whole run, "
+                    "Mean and sample standard deviation over seeds, on the test set, with the 95 % interval of the mean by Student's t; \
+                     a method with one seed has none. ECE is the expected calibration error over 15 bins, NLL the mean negative \
+                     log-likelihood of the labels in nats; a method that names classes without saying how sure it is has neither. Bytes are those of a whole run, "
                     "counted where they crossed: up is client to server, down is server to client. fgl and fused go over \
                      HTTP, and their bytes are all that the clients' sockets carried; the others' are the encoded \
                      messages alone."
@@ -24,11 +27,14 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                         th.n scope="col" rowspan="2" { "Accuracy" }
                         th.n scope="col" rowspan="2" { "Balanced accuracy" }
                         th.n scope="col" rowspan="2" { "Macro F1" }
+                        th.group scope="colgroup" colspan="2" { "Calibration" }
                         th.group scope="colgroup" colspan="2" { "Per client, mean" }
                         th.group scope="colgroup" colspan="2" { "All clients" }
                         th.n scope="col" rowspan="2" { "Wall time" }
                     }
                     tr {
+                        th.n scope="col" { "ECE" }
+                        th.n scope="col" { "NLL" }
                         @for _ in 0..2 {
                             th.n scope="col" { "up" }
                             th.n scope="col" { "down" }
@@ -42,6 +48,7 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                                 (swatch(i)) " " (row.name)
                                 @if let Some(method) = comparison.methods.get(i) { p.note { (method.description) } }
                                 @if row.collapsed { p.note { "Collapsed: it takes nearly every image for one class." } }
+                                @if row.runs == 1 { p.note { "One seed: no interval." } }
                                 @if let Some(images) = row.synthetic {
                                     p.note {
                                         (plural(images.made as usize, "synthetic image", "synthetic images")) " made, "
@@ -49,9 +56,11 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                                     }
                                 }
                             }
-                            td.n.strong { (share(row.accuracy_mean, row.accuracy_std, row.runs)) }
-                            td.n { (share(row.balanced_accuracy, row.balanced_accuracy_std, row.runs)) }
-                            td.n { (share(row.macro_f1, row.macro_f1_std, row.runs)) }
+                            td.n.strong { (share(row.accuracy_mean, row.accuracy_std, row.runs, row.accuracy_interval)) }
+                            td.n { (share(row.balanced_accuracy, row.balanced_accuracy_std, row.runs, row.balanced_accuracy_interval)) }
+                            td.n { (share(row.macro_f1, row.macro_f1_std, row.runs, row.macro_f1_interval)) }
+                            td.n { (measure(row.expected_calibration_error, format::percent)) }
+                            td.n { (measure(row.negative_log_likelihood, |nats| format!("{nats:.2}"))) }
                             td.n { (bytes(row.bytes_up_per_client, row.runs)) }
                             td.n { (bytes(row.bytes_down_per_client, row.runs)) }
                             td.n { (bytes(row.bytes_up, row.runs)) }
@@ -59,7 +68,7 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                             td.n { (format::figure(row.seconds, &format::seconds(row.seconds))) }
                         }
                     }
-                    @if summary.is_empty() { tr { td colspan="9" { "No method was run." } } }
+                    @if summary.is_empty() { tr { td colspan="11" { "No method was run." } } }
                 }
             }
         }
@@ -156,8 +165,21 @@ pub(super) fn bytes_by_kind(summary: &[MethodSummary]) -> Markup {
     }
 }
 
-fn share(mean: f64, std: f64, runs: usize) -> Markup {
-    format::figure(mean, &percent_spread(Spread { mean, std }, runs))
+fn share(mean: f64, std: f64, runs: usize, interval: Option<Interval>) -> Markup {
+    html! {
+        (format::figure(mean, &percent_spread(Spread { mean, std }, runs)))
+        @if let Some(interval) = interval { div.note { (format::percent_interval(interval)) } }
+    }
+}
+
+/// A measure that not every method has.
+fn measure(value: Option<f64>, shown: fn(f64) -> String) -> Markup {
+    html! {
+        @match value {
+            Some(value) => (format::figure(value, &shown(value))),
+            None => { (format::NONE) }
+        }
+    }
 }
 
 fn bytes(bytes: u64, runs: usize) -> Markup {

@@ -3,7 +3,7 @@
 use promptfed_eval::methods::MethodName;
 use promptfed_prompts::ledger::{Direction, PayloadKind};
 
-use crate::fixtures::{Painted, compare, experiment, run};
+use crate::fixtures::{Painted, compare, experiment, run, spec};
 
 fn names() -> Vec<&'static str> {
     let all = MethodName::ALL.into_iter();
@@ -59,8 +59,7 @@ fn a_client_with_one_picture_receives_and_sends_none() {
                 .map(|kind| ledger.get(name, Direction::Up, kind));
             assert_eq!(sent.sum::<u64>(), 0, "{}: {name}", method.name);
         }
-        let of_rounds =
-            !["local", "centralised", "majority", "chance"].contains(&method.name.as_str());
+        let of_rounds = spec(&method.name).name.is_of_rounds();
         assert_eq!(idle.is_some(), of_rounds, "{}", method.name);
     }
 }

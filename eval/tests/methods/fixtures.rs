@@ -1,13 +1,14 @@
 //! A data set of painted squares on the disk, and experiments on it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
 use image::RgbImage;
 use promptfed_data::{Dataset, DecodeOptions, Layout, OpenOptions, open};
 use promptfed_eval::comparison::{Comparison, MethodResult};
 use promptfed_eval::journal::Journal;
-use promptfed_eval::methods::{Budget, Method, MethodSpec, Participation};
+use promptfed_eval::methods::{Budget, FrozenNetwork, Method, MethodSpec, Participation};
 use promptfed_eval::observer::Silent;
 use promptfed_eval::{Experiment, ExperimentData, Setting};
 use promptfed_learn::Recipe;
@@ -142,8 +143,20 @@ pub(crate) fn methods_with(texts: &[&str], participation: Participation) -> Vec<
         epochs: 16,
         participation,
     };
-    let method = |text: &&str| spec(text).method(&budget).unwrap();
+    let method = |text: &&str| {
+        let spec = spec(text);
+        let method = spec.method(&budget);
+        method.or_else(|| spec.on_features(&NETWORK)).unwrap()
+    };
     texts.iter().map(method).collect()
+}
+
+/// The network that comes along.
+pub(crate) static NETWORK: LazyLock<FrozenNetwork> =
+    LazyLock::new(|| FrozenNetwork::load(&network_folder()).unwrap());
+
+pub(crate) fn network_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/efficientnet-lite0")
 }
 
 /// One seed of each method.

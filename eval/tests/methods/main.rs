@@ -3,8 +3,10 @@
 
 mod edges;
 mod equalities;
+mod fedpft;
 mod fixtures;
 mod partial;
+mod predictions;
 mod resuming;
 
 use fixtures::{Painted, run, spec};
@@ -66,7 +68,7 @@ fn the_same_seed_gives_the_same_result() {
 #[test]
 fn what_crosses_is_what_was_said() {
     use Direction::{Down, Up};
-    use PayloadKind::{Control, ControlVariates, Images, Logits, Model, Prototypes};
+    use PayloadKind::{Control, ControlVariates, Images, Logits, Mixtures, Model, Prototypes};
     let painted = Painted::new(8, 3);
     let names: Vec<&str> = without_generators().iter().map(|n| n.name()).collect();
     let results = run(&painted, "iid:2", &names);
@@ -122,6 +124,18 @@ fn what_crosses_is_what_was_said() {
                 ]);
                 let of_cloud: std::collections::BTreeSet<&str> = ledger.clients();
                 assert!(of_cloud.contains("edge 0"), "{of_cloud:?}");
+            }
+            "fedpft" => {
+                kinds(&[(Up, Mixtures), (Down, Model)]);
+                // A width, and three classes, each its number, its images and its components of 2 x 1280 + 1 numbers of 16 bits.
+                let of_components = bytes(Up, Mixtures) - clients * (4 + 3 * 12);
+                let of_one = 2 * (2 * 1280 + 1);
+                assert_eq!(of_components % of_one, 0);
+                // At least one for each class, and at most one for two images of 24.
+                assert!((3 * clients..=12).contains(&(of_components / of_one)));
+                let head = clients * 4 * 3 * (1280 + 1);
+                let down = bytes(Down, Model);
+                assert!(down > head && down < head + clients * 512, "{down} {head}");
             }
             "fedproto" | "fedtgp" => {
                 kinds(&[(Up, Prototypes), (Down, Prototypes)]);

@@ -9,6 +9,8 @@ fn every_section_is_there_and_can_be_reached() {
     assert_sound(&html);
     let ids = [
         "results",
+        "differences",
+        "ranks",
         "cost",
         "curves",
         "confusion",
@@ -29,7 +31,14 @@ fn every_section_is_there_and_can_be_reached() {
         3 * 2,
         "three methods train"
     );
-    // A matrix for each method, and the classes.
+    // A matrix for each method, and the classes; what is not drawn is said.
+    for name in ["ranks", "cost", "domains", "confusion"] {
+        assert_eq!(
+            section(&html, name).matches("<svg class=\"plot\"").count(),
+            1,
+            "{name}"
+        );
+    }
     assert_eq!(section(&html, "confusion").matches("<table").count(), 4 + 1);
     assert_eq!(
         section(&html, "gallery").matches("<img").count(),
@@ -60,6 +69,8 @@ fn the_table_holds_the_numbers_of_the_record() {
             let shares = [row.accuracy_mean, row.balanced_accuracy, row.macro_f1];
             shares
                 .into_iter()
+                .chain(row.expected_calibration_error)
+                .chain(row.negative_log_likelihood)
                 .chain(bytes.map(|b| b as f64))
                 .chain([row.seconds])
         })
@@ -97,7 +108,8 @@ fn the_summary_adds_up() {
 
 #[test]
 fn a_lost_comparison_is_reported_as_lost() {
-    let html = render(&sample::comparison()).replace('\u{a0}', " ");
+    let comparison = sample::comparison();
+    let html = render(&comparison).replace('\u{a0}', " ");
     let headline = html
         .split("<p class=\"headline\">")
         .nth(1)
@@ -111,8 +123,11 @@ fn a_lost_comparison_is_reported_as_lost() {
         ),
         "{headline}"
     );
+    let pair = &comparison.pairs[0];
+    assert!(pair.is_clear() && pair.difference < 0.0, "{pair:?}");
+    let points = -100.0 * pair.difference;
     assert!(
-        headline.contains("fgl is 7.7 points worse (more than the spread over seeds)"),
+        headline.contains(&format!("fgl is {points:.1} points worse (95 % interval ")),
         "{headline}"
     );
     assert!(
@@ -174,4 +189,71 @@ fn each_generative_method_shows_its_own_images() {
 #[test]
 fn equal_records_give_equal_documents() {
     assert_eq!(render(&sample::comparison()), render(&sample::comparison()));
+}
+
+#[test]
+fn means_have_intervals_where_there_are_seeds_and_say_so_where_there_are_none() {
+    let mut comparison = sample::comparison();
+    let plain = |html: String| html.replace('\u{a0}', " ");
+    let html = plain(render(&comparison));
+    let results = section(&html, "results");
+    for row in comparison.summary() {
+        let interval = row.accuracy_interval.unwrap();
+        assert!(interval.low <= row.accuracy_mean && row.accuracy_mean <= interval.high);
+        let shown = format!(
+            "{:.1} to {:.1} %",
+            100.0 * interval.low,
+            100.0 * interval.high
+        );
+        assert!(results.contains(&shown), "{}: {shown}", row.name);
+    }
+    assert!(!results.contains("One seed: no interval."));
+    for method in &mut comparison.methods {
+        method.runs.truncate(1);
+    }
+    let html = plain(render(&comparison));
+    let results = section(&html, "results");
+    assert_eq!(results.matches("One seed: no interval.").count(), 4);
+    assert!(
+        !results.contains("<div class=\"note\">"),
+        "an interval of one seed"
+    );
+}
+
+#[test]
+fn calibration_is_shown_of_those_who_say_how_sure_they_are() {
+    let comparison = sample::comparison();
+    let summary = comparison.summary();
+    assert!((summary[0].expected_calibration_error.unwrap() - 0.1).abs() < 1e-12);
+    assert_eq!(summary[3].name, "chance");
+    assert_eq!(summary[3].expected_calibration_error, None);
+    assert_eq!(summary[3].negative_log_likelihood, None);
+    let html = render(&comparison);
+    assert!(section(&html, "results").contains("10.0\u{a0}%"));
+}
+
+#[test]
+fn every_other_method_is_tested_beside_the_generative_one() {
+    let mut comparison = sample::comparison();
+    let names: Vec<&str> = comparison.pairs.iter().map(|p| p.second.as_str()).collect();
+    assert_eq!(names, ["fedavg", "centralised", "chance"]);
+    for pair in &comparison.pairs {
+        assert_eq!((pair.first.as_str(), pair.seeds), ("fgl", 3));
+        assert!(pair.interval.low < pair.difference && pair.difference < pair.interval.high);
+        assert!(pair.p <= pair.p_corrected);
+    }
+    let html = render(&comparison).replace('\u{a0}', " ");
+    let differences = section(&html, "differences");
+    assert_eq!(differences.matches("yes, fgl is worse").count(), 2);
+    assert_eq!(differences.matches("yes, fgl is better").count(), 1);
+    assert!(differences.contains("437 test images") && differences.contains("predictions.csv"));
+    comparison.pairs[0].interval.high = 0.01;
+    let html = render(&comparison).replace('\u{a0}', " ");
+    let differences = section(&html, "differences");
+    assert_eq!(differences.matches("not shown").count(), 1);
+    assert!(html.contains("points below fedavg, which may be chance (95 % interval"));
+    comparison.pairs.clear();
+    let html = render(&comparison);
+    assert!(section(&html, "differences").contains("Nothing was tested"));
+    assert!(html.contains("below fedavg (which was not tested"));
 }

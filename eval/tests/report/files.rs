@@ -35,7 +35,55 @@ fn html_and_json_are_written_side_by_side_with_the_same_numbers() {
         .unwrap()
         .map(|e| e.unwrap().file_name())
         .collect();
-    assert_eq!(left.len(), 2, "{left:?}");
+    assert_eq!(left.len(), 5, "{left:?}");
+}
+
+#[test]
+fn predictions_are_written_for_every_image_and_model_and_stay_out_of_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut comparison = sample::comparison();
+    // The second run is of two clients' models.
+    let mut other = comparison.predictions.runs[1].models[0].clone();
+    other.client = Some("twemoji, \"blob\"".into());
+    comparison.predictions.runs[1].models[0].client = Some("noto".into());
+    comparison.predictions.runs[1].models.push(other);
+    let files = write(&comparison, &folder.path().join("report.html")).unwrap();
+    assert_eq!(files.predictions, folder.path().join("predictions.csv"));
+    let mut table = csv::Reader::from_path(&files.predictions).unwrap();
+    let columns = [
+        "method",
+        "seed",
+        "client",
+        "image",
+        "label",
+        "predicted",
+        "confidence",
+    ];
+    assert_eq!(table.headers().unwrap(), columns.as_slice());
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), sample::TEST_IMAGES * (4 * 3 + 1));
+    for run in comparison.methods.iter().flat_map(|m| {
+        let name = m.name.as_str();
+        m.runs.iter().map(move |run| (name, run))
+    }) {
+        let (method, run) = run;
+        let seed = run.seed.to_string();
+        let of_run = rows
+            .iter()
+            .filter(|row| &row[0] == method && row[1] == seed && &row[2] != "noto");
+        let right = of_run.filter(|row| row[4] == row[5]).count() as f64;
+        let share = right / sample::TEST_IMAGES as f64;
+        assert!((share - run.evaluation.accuracy).abs() < 0.003, "{method}");
+    }
+    let sure = |row: &&csv::StringRecord| row[6].parse::<f32>().is_ok();
+    let silent = |row: &&csv::StringRecord| &row[0] == "chance" && row[6].is_empty();
+    assert_eq!(rows.iter().filter(sure).count(), sample::TEST_IMAGES * 10);
+    assert_eq!(rows.iter().filter(silent).count(), sample::TEST_IMAGES * 3);
+    assert!(rows.iter().any(|row| &row[2] == "twemoji, \"blob\""));
+    assert_eq!(&rows[11][3], "bird/11.png");
+    let json: Value = serde_json::from_slice(&std::fs::read(&files.json).unwrap()).unwrap();
+    assert!(json["comparison"]["predictions"].is_null());
+    assert_eq!(json["comparison"]["pairs"].as_array().unwrap().len(), 3);
 }
 
 #[test]

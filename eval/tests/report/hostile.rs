@@ -19,6 +19,7 @@ fn text_from_outside_stays_text() {
     for run in &mut comparison.methods[1].runs {
         run.evaluation.per_domain.insert(ATTACK.into(), 0.5);
     }
+    comparison.pairs[0].second = ATTACK.into();
     comparison.prompts[0].client = ATTACK.into();
     comparison.prompts[0].document = ATTACK.into();
     comparison.prompts[0].rendered[0] = (ATTACK.into(), ATTACK.into());
@@ -30,6 +31,8 @@ fn text_from_outside_stays_text() {
     assert!(!html.contains("\"'>"), "an attribute was left");
     for id in [
         "results",
+        "differences",
+        "ranks",
         "cost",
         "curves",
         "confusion",

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod contents;
+mod figures;
 mod files;
 mod hostile;
 mod odd_records;
 mod sample;
+mod tables;
 mod well_formed;
 
 /// The values of all attributes called `name` in a document.
@@ -29,7 +31,22 @@ fn section<'a>(html: &'a str, id: &str) -> &'a str {
 fn assert_sound(html: &str) {
     well_formed::assert_well_formed(html);
     for name in [
-        "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "style", "value",
+        "d",
+        "x",
+        "y",
+        "x1",
+        "x2",
+        "y1",
+        "y2",
+        "cx",
+        "cy",
+        "width",
+        "height",
+        "viewBox",
+        "transform",
+        "fill-opacity",
+        "style",
+        "value",
     ] {
         for value in attributes(html, name) {
             assert!(

@@ -69,8 +69,9 @@ fn one_class_one_seed_one_epoch() {
             method.runs[0].evaluation.per_domain.clear();
         }
     });
-    assert!(html.contains("with too few seeds to know the spread"));
+    assert_eq!(html.matches("One seed: no interval.").count(), 4);
     assert!(html.contains("The test images have no domains."));
+    assert!(section(&html, "ranks").contains("average ranks need at least 2 seeds"));
     assert_eq!(section(&html, "confusion").matches("44 of 44").count(), 4);
 }
 
@@ -99,7 +100,17 @@ fn a_thousand_classes() {
         c.data.classes = (0..1000).map(|i| format!("class {i}")).collect();
         c.data.clients = (0..3).map(|i| sample::client(i, "client", 1000)).collect();
     });
-    assert!(section(&html, "confusion").contains("Not drawn: matrices of 1,000 classes"));
+    let confusion = section(&html, "confusion");
+    assert!(confusion.contains("Matrices of 1,000 classes have cells too small to see"));
+    for told in [
+        "What fgl confuses most often.",
+        "What fgl recognises least.",
+    ] {
+        assert!(confusion.contains(told), "{told}");
+    }
+    assert!(!confusion.contains("class=\"matrix"));
+    // 990 of the classes have no test image, and are one cell of each strip.
+    assert!(confusion.contains("990 of the classes: no test image"));
     assert!(section(&html, "data").contains("Classes held"));
 }
 

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::sync::LazyLock;
 
 use image::{ImageFormat, Rgb, RgbImage};
 use promptfed_eval::comparison::{
     ClientSummary, Comparison, DataSummary, Failure, GalleryCell, MethodResult, MethodRun,
     SubmittedPrompts, SyntheticStrip,
 };
+use promptfed_eval::pairs::{Pair, pairs};
+use promptfed_eval::predictions::{ModelPredictions, RunPredictions, TestImage, TestPredictions};
 use promptfed_learn::{EpochStats, Evaluation};
 use promptfed_prompts::ContentHash;
 use promptfed_prompts::ledger::{Direction, Ledger, PayloadKind};
@@ -28,10 +31,13 @@ pub(crate) const STYLES: [&str; 7] = [
     "noto", "blob", "twemoji", "emojione", "fluent", "flat", "contrast",
 ];
 
-/// Four methods, three seeds; the generative one loses in accuracy and wins in bytes.
-pub(crate) fn comparison() -> Comparison {
-    let classes: Vec<String> = CLASSES.map(String::from).to_vec();
-    let methods = vec![
+pub(crate) const TEST_IMAGES: usize = 437;
+
+/// Drawn once for all tests.
+static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| pairs(&methods(), &predictions(&methods())));
+
+fn methods() -> Vec<MethodResult> {
+    vec![
         method(
             "fgl",
             "Clients share prompts; the server trains on synthetic images only.",
@@ -60,11 +66,17 @@ pub(crate) fn comparison() -> Comparison {
             |_| {},
             0,
         ),
-    ];
+    ]
+}
+
+/// Four methods, three seeds; the generative one loses in accuracy and wins in bytes.
+pub(crate) fn comparison() -> Comparison {
+    let classes: Vec<String> = CLASSES.map(String::from).to_vec();
+    let methods = methods();
     Comparison {
         title: "emoji, one drawing style per client".into(),
         version: "0.1.0".into(),
-        settings: pairs(&[
+        settings: named(&[
             ("partition", "domain"),
             ("level", "instance"),
             ("images per prompt", "12"),
@@ -77,10 +89,12 @@ pub(crate) fn comparison() -> Comparison {
                 .map(|(i, name)| client(i, name, classes.len()))
                 .collect(),
             classes,
-            test_images: 437,
+            test_images: TEST_IMAGES,
             test_hash: ContentHash::of(b"test"),
             partition: "domain".into(),
         },
+        predictions: predictions(&methods),
+        pairs: PAIRS.clone(),
         methods,
         prompts: STYLES
             .iter()
@@ -88,7 +102,7 @@ pub(crate) fn comparison() -> Comparison {
             .map(|(i, name)| submission(i, name))
             .collect(),
         gallery: gallery(),
-        provenance: pairs(&[
+        provenance: named(&[
             ("seeds", "1, 2, 3"),
             ("generator", "pocket"),
             (
@@ -106,7 +120,7 @@ pub(crate) fn comparison() -> Comparison {
     }
 }
 
-pub(crate) fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn named(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -183,7 +197,7 @@ fn run(name: &str, seed: u64, accuracy: f64, bytes: fn(&mut Ledger), rounds: usi
     let epochs = if name == "chance" { 0 } else { 30 };
     MethodRun {
         seed,
-        evaluation: evaluation(accuracy, seed),
+        evaluation: evaluation(accuracy, seed, name != "chance"),
         ledger,
         seconds: 20.0 + 31.7 * seed as f64,
         curve: (0..epochs)
@@ -210,7 +224,7 @@ fn epoch_stats(epoch: usize, accuracy: f64, seed: u64) -> EpochStats {
     }
 }
 
-fn evaluation(accuracy: f64, seed: u64) -> Evaluation {
+fn evaluation(accuracy: f64, seed: u64, says_how_sure: bool) -> Evaluation {
     let n = CLASSES.len();
     let row = |label: usize| {
         let right =
@@ -226,10 +240,52 @@ fn evaluation(accuracy: f64, seed: u64) -> Evaluation {
     Evaluation {
         accuracy,
         macro_f1: accuracy - 0.01,
+        expected_calibration_error: says_how_sure.then_some(0.08 + 0.01 * seed as f64),
+        negative_log_likelihood: says_how_sure.then_some(1.9 - accuracy),
         confusion: (0..n).map(row).collect(),
         per_domain: styles
             .map(|(i, s)| ((*s).to_owned(), accuracy + 0.03 * i as f64 - 0.09))
             .collect::<BTreeMap<_, _>>(),
+    }
+}
+
+/// Images of which every method has the easiest right, as many as its accuracy says.
+fn predictions(methods: &[MethodResult]) -> TestPredictions {
+    let label = |image: usize| image % CLASSES.len();
+    let images = (0..TEST_IMAGES).map(|image| TestImage {
+        source: format!("{}/{image}.png", CLASSES[label(image)]),
+        label: label(image) as u32,
+    });
+    let of_run = |method: &MethodResult, run: &MethodRun| {
+        // The two numbers share no factor, so that every image is as hard as none of the others.
+        let hardness = |image: usize| ((image * 271) % TEST_IMAGES) as f64 / TEST_IMAGES as f64;
+        let is_right = |image: &usize| hardness(*image) < run.evaluation.accuracy;
+        let named = |image: usize| match is_right(&image) {
+            true => label(image),
+            false => (label(image) + 1) % CLASSES.len(),
+        };
+        let model = ModelPredictions {
+            client: None,
+            classes: (0..TEST_IMAGES).map(|image| named(image) as u16).collect(),
+            confidences: (method.name != "chance").then(|| {
+                (0..TEST_IMAGES)
+                    .map(|i| 1.0 - 0.8 * hardness(i) as f32)
+                    .collect()
+            }),
+        };
+        RunPredictions {
+            method: method.name.clone(),
+            seed: run.seed,
+            models: vec![model],
+        }
+    };
+    let runs = methods.iter().flat_map(|method| {
+        let runs = method.runs.iter();
+        runs.map(move |run| of_run(method, run))
+    });
+    TestPredictions {
+        images: images.collect(),
+        runs: runs.collect(),
     }
 }
 

@@ -28,9 +28,32 @@ pub(crate) fn assert_well_formed(html: &str) {
                 );
             }
         }
-        if !VOID.contains(&name) && !name.starts_with('!') {
+        if !VOID.contains(&name) && !name.starts_with(['!', '?']) {
             open.push(name);
         }
     }
     assert!(open.is_empty(), "never closed: {open:?}");
+}
+
+/// Panics unless a document is XML that programs other than browsers read too: an SVG figure with its own name space, styles in plain
+/// colours, nothing but characters of XML 1.0, and no entity that XML does not know by itself.
+pub(crate) fn assert_figure(svg: &str) {
+    assert!(svg.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg "));
+    assert!(svg.ends_with("</svg>\n"));
+    assert_well_formed(svg);
+    assert_eq!(svg.matches("<svg ").count(), 1, "one root");
+    assert!(svg.contains(" xmlns=\"http://www.w3.org/2000/svg\""));
+    let is_xml = |c: char| {
+        let is_control = c < ' ' && !['\t', '\n', '\r'].contains(&c);
+        !is_control && !['\u{fffe}', '\u{ffff}'].contains(&c)
+    };
+    let other = svg.chars().find(|c| !is_xml(*c));
+    assert_eq!(other, None, "no character of XML");
+    for part in svg.split('&').skip(1) {
+        let (entity, _) = part.split_once(';').unwrap();
+        assert!(["amp", "lt", "gt", "quot"].contains(&entity), "&{entity};");
+    }
+    for never in ["var(", "url(", "<script", "<image", "href=", "@import"] {
+        assert!(!svg.contains(never), "{never}");
+    }
 }

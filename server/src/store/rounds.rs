@@ -8,7 +8,7 @@ use crate::Result;
 
 const STATUS: &str =
     "SELECT r.id, r.name, r.state, r.reason, r.expected_clients, r.opened_at, r.closed_at,
-    r.finished_at, (SELECT count(*) FROM submissions s WHERE s.round_id = r.id) FROM rounds r";
+    r.finished_at, r.submitted FROM rounds r";
 
 /// What became of a wish to change a round's state.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Store {
     pub(crate) fn close(&self, round: RoundId) -> Result<Change> {
         let sql =
             "UPDATE rounds SET state = 'queued', closed_at = ?2 WHERE id = ?1 AND state = 'open'
-            AND EXISTS (SELECT 1 FROM submissions s WHERE s.round_id = rounds.id)";
+            AND submitted > 0";
         self.change(round, sql, |state| {
             !matches!(state, RoundState::Open | RoundState::Cancelled)
         })

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 const APPLICATION_ID: i32 = 0x7066_6564;
 
 /// The statements that lead from version `i` to version `i + 1`. Published steps never change; new ones follow.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = ["
     CREATE TABLE clients (
         id            INTEGER PRIMARY KEY AUTOINCREMENT,
         name          TEXT    NOT NULL UNIQUE,
@@ -46,6 +46,16 @@ const MIGRATIONS: [&str; 1] = ["
         FOREIGN KEY (round_id, client_id) REFERENCES submissions (round_id, client_id) ON DELETE CASCADE
     ) STRICT;
     CREATE INDEX rounds_by_state ON rounds (state, closed_at, id);
+", "
+    ALTER TABLE rounds ADD COLUMN submitted INTEGER NOT NULL DEFAULT 0;
+    UPDATE rounds SET submitted = (SELECT count(*) FROM submissions WHERE round_id = rounds.id);
+    CREATE TRIGGER submission_comes AFTER INSERT ON submissions BEGIN
+        UPDATE rounds SET submitted = submitted + 1 WHERE id = NEW.round_id;
+    END;
+    CREATE TRIGGER submission_goes AFTER DELETE ON submissions BEGIN
+        UPDATE rounds SET submitted = submitted - 1 WHERE id = OLD.round_id;
+    END;
+    CREATE INDEX submission_templates_by_client ON submission_templates (round_id, client_id);
 "];
 
 /// Makes the tables in a new file, or checks and upgrades those of an old one.
@@ -70,6 +80,9 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
             supported: MIGRATIONS.len(),
         });
     }
+    if (1..MIGRATIONS.len()).contains(&version) {
+        keep_copy(connection, version)?;
+    }
     let transaction = connection.transaction()?;
     for step in &MIGRATIONS[version..] {
         transaction.execute_batch(step)?;
@@ -80,9 +93,72 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
+/// Keeps the database as it was before its tables are changed, in a file beside it that ends in its version; one that is there already is kept.
+fn keep_copy(connection: &Connection, version: usize) -> Result<()> {
+    let Some(file) = connection.path().filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let copy = format!("{file}.v{version}");
+    if !std::path::Path::new(&copy).exists() {
+        connection.execute("VACUUM INTO ?1", [&copy])?;
+        tracing::info!(%copy, "the database as it was before its tables are changed");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_database_is_copied_and_counts_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("server.sqlite");
+        let mut connection = Connection::open(&file).unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        let of_version =
+            format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;");
+        connection.execute_batch(&of_version).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO clients (name, token_hash, registered_at) VALUES ('a', x'00', 1), ('b', x'01', 1);
+                INSERT INTO rounds (name, spec, state, opened_at) VALUES ('r', '{}', 'open', 1), ('s', '{}', 'open', 1);
+                INSERT INTO submissions VALUES (1, 1, x'00', 'class', 1, 1, x'00'), (1, 2, x'00', 'class', 1, 1, x'00');",
+            )
+            .unwrap();
+        prepare(&mut connection).unwrap();
+        let submitted = |connection: &Connection, round: u32| -> u32 {
+            let sql = "SELECT submitted FROM rounds WHERE id = ?1";
+            connection
+                .query_row(sql, [round], |row| row.get(0))
+                .unwrap()
+        };
+        assert_eq!(
+            (submitted(&connection, 1), submitted(&connection, 2)),
+            (2, 0)
+        );
+        connection
+            .execute("DELETE FROM submissions WHERE client_id = 1", [])
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO submissions VALUES (2, 1, x'00', 'class', 1, 1, x'00')",
+                [],
+            )
+            .unwrap();
+        assert_eq!(
+            (submitted(&connection, 1), submitted(&connection, 2)),
+            (1, 1)
+        );
+        let copy = Connection::open(folder.path().join("server.sqlite.v1")).unwrap();
+        let kept: (u32, u32) = (
+            copy.query_row("SELECT count(*) FROM submissions", [], |row| row.get(0))
+                .unwrap(),
+            copy.pragma_query_value(None, "user_version", |row| row.get(0))
+                .unwrap(),
+        );
+        assert_eq!(kept, (2, 1));
+    }
 
     #[test]
     fn a_prepared_database_can_be_prepared_again() {

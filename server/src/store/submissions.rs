@@ -81,8 +81,7 @@ impl Store {
         let received_at = now();
         insert(&transaction, new, received_at)?;
         let closed = transaction.execute(
-            "UPDATE rounds SET state = 'queued', closed_at = ?2 WHERE id = ?1
-                AND ?3 <= (SELECT count(*) FROM submissions WHERE round_id = ?1)",
+            "UPDATE rounds SET state = 'queued', closed_at = ?2 WHERE id = ?1 AND ?3 <= submitted",
             params![round, received_at, expected],
         )? > 0;
         transaction.commit()?;
@@ -145,25 +144,28 @@ fn receipt(
     Ok(receipt.optional()?)
 }
 
-/// What keeps a set from being pooled with those of other clients, by the rules of [`PromptSet::merge`].
+/// What keeps a set from being pooled with those of other clients, by the rules of [`PromptSet::merge`]. Those that are stored agree with
+/// each other, so that one of them speaks for all.
 fn difference(connection: &Connection, new: &NewSubmission<'_>) -> Result<Option<String>> {
     let (round, client) = (new.round.get(), new.client.get());
-    let sql = "SELECT level FROM submissions WHERE round_id = ?1 AND client_id <> ?2 AND level <> ?3 LIMIT 1";
+    let sql = "SELECT level FROM submissions WHERE round_id = ?1 AND client_id <> ?2 LIMIT 1";
     let level = new.set.level().as_str();
     let other: Option<String> = connection
-        .query_row(sql, params![round, client, level], |row| row.get(0))
+        .query_row(sql, params![round, client], |row| row.get(0))
         .optional()?;
-    if let Some(other) = other {
+    if let Some(other) = other.filter(|other| other != level) {
         return Ok(Some(format!(
             "the level is {level}, that of the others {other}"
         )));
     }
-    let sql = "SELECT 1 FROM submission_templates
-        WHERE round_id = ?1 AND domain = ?2 AND client_id <> ?3 AND hash <> ?4 LIMIT 1";
-    let mut statement = connection.prepare(sql)?;
+    let sql = "SELECT hash FROM submission_templates
+        WHERE round_id = ?1 AND domain = ?2 AND client_id <> ?3 LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
     for (domain, template) in new.set.templates() {
-        let hash = template_hash(template);
-        if statement.exists(params![round, domain_key(domain), client, hash.as_bytes()])? {
+        let other: Option<Vec<u8>> = statement
+            .query_row(params![round, domain_key(domain), client], |row| row.get(0))
+            .optional()?;
+        if other.is_some_and(|other| other != template_hash(template).as_bytes()) {
             let prompts = domain.map_or("prompts without a domain".to_owned(), |d| {
                 format!("domain {d}")
             });

@@ -14,9 +14,10 @@
 //! ```
 //!
 //! Every data set and partition is a comparison in a folder of its own below `--out`, with its report and its journal; the figures of all
-//! of them stand in one table.
+//! of them stand in one table, and the methods' average ranks in one diagram.
 
 use super::measured::{Measured, measure, refuse_failures};
+use super::ranks::{self, Ranks};
 use super::table::accuracy;
 use super::{Args, EarlierArgs, idle};
 use crate::commands::idle::is_given;
@@ -27,6 +28,7 @@ use crate::{Context, interrupt};
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use promptfed_eval::csv_cells::{number, text};
 use promptfed_eval::report::bytes;
 use promptfed_eval::summary::MethodSummary;
 use promptfed_files::write_whole;
@@ -82,11 +84,11 @@ struct Cell {
 
 /// One method on one data set and partition.
 #[derive(Serialize)]
-struct Row {
-    data: String,
-    partition: String,
+pub(super) struct Row {
+    pub(super) data: String,
+    pub(super) partition: String,
     #[serde(flatten)]
-    summary: MethodSummary,
+    pub(super) summary: MethodSummary,
 }
 
 /// Refuses flags that stand beside a grid and belong into its file.
@@ -164,7 +166,7 @@ pub(super) fn run(file: &Path, out: &Path, earlier: &EarlierArgs, context: &Cont
                 failed += comparison.failures.len();
                 runs += all;
                 reports.push(json!({ "data": data, "partition": partition, "report": page.display().to_string(),
-                    "seconds": comparison.seconds, "failures": comparison.failures }));
+                    "pairs": comparison.pairs, "seconds": comparison.seconds, "failures": comparison.failures }));
                 rows.extend(comparison.summary().into_iter().map(|summary| Row {
                     data: data.clone(),
                     partition: partition.clone(),
@@ -175,14 +177,22 @@ pub(super) fn run(file: &Path, out: &Path, earlier: &EarlierArgs, context: &Cont
         // After each, so that a stop loses nothing.
         write(&rows, out)?;
     }
+    let ranks = ranks::write(&rows, out)?;
     if context.json {
         println!(
             "{}",
-            json!({ "rows": rows, "comparisons": reports, "out": out.display().to_string() })
+            json!({
+                "rows": rows, "comparisons": reports, "out": out.display().to_string(),
+                "critical_difference": ranks.file(), "not_ranked": ranks.missing(),
+            })
         );
     } else {
         println!("{}", table(&rows));
         println!("the figures: {}", out.join(CSV).display());
+        match &ranks {
+            Ranks::Drawn(file) => println!("average ranks: {}", file.display()),
+            Ranks::None(why) => println!("no diagram of average ranks: {why}"),
+        }
     }
     match first_error {
         Some(error) => Err(error.context("not every comparison of the grid could be made")),
@@ -194,9 +204,9 @@ const CSV: &str = "results.csv";
 const JSON: &str = "results.json";
 
 fn write(rows: &[Row], out: &Path) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(rows)?;
-    text.push('\n');
-    write_whole(&out.join(JSON), text.as_bytes())?;
+    let mut record = serde_json::to_string_pretty(rows)?;
+    record.push('\n');
+    write_whole(&out.join(JSON), record.as_bytes())?;
     let mut csv = csv::Writer::from_writer(Vec::new());
     csv.write_record([
         "data",
@@ -205,10 +215,14 @@ fn write(rows: &[Row], out: &Path) -> Result<()> {
         "runs",
         "accuracy",
         "accuracy_std",
+        "accuracy_low",
+        "accuracy_high",
         "balanced_accuracy",
         "collapsed",
         "macro_f1",
         "macro_f1_std",
+        "expected_calibration_error",
+        "negative_log_likelihood",
         "bytes_up",
         "bytes_down",
         "seconds",
@@ -220,23 +234,31 @@ fn write(rows: &[Row], out: &Path) -> Result<()> {
     } in rows
     {
         csv.write_record([
-            data.clone(),
-            partition.clone(),
-            summary.name.clone(),
+            text(data),
+            text(partition),
+            text(&summary.name),
             summary.runs.to_string(),
-            summary.accuracy_mean.to_string(),
-            summary.accuracy_std.to_string(),
-            summary.balanced_accuracy.to_string(),
+            number(summary.accuracy_mean),
+            number(summary.accuracy_std),
+            or_empty(summary.accuracy_interval.map(|interval| interval.low)),
+            or_empty(summary.accuracy_interval.map(|interval| interval.high)),
+            number(summary.balanced_accuracy),
             summary.collapsed.to_string(),
-            summary.macro_f1.to_string(),
-            summary.macro_f1_std.to_string(),
+            number(summary.macro_f1),
+            number(summary.macro_f1_std),
+            or_empty(summary.expected_calibration_error),
+            or_empty(summary.negative_log_likelihood),
             summary.bytes_up.to_string(),
             summary.bytes_down.to_string(),
-            summary.seconds.to_string(),
+            number(summary.seconds),
         ])?;
     }
-    let text = csv.into_inner().map_err(|error| error.into_error())?;
-    Ok(write_whole(&out.join(CSV), &text)?)
+    let bytes = csv.into_inner().map_err(|error| error.into_error())?;
+    Ok(write_whole(&out.join(CSV), &bytes)?)
+}
+
+fn or_empty(value: Option<f64>) -> String {
+    value.map_or_else(String::new, number)
 }
 
 fn table(rows: &[Row]) -> Table {

@@ -54,6 +54,21 @@ const OF_TRAINING: [&str; 13] = [
     "validation_fraction",
 ];
 
+/// The same, of classifiers that begin with nothing: a head on a frozen network's features reads the rest.
+const OF_CLASSIFIERS: [&str; 11] = [
+    "precision",
+    "architecture",
+    "width",
+    "batch_size",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "label_smoothing",
+    "flip",
+    "no_flip",
+    "shift",
+];
+
 /// Refuses flags of methods that are not run.
 pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     if matches.contains_id("grid") {
@@ -76,6 +91,16 @@ pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
             matches,
             &OF_TRAINING,
             "where no method trains; add one to --methods",
+        )?;
+    }
+    if methods
+        .iter()
+        .all(|method| method.name.trains_nothing() || method.name.needs_features())
+    {
+        idle::refuse(
+            matches,
+            &OF_CLASSIFIERS,
+            "where no method trains a classifier of its own; add fedavg or another to --methods",
         )?;
     }
     if !methods.iter().any(|method| method.name.needs_public()) {

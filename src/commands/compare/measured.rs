@@ -1,6 +1,7 @@
 //! Running an experiment, and telling what came of it.
 
 use super::EarlierArgs;
+use super::differences::differences;
 use super::setting::SettingArgs;
 use super::table::table;
 use crate::Context;
@@ -100,7 +101,7 @@ pub(super) fn measure(
     folder.finish()?;
     let page = fs_err::canonicalize(folder.report())?;
     let json = json!({
-        "methods": comparison.summary(), "report": page.display().to_string(), "seconds": comparison.seconds,
+        "methods": comparison.summary(), "pairs": comparison.pairs, "report": page.display().to_string(), "seconds": comparison.seconds,
         "version": comparison.version, "unknown_words": unknown_words, "silent_clients": silent,
         "read_as": {
             "private": experiment.data.private.parts, "test": experiment.data.test.parts,
@@ -127,6 +128,9 @@ impl Measured {
             println!("{}", self.json);
         } else {
             println!("{}", table(&self.comparison));
+            if let Some(differences) = differences(&self.comparison.pairs) {
+                println!("{differences}");
+            }
             println!(
                 "{:.0} s in all; report: {}",
                 self.comparison.seconds,

@@ -1,8 +1,10 @@
 //! `promptfed compare`: methods on the user's own data.
 
+mod differences;
 mod grid;
 mod idle;
 mod measured;
+mod ranks;
 mod setting;
 mod table;
 

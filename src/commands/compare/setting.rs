@@ -1,5 +1,6 @@
 //! What is run, how, and how often.
 
+use crate::commands::data;
 use crate::commands::engines::{self, EngineArgs};
 use crate::commands::extract::PromptArgs;
 use crate::commands::filter::FilterArgs;
@@ -11,7 +12,8 @@ use crate::exit::BadInput;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_eval::methods::{
-    Asking, Budget, Fgl, FglConfig, LocalServer, Method, MethodName, MethodSpec, Participation,
+    Asking, Budget, Fgl, FglConfig, FrozenNetwork, LocalServer, Method, MethodName, MethodSpec,
+    Participation,
 };
 use promptfed_eval::{Experiment, Setting};
 use promptfed_prompts::protocol::{ImageBudget, PromptPlan, SynthesisPlan};
@@ -188,8 +190,10 @@ impl SettingArgs {
         } else {
             None
         };
+        let network = self.frozen_network()?;
         for spec in &self.methods {
-            if let Some(method) = spec.method(&budget) {
+            let on_features = || spec.on_features(network.as_ref()?);
+            if let Some(method) = spec.method(&budget).or_else(on_features) {
                 methods.push(method);
                 continue;
             }
@@ -203,6 +207,15 @@ impl SettingArgs {
             methods.push(spec.generative(one_shot, &budget));
         }
         Ok(methods)
+    }
+
+    /// The network that comes with the program, where a method sees by it.
+    fn frozen_network(&self) -> Result<Option<FrozenNetwork>> {
+        if !self.methods.iter().any(|m| m.name.needs_features()) {
+            return Ok(None);
+        }
+        let folder = data::assets()?.join("efficientnet-lite0");
+        Ok(Some(FrozenNetwork::load(&folder)?))
     }
 
     /// How long methods train, and who takes part.

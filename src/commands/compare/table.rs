@@ -1,6 +1,7 @@
 //! The figures as a table in a terminal.
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use promptfed_eval::Interval;
 use promptfed_eval::comparison::{Comparison, SyntheticCounts};
 use promptfed_eval::report::bytes;
 use promptfed_eval::summary::MethodSummary;
@@ -14,31 +15,37 @@ pub(super) fn table(comparison: &Comparison) -> Table {
         .iter()
         .filter_map(|method| method.synthetic)
         .any(|images| images.made != images.trained_on);
-    let mut header = vec![
-        "method",
-        "accuracy, %",
+    // One seed has none.
+    let has_intervals = summary.iter().any(|m| m.accuracy_interval.is_some());
+    let mut header = vec!["method", "accuracy, %"];
+    if has_intervals {
+        header.push("95 % interval");
+    }
+    header.extend([
         "macro F1",
         "up per client",
         "down per client",
         "up, all",
         "down, all",
         "seconds",
-    ];
+    ]);
     if chooses {
         header.extend(["images made", "trained on"]);
     }
     table.set_header(header);
     for method in summary {
-        let mut row = vec![
-            method.name.clone(),
-            accuracy(&method),
+        let mut row = vec![method.name.clone(), accuracy(&method)];
+        if has_intervals {
+            row.push(method.accuracy_interval.map_or(String::new(), interval));
+        }
+        row.extend([
             spread(method.macro_f1, method.macro_f1_std, method.runs, 3),
             bytes(method.bytes_up_per_client),
             bytes(method.bytes_down_per_client),
             bytes(method.bytes_up),
             bytes(method.bytes_down),
             format!("{:.1}", method.seconds),
-        ];
+        ]);
         if chooses {
             let of = |count: fn(SyntheticCounts) -> u64| {
                 let images = method.synthetic;
@@ -59,6 +66,15 @@ pub(super) fn accuracy(method: &MethodSummary) -> String {
     let (mean, std) = (100.0 * method.accuracy_mean, 100.0 * method.accuracy_std);
     let collapsed = if method.collapsed { " (one class)" } else { "" };
     format!("{}{collapsed}", spread(mean, std, method.runs, 1))
+}
+
+/// In percent.
+pub(super) fn interval(interval: Interval) -> String {
+    format!(
+        "{:.1} to {:.1}",
+        100.0 * interval.low,
+        100.0 * interval.high
+    )
 }
 
 /// One seed has no spread.

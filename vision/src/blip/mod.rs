@@ -2,24 +2,23 @@
 
 mod config;
 mod decoder;
+mod generation;
+mod search;
 
 use std::path::Path;
 
-use candle_core::{Device, IndexOp, Tensor};
+use candle_core::{IndexOp, Tensor};
 use promptfed_data::DecodedImage;
-use promptfed_nn::load::folder::{Preferred, open_weights};
 use tokenizers::Tokenizer;
 
 use self::config::BlipConfig;
 use self::decoder::{Decoder, Sight};
+use self::generation::Generation;
 use crate::image_encoder::ImageEncoder;
+use crate::kind::Kind;
 use crate::pixels::Preprocessing;
-use crate::tokenizer;
 use crate::transformer::Layout;
-use crate::{Error, Result};
-
-/// Tokens of the longest caption, its beginning among them; transformers' default.
-const LONGEST: usize = 20;
+use crate::{Error, Result, folder, tokenizer};
 
 /// A model with its weights in memory.
 pub struct Blip {
@@ -27,39 +26,42 @@ pub struct Blip {
     images: ImageEncoder,
     decoder: Decoder,
     tokenizer: Tokenizer,
+    generation: Generation,
     /// The token that captions begin with, and the one that ends them.
     ends: (u32, u32),
 }
 
 impl Blip {
-    /// Loads `config.json`, `preprocessor_config.json`, `tokenizer.json` and `model.safetensors` (f16, bf16 or f32) of a folder
-    /// of `BlipForConditionalGeneration`.
+    /// Loads a folder of `BlipForConditionalGeneration` in the layout of the transformers library: `config.json`,
+    /// `processor_config.json` or `preprocessor_config.json`, `tokenizer.json`, `model.safetensors` (f16, bf16 or f32), and
+    /// `generation_config.json`, where it is there.
     ///
     /// # Errors
-    /// A file that is missing or not what it should be; tensors that are missing, unknown or of another shape, all in one
-    /// error.
+    /// A folder of another model; a file that is missing or not what it should be; settings that are not followed here; tensors
+    /// that are missing, unknown or of another shape, all in one error.
     pub fn load(dir: &Path) -> Result<Self> {
-        let config = BlipConfig::read(&dir.join("config.json"))?;
-        let vision = &config.vision_config;
-        let pixels = Preprocessing::read(dir, vision.image_size)?;
-        let tokenizer = tokenizer::read(dir)?;
-        let mut loader = open_weights(dir, Preferred::Full, &Device::Cpu)?;
+        let sections = folder::config(dir, Kind::Blip)?;
+        let config = BlipConfig::read(&sections)?;
+        let (text, vision) = (&config.text_config, &config.vision_config);
+        let pixels = Preprocessing::read(dir, Kind::Blip, vision.image_size)?;
+        let tokenizer = tokenizer::read(dir)?.tokenizer;
+        let generation = Generation::read(dir, &sections, text.max_position_embeddings)?;
+        let mut loader = folder::open_weights(dir, Kind::Blip)?;
         let images = ImageEncoder::load(&mut loader, vision, config.vision_act(), Layout::Fused)?;
-        let decoder = Decoder::load(&mut loader, &config.text_config, vision.hidden_size)?;
+        let decoder = Decoder::load(&mut loader, text, vision.hidden_size)?;
         loader.finish()?;
         Ok(Self {
             pixels,
             images,
             decoder,
             tokenizer,
-            ends: (
-                config.text_config.bos_token_id,
-                config.text_config.sep_token_id,
-            ),
+            generation,
+            ends: (text.bos_token_id, text.sep_token_id),
         })
     }
 
-    /// The most likely caption word by word; the same image always gets the same.
+    /// The caption that the folder's settings of generation choose: the most likely word each time unless they say otherwise, and
+    /// at most 20 tokens. The same image always gets the same.
     ///
     /// # Errors
     /// An image without pixels.
@@ -77,16 +79,10 @@ impl Blip {
     /// As [`Blip::caption`].
     pub fn caption_ids(&self, image: &DecodedImage) -> Result<Vec<u32>> {
         let sight = self.look(image)?;
-        let (begin, end) = self.ends;
-        let mut ids = vec![begin];
-        while ids.len() < LONGEST.min(self.decoder.longest()) {
-            let next = most_likely(&self.decoder.logits(&ids, &sight)?)?;
-            if next == end {
-                break;
-            }
-            ids.push(next);
-        }
-        Ok(ids.split_off(1))
+        search::search(&self.generation, self.ends, |ids| {
+            let logits = self.decoder.logits(ids, &sight)?;
+            Ok(logits.i(ids.len() - 1)?.to_vec1::<f32>()?)
+        })
     }
 
     /// The logits of every token after each of `ids`, [ids, vocabulary], for an image.
@@ -110,19 +106,4 @@ impl Blip {
     fn look(&self, image: &DecodedImage) -> Result<Sight> {
         self.decoder.see(&self.image_features(image)?.unsqueeze(0)?)
     }
-}
-
-/// The token of the largest logit after the last id.
-fn most_likely(logits: &Tensor) -> Result<u32> {
-    let last = logits.i(logits.dim(0)? - 1)?.to_vec1::<f32>()?;
-    let mut best = 0;
-    for (i, value) in last.iter().enumerate() {
-        if value.is_nan() {
-            return Err(Error::Input("the caption model gives no numbers".into()));
-        }
-        if *value > last[best] {
-            best = i;
-        }
-    }
-    Ok(best as u32)
 }

@@ -100,6 +100,7 @@ fn page(fusion: &Fusion) -> Markup {
         version: &fusion.record.version,
         summary: summary(fusion),
         sections: &sections,
+        files: html! { p { "The JSON file beside it holds the same numbers." } },
     })
 }
 

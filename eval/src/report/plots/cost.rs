@@ -3,11 +3,15 @@
 use maud::{Markup, html};
 
 use super::axis::Axis;
+use super::drawing::Drawing;
 use super::frame::{Frame, px};
 use super::marks::{key, line, marker};
+use super::names_of;
 use crate::comparison::{Comparison, MethodRun};
+use crate::report::files;
 use crate::report::format::{self, bytes_tick, percent, plural};
-use crate::report::role::Role;
+use crate::report::shown::all_seeds;
+use crate::role::Role;
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 430.0;
@@ -21,34 +25,51 @@ const LANE: f64 = 44.0;
 const BREAK: f64 = 26.0;
 
 pub(in crate::report) fn accuracy_by_bytes(comparison: &Comparison) -> Markup {
-    let runs = || {
-        comparison
-            .methods
-            .iter()
-            .flat_map(|m| &m.runs)
-            .filter(|run| measured(run.evaluation.accuracy))
+    let Some(drawing) = cost(comparison) else {
+        return html! { p.note { "No run with a measured accuracy sent any bytes, so there is nothing to plot." } };
     };
+    let all = comparison.methods.iter().flat_map(|m| &m.runs);
+    let unmeasured = all.count() - runs(comparison).count();
+    html! {
+        figure {
+            (key(&drawing.key))
+            div.scroll { (drawing.inline()) }
+            figcaption {
+                "A point is the finished model of one seed. A line is the accuracy on the way there, which is shown "
+                "and never used to choose a model. Further left is cheaper, further up is better. Shown: " (all_seeds(comparison)) "."
+                @if has_lane(comparison) {
+                    " Runs that sent nothing stand in the lane \u{201c}0\u{a0}B\u{201d} left of the break: a "
+                    "logarithmic axis has no zero."
+                }
+                @if unmeasured > 0 {
+                    " Not drawn, having no accuracy: " (plural(unmeasured, "run", "runs")) "."
+                }
+            }
+        }
+        (files::note(&["accuracy_by_bytes.svg"], &[]))
+    }
+}
+
+/// `None` where no run that can be drawn sent a byte.
+pub(super) fn cost(comparison: &Comparison) -> Option<Drawing> {
     let steps = || {
-        runs()
+        runs(comparison)
             .flat_map(|run| &run.accuracy_by_bytes)
             .filter(|(bytes, accuracy)| *bytes > 0 && measured(*accuracy))
     };
-    let costs: Vec<u64> = runs()
+    let costs: Vec<u64> = runs(comparison)
         .map(MethodRun::bytes)
         .chain(steps().map(|s| s.0))
         .filter(|b| *b > 0)
         .collect();
-    let (Some(low), Some(high)) = (costs.iter().min(), costs.iter().max()) else {
-        return html! { p.note { "No run with a measured accuracy sent any bytes, so there is nothing to plot." } };
-    };
-    let best = runs()
+    let (low, high) = (costs.iter().min()?, costs.iter().max()?);
+    let best = runs(comparison)
         .map(|r| r.evaluation.accuracy)
         .chain(steps().map(|s| s.1))
         .fold(0.0, f64::max);
-    let lane = runs().any(|run| run.bytes() == 0);
+    let lane = has_lane(comparison);
     let left = if lane { LEFT + LANE + BREAK } else { LEFT };
     let frame = Frame {
-        width: WIDTH,
         height: HEIGHT,
         x: Axis::decades(*low as f64, *high as f64, left, RIGHT),
         y: Axis::from_zero(best, BOTTOM, TOP),
@@ -58,24 +79,25 @@ pub(in crate::report) fn accuracy_by_bytes(comparison: &Comparison) -> Markup {
         x_label: &bytes_tick,
         y_label: &|share| format!("{:.0}\u{a0}%", share * 100.0),
     };
-    let unmeasured = comparison.methods.iter().flat_map(|m| &m.runs).count() - runs().count();
-    html! {
-        figure {
-            (key(comparison.methods.iter().enumerate().map(|(i, m)| (i, m.name.as_str()))))
-            div.scroll { (frame.draw("Test accuracy against bytes", &inside(comparison, &frame, lane))) }
-            figcaption {
-                "A point is the finished model of one seed. A line is the accuracy on the way there, which is shown "
-                "and never used to choose a model. Further left is cheaper, further up is better."
-                @if lane {
-                    " Runs that sent nothing stand in the lane \u{201c}0\u{a0}B\u{201d} left of the break: a "
-                    "logarithmic axis has no zero."
-                }
-                @if unmeasured > 0 {
-                    " Not drawn, having no accuracy: " (plural(unmeasured, "run", "runs")) "."
-                }
-            }
-        }
-    }
+    Some(Drawing {
+        stem: "accuracy_by_bytes".to_owned(),
+        title: "Test accuracy against bytes".to_owned(),
+        width: WIDTH,
+        height: HEIGHT,
+        key: names_of(comparison),
+        body: frame.around(&inside(comparison, &frame, lane)),
+    })
+}
+
+/// The runs that have a place.
+fn runs(comparison: &Comparison) -> impl Iterator<Item = &MethodRun> {
+    let all = comparison.methods.iter().flat_map(|method| &method.runs);
+    all.filter(|run| measured(run.evaluation.accuracy))
+}
+
+/// Whether a run sent nothing.
+fn has_lane(comparison: &Comparison) -> bool {
+    runs(comparison).any(|run| run.bytes() == 0)
 }
 
 /// Whether there is an accuracy to draw.

@@ -4,9 +4,8 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 
-/// A plot of `width` x `height` units with its axes.
+/// A plot of `height` units with its axes.
 pub(super) struct Frame<'a> {
-    pub(super) width: f64,
     pub(super) height: f64,
     pub(super) x: Axis,
     pub(super) y: Axis,
@@ -21,14 +20,11 @@ pub(super) struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// The whole figure: the frame with `inside` drawn on it; `title` says what it shows in one sentence.
-    pub(super) fn draw(&self, title: &str, inside: &Markup) -> Markup {
+    /// The frame with `inside` drawn on it.
+    pub(super) fn around(&self, inside: &Markup) -> Markup {
         html! {
-            svg.plot viewBox=(format!("0 0 {} {}", self.width, self.height)) role="img" aria-label=(title) {
-                title { (title) }
-                (self.grid())
-                (inside)
-            }
+            (self.grid())
+            (inside)
         }
     }
 

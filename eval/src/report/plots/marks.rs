@@ -2,12 +2,21 @@
 
 use maud::{Markup, html};
 
-/// Colours in the palette of the style sheet: Okabe and Ito's, without black and yellow.
+use super::frame::px;
+
+/// Colours in the palette of the style sheet: Okabe and Ito's, which the colour-blind tell apart, without black and yellow.
 const COLOURS: usize = 6;
+const SHAPES: usize = 4;
+const DASHES: usize = 4;
 
 /// The style sheet's class for the colour of series `index`.
 pub(in crate::report) fn series(index: usize) -> String {
     format!("s{}", index % COLOURS)
+}
+
+/// The style sheet's class for the strokes of series `index`, where colours begin anew.
+fn dashes(index: usize) -> String {
+    format!("d{}", index / COLOURS % DASHES)
 }
 
 /// The shape of series `index` at a point, with what it shows as its title.
@@ -33,7 +42,17 @@ pub(super) fn line(index: usize, points: impl IntoIterator<Item = (f64, f64)>) -
         }
         pen_down = finite;
     }
-    html! { path.line.(series(index)) d=(d) {} }
+    html! { path.line.(series(index)).(dashes(index)) d=(d) {} }
+}
+
+/// How far a figure reaches over seeds, from `low` to `high` along a horizontal axis.
+pub(super) fn whisker(low: f64, high: f64, y: f64) -> Markup {
+    let (top, bottom) = (y - 3.0, y + 3.0);
+    html! {
+        path.whisker d=(format!(
+            "M{low:.1} {y:.1}H{high:.1}M{low:.1} {top:.1}V{bottom:.1}M{high:.1} {top:.1}V{bottom:.1}"
+        )) {}
+    }
 }
 
 /// The sign of series `index` beside its name in tables and keys.
@@ -45,15 +64,24 @@ pub(in crate::report) fn swatch(index: usize) -> Markup {
     }
 }
 
-/// Names of series beside their signs.
-pub(super) fn key<'a>(names: impl IntoIterator<Item = (usize, &'a str)>) -> Markup {
+/// Names of series beside their signs, in the page.
+pub(super) fn key(names: &[(usize, String)]) -> Markup {
     html! {
-        ul.key { @for (index, name) in names { li { (swatch(index)) " " (name) } } }
+        ul.key { @for (index, name) in names { li { (swatch(*index)) " " (name) } } }
+    }
+}
+
+/// The same of one series, in a figure.
+pub(super) fn key_entry(index: usize, x: f64, y: f64, name: &str) -> Markup {
+    html! {
+        g.mark.(series(index)) { path d=(shape(index, x + 7.0, y, 5.5)) {} }
+        text x=(px(x + 19.0)) y=(px(y)) dy="0.35em" { (name) }
     }
 }
 
 fn shape(index: usize, x: f64, y: f64, r: f64) -> String {
-    match index % 4 {
+    // Shapes and colours come back together every 12 series; one further on, the next 12 look otherwise.
+    match (index + index / 12) % SHAPES {
         0 => {
             let left = x - r;
             format!(
@@ -81,5 +109,22 @@ fn shape(index: usize, x: f64, y: f64, r: f64) -> String {
                 y - s
             )
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn two_dozen_series_look_different() {
+        let looks: BTreeSet<_> = (0..24)
+            .map(|i| (series(i), shape(i, 0.0, 0.0, 5.0)))
+            .collect();
+        assert_eq!(looks.len(), 24);
+        let lines: BTreeSet<_> = (0..24).map(|i| (series(i), dashes(i))).collect();
+        assert_eq!(lines.len(), 24);
     }
 }

@@ -1,13 +1,17 @@
 //! The payloads of the methods, one file each.
 
 mod counts;
+mod head;
 mod logits;
+mod mixtures;
 mod model;
 mod prototypes;
 mod weights;
 
 pub use counts::Counts;
+pub use head::Head;
 pub use logits::Logits;
+pub use mixtures::Mixtures;
 pub use model::Model;
 pub use prototypes::Prototypes;
 pub use weights::ControlVariates;

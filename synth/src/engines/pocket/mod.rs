@@ -70,6 +70,15 @@ struct Draft {
 }
 
 impl Pocket {
+    /// The generator that comes with the program, of photographs and drawings; `photo` and `draw` beside it are loaded from
+    /// [`bundled_assets`](crate::bundled_assets).
+    ///
+    /// # Errors
+    /// As [`Pocket::load`], and where the bundled weights are nowhere.
+    pub fn bundled() -> Result<Self> {
+        Self::load(&crate::bundled_assets()?.join("pocket/all"))
+    }
+
     /// Loads `config.json`, `tokenizer.json` and `model.safetensors` (f16 or f32) from a folder.
     ///
     /// # Errors

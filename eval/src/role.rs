@@ -1,8 +1,8 @@
 //! What each method is in the comparison: a contender, the mark to reach, or the floor.
 
 /// What a method stands for in the comparison, by its name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
     /// Shares prompts, trains on synthetic images.
     Generative,
     /// Shares models: a federated method with another cost.
@@ -16,15 +16,29 @@ pub(super) enum Role {
 }
 
 impl Role {
-    pub(super) fn of(name: &str) -> Self {
-        // What the method was told stands behind its name.
-        match name.split(':').next().unwrap_or(name) {
+    pub(crate) fn of(name: &str) -> Self {
+        // What a method was told makes it no other.
+        let method = name.split(':').next().unwrap_or(name);
+        match method {
             "chance" | "majority" => Self::Floor,
             "local" => Self::Alone,
             "centralised" => Self::Ceiling,
             "fgl" | "fused" | "zero-upload" => Self::Generative,
-            other if other.starts_with("fgl-") => Self::Generative,
+            _ if method.starts_with("fgl-") => Self::Generative,
             _ => Self::Federated,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_do_not_change_what_a_method_is() {
+        assert_eq!(Role::of("fgl:level=class"), Role::Generative);
+        assert_eq!(Role::of("fgl-rounds:rounds=2"), Role::Generative);
+        assert_eq!(Role::of("centralised:learning-rate=0.1"), Role::Ceiling);
+        assert_eq!(Role::of("fedprox:mu=1"), Role::Federated);
     }
 }

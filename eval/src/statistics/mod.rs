@@ -1,0 +1,18 @@
+//! What may be said of a difference that a few seeds and some test images show.
+
+mod bootstrap;
+#[cfg(test)]
+mod golden;
+mod holm;
+mod interval;
+mod permutation;
+mod student;
+
+pub(crate) use bootstrap::{RESAMPLES, difference_interval};
+pub(crate) use holm::holm;
+pub use interval::Interval;
+pub(crate) use permutation::{mcnemar, sign_flip};
+pub(crate) use student::mean_interval;
+
+/// How sure all intervals are.
+pub(crate) const LEVEL: f64 = 0.95;
