@@ -14,12 +14,14 @@ import diffusers
 import torch
 import transformers
 
+import adapters
 import families
 import lora
 import reference
+import settings
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "golden" / "sd"
-WRITTEN = ["sd15", "sd21", "turbo", "lcm", "sdxl", "sharded", "taesd", "lora", "tokenizer_json"]
+WRITTEN = ["sd15", "sd21", "turbo", "lcm", "sdxl", "sharded", "taesd", "lora", "adapters", "tokenizer_json"]
 
 
 def main():
@@ -38,6 +40,8 @@ def main():
         reference.xl(OUT, "sdxl", size=(12, 8), steps=4, turbo="turbo.json")
         reference.taesd(OUT)
         lora.build(OUT)
+        adapters.build(OUT)
+        settings.build(OUT)
     size = sum(f.stat().st_size for f in OUT.rglob("*") if f.is_file())
     print(f"{size / 1e6:.2f} MB in {OUT}")
 

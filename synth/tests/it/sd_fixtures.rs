@@ -76,6 +76,14 @@ pub(crate) fn change(file: &Path, change: impl Fn(&mut HashMap<String, Tensor>))
     candle_core::safetensors::save(&tensors, file).unwrap();
 }
 
+/// Sets keys of a JSON file.
+pub(crate) fn set(file: &Path, keys: &[(&str, serde_json::Value)]) {
+    let mut all: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    all.extend(keys.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+    std::fs::write(file, serde_json::to_vec(&all).unwrap()).unwrap();
+}
+
 pub(crate) fn assert_says(message: &str, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "{part:?} is not in: {message}");

@@ -8,8 +8,9 @@ use promptfed_synth::engines::sd::unet::Conditions;
 use promptfed_synth::engines::sd::vae::TinyDecoder;
 use promptfed_synth::engines::sd::{GivenNoise, LoadOptions, Request, StableDiffusion, Start};
 use promptfed_synth::{Image, ImageSeed, Sampler};
+use serde_json::json;
 
-use crate::sd_fixtures::{Golden, folder, with_scheduler};
+use crate::sd_fixtures::{Golden, copy, folder, set, with_scheduler};
 
 /// The same texts as in `reference.py`.
 fn prompts() -> [String; 5] {
@@ -34,7 +35,7 @@ fn guided(model: &StableDiffusion, golden: &Golden, steps: u32) -> Request {
     };
     let reduction = model.vae().config().reduction();
     Request {
-        negative: NEGATIVE.into(),
+        negative: Some(NEGATIVE.into()),
         height: (h * reduction) as u32,
         width: (w * reduction) as u32,
         steps,
@@ -216,13 +217,67 @@ fn sdxl_agrees_with_diffusers() {
     networks_agree(&model, &golden, true);
     let request = guided(&model, &golden, 4);
     let empty = Request {
-        negative: String::new(),
+        negative: None,
+        ..request.clone()
+    };
+    let text = Request {
+        negative: Some(String::new()),
         ..request.clone()
     };
     golden.assert_images(
         &mut model,
         &[("image", request), ("image.empty_negative", empty)],
     );
+    // An empty text is one: only where there is none, zeros stand for it.
+    Golden::read("settings").assert_images(&mut model, &[("sdxl.empty_text", text)]);
+}
+
+#[test]
+fn statistics_of_latents_agree_with_diffusers() {
+    let golden = Golden::read("sdxl");
+    let (_dir, to) = copy("sdxl");
+    let named = [
+        ("latents_mean", json!([0.5, -0.25, 0.125, 1.0])),
+        ("latents_std", json!([2.0, 1.0, 0.5, 1.5])),
+        ("shift_factor", json!(0.3)),
+        ("scaling_factor", json!(0.2605)),
+    ];
+    set(&to.join("vae/config.json"), &named);
+    let mut model = load(&to);
+    let request = guided(&model, &golden, 4);
+    Golden::read("settings").assert_images(&mut model, &[("sdxl.statistics", request)]);
+
+    // Of the families before XL, no pipeline of diffusers heeds them.
+    let golden = Golden::read("sd15");
+    let (_dir, to) = copy("sd15");
+    set(&to.join("vae/config.json"), &named[..3]);
+    let mut model = load(&to);
+    let request = guided(&model, &golden, 4);
+    golden.assert_images(&mut model, &[("image", request)]);
+}
+
+#[test]
+fn activations_behind_the_timestep_agree_with_diffusers() {
+    let (golden, plain) = (Golden::read("settings"), Golden::read("sd15"));
+    for (name, post, last) in [
+        ("unet.mish.None", json!("mish"), json!(null)),
+        ("unet.None.relu", json!(null), json!("relu")),
+        ("unet.gelu.swish", json!("gelu"), json!("swish")),
+    ] {
+        let (_dir, to) = copy("sd15");
+        set(
+            &to.join("unet/config.json"),
+            &[("timestep_post_act", post), ("time_embedding_act_fn", last)],
+        );
+        let model = load(&to);
+        let conditions = Conditions {
+            added: None,
+            guidance: None,
+        };
+        let (z, text) = (plain.nhwc("unet.z"), plain.tensor("unet.text"));
+        let out = model.unet().forward(&z, 801.0, &text, &conditions).unwrap();
+        golden.assert_nhwc(name, &out);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the sd engine makes of requests: batches, number formats, images to start from, guidance, and what it refuses.
 
 use promptfed_synth::engines::sd::{
-    GivenNoise, LoadOptions, Precision, Request, StableDiffusion, Start,
+    Configured, GivenNoise, LoadOptions, Precision, Request, Settings, StableDiffusion, Start,
 };
 use promptfed_synth::{Generator, Image, ImageRequest, ImageSeed};
 
@@ -159,7 +159,8 @@ fn latents_get_their_statistics_back() {
         r#"{"latents_mean": [0.5, 0.5, 0.5, 0.5], "latents_std": [2, 2, 2, 2], "scaling_factor": 0.2605}"#,
     )
     .unwrap();
-    let same = made(r#"{"shift_factor": 0.5, "scaling_factor": 0.13025}"#).unwrap();
+    let same =
+        made(r#"{"latents_mean": [0.5, 0.5, 0.5, 0.5], "latents_std": [1, 1, 1, 1]}"#).unwrap();
     let (near, far) = (apart(&given, &same), apart(&given, &plain));
     assert!(near.iter().all(|d| *d < 1e-4), "{near:?}");
     assert!(far.iter().all(|d| *d > 1e-3), "{far:?}");
@@ -172,9 +173,45 @@ fn latents_get_their_statistics_back() {
     );
 }
 
+/// diffusers' `negative_prompt=""` is a text, and only without one zeros stand for it; a job's empty text is none unless told.
+#[test]
+fn an_empty_negative_prompt_is_a_text_where_a_job_says_so() {
+    let made = |empty_negative| {
+        let settings = Settings {
+            empty_negative,
+            ..Settings::default()
+        };
+        let mut model = Configured::new(load(&folder("sdxl")).unwrap(), settings);
+        let told = model.describe().settings.contains_key("empty_negative");
+        assert_eq!(told, empty_negative);
+        let request = ImageRequest {
+            steps: 2,
+            guidance: 5.0,
+            ..ImageRequest::with_defaults("a church", ImageSeed::from_u64(3), model.describe())
+        };
+        model.generate(&[request]).unwrap().remove(0)
+    };
+    let mut model = load(&folder("sdxl")).unwrap();
+    let mut asked = |negative: Option<&str>| {
+        let request = Request {
+            steps: 2,
+            guidance: 5.0,
+            negative: negative.map(str::to_owned),
+            ..model.request("a church", ImageSeed::from_u64(3))
+        };
+        model.make(&[request]).unwrap().remove(0)
+    };
+    // Twice, as what is kept of one must not be taken for the other.
+    for _ in 0..2 {
+        assert_eq!(made(false), asked(None));
+        assert_eq!(made(true), asked(Some("")));
+    }
+    assert_ne!(asked(None), asked(Some("")));
+}
+
 /// diffusers takes the switch as on where `model_index.json` has no word of it.
 #[test]
-fn an_empty_negative_prompt_of_xl_is_zeros_unless_told_otherwise() {
+fn no_negative_prompt_of_xl_is_zeros_unless_told_otherwise() {
     let made = |switch: Option<bool>| {
         let (_dir, to) = copy("sdxl");
         let file = to.join("model_index.json");

@@ -27,7 +27,7 @@ fn latents_of_xl_are_scaled_as_the_folder_says() {
         let request = Request {
             height: (h * reduction) as u32,
             width: (w * reduction) as u32,
-            negative: "blurry, low quality".into(),
+            negative: Some("blurry, low quality".into()),
             steps: 4,
             guidance: 5.0,
             noise: Some(GivenNoise {

@@ -1,20 +1,17 @@
 //! Prompts to what the UNet sees of them.
 
-use candle_core::Tensor;
-use promptfed_nn::load::folder::read_checked;
-use promptfed_vision::text_encoder::{Features, Projection, TextConfig, TextEncoder, TextFeatures};
+use candle_core::{Device, Tensor};
+use promptfed_vision::text_encoder::{Features, Projection, TextEncoder, TextFeatures};
 
 use super::faults::{all, both};
-use super::folder::Folder;
+use super::folder::{Folder, ZERO_EMPTY};
 use super::loading::LoadOptions;
-use super::lora::{Adapter, Network};
+use super::lora::{Adapter, Network, Target};
+use super::text_config::read_text_config;
 use super::tokenizer::Tokenizer;
 use super::unet::UNetConfig;
 use crate::error::model_fault;
 use crate::{Error, Result};
-
-/// The switch of `model_index.json` by which an empty negative prompt of Stable Diffusion XL is zeros; on where it is left out.
-const ZERO_EMPTY: &str = "force_zeros_for_empty_prompt";
 
 /// What the UNet sees of one prompt.
 #[derive(Clone, Debug)]
@@ -43,7 +40,7 @@ impl Stage {
     ) -> Result<Self> {
         let encoder = network.component();
         let file = folder.path(encoder, "config.json");
-        let config = read_checked(&file, TextConfig::fault)?;
+        let config = read_text_config(&file, features)?;
         let tokenizer =
             Tokenizer::open(&folder.path(tokenizer, ""), config.max_position_embeddings)?;
         if tokenizer.vocabulary() > config.vocab_size {
@@ -57,7 +54,12 @@ impl Stage {
             ));
         }
         let mut loader = folder.weights(encoder, options.precision, &options.device)?;
-        let applied = adapters.iter().map(|a| a.apply(network, 0, &mut loader));
+        let target = Target {
+            network,
+            layers: 0,
+            weights: &|| folder.weights(encoder, options.precision, &Device::Cpu),
+        };
+        let applied = target.apply(adapters, &mut loader);
         let applied = all(folder.root(), applied);
         let encoder = TextEncoder::load(&mut loader, &config, features, Projection::WherePresent)?;
         let weights = loader.finish().map_err(Error::from);
@@ -73,8 +75,8 @@ impl Stage {
 /// The text encoders of a model: one, or two for Stable Diffusion XL.
 pub struct TextStages {
     stages: Vec<Stage>,
-    /// Whether an empty negative prompt is no prompt at all, but zeros.
-    zero_empty_negative: bool,
+    /// Whether no negative prompt means zeros rather than an empty text.
+    zero_without_negative: bool,
 }
 
 impl TextStages {
@@ -108,7 +110,7 @@ impl TextStages {
         let stages = all(folder.root(), stages)?;
         let stages = Self {
             stages,
-            zero_empty_negative: is_xl && folder.switch(ZERO_EMPTY).unwrap_or(true),
+            zero_without_negative: is_xl && folder.switch(ZERO_EMPTY).unwrap_or(true),
         };
         stages.check_widths(folder, unet)?;
         Ok(stages)
@@ -116,6 +118,20 @@ impl TextStages {
 
     fn check_widths(&self, folder: &Folder, unet: &UNetConfig) -> Result<()> {
         let file = folder.path("unet", "config.json");
+        let is_xl = self.stages.len() > 1;
+        if is_xl != unet.is_xl() {
+            let (is, encoders) = if is_xl {
+                ("null", "two")
+            } else {
+                ("text_time", "one")
+            };
+            return Err(model_fault(
+                &file,
+                format!(
+                    "addition_embed_type is {is} and model_index.json lists {encoders} of text_encoder and text_encoder_2; use the UNet and the encoders of the same model"
+                ),
+            ));
+        }
         let width: usize = self.stages.iter().map(|s| s.encoder.width()).sum();
         if let Some(level) =
             (0..unet.block_out_channels.len()).find(|i| unet.cross_attention_dim.at(*i) != width)
@@ -196,13 +212,14 @@ impl TextStages {
         })
     }
 
-    /// Encodes a negative prompt; an empty one may stand for zeros.
+    /// What guidance leads away from without a negative prompt: an empty text, or zeros where the folder says so. An empty text
+    /// that is asked for is never zeros, as in diffusers.
     ///
     /// # Errors
-    /// If the prompt cannot be tokenised.
-    pub fn encode_negative(&self, prompt: &str) -> Result<Prompt> {
-        let encoded = self.encode(prompt)?;
-        if !prompt.is_empty() || !self.zero_empty_negative {
+    /// If the empty text cannot be tokenised.
+    pub fn encode_none(&self) -> Result<Prompt> {
+        let encoded = self.encode("")?;
+        if !self.zero_without_negative {
             return Ok(encoded);
         }
         Ok(Prompt {

@@ -8,7 +8,7 @@ use candle_core::Device;
 use promptfed_nn::load::Loader;
 use promptfed_prompts::ContentHash;
 
-use super::engine::StableDiffusion;
+use super::engine::{StableDiffusion, negative_of};
 use super::request::{GivenNoise, LARGEST, Request, Start};
 use crate::error::model_fault;
 use crate::{EngineInfo, Error, Generator, Image, ImageRequest, ImageSeed, Origin, Result};
@@ -26,6 +26,8 @@ pub struct Settings {
     pub image: Option<(Image, f64)>,
     /// Noise, as of [`GivenNoise::latents`], in place of that of these seeds.
     pub noise: HashMap<ImageSeed, Vec<f32>>,
+    /// Whether an empty negative prompt is a text, as diffusers takes `negative_prompt=""`, rather than none.
+    pub empty_negative: bool,
     /// Where the weights are from.
     pub origin: Option<Origin>,
 }
@@ -66,7 +68,7 @@ impl Configured {
             steps: Vec::new(),
         });
         Request {
-            negative: request.negative.clone(),
+            negative: negative_of(request, settings.empty_negative),
             height: settings.height.unwrap_or(own.height),
             width: settings.width.unwrap_or(own.width),
             steps: request.steps,
@@ -130,6 +132,9 @@ impl Settings {
         if let Some((image, strength)) = &self.image {
             set("init_image", hash(image.values()).to_string());
             set("strength", strength.to_string());
+        }
+        if self.empty_negative {
+            set("empty_negative", "text".to_owned());
         }
         if !self.noise.is_empty() {
             let mut noise: Vec<_> = self.noise.iter().collect();

@@ -21,6 +21,8 @@ pub struct StableDiffusion {
     pub(super) pipeline: Pipeline,
     pub(super) prompts: PromptCache<Prompt>,
     pub(super) negatives: PromptCache<Prompt>,
+    /// What stands for no negative prompt, once it was needed.
+    pub(super) without_negative: Option<Arc<Prompt>>,
     pub(super) batch: usize,
 }
 
@@ -34,7 +36,7 @@ impl StableDiffusion {
         } = self.info.defaults;
         Request {
             prompt: prompt.to_owned(),
-            negative: String::new(),
+            negative: None,
             height: self.info.image_size,
             width: self.info.image_size,
             seed,
@@ -49,7 +51,7 @@ impl StableDiffusion {
 
     fn own_request(&self, request: &ImageRequest) -> Request {
         Request {
-            negative: request.negative.clone(),
+            negative: negative_of(request, false),
             steps: request.steps,
             guidance: request.guidance,
             sampler: request.sampler,
@@ -117,11 +119,18 @@ impl StableDiffusion {
         let prompt = self
             .prompts
             .get_or_encode(&request.prompt, |prompt| text.encode(prompt))?;
-        let negative = if self.pipeline.guides(request) {
-            self.negatives
-                .get_or_encode(&request.negative, |prompt| text.encode_negative(prompt))?
-        } else {
-            Arc::clone(&prompt)
+        let negative = match &request.negative {
+            _ if !self.pipeline.guides(request) => Arc::clone(&prompt),
+            Some(negative) => self
+                .negatives
+                .get_or_encode(negative, |prompt| text.encode(prompt))?,
+            None => match &self.without_negative {
+                Some(encoded) => Arc::clone(encoded),
+                None => {
+                    let encoded = Arc::new(text.encode_none()?);
+                    Arc::clone(self.without_negative.insert(encoded))
+                }
+            },
         };
         Ok(Draft {
             request,
@@ -152,6 +161,12 @@ impl StableDiffusion {
         }
         groups
     }
+}
+
+/// The negative prompt of a request, whose empty text stands for none unless `empty_is_text`.
+pub(super) fn negative_of(request: &ImageRequest, empty_is_text: bool) -> Option<String> {
+    let text = &request.negative;
+    (empty_is_text || !text.is_empty()).then(|| text.clone())
 }
 
 impl Generator for StableDiffusion {

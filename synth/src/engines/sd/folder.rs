@@ -1,6 +1,6 @@
 //! A model folder in diffusers' layout: `model_index.json` and one folder for each component.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
@@ -9,6 +9,7 @@ use promptfed_nn::load::Loader;
 use promptfed_nn::load::folder::{Preferred, open_weights, read_json};
 use promptfed_prompts::ContentHash;
 
+use super::keys::{Keys, Others};
 use crate::Result;
 use crate::error::model_fault;
 use crate::hash::hash_files;
@@ -16,8 +17,36 @@ use crate::hash::hash_files;
 /// A model folder and what its `model_index.json` says is in it.
 pub struct Folder {
     root: PathBuf,
-    index: BTreeMap<String, serde_json::Value>,
+    index: Others,
 }
+
+/// The switch of `model_index.json` by which no negative prompt means zeros in Stable Diffusion XL; on where it is left out.
+pub(super) const ZERO_EMPTY: &str = "force_zeros_for_empty_prompt";
+
+/// The components that are used, each with the classes of diffusers and transformers that it may be of. A scheduler of a class without
+/// a sampler can be replaced by one that has.
+const COMPONENTS: [(&str, &[&str]); 8] = [
+    ("scheduler", &[]),
+    ("text_encoder", &["CLIPTextModel"]),
+    ("text_encoder_2", &["CLIPTextModelWithProjection"]),
+    ("tokenizer", &["CLIPTokenizer", "CLIPTokenizerFast"]),
+    ("tokenizer_2", &["CLIPTokenizer", "CLIPTokenizerFast"]),
+    ("unet", &["UNet2DConditionModel"]),
+    ("vae", &["AutoencoderKL"]),
+    (ZERO_EMPTY, &[]),
+];
+
+/// The other keys of `model_index.json`.
+const KEYS: Keys = Keys {
+    fixed: &[("requires_aesthetics_score", "false")],
+    harmless: &[
+        "add_watermarker",
+        "feature_extractor",
+        "image_encoder",
+        "requires_safety_checker",
+        "safety_checker",
+    ],
+};
 
 impl Folder {
     /// Reads `model_index.json`.
@@ -49,7 +78,34 @@ impl Folder {
                 ),
             ));
         }
-        Ok(folder)
+        match folder.fault() {
+            None => Ok(folder),
+            Some(reason) => Err(model_fault(&file, reason)),
+        }
+    }
+
+    /// What the index says that is not offered.
+    fn fault(&self) -> Option<String> {
+        for (component, classes) in COMPONENTS {
+            let Some(class) = self.class(component) else {
+                continue;
+            };
+            if !classes.is_empty() && !classes.contains(&class.trim_start_matches("Flax")) {
+                return Some(format!(
+                    "its {component} is a {class}; only {} is offered",
+                    classes[0]
+                ));
+            }
+        }
+        let is_known = |key: &str| COMPONENTS.iter().any(|(component, _)| *component == key);
+        let others = self.index.iter().filter(|(key, value)| {
+            // An absent component is left out or listed as [null, null].
+            let is_absent = value
+                .as_array()
+                .is_some_and(|entry| entry.iter().all(serde_json::Value::is_null));
+            !is_known(key) && !is_absent
+        });
+        KEYS.fault(&others.map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 
     /// The folder.
@@ -59,11 +115,11 @@ impl Folder {
 
     /// Whether `model_index.json` lists a component.
     pub fn has(&self, component: &str) -> bool {
-        // An absent component is left out or listed as [null, null].
-        self.index
-            .get(component)
-            .and_then(|entry| entry.get(1))
-            .is_some_and(|class| class.is_string())
+        self.class(component).is_some()
+    }
+
+    fn class(&self, component: &str) -> Option<&str> {
+        self.index.get(component)?.get(1)?.as_str()
     }
 
     /// A switch of `model_index.json`, where it is there.

@@ -12,7 +12,7 @@ use super::conditioning::TextStages;
 use super::engine::StableDiffusion;
 use super::faults::{all, both};
 use super::folder::Folder;
-use super::lora::{Adapter, Network};
+use super::lora::{Adapter, Network, Target};
 use super::pipeline::Pipeline;
 use super::schedule::{SchedulerConfig, Spacing};
 use super::unet::{UNet, UNetConfig};
@@ -23,7 +23,7 @@ use crate::error::model_fault;
 use crate::{EngineInfo, Error, Reproducible, Result, Sampler, SamplingDefaults};
 
 /// Changes when the same request would give another image.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 
 /// Encoded prompts that are kept; those of Stable Diffusion XL have 600 kB.
 const PROMPTS_KEPT: usize = 256;
@@ -79,7 +79,7 @@ impl StableDiffusion {
         let vae_config = VaeConfig::read(&folder.path("vae", "config.json"))?;
         let scheduler = SchedulerConfig::read(&folder.path("scheduler", "scheduler_config.json"))?;
         let defaults = defaults(&scheduler, &unet_config, options.sampler)?;
-        let adapters = adapters(dir, options);
+        let adapters = adapters(&folder, options);
         let known = adapters.as_deref().unwrap_or_default();
         let text = TextStages::load(&folder, &unet_config, known, options);
         let unet = load_unet(&folder, &unet_config, known, options);
@@ -130,6 +130,7 @@ impl StableDiffusion {
             },
             prompts: PromptCache::new(PROMPTS_KEPT),
             negatives: PromptCache::new(PROMPTS_KEPT),
+            without_negative: None,
             batch: options.batch.max(1),
         })
     }
@@ -178,10 +179,12 @@ fn load_unet(
     options: &LoadOptions,
 ) -> Result<(UNet, blake3::Hash)> {
     let mut loader = folder.weights("unet", options.precision, &options.device)?;
-    let layers = config.layers_per_block.at(0);
-    let applied = adapters
-        .iter()
-        .map(|a| a.apply(Network::UNet, layers, &mut loader));
+    let target = Target {
+        network: Network::UNet,
+        layers: config.layers_per_block.at(0),
+        weights: &|| folder.weights("unet", options.precision, &Device::Cpu),
+    };
+    let applied = target.apply(adapters, &mut loader);
     let applied = all(folder.root(), applied);
     let unet = UNet::load(&mut loader, config)?;
     let hash = loader.finish().map_err(Error::from);
@@ -189,9 +192,14 @@ fn load_unet(
     Ok((unet, hash))
 }
 
-fn adapters(dir: &Path, options: &LoadOptions) -> Result<Vec<Adapter>> {
-    let files = options.loras.iter();
-    all(dir, files.map(|(file, scale)| Adapter::open(file, *scale)))
+fn adapters(folder: &Folder, options: &LoadOptions) -> Result<Vec<Adapter>> {
+    let has = |network: Network| folder.has(network.component());
+    let opened = options.loras.iter().map(|(file, scale)| {
+        let adapter = Adapter::open(file, *scale)?;
+        adapter.check_place(has)?;
+        Ok(adapter)
+    });
+    all(folder.root(), opened)
 }
 
 fn tiny_decoder(options: &LoadOptions, vae: &VaeConfig) -> Result<Option<TinyDecoder>> {

@@ -7,8 +7,9 @@ use crate::{Image, ImageSeed, Sampler};
 pub struct Request {
     /// What the image shows.
     pub prompt: String,
-    /// What guidance leads away from.
-    pub negative: String,
+    /// What guidance leads away from. An empty text is one; `None` may stand for zeros, see
+    /// [`TextStages::encode_none`](super::conditioning::TextStages::encode_none).
+    pub negative: Option<String>,
     /// Height in pixels, a multiple of 8.
     pub height: u32,
     /// Width in pixels, a multiple of 8.

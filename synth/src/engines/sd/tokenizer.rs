@@ -1,5 +1,6 @@
 //! CLIP's tokenizer: lower-cased byte-level BPE (Radford et al. 2021, section 2.4).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use promptfed_nn::load::folder::read_json;
@@ -11,6 +12,8 @@ use tokenizers::pre_tokenizers::sequence::Sequence as Splitters;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
+use super::few::few;
+use super::keys::{Keys, Others};
 use crate::Result;
 use crate::error::model_fault;
 
@@ -34,25 +37,85 @@ pub struct Tokenizer {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct TokenizerConfig {
-    pad_token: Option<SpecialToken>,
+    #[serde(flatten)]
+    special: SpecialTokens,
     model_max_length: Option<f64>,
+    /// Tokens by their ids, the special ones among them.
+    added_tokens_decoder: BTreeMap<String, SpecialToken>,
+    #[serde(flatten)]
+    others: Others,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct SpecialTokens {
+    bos_token: Option<SpecialToken>,
+    eos_token: Option<SpecialToken>,
     pad_token: Option<SpecialToken>,
+    unk_token: Option<SpecialToken>,
 }
 
+impl SpecialTokens {
+    /// What they say that is not so in CLIP's tokenizer.
+    fn fault(&self) -> Option<String> {
+        [
+            ("bos_token", &self.bos_token, START),
+            ("eos_token", &self.eos_token, END),
+            ("unk_token", &self.unk_token, END),
+        ]
+        .into_iter()
+        .find_map(|(key, token, wanted)| {
+            let found = token.as_ref()?.text();
+            (found != wanted).then(|| format!("{key} is {found:?}; only {wanted:?} is offered"))
+        })
+    }
+}
+
+/// The keys of `tokenizer_config.json` that are not read.
+const KEYS: Keys = Keys {
+    fixed: &[
+        ("additional_special_tokens", "[]"),
+        ("extra_special_tokens", "{}"),
+        ("padding_side", "\"right\""),
+        ("split_special_tokens", "false"),
+        ("truncation_side", "\"right\""),
+    ],
+    harmless: &[
+        // CLIP's tokenizer does not look at them.
+        "add_prefix_space",
+        "do_lower_case",
+        "errors",
+        // Of texts that are made of ids.
+        "clean_up_tokenization_spaces",
+        // Said with every call.
+        "max_length",
+        "pad_to_multiple_of",
+        "stride",
+        "truncation_strategy",
+        // Notes.
+        "auto_map",
+        "backend",
+        "is_local",
+        "local_files_only",
+        "model_input_names",
+        "name_or_path",
+        "processor_class",
+        "special_tokens_map_file",
+        "tokenizer_class",
+        "tokenizer_file",
+        "use_fast",
+    ],
+};
+
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "it is a token, or an object with its content")]
 enum SpecialToken {
     Text(String),
     Token { content: String },
 }
 
 impl SpecialToken {
-    fn text(self) -> String {
+    fn text(&self) -> &str {
         match self {
             SpecialToken::Text(text) | SpecialToken::Token { content: text } => text,
         }
@@ -65,10 +128,34 @@ impl Tokenizer {
     /// # Errors
     /// If a file is missing or is not a tokenizer of CLIP's kind.
     pub fn open(folder: &Path, longest: usize) -> Result<Self> {
-        let config: TokenizerConfig = read_optional(&folder.join("tokenizer_config.json"))?;
-        let special: SpecialTokens = read_optional(&folder.join("special_tokens_map.json"))?;
-        let padding = config.pad_token.or(special.pad_token);
-        let padding = padding.map_or(END.to_owned(), SpecialToken::text);
+        let (config_file, map_file) = (
+            folder.join("tokenizer_config.json"),
+            folder.join("special_tokens_map.json"),
+        );
+        let config: TokenizerConfig = read_optional(&config_file)?;
+        let special: SpecialTokens = read_optional(&map_file)?;
+        for (file, fault) in [
+            (&config_file, config.special.fault()),
+            (&config_file, KEYS.fault(&config.others)),
+            (&map_file, special.fault()),
+        ] {
+            if let Some(reason) = fault {
+                return Err(model_fault(file, reason));
+            }
+        }
+        let padding = config.special.pad_token.or(special.pad_token);
+        let padding = padding.map_or(END.to_owned(), |token| token.text().to_owned());
+        let added = config.added_tokens_decoder.values().map(SpecialToken::text);
+        let unknown: Vec<&str> = added
+            .filter(|token| ![START, END, padding.as_str()].contains(token))
+            .collect();
+        if !unknown.is_empty() {
+            let reason = format!(
+                "added_tokens_decoder adds {} to CLIP's tokens, which is not offered; use the tokenizer of the family",
+                few(unknown)
+            );
+            return Err(model_fault(&config_file, reason));
+        }
         let (vocab, merges) = (folder.join("vocab.json"), folder.join("merges.txt"));
         let (file, mut bpe) = if vocab.is_file() || !folder.join("tokenizer.json").is_file() {
             (vocab.clone(), clip(&vocab, &merges)?)

@@ -14,11 +14,10 @@ impl Pipeline {
         let mut coded = self
             .vae
             .finite(|vae| Ok(vae.encode(&pixels)?.permute((0, 3, 1, 2))?))?;
-        let config = self.vae.own().config();
-        let scale = config.scaling_factor as f32;
+        let scale = self.vae.own().config().scaling_factor as f32;
         let plane = coded.values.len() / CHANNELS;
         for (channel, values) in coded.values.chunks_exact_mut(plane).enumerate() {
-            let (mean, deviation) = config.statistics(channel);
+            let (mean, deviation) = self.statistics(channel);
             for value in values {
                 *value = (*value - mean) * scale / deviation;
             }
@@ -52,9 +51,8 @@ impl Pipeline {
                 Coded::of(&tiny.decode(&latents)?)?
             }
             None => {
-                let config = self.vae.own().config();
-                let scale = config.scaling_factor as f32;
-                let latents = unscaled(scale, &|channel| config.statistics(channel))?;
+                let scale = self.vae.own().config().scaling_factor as f32;
+                let latents = unscaled(scale, &|channel| self.statistics(channel))?;
                 let tiled = request.height as usize * request.width as usize > self.tile_above;
                 self.vae.finite(|vae| {
                     if tiled {
@@ -68,5 +66,14 @@ impl Pipeline {
         let image = Image::rectangle(request.height, request.width, decoded.values)
             .ok_or_else(|| Error::Spec("the decoder gave an image of another size".into()))?;
         Ok(image.with_upcast(decoded.upcast))
+    }
+
+    /// Mean and standard deviation of a channel of the autoencoder's latents; diffusers' pipelines before XL know of none.
+    fn statistics(&self, channel: usize) -> (f32, f32) {
+        if self.unet_config.is_xl() {
+            self.vae.own().config().statistics(channel)
+        } else {
+            (0.0, 1.0)
+        }
     }
 }

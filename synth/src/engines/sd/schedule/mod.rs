@@ -12,13 +12,14 @@ use serde::Deserialize;
 
 pub use self::betas::BetaSchedule;
 pub use self::prediction::Prediction;
+use super::keys::{Keys, Others};
 use crate::error::model_fault;
 use crate::{Error, Result, Sampler};
 
 /// The largest number of training steps that is believed.
 const MOST_TRAIN_TIMESTEPS: usize = 100_000;
 
-/// The keys of a `scheduler_config.json` that change what is computed; the others are ignored.
+/// The keys of a `scheduler_config.json` that change what is computed; the others are harmless or refused.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct SchedulerConfig {
@@ -93,7 +94,50 @@ pub struct SchedulerConfig {
     pub original_inference_steps: Option<usize>,
     /// LCM: scale of the steps in the boundary condition.
     pub timestep_scaling: Option<f64>,
+    /// DPM-Solver++: `learned` variances come from more channels than Stable Diffusion has; all others change nothing.
+    pub variance_type: Option<String>,
+    #[serde(flatten)]
+    others: Others,
 }
+
+/// The keys of diffusers' schedulers that are not read.
+const KEYS: Keys = Keys {
+    fixed: &[
+        ("shift_terminal", "null"),
+        ("solver_p", "null"),
+        ("use_dynamic_shifting", "false"),
+    ],
+    harmless: &[
+        // Of switches that are refused where they are on.
+        "dynamic_thresholding_ratio",
+        "flow_shift",
+        "sample_max_value",
+        "time_shift_type",
+        // Of classes that no sampler is: diffusers' `from_config` drops what the class that runs does not have.
+        "base_image_seq_len",
+        "base_shift",
+        "clip_denoised",
+        "corrector_order",
+        "eta",
+        "invert_sigmas",
+        "max_image_seq_len",
+        "max_shift",
+        "noise_sampler_seed",
+        "num_inference_steps",
+        "predictor_order",
+        "rho",
+        "s_noise",
+        "scaler",
+        "scheduler_type",
+        "shift",
+        "sigma_data",
+        "sigma_schedule",
+        "snr_shift_scale",
+        "stochastic_sampling",
+        "tau_func",
+        "tensor_format",
+    ],
+};
 
 /// Which training steps are visited (Lin et al. 2023, "Common Diffusion Noise Schedules", table 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -127,11 +171,23 @@ impl SchedulerConfig {
         let fault = |reason: String| model_fault(file, reason);
         let config: Self = serde_json::from_str(&without_infinities(&text))
             .map_err(|e| fault(format!("not a scheduler configuration ({e})")))?;
+        if let Some(reason) = config.key_fault() {
+            return Err(fault(reason));
+        }
         let sampler = config.default_sampler();
         match config.betas(sampler.unwrap_or(Sampler::Ddim)) {
             Ok(_) => Ok(config),
             Err(Error::Spec(reason)) => Err(fault(reason)),
             Err(other) => Err(other),
+        }
+    }
+
+    fn key_fault(&self) -> Option<String> {
+        match &self.variance_type {
+            Some(kind) if kind.starts_with("learned") => Some(format!(
+                "variance_type is {kind}; a UNet that predicts variances is not offered"
+            )),
+            _ => KEYS.fault(&self.others),
         }
     }
 
@@ -214,10 +270,11 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_optional_null_or_unknown() {
+    fn keys_are_optional_null_or_harmless() {
         let config = read(
             r#"{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity, "trained_betas": null,
-                "some_future_key": [1, {"a": "-Infinity"}], "use_karras_sigmas": true}"#,
+                "_note": [1, {"a": "-Infinity"}], "some_future_key": null, "use_karras_sigmas": true,
+                "variance_type": "fixed_small", "rho": 7.0, "use_dynamic_shifting": false}"#,
         )
         .unwrap();
         assert_eq!(config.lambda_min_clipped, None);
@@ -242,6 +299,18 @@ mod tests {
             (r#"{"trained_betas": []}"#, "num_train_timesteps is 0"),
             (r#"{"prediction_type": "flow"}"#, "unknown variant"),
             ("[1, 2", "not a scheduler configuration"),
+            (
+                r#"{"variance_type": "learned_range"}"#,
+                "variance_type is learned_range",
+            ),
+            (
+                r#"{"use_dynamic_shifting": true}"#,
+                "use_dynamic_shifting is true",
+            ),
+            (
+                r#"{"some_future_key": [1]}"#,
+                "some_future_key is not known",
+            ),
         ] {
             let error = read(json).unwrap_err().to_string();
             assert!(

@@ -5,10 +5,12 @@ use std::path::Path;
 use promptfed_nn::load::folder::read_checked;
 use serde::Deserialize;
 
+use super::activation::TimeActivation;
 use super::numbers::{PerLevel, Size};
 use crate::Result;
+use crate::engines::sd::keys::{Keys, Others};
 
-/// The keys of a `unet/config.json` that change the network, with diffusers' defaults; the others are ignored.
+/// The keys of a `unet/config.json` that change the network, with diffusers' defaults; the others are harmless or refused.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct UNetConfig {
@@ -40,10 +42,8 @@ pub struct UNetConfig {
     pub cross_attention_dim: PerLevel,
     /// Transformer blocks in a row.
     pub transformer_layers_per_block: PerLevel,
-    /// Attention heads, in spite of its name (see diffusers issue 2011), unless `num_attention_heads` is there.
+    /// Attention heads, in spite of its name (see diffusers issue 2011).
     pub attention_head_dim: PerLevel,
-    /// Attention heads.
-    pub num_attention_heads: Option<PerLevel>,
     /// Whether a transformer's way in and out are linear layers rather than convolutions of kernel 1.
     pub use_linear_projection: bool,
     /// What conditions the network beside timestep and tokens.
@@ -54,8 +54,14 @@ pub struct UNetConfig {
     pub projection_class_embeddings_input_dim: Option<usize>,
     /// Width of the embedded guidance scale, for networks that were distilled over guidance scales (Meng et al. 2023).
     pub time_cond_proj_dim: Option<usize>,
+    /// Width of the embedded timestep; four times the channels of the first level where it is left out.
+    pub time_embedding_dim: Option<usize>,
+    /// What follows the two linear layers of the embedded timestep.
+    pub timestep_post_act: Option<TimeActivation>,
+    /// What follows the sum of all embeddings, before the SiLU of the residual blocks.
+    pub time_embedding_act_fn: Option<TimeActivation>,
     #[serde(flatten)]
-    others: serde_json::Map<String, serde_json::Value>,
+    others: Others,
 }
 
 impl Default for UNetConfig {
@@ -88,13 +94,15 @@ impl Default for UNetConfig {
             cross_attention_dim: PerLevel::Same(1280),
             transformer_layers_per_block: PerLevel::Same(1),
             attention_head_dim: PerLevel::Same(8),
-            num_attention_heads: None,
             use_linear_projection: false,
             addition_embed_type: None,
             addition_time_embed_dim: None,
             projection_class_embeddings_input_dim: None,
             time_cond_proj_dim: None,
-            others: serde_json::Map::new(),
+            time_embedding_dim: None,
+            timestep_post_act: None,
+            time_embedding_act_fn: None,
+            others: Others::new(),
         }
     }
 }
@@ -132,27 +140,50 @@ pub enum AdditionEmbedType {
     TextTime,
 }
 
-/// Keys that ask for another network than this one unless they have this value or are null.
-const FIXED: [(&str, &str); 18] = [
-    ("act_fn", "\"silu\""),
-    ("attention_type", "\"default\""),
-    ("center_input_sample", "false"),
-    ("class_embed_type", "null"),
-    ("conv_in_kernel", "3"),
-    ("conv_out_kernel", "3"),
-    ("downsample_padding", "1"),
-    ("dual_cross_attention", "false"),
-    ("encoder_hid_dim", "null"),
-    ("encoder_hid_dim_type", "null"),
-    ("mid_block_scale_factor", "1"),
-    ("num_class_embeds", "null"),
-    ("only_cross_attention", "false"),
-    ("resnet_out_scale_factor", "1"),
-    ("resnet_skip_time_act", "false"),
-    ("resnet_time_scale_shift", "\"default\""),
-    ("reverse_transformer_layers_per_block", "null"),
-    ("time_embedding_type", "\"positional\""),
-];
+/// The keys of diffusers' `UNet2DConditionModel` that are not read, and those that its `EMAModel` writes beside them.
+const KEYS: Keys = Keys {
+    fixed: &[
+        ("act_fn", "\"silu\""),
+        ("attention_type", "\"default\""),
+        ("center_input_sample", "false"),
+        ("class_embed_type", "null"),
+        ("class_embeddings_concat", "false"),
+        ("conv_in_kernel", "3"),
+        ("conv_out_kernel", "3"),
+        ("downsample_padding", "1"),
+        ("dual_cross_attention", "false"),
+        ("encoder_hid_dim", "null"),
+        ("encoder_hid_dim_type", "null"),
+        ("mid_block_scale_factor", "1"),
+        // diffusers refuses it too: see its issue 2011.
+        ("num_attention_heads", "null"),
+        ("num_class_embeds", "null"),
+        ("only_cross_attention", "false"),
+        ("quantization_config", "null"),
+        ("resnet_out_scale_factor", "1"),
+        ("resnet_skip_time_act", "false"),
+        ("resnet_time_scale_shift", "\"default\""),
+        ("reverse_transformer_layers_per_block", "null"),
+        ("time_embedding_type", "\"positional\""),
+    ],
+    harmless: &[
+        // Of other blocks and embeddings than those that are offered.
+        "addition_embed_type_num_heads",
+        "cross_attention_norm",
+        "mid_block_only_cross_attention",
+        // Of training.
+        "decay",
+        "dropout",
+        "inv_gamma",
+        "min_decay",
+        "optimization_step",
+        "power",
+        "update_after_step",
+        "use_ema_warmup",
+        // Attention scores are f32 in every precision.
+        "upcast_attention",
+    ],
+};
 
 impl UNetConfig {
     /// Reads and checks a configuration.
@@ -165,15 +196,18 @@ impl UNetConfig {
 
     /// Width of the timestep's embedding inside the network.
     pub fn time_width(&self) -> usize {
-        4 * self.block_out_channels[0]
+        self.time_embedding_dim
+            .unwrap_or(4 * self.block_out_channels[0])
     }
 
     /// Attention heads of a level.
     pub fn heads(&self, level: usize) -> usize {
-        self.num_attention_heads
-            .as_ref()
-            .unwrap_or(&self.attention_head_dim)
-            .at(level)
+        self.attention_head_dim.at(level)
+    }
+
+    /// Whether the network is one of Stable Diffusion XL, which sees the pooled prompt and the picture's sizes.
+    pub fn is_xl(&self) -> bool {
+        self.addition_embed_type.is_some()
     }
 
     /// How many times smaller the lowest level is than the latents.
@@ -182,17 +216,8 @@ impl UNetConfig {
     }
 
     fn fault(&self) -> Option<String> {
-        for (key, value) in FIXED {
-            let Some(found) = self.others.get(key) else {
-                continue;
-            };
-            let wanted = serde_json::from_str::<serde_json::Value>(value);
-            let same = wanted.is_ok_and(|wanted| {
-                *found == wanted || (found.is_number() && found.as_f64() == wanted.as_f64())
-            });
-            if !found.is_null() && !same {
-                return Some(format!("{key} is {found}; only {value} is offered"));
-            }
+        if let Some(fault) = KEYS.fault(&self.others) {
+            return Some(fault);
         }
         let levels = self.block_out_channels.len();
         if levels == 0
@@ -206,21 +231,23 @@ impl UNetConfig {
             ));
         }
         let lists = [
-            ("layers_per_block", Some(&self.layers_per_block)),
-            ("cross_attention_dim", Some(&self.cross_attention_dim)),
+            ("layers_per_block", &self.layers_per_block),
+            ("cross_attention_dim", &self.cross_attention_dim),
             (
                 "transformer_layers_per_block",
-                Some(&self.transformer_layers_per_block),
+                &self.transformer_layers_per_block,
             ),
-            ("attention_head_dim", Some(&self.attention_head_dim)),
-            ("num_attention_heads", self.num_attention_heads.as_ref()),
+            ("attention_head_dim", &self.attention_head_dim),
         ];
         for (key, list) in lists {
-            if list.is_some_and(|list| !list.fits(levels)) {
+            if !list.fits(levels) {
                 return Some(format!(
-                    "{key} is {list:?}; it is a positive number or {levels} of them"
+                    "{key} is {list}; it is a positive number or {levels} of them"
                 ));
             }
+        }
+        if self.time_embedding_dim == Some(0) {
+            return Some("time_embedding_dim is 0; it is a positive number".into());
         }
         for (level, channels) in self.block_out_channels.iter().enumerate() {
             let (groups, heads) = (self.norm_num_groups, self.heads(level));
@@ -250,5 +277,77 @@ impl UNetConfig {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(keys: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        std::fs::write(&file, keys).unwrap();
+        let error = UNetConfig::read(&file).unwrap_err().to_string();
+        assert!(error.contains("config.json"), "{error}");
+        error
+    }
+
+    #[test]
+    fn what_is_not_offered_is_named_in_words() {
+        for (keys, parts) in [
+            (
+                r#"{"num_attention_heads": 8}"#,
+                ["num_attention_heads is 8", "only null"],
+            ),
+            (
+                r#"{"class_embeddings_concat": true}"#,
+                ["class_embeddings_concat", "only false"],
+            ),
+            (
+                r#"{"layers_per_block": [0, 1, 2]}"#,
+                ["layers_per_block is [0, 1, 2];", "4 of them"],
+            ),
+            (
+                r#"{"layers_per_block": [[1], 2]}"#,
+                ["key layers_per_block", "a list with one for each level"],
+            ),
+            (
+                r#"{"sample_size": null}"#,
+                ["key sample_size", "height and width"],
+            ),
+            (
+                r#"{"timestep_post_act": "tanh"}"#,
+                ["timestep_post_act", "no activation \"tanh\""],
+            ),
+            (
+                r#"{"time_embedding_dim": 0}"#,
+                ["time_embedding_dim is 0", "positive"],
+            ),
+            (
+                r#"{"of_tomorrow": true}"#,
+                ["of_tomorrow is not known", "take it out"],
+            ),
+        ] {
+            let error = fault(keys);
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+            for debris in ["untagged", "Some(", "Each("] {
+                assert!(!error.contains(debris), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_training_and_of_other_blocks_are_harmless() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        let keys = r#"{"_name_or_path": "x", "dropout": 0.1, "decay": 0.9999, "upcast_attention": true,
+            "addition_embed_type_num_heads": 64, "only_cross_attention": [false, false], "time_embedding_dim": 100,
+            "time_embedding_act_fn": "Swish", "num_attention_heads": null}"#;
+        std::fs::write(&file, keys).unwrap();
+        let config = UNetConfig::read(&file).unwrap();
+        assert_eq!(config.time_width(), 100);
+        assert_eq!(config.time_embedding_act_fn, Some(TimeActivation::Silu));
+        assert_eq!(config.timestep_post_act, None);
     }
 }

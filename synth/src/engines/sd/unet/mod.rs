@@ -1,5 +1,6 @@
 //! The network that predicts the noise in latents (Rombach et al. 2022; with its added conditions, Podell et al. 2023).
 
+mod activation;
 mod blocks;
 mod config;
 mod numbers;
@@ -13,6 +14,7 @@ use promptfed_nn::group_norm::GroupNorm;
 use promptfed_nn::load::Loader;
 use promptfed_nn::{Activation, Result};
 
+pub use activation::TimeActivation;
 pub use config::{AdditionEmbedType, DownBlockType, MidBlockType, UNetConfig, UpBlockType};
 pub use numbers::{PerLevel, Size};
 pub use time::{Conditions, guidance_embedding};

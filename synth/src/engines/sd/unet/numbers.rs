@@ -1,10 +1,15 @@
 //! Numbers that a configuration gives once or for each level or side.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 /// One number for all levels or one for each.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "it is a whole number, or a list with one for each level"
+)]
 pub enum PerLevel {
     /// The same everywhere.
     Same(usize),
@@ -30,9 +35,21 @@ impl PerLevel {
     }
 }
 
+impl fmt::Display for PerLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PerLevel::Same(number) => write!(f, "{number}"),
+            PerLevel::Each(numbers) => write!(f, "{numbers:?}"),
+        }
+    }
+}
+
 /// A size, square or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "it is a whole number, or a list of two: height and width"
+)]
 pub enum Size {
     /// Height and width.
     One(usize),

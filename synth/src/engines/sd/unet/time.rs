@@ -136,12 +136,18 @@ impl TimeEmbedding {
             x = layer.forward_added(&scales, &x)?;
         }
         let mut embedding = self.time.forward(&x)?;
+        if let Some(activation) = self.config.timestep_post_act {
+            embedding = activation.forward(&embedding)?;
+        }
         if let (Some(mlp), Some((pooled, sizes))) = (&self.added, conditions.added) {
             let width = self.config.addition_time_embed_dim.unwrap_or(0);
             let sizes = sinusoids(sizes.as_flattened(), width, &self.config);
             let sizes = self.tensor(sizes, 6 * width)?;
             let added = mlp.forward(&Tensor::cat(&[pooled, &sizes], 1)?)?;
             embedding = (embedding + added)?;
+        }
+        if let Some(activation) = self.config.time_embedding_act_fn {
+            embedding = activation.forward(&embedding)?;
         }
         Ok(embedding.silu()?)
     }

@@ -6,8 +6,9 @@ use promptfed_nn::load::folder::read_checked;
 use serde::Deserialize;
 
 use crate::Result;
+use crate::engines::sd::keys::{Keys, Others};
 
-/// The keys of a `vae/config.json` that change the network, with diffusers' defaults; the others are ignored.
+/// The keys of a `vae/config.json` that change the network, with diffusers' defaults; the others are harmless or refused.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct VaeConfig {
@@ -31,9 +32,8 @@ pub struct VaeConfig {
     pub sample_size: usize,
     /// What latents are multiplied with on their way to the UNet.
     pub scaling_factor: f64,
-    /// What is taken from latents before.
-    pub shift_factor: Option<f64>,
-    /// The mean of each channel of latents, which is taken from it in place of the shift factor; counts together with `latents_std`.
+    /// The mean of each channel of latents, which is taken from it before; counts together with `latents_std`, and in Stable
+    /// Diffusion XL alone.
     pub latents_mean: Option<Vec<f64>>,
     /// The standard deviation of each channel of latents, by which it is divided.
     pub latents_std: Option<Vec<f64>>,
@@ -46,7 +46,16 @@ pub struct VaeConfig {
     /// Whether the bottom has attention.
     pub mid_block_add_attention: bool,
     act_fn: ActFn,
+    #[serde(flatten)]
+    others: Others,
 }
+
+/// The keys of diffusers' `AutoencoderKL` that are not read.
+const KEYS: Keys = Keys {
+    fixed: &[("quantization_config", "null")],
+    // No pipeline of Stable Diffusion takes it from latents.
+    harmless: &["shift_factor"],
+};
 
 impl Default for VaeConfig {
     fn default() -> Self {
@@ -61,7 +70,6 @@ impl Default for VaeConfig {
             norm_num_groups: 32,
             sample_size: 32,
             scaling_factor: 0.18215,
-            shift_factor: None,
             latents_mean: None,
             latents_std: None,
             force_upcast: false,
@@ -69,6 +77,7 @@ impl Default for VaeConfig {
             use_post_quant_conv: true,
             mid_block_add_attention: true,
             act_fn: ActFn::Silu,
+            others: Others::new(),
         }
     }
 }
@@ -108,15 +117,19 @@ impl VaeConfig {
     }
 
     /// The mean and the standard deviation of a channel of the autoencoder's latents, as the UNet's are made from them: less
-    /// the mean, over the deviation, times [`VaeConfig::scaling_factor`].
+    /// the mean, over the deviation, times [`VaeConfig::scaling_factor`]. diffusers' pipelines heed them in Stable Diffusion XL
+    /// alone.
     pub fn statistics(&self, channel: usize) -> (f32, f32) {
         match (&self.latents_mean, &self.latents_std) {
             (Some(mean), Some(deviation)) => (mean[channel] as f32, deviation[channel] as f32),
-            _ => (self.shift_factor.unwrap_or(0.0) as f32, 1.0),
+            _ => (0.0, 1.0),
         }
     }
 
     fn fault(&self) -> Option<String> {
+        if let Some(fault) = KEYS.fault(&self.others) {
+            return Some(fault);
+        }
         let levels = self.block_out_channels.len();
         if levels == 0
             || self.down_block_types.len() != levels
@@ -175,11 +188,10 @@ mod tests {
     #[test]
     fn every_channel_of_latents_has_its_own_statistics() {
         let mut config = VaeConfig {
-            shift_factor: Some(0.5),
             latents_mean: Some(vec![1.0, 2.0, 3.0, 4.0]),
             ..VaeConfig::default()
         };
-        assert_eq!(config.statistics(2), (0.5, 1.0));
+        assert_eq!(config.statistics(2), (0.0, 1.0));
         config.latents_std = Some(vec![5.0, 6.0, 7.0, 8.0]);
         assert_eq!(
             [0, 1, 2, 3].map(|c| config.statistics(c)),
@@ -187,5 +199,19 @@ mod tests {
         );
         config.latents_std = Some(vec![5.0, 6.0, 0.0, 8.0]);
         assert!(config.fault().unwrap().contains("latents_std has 0"));
+    }
+
+    #[test]
+    fn keys_are_read_harmless_or_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        std::fs::write(&file, r#"{"_class_name": "X", "shift_factor": 0.1}"#).unwrap();
+        VaeConfig::read(&file).unwrap();
+        std::fs::write(&file, r#"{"patch_size": 2}"#).unwrap();
+        let error = VaeConfig::read(&file).unwrap_err().to_string();
+        assert!(
+            error.contains("config.json") && error.contains("patch_size is not known"),
+            "{error}"
+        );
     }
 }

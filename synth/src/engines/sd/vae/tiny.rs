@@ -11,7 +11,9 @@ use promptfed_nn::load::folder::{Preferred, open_weights, read_checked};
 use promptfed_nn::{Activation, Precision, Result};
 use serde::Deserialize;
 
-/// The keys of the `config.json` of an `AutoencoderTiny` that the decoder depends on.
+use crate::engines::sd::keys::{Keys, Others};
+
+/// The keys of the `config.json` of an `AutoencoderTiny` that the decoder depends on; the others are harmless or refused.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct TinyConfig {
@@ -25,12 +27,41 @@ pub struct TinyConfig {
     out_channels: usize,
     upsampling_scaling_factor: usize,
     act_fn: ActFn,
+    upsample_fn: UpsampleFn,
+    #[serde(flatten)]
+    others: Others,
 }
+
+/// The keys of diffusers' `AutoencoderTiny` that are not read.
+const KEYS: Keys = Keys {
+    fixed: &[("quantization_config", "null")],
+    harmless: &[
+        // The decoder's channels once more.
+        "block_out_channels",
+        // Of the encoder.
+        "encoder_block_out_channels",
+        "in_channels",
+        "num_encoder_blocks",
+        // Of latents that are stored as images.
+        "latent_magnitude",
+        "latent_shift",
+        // No pipeline of Stable Diffusion heeds them in this decoder.
+        "force_upcast",
+        "shift_factor",
+    ],
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum ActFn {
     Relu,
+}
+
+/// How `torch.nn.Upsample` doubles the sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum UpsampleFn {
+    Nearest,
 }
 
 impl Default for TinyConfig {
@@ -43,12 +74,17 @@ impl Default for TinyConfig {
             out_channels: 3,
             upsampling_scaling_factor: 2,
             act_fn: ActFn::Relu,
+            upsample_fn: UpsampleFn::Nearest,
+            others: Others::new(),
         }
     }
 }
 
 impl TinyConfig {
     fn fault(&self) -> Option<String> {
+        if let Some(fault) = KEYS.fault(&self.others) {
+            return Some(fault);
+        }
         let channels = &self.decoder_block_out_channels;
         if channels.is_empty() || channels.len() != self.num_decoder_blocks.len() {
             return Some(
