@@ -128,7 +128,11 @@ fn sets_are_fused_trained_on_tested_and_exported() {
                 .args(flags),
         );
         assert_eq!(read["images"], 140, "{format}");
-        assert_eq!(read["evaluation"], tested["evaluation"], "{format}");
+        // In another order, sums over images differ by rounding.
+        for measure in ["accuracy", "macro_f1", "confusion", "per_domain"] {
+            let (read, tested) = (&read["evaluation"][measure], &tested["evaluation"][measure]);
+            assert_eq!(read, tested, "{format}: {measure}");
+        }
     }
 
     // A fused set does not hold images: without its jobs it is nothing.

@@ -128,9 +128,11 @@ fn synth_takes_no_folder_with_other_things_in_it() {
         .collect();
     let expected = [
         ".DS_Store",
+        "contact-sheet.png",
         "images/classes.tsv",
         "images/image/00000000.png",
         "images/image/00000001.png",
+        "images/metadata.jsonl",
         "job.json",
         "manifest.jsonl",
     ];

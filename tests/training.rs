@@ -271,12 +271,12 @@ fn flags_without_effect_are_errors_with_the_remedy() {
         (
             line(&compare, &["--methods", "fedavg", "--engine", "pocket"]),
             3,
-            "--engine has no effect without fgl",
+            "--engine has no effect without a method that makes images",
         ),
         (
             line(&compare, &["--methods", "fedavg", "--images", "7"]),
             3,
-            "--images has no effect without fgl",
+            "--images has no effect without a method that makes images",
         ),
         (
             line(&compare, &["--methods", "fgl", "--rounds", "7"]),

@@ -132,7 +132,7 @@ fn a_comparison_with_the_engine_sd() {
     let done = json(&mut compare(&["--size", "16", "--engine", &model]));
     assert_eq!(done["methods"][0]["name"], "fgl");
     let report = std::fs::read_to_string(done["report"].as_str().unwrap()).unwrap();
-    assert!(report.contains("sd 2"), "the engine and its version");
+    assert!(report.contains("sd 3"), "the engine and its version");
     assert!(report.contains("no filter"));
 
     let clip = clip();

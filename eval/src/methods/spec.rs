@@ -690,7 +690,7 @@ mod tests {
     #[test]
     fn what_means_nothing_is_refused_with_what_would() {
         for (text, part) in [
-            ("fedsgd", "there are fgl, fused, zero-upload"),
+            ("fedsgd", "there are fgl, fgl-rounds, fused"),
             ("fedavg:mu=1", "it has learning-rate"),
             ("chance:mu=1", "it has none"),
             ("fedprox:mu=-1", "from 0"),

@@ -114,10 +114,14 @@ fn refuse_idle(args: &JobArgs, spec: &JobSpec, engine: &dyn Generator) -> Result
     } else {
         return Ok(());
     };
-    let flag = if args.negative.trim().is_empty() {
-        args.sd.guidance_interval_given()
-    } else {
+    let flag = if args
+        .negative
+        .as_deref()
+        .is_some_and(|text| !text.trim().is_empty())
+    {
         Some("--negative")
+    } else {
+        args.sd.guidance_interval_given()
     };
     match flag {
         None => Ok(()),

@@ -63,15 +63,14 @@ pub(crate) struct JobArgs {
     /// One prompt instead of a file
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
-    /// What guidance leads away from, with --prompt
+    /// What guidance leads away from, with --prompt; "" is an empty text, which XL tells from none
     #[arg(
         long,
         value_name = "TEXT",
         requires = "prompt",
-        conflicts_with = "prompts",
-        default_value = ""
+        conflicts_with = "prompts"
     )]
-    negative: String,
+    negative: Option<String>,
     /// Classes of the prompts: a built-in name or a TOML file
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "prompt")]
     label_space: Option<String>,

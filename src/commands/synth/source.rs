@@ -52,7 +52,7 @@ pub(super) fn seed_of(args: &JobArgs, index: u64) -> ImageSeed {
 fn text(args: &JobArgs) -> RenderedPrompt {
     RenderedPrompt {
         positive: args.prompt.clone().unwrap_or_default(),
-        negative: args.negative.clone(),
+        negative: args.negative.clone().unwrap_or_default(),
     }
 }
 

@@ -125,6 +125,7 @@ pub(super) fn load(args: &JobArgs, model: &SdModel, context: &Context) -> Result
         height: sd.height,
         width: sd.width,
         guidance_interval: sd.guidance_interval.map(|Interval(ends)| ends),
+        empty_negative: args.negative.as_deref() == Some(""),
         origin: model.origin,
         ..Settings::default()
     };

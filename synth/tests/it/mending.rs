@@ -19,6 +19,7 @@ fn images(dir: &Path) -> Vec<PathBuf> {
     let is_image = |file: &PathBuf| {
         file.extension()
             .is_some_and(|e| e == "png" || e == "parquet")
+            && file.parent().is_some_and(|folder| folder != Path::new(""))
     };
     all.filter(is_image).map(|file| dir.join(file)).collect()
 }
