@@ -167,6 +167,12 @@ fn fill_in(
     let path = names.join(" ");
     let (mut inserted, mut taken) = (Vec::new(), Vec::new());
     for (key, value) in &table {
+        if ["config", "no-config"].contains(&key.as_str()) {
+            bail!(
+                "{}: `{key}` says which file is read, and stands on the command line alone",
+                source.place(&[&names[..], &[key]].concat())
+            );
+        }
         let Some(arg) = command.get_arguments().find(|a| a.get_long() == Some(key)) else {
             if command.find_subcommand(key).is_some() {
                 continue;

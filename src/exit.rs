@@ -56,20 +56,27 @@ pub(crate) fn usage(error: &clap::Error, taken: &[Taken], json: bool) -> ! {
         }
     }
     if json {
-        let text = error.to_string();
-        let told = text.lines().next().unwrap_or_default();
-        tell_json(told.trim_start_matches("error: "), 2);
+        tell_json(&in_one_line(&error.to_string()), 2);
     }
     std::process::exit(error.exit_code());
+}
+
+/// What clap says, without what follows from it.
+pub(crate) fn in_one_line(text: &str) -> String {
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage"));
+    let told: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    told.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// The error as the one object on standard output, unless a result is there already.
 fn tell_json(message: &str, code: u8) {
     if !output::has_result() {
-        println!(
-            "{}",
-            json!({ "error": { "message": message, "exit_code": code } })
-        );
+        let told = json!({ "error": { "message": message, "exit_code": code } });
+        // Who does not read it changes no exit code.
+        output::notice(format_args!("{told}"));
     }
 }
 

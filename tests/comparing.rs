@@ -165,6 +165,28 @@ fn generative_methods_stand_beside_themselves() {
     assert!(code == 3 && told.contains("fgl-rounds:rounds=5"), "{told}");
 }
 
+/// Also rounds that nobody answered in are read again.
+#[test]
+fn rounds_that_few_take_part_in_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "pets", 6);
+    let rare = [
+        "--rounds",
+        "4",
+        "--participation",
+        "0.5",
+        "--dropout",
+        "0.9",
+    ];
+    let first = run(folder.path(), &compare("fedavg,scaffold", &rare));
+    let row = &first["methods"][0];
+    assert!(row["bytes_down"].as_u64().unwrap() > row["bytes_up"].as_u64().unwrap());
+    let before = cells(&folder.path().join("out"));
+    let again = [&rare[..], &["--resume"]].concat();
+    run(folder.path(), &compare("fedavg,scaffold", &again));
+    assert_eq!(cells(&folder.path().join("out")), before, "measured again");
+}
+
 #[test]
 fn what_was_measured_is_not_run_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -643,6 +643,15 @@ fn a_model_names_pictures_that_nobody_has_sorted() {
         "{table}"
     );
     assert_eq!(table.lines().count(), 13);
+    std::fs::write(here.join("mine.csv"), "mine").unwrap();
+    let told = json(&mut promptfed(
+        here,
+        &["export", "model.safetensors", "--out", "model.onnx"],
+    ));
+    let graph = std::fs::read(here.join("model.onnx")).unwrap();
+    assert_eq!(told["bytes"].as_u64().unwrap(), graph.len() as u64);
+    let holds = |text: &[u8]| graph.windows(text.len()).any(|w| w == text);
+    assert!(holds(b"BatchNormalization") && holds(b"keep right"));
     // One picture by name, for people.
     let one = promptfed(here, &["predict", "model.safetensors", "heap/below/00.png"])
         .assert()
@@ -661,6 +670,35 @@ fn a_model_names_pictures_that_nobody_has_sorted() {
                 "model.safetensors",
             ],
             "another name",
+        ),
+        (
+            &["predict", "model.safetensors", "heap", "--csv", "mine.csv"],
+            "--force",
+        ),
+        (
+            &[
+                "predict",
+                "model.safetensors",
+                "heap",
+                "--csv",
+                "heap/below/01.png",
+            ],
+            "another name",
+        ),
+        (
+            &["export", "model.safetensors", "--out", "mine.csv"],
+            "--force",
+        ),
+        (
+            &[
+                "export",
+                "model.safetensors",
+                "--out",
+                "m",
+                "--format",
+                "folder",
+            ],
+            "fused sets",
         ),
         (
             &["predict", "model.safetensors", "heap/below/torn.png"],

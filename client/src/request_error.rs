@@ -143,6 +143,15 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// Whether it may be another time, as when a server is started again.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { problem, .. } => problem.status >= 500,
+            _ => false,
+        }
+    }
+
     /// The server's problem document, when it refused.
     pub fn problem(&self) -> Option<&Problem> {
         match self {

@@ -177,11 +177,13 @@ impl Session {
         let mut heard: Option<Instant> = None;
         loop {
             let status = match self.status(round) {
-                Err(RequestError::Unreachable { .. })
-                    if heard.is_some_and(|at| at.elapsed() < LONGEST_AWAY)
+                Err(error)
+                    if error.may_pass()
+                        && heard.is_some_and(|at| at.elapsed() < LONGEST_AWAY)
                         && limit.is_none_or(|limit| start.elapsed() < limit) =>
                 {
                     sleep(pause);
+                    pause = (pause * 3 / 2).min(Duration::from_secs(2));
                     continue;
                 }
                 status => status?,
@@ -239,6 +241,15 @@ impl Session {
     pub fn model(&self, results: &RoundResults) -> Result<Vec<u8>, RequestError> {
         let path = format!("/v1/rounds/{}/model", results.round_id);
         let bytes = self.send(&Call::get(path, PayloadKind::Model))?;
+        if let Some(title) = title_of_page(&bytes) {
+            let url = format!("{}/v1/rounds/{}/model", self.base, results.round_id);
+            return Err(RequestError::WebPage {
+                method: "GET",
+                url,
+                status: 200,
+                title,
+            });
+        }
         let (expected, received) = (results.model.hash, ContentHash::of(&bytes));
         if expected == received {
             Ok(bytes)
@@ -312,7 +323,12 @@ impl Session {
             let last = attempt >= self.retry.attempts;
             let error = match self.attempt(call) {
                 Ok(answer) if (200..300).contains(&answer.status) => return Ok(answer.body),
-                Ok(Answer { status: 417, .. }) if self.announces.swap(false, Ordering::Relaxed) => {
+                Ok(Answer {
+                    status: 417,
+                    announced: true,
+                    ..
+                }) => {
+                    self.announces.store(false, Ordering::Relaxed);
                     continue;
                 }
                 Ok(answer) => {
@@ -386,6 +402,7 @@ impl Session {
             .method(call.method)
             .uri(self.url(call))
             .header(http::header::AUTHORIZATION, &self.authorization);
+        let mut announced = false;
         let mut response = match call.body {
             None => self.agent.run(request.body(())?)?,
             Some((media_type, kind, bytes)) => {
@@ -394,6 +411,7 @@ impl Session {
                     .header(http::header::CONTENT_TYPE, media_type)
                     .header(http::header::CONTENT_LENGTH, bytes.len());
                 if bytes.len() >= ANNOUNCED_BODY_BYTES && self.announces.load(Ordering::Relaxed) {
+                    announced = true;
                     request = request.header(http::header::EXPECT, "100-continue");
                 }
                 let request = request.body(SendBody::from_reader(&mut rest))?;
@@ -429,6 +447,7 @@ impl Session {
         result?;
         Ok(Answer {
             status,
+            announced,
             location,
             body,
         })
@@ -446,6 +465,8 @@ impl Session {
 /// What came back.
 struct Answer {
     status: u16,
+    /// Whether the body was announced first.
+    announced: bool,
     /// Where it points to.
     location: Option<String>,
     body: Vec<u8>,
@@ -475,9 +496,10 @@ fn title_of_page(body: &[u8]) -> Option<String> {
     if !(lower.starts_with("<!doctype html") || lower.starts_with("<html")) {
         return None;
     }
-    let title = lower.find("<title>").and_then(|from| {
-        let rest = text.get(from + "<title>".len()..)?;
-        rest.split('<').next()
+    let title = lower.find("<title").and_then(|from| {
+        let rest = text.get(from..)?;
+        let (_, inside) = rest.split_once('>')?;
+        inside.split('<').next()
     });
     let title: String = title
         .unwrap_or_default()

@@ -12,7 +12,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector,
     TcpConnector, Transport,
 };
-use ureq::{Agent, Proxy};
+use ureq::{Agent, Proxy, ProxyProtocol};
 
 /// Bytes that crossed the sockets of one agent.
 #[derive(Debug, Default)]
@@ -36,7 +36,10 @@ impl SocketBytes {
 /// An HTTP agent whose sockets are metered. It follows no redirects, and treats no status as an error. Proxies are those of the environment
 /// (`ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), for `host`s that are not this machine.
 pub(crate) fn metered_agent(bytes: Arc<SocketBytes>, host: &str) -> Agent {
-    let proxy = Proxy::try_from_env().filter(|_| !is_this_machine(host));
+    // There is no connector for SOCKS here.
+    let speaks_http =
+        |proxy: &Proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
+    let proxy = Proxy::try_from_env().filter(|proxy| speaks_http(proxy) && !is_this_machine(host));
     let config = Config::builder()
         .http_status_as_error(false)
         .max_redirects(0)

@@ -216,7 +216,13 @@ fn who_waits_outlives_a_server_that_is_started_again() {
             .unwrap();
         drop((stream, listener));
         std::thread::sleep(Duration::from_millis(300));
-        let listener = TcpListener::bind(addr).unwrap();
+        // Another test may have the port for a moment.
+        let listener = loop {
+            match TcpListener::bind(addr) {
+                Ok(listener) => break listener,
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        };
         let (mut stream, _) = listener.accept().unwrap();
         read_request(&mut stream);
         stream

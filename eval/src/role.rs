@@ -30,6 +30,16 @@ impl Role {
     }
 }
 
+/// What a step of a method's training is called.
+pub(crate) fn step_of(method: &str) -> &'static str {
+    let name = method.split(':').next().unwrap_or(method);
+    if Role::of(method) == Role::Federated || name == "fgl-rounds" {
+        "round"
+    } else {
+        "epoch"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +50,7 @@ mod tests {
         assert_eq!(Role::of("fgl-rounds:rounds=2"), Role::Generative);
         assert_eq!(Role::of("centralised:learning-rate=0.1"), Role::Ceiling);
         assert_eq!(Role::of("fedprox:mu=1"), Role::Federated);
+        assert_eq!(step_of("fgl-rounds:rounds=2"), "round");
+        assert_eq!((step_of("fgl"), step_of("fedavg")), ("epoch", "round"));
     }
 }

@@ -14,6 +14,7 @@ use crate::{Error, Result};
 /// ```text
 /// .promptfed/server.lock      locked while a server runs
 /// server.sqlite               clients, rounds, submissions, results; by it the folder is known as a server's
+/// server.sqlite.v1            the database as it was before its tables were changed, where they were
 /// admin.token                 the administrator's token, unless one was given
 /// rounds/<id>/synthetic/      a round's images and manifest
 /// rounds/<id>/fused/          which of them were chosen, where the plan fuses them

@@ -49,6 +49,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         true => Format::Onnx,
         false => Format::Folder,
     });
+    if args.force && !is_model {
+        return refuse(
+            &args,
+            "a fused set, whose folder is never replaced; leave out --force",
+        );
+    }
     let format = match format {
         Format::Onnx if is_model => return model(&args, context),
         Format::Folder if !is_model => OutputFormat::Folder,

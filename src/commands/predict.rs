@@ -2,18 +2,21 @@
 
 use super::data;
 use super::model::Model;
+use super::out_file::{refuse_other, refuse_to_replace};
 use crate::Context;
 use crate::exit::BadInput;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_data::{
-    DatasetWarning, DecodeOptions, DecodeReport, Fit, LabelledImages, decode_map, open_unlabelled,
-    resize_square,
+    Dataset, DatasetWarning, DecodeOptions, DecodeReport, Fit, LabelledImages, decode_map,
+    open_unlabelled, resize_square,
 };
+use promptfed_files::{prove_writable, write_whole};
 use promptfed_learn::Classifier;
+use promptfed_prompts::ContentHash;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Pictures that are looked at together.
 const AT_ONCE: usize = 512;
@@ -35,6 +38,9 @@ pub(crate) struct Args {
     /// Write a CSV file too: picture, class, probability, and the probability of every class
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Replace a file of other content at --csv
+    #[arg(long, requires = "csv")]
+    force: bool,
     /// How pictures that are not square become so: crop (the middle), pad (bars) or squash [default: as in training]
     #[arg(long, value_name = "crop|pad|squash")]
     fit: Option<Fit>,
@@ -60,11 +66,15 @@ impl Answer {
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let model = Model::read(&args.model)?;
+    let dataset = open_unlabelled(args.pictures.iter().map(PathBuf::as_path))?;
     if let Some(csv) = &args.csv {
-        refuse_to_replace(csv, &args)?;
+        for pictures in &args.pictures {
+            refuse_to_replace(csv, pictures, &dataset, &[&args.model])?;
+        }
+        prove_writable(csv)?;
     }
     let fit = model.fit(args.fit);
-    let (answers, report) = answers(&args, &model, fit, context)?;
+    let (answers, report) = answers(&args, &dataset, &model, fit, context)?;
     data::tell_decoded(&report);
     if answers.is_empty() {
         let text = "none of the pictures can be read";
@@ -72,7 +82,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     }
     let classes = model.classifier.class_names();
     if let Some(csv) = &args.csv {
-        promptfed_files::write_whole(csv, &table_of_all(&answers, classes)?)?;
+        let table = table_of_all(&answers, classes)?;
+        refuse_other(csv, ContentHash::of(&table), args.force)?;
+        write_whole(csv, &table)?;
     }
     if context.json {
         let rows = answers.iter().map(|answer| told(answer, classes, args.top));
@@ -92,11 +104,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
 /// Looks at the pictures a few at a time.
 fn answers(
     args: &Args,
+    dataset: &Dataset,
     model: &Model,
     fit: Fit,
     context: &Context,
 ) -> Result<(Vec<Answer>, DecodeReport)> {
-    let dataset = open_unlabelled(args.pictures.iter().map(PathBuf::as_path))?;
     for warning in DatasetWarning::by_kind(&dataset.warnings) {
         eprintln!("warning: {warning}");
     }
@@ -114,7 +126,7 @@ fn answers(
     };
     let mut failure = None;
     let report = decode_map(
-        &dataset,
+        dataset,
         &options,
         |_, picture| resize_square(&picture, size, fit),
         |index, resized| {
@@ -179,22 +191,6 @@ impl Looking<'_> {
         }));
         Ok(())
     }
-}
-
-/// Refuses a result in the place of the model or of a picture.
-fn refuse_to_replace(csv: &Path, args: &Args) -> Result<()> {
-    let Ok(place) = fs_err::canonicalize(csv) else {
-        return Ok(());
-    };
-    let mut read = args.pictures.iter().chain([&args.model]);
-    if read.any(|path| fs_err::canonicalize(path).is_ok_and(|path| path == place)) {
-        let text = format!(
-            "{} is what is read; give the result another name",
-            csv.display()
-        );
-        return Err(anyhow::Error::msg(text).context(BadInput));
-    }
-    Ok(())
 }
 
 fn table(answers: &[Answer], classes: &[String], top: u16) -> Table {

@@ -94,7 +94,7 @@ def make(a):
         words.write(recipe, a.data, ship)
         log = [json.loads(line) for line in open(out / "log.jsonl")]
         private = sampling.score(a.model, ship, a.data, a.choose_sets or measure.sets_of(recipe), a.choose_per, a.choose_fit_steps, a.choose_seeds)
-        now = dict({k: log[-1][k] for k in ("step", "seen", "seconds", "cpu_seconds")}, settings={k: v for k, v in extra.items() if k != "init_seen"},
+        now = dict({k: log[-1][k] for k in ("step", "seen", "seconds", "cpu_seconds")}, settings={k: v for k, v in extra.items() if k not in ("init_seen", "features", "pause")},
                    private={k: private[k] for k in ("mean", "low", "high", "sets", "per", "fit_steps", "seeds")})
         (ship / SITTINGS).write_text("".join(json.dumps(line) + "\n" for line in [*before, now]))
         report = measure.main([a.model] + flags(weights=ship, data=a.data, per=a.per, fit_steps=a.fit_steps, seeds=a.seeds, ceilings=out.parent / "ceilings.json", json=out / "measure.json"))

@@ -104,6 +104,7 @@ class Team:
 
     def exchange(self, mine):
         """mine [m] -> what each has given [size,m], until the next but one"""
+        assert mine.numel() <= self.boards.shape[2], "a larger network than LARGEST says"
         self.turn = 1 - self.turn
         board = self.boards[self.turn, :, : mine.numel()]
         board[self.rank].copy_(mine)

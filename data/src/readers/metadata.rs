@@ -4,6 +4,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
+use promptfed_files::FileError;
+
 use crate::class_names::ClassNames;
 use crate::folder::has_extension;
 use crate::listing::{ClassOrder, Listing};
@@ -41,7 +43,17 @@ impl Metadata {
             let table = match has_extension(path, &["parquet"]) {
                 true => parquet::read_table(path)?,
                 false => {
-                    let text = promptfed_files::read_text(path, table::MAX_BYTES)?;
+                    let text = match promptfed_files::read_text(path, table::MAX_BYTES) {
+                        // The pictures are there without it.
+                        Err(error @ FileError::TooLarge { .. }) => {
+                            metadata.warnings.push(DatasetWarning::FileNotRead {
+                                path: path.clone(),
+                                reason: error.to_string(),
+                            });
+                            continue;
+                        }
+                        text => text?,
+                    };
                     table::parse(path, &text)?
                 }
             };

@@ -75,7 +75,13 @@ impl<M: Averaging> RoundMethod for Averaged<M> {
         Ok((Model(model), stats))
     }
 
-    fn aggregate(&self, server: &mut Classifier, ups: Vec<(Model, usize)>, _: usize) -> Result<()> {
+    fn aggregate(
+        &self,
+        server: &mut Classifier,
+        _: usize,
+        ups: Vec<(Model, usize)>,
+        _: usize,
+    ) -> Result<()> {
         average_into(server, ups)
     }
 }

@@ -66,7 +66,7 @@ impl Method for FedHkt {
             ..
         } = self.plan.start(world)?;
         let mut edges = self.edges(world, &able, &cloud)?;
-        let mut curve = Vec::with_capacity(self.plan.rounds);
+        let mut curve = Vec::new();
         let task = world
             .observer
             .begin("fedhkt: rounds", self.plan.rounds as u64);

@@ -52,7 +52,7 @@ impl Method for FedMd {
             ..
         } = self.plan.start(world)?;
         let mut models: Vec<Classifier> = able.iter().map(|_| initial.clone()).collect();
-        let mut curve = Vec::with_capacity(self.plan.rounds);
+        let mut curve = Vec::new();
         let task = world
             .observer
             .begin("fedmd: rounds", self.plan.rounds as u64);

@@ -102,6 +102,7 @@ impl RoundMethod for FedOpt {
     fn aggregate(
         &self,
         server: &mut AdaptiveServer,
+        _: usize,
         ups: Vec<(Model, usize)>,
         _: usize,
     ) -> Result<()> {

@@ -62,7 +62,7 @@ impl Method for FedProto {
         let mut global = Prototypes::default();
         // What each client sent last.
         let mut sent: BTreeMap<usize, Prototypes> = BTreeMap::new();
-        let mut curve = Vec::with_capacity(self.plan.rounds);
+        let mut curve = Vec::new();
         let name = self.card().name;
         let task = world
             .observer

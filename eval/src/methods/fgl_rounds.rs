@@ -99,16 +99,10 @@ struct Rehearsing<'a> {
     world: &'a World<'a>,
 }
 
-/// The mean of the clients' models, and how many rounds it has behind it.
-struct Rehearsed {
-    model: Classifier,
-    rounds: usize,
-}
-
 impl RoundMethod for Rehearsing<'_> {
     type Down = Model;
     type Up = Model;
-    type Server = Rehearsed;
+    type Server = Classifier;
     type Local = ();
 
     fn card(&self) -> Card {
@@ -122,19 +116,16 @@ impl RoundMethod for Rehearsing<'_> {
         self.averaging.plan()
     }
 
-    fn server(&self, initial: &Classifier) -> Result<Rehearsed> {
-        Ok(Rehearsed {
-            model: self.averaging.server(initial)?,
-            rounds: 0,
-        })
+    fn server(&self, initial: &Classifier) -> Result<Classifier> {
+        self.averaging.server(initial)
     }
 
     fn client(&self, initial: &Classifier) -> Result<()> {
         self.averaging.client(initial)
     }
 
-    fn broadcast(&self, server: &Rehearsed) -> Result<Model> {
-        self.averaging.broadcast(&server.model)
+    fn broadcast(&self, server: &Classifier) -> Result<Model> {
+        self.averaging.broadcast(server)
     }
 
     fn model<'d>(&self, down: &'d Model) -> &'d Classifier {
@@ -152,21 +143,20 @@ impl RoundMethod for Rehearsing<'_> {
 
     fn aggregate(
         &self,
-        server: &mut Rehearsed,
+        server: &mut Classifier,
+        round: usize,
         ups: Vec<(Model, usize)>,
         all: usize,
     ) -> Result<()> {
-        self.averaging.aggregate(&mut server.model, ups, all)?;
+        self.averaging.aggregate(server, round, ups, all)?;
         if let Some(rehearsal) = &self.rehearsal {
-            let round = server.rounds;
             let seed = seeds::derive(self.world.seed, &format!("fgl server {round}"));
             let recipe = rehearsal.recipe.with(rehearsal.epochs, seed);
             let rate = falling(recipe.training.learning_rate, round, self.plan().rounds);
             let (images, training) = (&rehearsal.images, &recipe.training);
             let task = LocalTask::new(self.world, images, training, rate, seed);
-            (server.model, _) = train(&task, &server.model, &mut classes(&task))?;
+            (*server, _) = train(&task, server, &mut classes(&task))?;
         }
-        server.rounds += 1;
         Ok(())
     }
 }

@@ -23,6 +23,11 @@ impl Participation {
         dropout: 0.0,
     };
 
+    /// Whether every client is heard of in every round.
+    pub fn is_full(self) -> bool {
+        self.reaches_all() && self.dropout == 0.0
+    }
+
     /// Whether every client receives the model of every round.
     pub fn reaches_all(self) -> bool {
         self.share >= 1.0

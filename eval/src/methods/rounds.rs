@@ -128,14 +128,15 @@ pub trait RoundMethod: Send + Sync {
         down: &Self::Down,
     ) -> Result<(Self::Up, EpochStats)>;
 
-    /// What the server makes of what came, each with the client's number of training images; `all` clients together have so many, those that
-    /// sent nothing included. Something came.
+    /// What the server makes of what came in a round, counted from 0, each with the client's number of training images; `all` clients
+    /// together have so many, those that sent nothing included. Something came.
     ///
     /// # Errors
     /// What does not fit together.
     fn aggregate(
         &self,
         server: &mut Self::Server,
+        round: usize,
         ups: Vec<(Self::Up, usize)>,
         all: usize,
     ) -> Result<()>;
@@ -230,22 +231,22 @@ pub(super) fn run_from<M: RoundMethod>(
     let mut server = method.server(&initial)?;
     let locals = able.iter().map(|_| method.client(&initial));
     let mut locals = locals.collect::<Result<Vec<_>>>()?;
-    let selection = if plan.participation.reaches_all() {
+    let selection = if plan.participation.is_full() {
         world.federation.selection.clone()
     } else {
         Selection::Last
     };
     let by_validation = selection.is_by_validation();
     let told = match selection {
-        Selection::Last if !plan.participation.reaches_all() => {
-            "last: not every client sees the model of every round".to_owned()
+        Selection::Last if !plan.participation.is_full() => {
+            "last: not every client is heard of in every round".to_owned()
         }
         ref selection => selection.to_string(),
     };
     let mut choice = Choice::new(selection);
     let all = able.iter().map(|&index| clients[index].train.len()).sum();
     let mut kept: Option<(usize, Classifier)> = None;
-    let mut curve: Vec<EpochStats> = Vec::with_capacity(plan.rounds);
+    let mut curve: Vec<EpochStats> = Vec::new();
     let task = world
         .observer
         .begin(&format!("{name}: rounds"), plan.rounds as u64);
@@ -296,7 +297,7 @@ pub(super) fn run_from<M: RoundMethod>(
             stats.push((of_client, size));
         }
         if !ups.is_empty() {
-            method.aggregate(&mut server, ups, all)?;
+            method.aggregate(&mut server, round, ups, all)?;
         }
         curve.push(mean(round, rate, &stats));
         task.set(round as u64 + 1);

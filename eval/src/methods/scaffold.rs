@@ -7,7 +7,7 @@ use crate::wire::payload::{ControlVariates, Model};
 use promptfed_learn::objective::Controlled;
 use promptfed_learn::{Classifier, EpochStats, TrainConfig, WeightTensor, Weights};
 
-/// Karimireddy et al. 2020, "SCAFFOLD: Stochastic Controlled Averaging for Federated Learning", algorithm 1 with option II, a global step of 1,
+/// Karimireddy et al. 2020, "SCAFFOLD: Stochastic Controlled Averaging for Federated Learning", algorithm 1 with option II, and a global step of 1.
 /// Models and control variates are weighted by client size.
 ///
 /// The control variates are means of gradients along plain SGD: clients train without momentum, and at a rate at which they go as far in a
@@ -104,6 +104,7 @@ impl RoundMethod for Scaffold {
     fn aggregate(
         &self,
         server: &mut ControllingServer,
+        _: usize,
         ups: Vec<(Self::Up, usize)>,
         all: usize,
     ) -> Result<()> {
@@ -275,11 +276,11 @@ mod tests {
         let mut server = scaffold().server(&start).unwrap();
         let up = |value| (Model(start.clone()), of(value));
         scaffold()
-            .aggregate(&mut server, vec![(up(1.0), 30), (up(-3.0), 10)], 40)
+            .aggregate(&mut server, 0, vec![(up(1.0), 30), (up(-3.0), 10)], 40)
             .unwrap();
         assert_eq!(ControlVariates(server.control.clone()), of(0.0));
         scaffold()
-            .aggregate(&mut server, vec![(up(2.0), 10), (up(2.0), 10)], 40)
+            .aggregate(&mut server, 0, vec![(up(2.0), 10), (up(2.0), 10)], 40)
             .unwrap();
         // Half of the images took part.
         assert_eq!(ControlVariates(server.control), of(1.0));

@@ -380,12 +380,14 @@ impl MethodName {
                 "rounds after the one shot, in place of --rounds",
             )
             .above_zero()
+            .below(1e6)
             .whole(),
             SettingOf::new(
                 "server-epochs",
                 Some(0.0),
                 "passes over the synthetic images at the server after each round",
             )
+            .below(1e6)
             .whole(),
             RATE,
         ];
@@ -708,6 +710,7 @@ mod tests {
                 "give class or domain or instance, as fgl:level=class",
             ),
             ("fgl-rounds:rounds=0", "a whole number above 0"),
+            ("fgl-rounds:rounds=1e19", "below 1000000"),
             ("zero-upload:level=class", "it has none"),
         ] {
             let told = text.parse::<MethodSpec>().unwrap_err().to_string();

@@ -44,18 +44,7 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                 tbody {
                     @for (i, row) in summary.iter().enumerate() {
                         tr {
-                            th scope="row" {
-                                (swatch(i)) " " (row.name)
-                                @if let Some(method) = comparison.methods.get(i) { p.note { (method.description) } }
-                                @if row.collapsed { p.note { "Collapsed: it takes nearly every image for one class." } }
-                                @if row.runs == 1 { p.note { "One seed: no interval." } }
-                                @if let Some(images) = row.synthetic {
-                                    p.note {
-                                        (plural(images.made as usize, "synthetic image", "synthetic images")) " made, "
-                                        (count(images.trained_on)) " trained on."
-                                    }
-                                }
-                            }
+                            th scope="row" { (swatch(i)) " " (row.name) }
                             td.n.strong { (share(row.accuracy_mean, row.accuracy_std, row.runs, row.accuracy_interval)) }
                             td.n { (share(row.balanced_accuracy, row.balanced_accuracy_std, row.runs, row.balanced_accuracy_interval)) }
                             td.n { (share(row.macro_f1, row.macro_f1_std, row.runs, row.macro_f1_interval)) }
@@ -66,6 +55,19 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                             td.n { (bytes(row.bytes_up, row.runs)) }
                             td.n { (bytes(row.bytes_down, row.runs)) }
                             td.n { (format::figure(row.seconds, &format::seconds(row.seconds))) }
+                        }
+                        tr.notes {
+                            td colspan="11" {
+                                @if let Some(method) = comparison.methods.get(i) { p.note { (method.description) } }
+                                @if row.collapsed { p.note { "Collapsed: it takes nearly every image for one class." } }
+                                @if row.runs == 1 { p.note { "One seed: no interval." } }
+                                @if let Some(images) = row.synthetic {
+                                    p.note {
+                                        (plural(images.made as usize, "synthetic image", "synthetic images")) " made, "
+                                        (count(images.trained_on)) " trained on."
+                                    }
+                                }
+                            }
                         }
                     }
                     @if summary.is_empty() { tr { td colspan="11" { "No method was run." } } }

@@ -32,15 +32,22 @@ pub struct EpochStats {
     pub epoch: usize,
     /// The learning rate of the epoch's last step.
     pub learning_rate: f32,
-    /// The mean loss over the epoch's images, as augmented, while the weights were moving.
+    /// The mean loss over the epoch's images, as augmented, while the weights were moving; no number where nobody told it.
+    #[serde(deserialize_with = "number_or_none")]
     pub train_loss: f32,
-    /// The share of those images that were classified rightly.
+    /// The share of those images that were classified rightly; no number where nobody told it.
+    #[serde(deserialize_with = "number_or_none")]
     pub train_accuracy: f32,
     /// Accuracy on the validation images after the epoch, if there are any.
     pub validation_accuracy: Option<f32>,
     /// The mean of the classes' accuracies on the validation images, by which an epoch is chosen; if there are any.
     #[serde(default)]
     pub validation_balanced_accuracy: Option<f32>,
+}
+
+/// JSON has `null` for what is no number.
+fn number_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f32::NAN))
 }
 
 impl EpochStats {

@@ -100,7 +100,11 @@ fn keep_copy(connection: &Connection, version: usize) -> Result<()> {
     };
     let copy = format!("{file}.v{version}");
     if !std::path::Path::new(&copy).exists() {
-        connection.execute("VACUUM INTO ?1", [&copy])?;
+        // A kill leaves what is not taken for a copy.
+        let partial = format!("{copy}.partial");
+        let _ = std::fs::remove_file(&partial);
+        connection.execute("VACUUM INTO ?1", [&partial])?;
+        fs_err::rename(&partial, &copy)?;
         tracing::info!(%copy, "the database as it was before its tables are changed");
     }
     Ok(())

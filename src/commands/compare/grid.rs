@@ -346,7 +346,7 @@ fn cells(file: &Path, out: &Path) -> Result<Vec<Cell>> {
             line.push(format!("--partition={partition}").into());
             let matches = command
                 .try_get_matches_from_mut(line)
-                .map_err(|error| anyhow::Error::msg(in_one_line(&error.to_string())))
+                .map_err(|error| anyhow::Error::msg(crate::exit::in_one_line(&error.to_string())))
                 .with_context(place)?;
             idle::refuse_idle(&matches).with_context(place)?;
             let args = Args::from_arg_matches(&matches)?;
@@ -365,16 +365,6 @@ fn cells(file: &Path, out: &Path) -> Result<Vec<Cell>> {
         );
     }
     Ok(cells)
-}
-
-/// What clap says, without what follows from it.
-fn in_one_line(text: &str) -> String {
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage"));
-    let told: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    told.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// A name of a folder.

@@ -65,9 +65,18 @@ fn is_json_lines(path: &Path) -> bool {
     has_extension(path, &["jsonl", "ndjson"])
 }
 
+fn begins_as_json(path: &Path) -> bool {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let read = promptfed_files::open_regular(path)
+        .is_ok_and(|file| file.take(64).read_to_end(&mut start).is_ok());
+    read && start.trim_ascii_start().starts_with(b"{")
+}
+
 fn list_format(path: &Path) -> Option<ListFormat> {
     match path {
-        path if has_extension(path, &["txt"]) => Some(ListFormat::Lines),
+        // A JSON file under another name is read as what it is.
+        path if has_extension(path, &["txt"]) && !begins_as_json(path) => Some(ListFormat::Lines),
         path if has_extension(path, &["csv"]) => Some(ListFormat::Csv),
         _ => None,
     }

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use super::metadata::METADATA_FILE;
+
 /// Name of the file beside the class folders that says which class each stands for: lines of folder, tab, class.
 pub const CLASSES_FILE: &str = "classes.tsv";
 
@@ -11,7 +13,8 @@ const LONGEST: usize = 180;
 /// A folder name for every class, in order: one that every file system takes, and that no other class has, also where case
 /// does not count. Most names stay as they are.
 pub(crate) fn folder_names(class_names: &[String]) -> Vec<String> {
-    let mut taken = HashSet::new();
+    // Files of these names lie beside the folders.
+    let mut taken: HashSet<String> = [CLASSES_FILE, METADATA_FILE].map(caseless).into();
     let mut names = Vec::with_capacity(class_names.len());
     for (index, class) in class_names.iter().enumerate() {
         let mut name = safe(class);

@@ -10,19 +10,13 @@ use super::manifest::read_manifest;
 use crate::Result;
 
 /// Name of the file, in the folder of the images.
-const METADATA_FILE: &str = "metadata.jsonl";
+pub(super) const METADATA_FILE: &str = "metadata.jsonl";
 
+/// Everything else of an image is in the manifest, and its class in its folder.
 #[derive(Serialize)]
 struct Row<'a> {
     file_name: &'a str,
     text: &'a str,
-    class: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    domain: Option<&'a str>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    negative: &'a str,
-    seed: String,
-    guidance: f32,
 }
 
 /// Writes a line for each image of the manifest in `out_dir`, whatever their number in little memory.
@@ -39,11 +33,6 @@ pub(super) fn write(folder: &OwnFolder, out_dir: &Path) -> Result<()> {
         let line = Row {
             file_name: file,
             text: &row.prompt,
-            class: &row.class_name,
-            domain: row.domain.as_deref(),
-            negative: &row.negative,
-            seed: row.seed.to_string(),
-            guidance: row.guidance,
         };
         serde_json::to_writer(&mut lines, &line).map_err(std::io::Error::from)?;
         lines.write_all(b"\n")?;

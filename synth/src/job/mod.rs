@@ -8,7 +8,7 @@
 //! | `manifest.jsonl` | one [`ManifestRow`] per image of the plan, in order |
 //! | `images/<class>/<index>.png` or `data/train-<shard>.parquet` | the images |
 //! | `images/classes.tsv` | the class of every folder, whatever it is called: lines of folder, tab, class |
-//! | `images/metadata.jsonl` | the prompt, class, domain and seed of every image, as Hugging Face's `datasets` reads them |
+//! | `images/metadata.jsonl` | the prompt of every image, as Hugging Face's `datasets` reads them |
 //! | `contact-sheet.png` | the first images of up to twenty classes on one page |
 //! | `.promptfed/` | the lock, the index of pixel hashes, images on their way; only while the job is not finished |
 //!

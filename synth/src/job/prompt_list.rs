@@ -130,7 +130,7 @@ fn of_row(
     label_space: &LabelSpace,
     path: &Path,
 ) -> Result<JobPrompt> {
-    let at = row.position().map_or(1, csv::Position::line);
+    let at = row.position().map_or(1, row_of);
     let [text, class, domain, negative, count] =
         columns.map(|column| column.and_then(|c| row.get(c)).filter(|v| !v.is_empty()));
     let class = match (class, columns[1]) {
@@ -184,8 +184,13 @@ fn prompt(
     }
 }
 
+/// The row as spreadsheets count, from 1 with the names of the columns: the line of a table without line breaks in its texts.
+fn row_of(position: &csv::Position) -> u64 {
+    position.record() + 1
+}
+
 fn of_csv(path: &Path, error: &csv::Error) -> Error {
-    let line = error.position().map_or(1, csv::Position::line);
+    let line = error.position().map_or(1, row_of);
     let reason = match error.kind() {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
@@ -283,6 +288,7 @@ mod tests {
             ("prompt,count\na cat,many\n", 2, "many"),
             ("prompt,PROMPT\na,b\n", 1, "two columns"),
             ("prompt,class\na cat,\n", 2, "class is empty"),
+            ("prompt,class\r\na cat,cat\r\na fox,fox\r\n", 3, "fox"),
         ] {
             match prompts(text.as_bytes(), ListFormat::Csv) {
                 Err(Error::PromptLine {

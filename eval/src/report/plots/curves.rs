@@ -11,7 +11,7 @@ use super::stems::stems;
 use crate::comparison::{Comparison, MethodResult, MethodRun};
 use crate::report::files;
 use crate::report::shown::all_seeds;
-use crate::role::Role;
+use crate::role::step_of;
 
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 250.0;
@@ -148,11 +148,7 @@ impl<'a> Trained<'a> {
 }
 
 fn unit(method: &MethodResult) -> &'static str {
-    if Role::of(&method.name) == Role::Federated {
-        "round"
-    } else {
-        "epoch"
-    }
+    step_of(&method.name)
 }
 
 /// Every panel that has something to show.

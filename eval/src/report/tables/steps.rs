@@ -3,17 +3,13 @@
 use super::{Table, all_runs};
 use crate::comparison::Comparison;
 use crate::csv_cells::{number, single, text};
-use crate::role::Role;
+use crate::role::step_of;
 
 /// Steps are rounds of federated methods and epochs of the others, counted from 1.
 pub(super) fn curves(comparison: &Comparison) -> Table {
     let optional = |value: Option<f32>| value.map_or_else(String::new, single);
     let rows = all_runs(comparison).flat_map(|(method, run)| {
-        let unit = if Role::of(method) == Role::Federated {
-            "round"
-        } else {
-            "epoch"
-        };
+        let unit = step_of(method);
         run.curve.iter().enumerate().map(move |(index, step)| {
             vec![
                 text(method),
