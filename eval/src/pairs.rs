@@ -39,6 +39,7 @@ pub struct Pair {
 #[serde(rename_all = "snake_case")]
 pub enum Test {
     /// McNemar's exact test: one model each.
+    #[serde(rename = "mcnemar")]
     McNemar,
     /// The sign-flip test on an image's mean over seeds and clients, by 10,000 draws.
     SignFlip,

@@ -226,7 +226,9 @@ impl<'a> Problem<'a> {
             }
             softmax(&mut row);
             loss -= row[label].max(f64::MIN_POSITIVE).ln();
-            right += usize::from(row.iter().all(|p| *p <= row[label]));
+            // The first of equals is named, as everywhere.
+            let named = row.iter().position(|p| row.iter().all(|q| q <= p));
+            right += usize::from(named == Some(label));
             row[label] -= 1.0;
             for (sum, error) in of_biases.iter_mut().zip(&row) {
                 *sum += error / n as f64;

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::comparison::Comparison;
+use crate::csv_cells::single;
 use crate::predictions::ModelPredictions;
 
 const COLUMNS: [&str; 7] = [
@@ -42,7 +43,7 @@ pub(super) fn csv(comparison: &Comparison) -> Result<Vec<u8>> {
                     &image.source,
                     &name(image.label as usize),
                     &name(usize::from(*class)),
-                    &confidence.map(f32::to_string).unwrap_or_default(),
+                    &confidence.map(|c| single(*c)).unwrap_or_default(),
                 ])?;
             }
         }

@@ -21,7 +21,7 @@ pub(super) fn differences(pairs: &[Pair]) -> Option<Table> {
             pair.second.clone(),
             format!("{:+.1}", 100.0 * pair.difference),
             interval(pair.interval),
-            format!("{:.3}", pair.p_corrected),
+            p_value(pair.p_corrected),
             answer(pair).to_owned(),
         ]);
     }
@@ -29,6 +29,15 @@ pub(super) fn differences(pairs: &[Pair]) -> Option<Table> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     Some(table)
+}
+
+/// What is too small for three digits is told as that.
+fn p_value(p: f64) -> String {
+    if p < 0.001 {
+        "< 0.001".to_owned()
+    } else {
+        format!("{p:.3}")
+    }
 }
 
 fn answer(pair: &Pair) -> &'static str {

@@ -6,6 +6,9 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use super::Pixels;
 use crate::{Error, Result};
 
+/// Most pixels of a picture on its way.
+const MOST_PIXELS: u64 = 1 << 28;
+
 /// Pixels of the longest side that is computed.
 const LONGEST: u32 = 1 << 16;
 
@@ -117,6 +120,12 @@ pub(super) fn resized(
         Order::AsPillow13 if is_height_first(old, (width, height)) => (image.width, height),
         Order::AsPillow13 | Order::WidthFirst => (width, image.height),
     };
+    if u64::from(between.0) * u64::from(between.1) > MOST_PIXELS {
+        return Err(misfit(format!(
+            "it has {} x {} pixels; cut it to a less extreme shape",
+            image.width, image.height
+        )));
+    }
     let mut half = Image::new(between.0, between.1, PixelType::U8x3);
     Resizer::new()
         .resize(&source, &mut half, &options)
