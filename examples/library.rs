@@ -25,20 +25,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let extraction = extract(&private, &classes, &telling)?;
     println!("{} bytes of prompts leave", extraction.preview.wire_bytes);
 
-    let mut pocket = Pocket::bundled()?;
+    let (mut pocket, never) = (Pocket::bundled()?, AtomicBool::new(false));
     let prompts = PromptSource::Set {
         prompts: extraction.prompt_set,
         label_space: classes.clone(),
     };
     let job = JobSpec::new(prompts, &pocket.describe().defaults);
     let out = std::env::temp_dir().join("promptfed-library-example");
-    let report = run(
-        &mut pocket,
-        &job,
-        &out,
-        &mut |_| {},
-        &AtomicBool::new(false),
-    )?;
+    let report = run(&mut pocket, &job, &out, &mut |_| {}, &never)?;
     println!("{} images in {}", report.accepted, out.display());
 
     let images = load_images(&out, 32)?;
@@ -51,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         &mut |_| {},
     )?;
     let (test, _) = load(&test, images.size, Fit::Crop, &DecodeOptions::default())?;
-    println!("accuracy {:.3}", evaluate(&classifier, &test)?.accuracy);
+    let accuracy = evaluate(&classifier, &test)?.accuracy;
+    println!("accuracy {accuracy:.3}");
     Ok(())
 }

@@ -190,8 +190,7 @@ fn fill_in(
                     || exclude_each_other(command, arg, other)
                     || other.get_long() == opposite.as_deref() && opposite.is_some()
             })
-            .any(|other| is_given(&args, other))
-            || is_in_environment(arg);
+            .any(|other| is_given(&args, other) || is_in_environment(other));
         if !overruled {
             let line = source.line(&[&names[..], &[key]].concat());
             taken.push(Taken {

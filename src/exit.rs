@@ -4,6 +4,8 @@ use crate::config::Taken;
 use crate::interrupt::Interrupted;
 use crate::output;
 use clap::error::{ContextKind, ContextValue};
+use promptfed_files::ErrorKind;
+use promptfed_prompts::protocol::shown;
 use serde_json::json;
 use std::fmt;
 use std::process::ExitCode;
@@ -14,16 +16,19 @@ Exit codes:
   0    success; also where whoever reads the output has seen enough (| head)
   1    the work failed: a file could not be read or written, no usable image was made, training diverged, ...
   2    the command line is wrong
-  3    the input is wrong: data, prompts, label space or configuration file
+  3    the input is wrong or not there: data, prompts, label space, model or configuration file
   4    the server, the model hub, an image service or a language model's could not be reached or refused
   130  `synth`, `write`, `compare` or `demo` was stopped by ctrl-c and can go on; other commands end by the signal
 
 Environment:
-  PROMPTFED_LOG     what is logged to standard error, e.g. info or promptfed_server=debug (default: warn)
+  PROMPTFED_LOG     what is logged to standard error, e.g. info or promptfed_server=debug (default: warn;
+                    `serve` also tells of rounds, submissions and jobs)
   PROMPTFED_ASSETS  folder with the bundled weights and drawings
 
 Every flag can stand in promptfed.toml: [synth] steps = 8 is promptfed synth --steps 8. A flag of the command line wins over the
-environment, the environment over the file, the file over what is built in. With --json an error is an object too: {\"error\": {\"message\", \"exit_code\"}}.";
+environment, the environment over the file, the file over what is built in.
+
+With --json an error is an object too: {\"error\": {\"message\", \"kind\", \"exit_code\"}}. promptfed schema has the form of every object.";
 
 /// Marks an error as the fault of the input.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ pub(crate) fn usage(error: &clap::Error, taken: &[Taken], json: bool) -> ! {
         }
     }
     if json {
-        tell_json(&in_one_line(&error.to_string()), 2);
+        tell_json(&in_one_line(&error.to_string()), USAGE);
     }
     std::process::exit(error.exit_code());
 }
@@ -72,9 +77,9 @@ pub(crate) fn in_one_line(text: &str) -> String {
 }
 
 /// The error as the one object on standard output, unless a result is there already.
-fn tell_json(message: &str, code: u8) {
+fn tell_json(message: &str, (kind, code): (&str, u8)) {
     if !output::has_result() {
-        let told = json!({ "error": { "message": message, "exit_code": code } });
+        let told = json!({ "error": { "message": message, "kind": kind, "exit_code": code } });
         // Who does not read it changes no exit code.
         output::notice(format_args!("{told}"));
     }
@@ -94,22 +99,42 @@ pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
             parts.push(text);
         }
     }
-    let (message, code) = (parts.join(": "), code(error));
-    eprintln!("error: {message}");
+    let (message, told) = (parts.join(": "), told_as(kind(error)));
+    eprintln!("error: {}", for_terminal(&message));
     if json {
-        tell_json(&message, code);
+        tell_json(&message, told);
     }
-    ExitCode::from(code)
+    ExitCode::from(told.1)
 }
 
-fn code(error: &anyhow::Error) -> u8 {
+/// Text that may be of others, as a server's, without what a terminal would obey; its lines stay.
+pub(crate) fn for_terminal(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(shown).collect();
+    lines.join("\n")
+}
+
+/// What kind of failure ended a command.
+fn kind(error: &anyhow::Error) -> ErrorKind {
     if error.downcast_ref::<BadInput>().is_some() {
-        return 3;
+        return ErrorKind::Input;
     }
     if error.downcast_ref::<Interrupted>().is_some() {
-        return 130;
+        return ErrorKind::Interrupted;
     }
-    error.chain().find_map(code_of).unwrap_or(1)
+    error.chain().find_map(kind_of).unwrap_or(ErrorKind::Failed)
+}
+
+/// The exit code of a wrong command line.
+const USAGE: (&str, u8) = ("usage", 2);
+
+/// What a kind of failure is called in JSON, and its exit code.
+fn told_as(kind: ErrorKind) -> (&'static str, u8) {
+    match kind {
+        ErrorKind::Failed => ("failed", 1),
+        ErrorKind::Input => ("input", 3),
+        ErrorKind::Refused => ("refused", 4),
+        ErrorKind::Interrupted => ("interrupted", 130),
+    }
 }
 
 /// A server's refusal, with the remedy in the words of the command line.
@@ -139,122 +164,27 @@ fn of_request(error: &promptfed_client::RequestError) -> String {
     )
 }
 
-/// A round that failed is work that failed, wherever the server stands.
-fn code_of_request(error: &promptfed_client::RequestError) -> u8 {
-    use promptfed_prompts::protocol::RoundState;
-    match error {
-        promptfed_client::RequestError::RoundEnded {
-            state: RoundState::Failed { .. },
-            ..
-        } => 1,
-        // Nothing was sent.
-        promptfed_client::RequestError::Invalid(_)
-        | promptfed_client::RequestError::Token { .. }
-        | promptfed_client::RequestError::Address { .. } => 3,
-        _ => 4,
+/// The kind of an error that one of the libraries defines; `None` of others, which only say where it happened.
+fn kind_of(error: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
+    fn of<E: std::error::Error + 'static>(
+        error: &(dyn std::error::Error + 'static),
+        kind: fn(&E) -> ErrorKind,
+    ) -> Option<ErrorKind> {
+        error.downcast_ref().map(kind)
     }
-}
-
-/// A file that is not what it should be is wrong input; what the system itself refuses is work that failed.
-fn code_of_file(error: &promptfed_files::FileError) -> Option<u8> {
-    use promptfed_files::FileError;
-    matches!(
-        error,
-        FileError::NotText { .. }
-            | FileError::NotRegular { .. }
-            | FileError::TooLarge { .. }
-            | FileError::ForeignFolder { .. }
-            | FileError::FolderInUse { .. }
-    )
-    .then_some(3)
-}
-
-/// The exit code of an error that one of the libraries defines, where it is not 1.
-fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    use promptfed_eval::Error as Eval;
-    use promptfed_eval::quality::QualityError;
-    use promptfed_learn::Error as Learn;
-    use promptfed_synth::Error as Synth;
-    use promptfed_synth::service::{Fault, ServiceError};
-    if error.is::<promptfed_prompts::Error>()
-        || error.is::<promptfed_data::DataError>()
-        || error.is::<promptfed_client::Error>()
-    {
-        return Some(3);
-    }
-    if let Some(error) = error.downcast_ref::<promptfed_client::RequestError>() {
-        return Some(code_of_request(error));
-    }
-    if let Some(error) = error.downcast_ref() {
-        return code_of_file(error);
-    }
-    // Transparent variants hide the error they pass on from the chain.
-    match error.downcast_ref::<Eval>() {
-        Some(
-            Eval::Classes { .. }
-            | Eval::NoImages { .. }
-            | Eval::NoSeeds
-            | Eval::NoRounds
-            | Eval::Data(_)
-            | Eval::Prompts(_)
-            | Eval::Client(_),
-        ) => return Some(3),
-        Some(Eval::Request(error)) => return Some(code_of_request(error)),
-        Some(Eval::Learn(error)) => return code_of(error),
-        _ => {}
-    }
-    if let Some(Learn::OneValue { .. }) = error.downcast_ref::<Learn>() {
-        return Some(3);
-    }
-    if let Some(error) = error.downcast_ref::<QualityError>() {
-        return (!matches!(error, QualityError::Tensor(_))).then_some(3);
-    }
-    match error.downcast_ref::<promptfed_server::Error>() {
-        Some(promptfed_server::Error::FolderInUse { .. }) => return Some(3),
-        Some(promptfed_server::Error::File(error)) => return code_of_file(error),
-        _ => {}
-    }
-    match error.downcast_ref::<Synth>() {
-        Some(Synth::File(error)) => code_of_file(error),
-        Some(
-            Synth::Prompts(_)
-            | Synth::Data(_)
-            | Synth::Fusion(_)
-            | Synth::ChangedSet { .. }
-            | Synth::Spec(_)
-            | Synth::WithoutCuda
-            | Synth::NoCard(_)
-            | Synth::PromptLine { .. }
-            | Synth::Grammar { .. }
-            | Synth::UnfinishedWriting { .. }
-            | Synth::WriterSetting(_)
-            | Synth::Model(_)
-            | Synth::Components { .. }
-            | Synth::Clip(_)
-            | Synth::NoClip
-            | Synth::EngineSetting(_)
-            | Synth::Service(ServiceError {
-                fault: Fault::Address(_),
-                ..
-            })
-            | Synth::UnknownEngine { .. }
-            | Synth::Request { .. }
-            | Synth::Output { .. }
-            | Synth::DifferentJob { .. },
-        ) => Some(3),
-        Some(
-            Synth::Cancelled
-            | Synth::Service(ServiceError {
-                fault: Fault::Cancelled,
-                ..
-            }),
-        ) => Some(130),
-        Some(Synth::Hub { .. } | Synth::Service(_) | Synth::Backend { .. }) => Some(4),
-        Some(Synth::AllSetAside { faults }) => {
-            let mut codes = faults.iter().map(|(_, fault)| code_of(fault).unwrap_or(1));
-            let first = codes.next()?;
-            codes.all(|code| code == first).then_some(first)
-        }
-        _ => None,
-    }
+    of(error, promptfed_eval::Error::kind)
+        .or_else(|| of(error, promptfed_eval::quality::QualityError::kind))
+        .or_else(|| of(error, promptfed_server::Error::kind))
+        .or_else(|| of(error, promptfed_client::Error::kind))
+        .or_else(|| of(error, promptfed_client::RequestError::kind))
+        .or_else(|| of(error, promptfed_synth::Error::kind))
+        .or_else(|| of(error, promptfed_synth::service::ServiceError::kind))
+        .or_else(|| of(error, promptfed_learn::Error::kind))
+        .or_else(|| of(error, promptfed_vision::Error::kind))
+        .or_else(|| of(error, promptfed_data::DataError::kind))
+        .or_else(|| of(error, promptfed_files::FileError::kind))
+        .or_else(|| of(error, ErrorKind::of_io))
+        // Texts that are no prompts, templates, label space or settings.
+        .or_else(|| of(error, |_: &promptfed_prompts::Error| ErrorKind::Input))
+        .or_else(|| of(error, |_: &toml::de::Error| ErrorKind::Input))
 }

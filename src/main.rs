@@ -7,9 +7,13 @@ mod output;
 
 mod commands;
 mod config;
+#[cfg(test)]
+mod documentation;
+mod examples;
 mod exit;
 mod file_size_limit;
 mod interrupt;
+mod log;
 mod progress;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -19,7 +23,6 @@ use promptfed_synth::engines::sd::Precision;
 use promptfed_synth::registry::Backend;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
 
 // Training and sampling allocate and free large buffers all the time; the system allocator gives each back to the kernel.
 #[global_allocator]
@@ -59,8 +62,22 @@ struct Cli {
     /// processor multiplies it faster, and f32 elsewhere
     #[arg(long, global = true, help_heading = "Global options")]
     precision: Option<Precision>,
+    /// The form of what is logged on standard error (PROMPTFED_LOG says what is)
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Global options"
+    )]
+    log_format: log::LogFormat,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The command line, with an example in each command's help.
+pub(crate) fn command() -> clap::Command {
+    examples::added(Cli::command())
 }
 
 /// What every command is given beside its own arguments.
@@ -76,18 +93,12 @@ pub(crate) struct Context {
 fn main() -> ExitCode {
     promptfed_allocator::keep_freed_memory();
     file_size_limit::survive();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_env("PROMPTFED_LOG").unwrap_or_else(|_| EnvFilter::new("warn")),
-        )
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false)
-        .init();
-    let mut root = Cli::command();
+    let args: Vec<_> = std::env::args_os().collect();
+    let mut root = commands::prefer_flag(command(), &args);
     // Only a built command has its global flags in every subcommand.
     root.build();
-    let mut json = std::env::args_os().any(|arg| arg == "--json");
-    let result = config::merge(std::env::args_os().collect(), &root)
+    let mut json = args.iter().any(|arg| arg == "--json");
+    let result = config::merge(args, &root)
         .map_err(|error| error.context(exit::BadInput))
         .and_then(
             |config::Settings {
@@ -102,6 +113,7 @@ fn main() -> ExitCode {
                 };
                 commands::refuse_idle(&matches)?;
                 let cli = Cli::from_arg_matches(&matches)?;
+                log::start(cli.log_format, matches.subcommand_name() == Some("serve"));
                 if let Some(precision) = cli.precision {
                     precision.choose();
                 }

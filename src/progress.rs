@@ -1,5 +1,6 @@
 //! Progress on the terminal's error stream; plain lines where it is not a terminal.
 
+use crate::exit::for_terminal;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use promptfed_eval::observer::{Observer, Task};
 use std::collections::BTreeSet;
@@ -72,7 +73,8 @@ impl Observer for Progress {
     fn warn(&self, text: &str) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.insert(text.to_owned()) {
-            self.bars.suspend(|| eprintln!("warning: {text}"));
+            self.bars
+                .suspend(|| eprintln!("warning: {}", for_terminal(text)));
         }
     }
 }

@@ -119,6 +119,41 @@ fn every_method_that_needs_no_generator_runs_beside_the_others() {
     assert!(names.iter().all(|name| page.contains(name.as_str())));
 }
 
+#[test]
+fn every_method_that_makes_images_runs_beside_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "pets", 6);
+    let listed = json(&mut promptfed(folder.path(), &["methods"]));
+    let names: Vec<String> = listed["methods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|method| method["makes_images"].as_bool().unwrap())
+        .map(|method| method["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(names.len() >= 4, "{names:?}");
+    let more = [
+        "--engine=pocket",
+        "--engine=pocket:draw",
+        "--images=6",
+        "--generated=12",
+        "--steps=1",
+        "--synthetic-epochs=1",
+    ];
+    let told = run(folder.path(), &compare(&names.join(","), &more));
+    let rows = told["methods"].as_array().unwrap();
+    assert_eq!(rows.len(), names.len());
+    for (row, name) in rows.iter().zip(&names) {
+        assert_eq!(row["name"], name.as_str());
+        let accuracy = row["accuracy_mean"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&accuracy), "{name}");
+        assert!(
+            row["synthetic"]["trained_on"].as_u64().unwrap() > 0,
+            "{name}"
+        );
+    }
+}
+
 /// Levels of prompts and rounds that follow stand side by side; the first model of these does not cross twice.
 #[test]
 fn generative_methods_stand_beside_themselves() {
@@ -440,4 +475,151 @@ fn a_method_that_looks_at_public_images_needs_some() {
         code == 3 && told.contains("among the public ones"),
         "{told}"
     );
+}
+
+#[test]
+fn more_jobs_tell_the_same_figures_and_say_that_they_shared_the_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "pets", 6);
+    let with = |jobs: &str, out: &str| {
+        let args = ["--rounds", "2", "--epochs", "3", "--jobs", jobs];
+        let args: Vec<String> = compare("fedavg,centralised,chance", &args)
+            .into_iter()
+            .map(|arg| if arg == "out" { out.to_owned() } else { arg })
+            .collect();
+        run(folder.path(), &args)
+    };
+    let (one, two) = (with("1", "one"), with("2", "two"));
+    let figures = |told: &Value, jobs: u64| -> Vec<Value> {
+        let rows = told["methods"].as_array().unwrap().iter();
+        rows.map(|row| {
+            let mut row = row.clone();
+            assert_eq!(row["jobs"], jobs);
+            (row["jobs"], row["seconds"]) = (Value::Null, Value::Null);
+            row
+        })
+        .collect()
+    };
+    assert_eq!(figures(&one, 1), figures(&two, 2));
+    let page = std::fs::read_to_string(folder.path().join("two/report.html")).unwrap();
+    assert!(page.contains("2 runs shared the machine"));
+    let (code, told) = refused(folder.path(), &compare("fedavg", &["--jobs", "0"]));
+    assert!(code == 2 && told.contains("from 1 to 256"), "{told}");
+}
+
+#[test]
+fn learning_rates_are_tried_told_and_tried_no_second_time() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "pets", 8);
+    let args = compare(
+        "fedavg,chance",
+        &["--rounds", "2", "--tune", "lr=0.05,0.001"],
+    );
+    let told = run(folder.path(), &args);
+    let tuned = told["tuned"].as_array().unwrap();
+    assert_eq!(tuned.len(), 1, "chance learns nothing");
+    assert_eq!(tuned[0]["method"], "fedavg");
+    let rates: Vec<f64> = tuned[0]["scores"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|score| score["rate"].as_f64().unwrap())
+        .collect();
+    assert!(rates.len() == 2 && rates[0] < rates[1], "{rates:?}");
+    assert!(rates.contains(&tuned[0]["chosen"].as_f64().unwrap()));
+    let out = folder.path().join("out");
+    let csv = std::fs::read_to_string(out.join("tables/tuning.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("Learning rates"));
+    // Two rates of fedavg, and one run of each method.
+    let before = cells(&out);
+    assert_eq!(before.len(), 4);
+    let again = run(
+        folder.path(),
+        &[&args[..], &["--resume".to_owned()]].concat(),
+    );
+    assert_eq!((&again["tuned"], cells(&out)), (&told["tuned"], before));
+    for (methods, more, part) in [
+        (
+            "chance",
+            ["--tune", "lr=0.1,0.2"].as_slice(),
+            "takes a learning rate",
+        ),
+        (
+            "fedavg",
+            ["--tune", "lr=0.1,0.2", "--learning-rate", "0.1"].as_slice(),
+            "beside --tune",
+        ),
+    ] {
+        let (code, told) = refused(folder.path(), &untrained(methods, more));
+        assert!(code == 3 && told.contains(part), "{told}");
+    }
+    let (code, told) = refused(folder.path(), &compare("fedavg", &["--tune", "0.1"]));
+    assert!(code == 2 && told.contains("lr=0.01,0.03,0.1"), "{told}");
+}
+
+#[test]
+fn links_are_simulated_the_same_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "pets", 6);
+    let links = [
+        "--rounds",
+        "3",
+        "--links",
+        "up=100kB,down=1MB",
+        "--sample-seconds",
+        "0.1",
+        "--stragglers",
+        "0.5:4",
+        "--server-speed",
+        "round=1",
+        "--target-accuracy",
+        "0.01",
+    ];
+    let told = run(folder.path(), &compare("fedavg,chance", &links));
+    let rows = told["methods"].as_array().unwrap();
+    // Three rounds of nine images on the slower client, a pass over them in each, and of a second at the server.
+    let seconds = rows[0]["simulated_seconds"].as_f64().unwrap();
+    assert!(seconds > 3.0 * (9.0 * 0.1 * 4.0 + 1.0), "{seconds}");
+    assert!(rows[0]["runs_at_target"].as_u64().unwrap() <= 1);
+    assert!(rows[1].get("simulated_seconds").is_none(), "{}", rows[1]);
+    let out = folder.path().join("out");
+    let csv = || std::fs::read_to_string(out.join("tables/accuracy_by_seconds.csv")).unwrap();
+    let first = csv();
+    assert_eq!(first.lines().count(), 4, "{first}");
+    assert!(out.join("figures/accuracy_by_seconds.svg").exists());
+    let forced = [&links[..], &["--force"]].concat();
+    run(folder.path(), &compare("fedavg,chance", &forced));
+    assert_eq!(csv(), first);
+    for (more, code, part) in [
+        (
+            ["--deadline", "5"].as_slice(),
+            3,
+            "--links up=1MB,down=10MB",
+        ),
+        (
+            ["--links", "up=1MB,down=1MB"].as_slice(),
+            2,
+            "--sample-seconds",
+        ),
+        (["--links", "fast"].as_slice(), 2, "up=1MB,down=10MB"),
+    ] {
+        let (found, told) = refused(folder.path(), &compare("fedavg", more));
+        assert!(found == code && told.contains(part), "{found}: {told}");
+    }
+    let links = ["--links", "up=1MB,down=1MB", "--sample-seconds", "1"];
+    let late = [&links[..], &["--deadline", "5", "--public", "pets/public"]].concat();
+    let (code, told) = refused(folder.path(), &compare("fedmd", &late));
+    assert!(code == 3 && told.contains("waits for all"), "{told}");
+    let slow = [&links[..], &["--stragglers", "0.5:4"]].concat();
+    let late = [&links[..], &["--deadline", "5"]].concat();
+    for (methods, more, flag) in [
+        ("centralised,chance", &late, "--deadline"),
+        ("fedpft,centralised", &late, "--deadline"),
+        ("centralised,chance", &slow, "--stragglers"),
+    ] {
+        let (code, told) = refused(folder.path(), &compare(methods, more));
+        assert!(code == 3 && told.contains(flag), "{methods}: {told}");
+    }
 }

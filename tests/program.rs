@@ -186,6 +186,121 @@ fn a_round_over_http() {
 }
 
 #[test]
+fn an_operator_looks_after_rounds_and_copies_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let server = Server::start(here, &["--log-format", "json"]);
+    let run = |args: &[&str]| {
+        let mut command = promptfed(here, &[]);
+        command.args(args).args(["--server", &server.url]);
+        command
+    };
+    let told = |args: &[&str]| {
+        let assert = run(args).assert().success();
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+    };
+    std::fs::write(here.join("names.txt"), "hospital-a\n\nhospital-b\n").unwrap();
+    let registered = json(&mut run(&["register", "--from", "names.txt"]));
+    assert_eq!(registered[1]["name"], "hospital-b");
+    let (code, error) = failure(&mut run(&["register", "new", "hospital-a"]));
+    assert!(code == 4 && error.contains("hospital-a"), "{code} {error}");
+    let token = registered[0]["token"].as_str().unwrap();
+    json(&mut run(&[
+        "round",
+        "open",
+        "emoji",
+        "--max-per-client",
+        "9",
+    ]));
+
+    let show = ["round", "show", "1", "--token", token];
+    let plan = json(&mut run(&show));
+    assert_eq!(plan["prompts"]["max_per_client"], 9);
+    let shown = told(&show);
+    assert!(
+        shown.contains("level class") && shown.contains("at most 9 of each client"),
+        "{shown}"
+    );
+    json(
+        promptfed(here, &["extract", "--label-space", "emoji"])
+            .arg(assets().join("emoji/private.parquet")),
+    );
+    let admin_file = ["--admin-token-file", "promptfed-server/admin.token"];
+    json(run(&["round", "spec", "1"]).args(admin_file));
+    let many = ["extract", "--round", "round.json", "--out", "many.json"];
+    let extracted = promptfed(here, &many)
+        .arg(assets().join("emoji/private.parquet"))
+        .assert()
+        .success();
+    let warned = String::from_utf8_lossy(&extracted.get_output().stderr).into_owned();
+    assert!(warned.contains("--max-prompts 9"), "{warned}");
+    let submit = ["submit", "--round", "1", "--token", token];
+    let (code, error) = failure(&mut run(&submit));
+    assert!(
+        code == 4 && error.contains("takes 9 of each client"),
+        "{error}"
+    );
+    json(
+        promptfed(
+            here,
+            &["extract", "--label-space", "emoji", "--max-prompts", "9"],
+        )
+        .arg(assets().join("emoji/private.parquet")),
+    );
+    json(&mut run(&submit));
+    let members = json(&mut run(&["round", "submissions", "1"]));
+    assert_eq!(members[0]["submission"]["prompts"], 9);
+    let members = told(&["round", "submissions", "1"]);
+    assert!(
+        members.contains("not yet") && members.contains("1 of 2 clients"),
+        "{members}"
+    );
+    let events = json(&mut run(&["round", "log", "1"]));
+    assert!(!events.as_array().unwrap().is_empty());
+    let log = told(&["round", "log", "1"]);
+    assert!(log.contains("client 1 submitted: 9 prompts"), "{log}");
+
+    let copied = json(&mut promptfed(here, &["backup", "copy"]));
+    assert!(copied["files"].as_u64().unwrap() >= 2);
+    let restored = json(&mut promptfed(
+        here,
+        &["restore", "copy", "--data-dir", "again"],
+    ));
+    assert_eq!(restored, copied);
+    let (code, error) = failure(&mut promptfed(here, &["backup", "copy"]));
+    assert!(code == 3 && error.contains("already"), "{code} {error}");
+
+    let excluded = json(&mut run(&["round", "exclude", "1", "hospital-a"]));
+    assert_eq!(excluded["submissions"], 0);
+    let (code, error) = failure(&mut run(&submit));
+    assert!(code == 4 && error.contains("excluded"), "{code} {error}");
+    json(&mut run(&["round", "exclude", "1", "hospital-a", "--undo"]));
+    json(&mut run(&submit));
+    let (code, error) = failure(&mut run(&["round", "delete", "1"]));
+    assert!(code == 3 && error.contains("--force"), "{code} {error}");
+    let deleted = json(&mut run(&["round", "delete", "1", "--force"]));
+    assert_eq!(deleted["submissions"], 1);
+    let (code, error) = failure(&mut run(&["client", "revoke", "nobody"]));
+    assert!(code == 3 && error.contains("nobody"), "{code} {error}");
+    json(&mut run(&["client", "revoke", "hospital-b"]));
+    let clients = json(&mut run(&["client", "list"]));
+    assert!(clients[1]["revoked_at"].is_u64(), "{clients}");
+    #[cfg(unix)]
+    {
+        let admin = std::fs::read(here.join("promptfed-server/admin.token")).unwrap();
+        let from_pipe = ["client", "list", "--admin-token-file", "/dev/stdin"];
+        assert_eq!(json(run(&from_pipe).write_stdin(admin)), clients);
+    }
+    let clients = told(&["client", "list"]);
+    assert!(
+        clients.contains("revoked") && clients.contains("works"),
+        "{clients}"
+    );
+    let rotated = json(&mut run(&["client", "rotate", "hospital-b"]));
+    assert_eq!(rotated["name"], "hospital-b");
+}
+
+#[test]
 fn a_round_keeps_to_its_recipe_and_tells_what_had_no_effect() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
@@ -318,7 +433,7 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
             3,
             "--features cuda",
         ),
-        (&["evaluate", "absent", "empty"], 1, "absent"),
+        (&["evaluate", "absent", "empty"], 3, "absent does not exist"),
         (&["extract", "absent"], 3, "absent does not exist"),
         (
             &["train", "empty", "--precision", "f16"],
@@ -358,8 +473,8 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
         ),
         (
             &["submit", "absent", "--round", "1", "--token", "t"],
-            1,
-            "absent",
+            3,
+            "absent does not exist",
         ),
     ];
     for (args, code, part) in cases {
@@ -367,4 +482,160 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
         assert_eq!(found, *code, "{args:?}: {told}");
         assert!(told.contains(part), "{args:?}: {told}");
     }
+}
+
+/// Whatever the command, the same fault has the same exit code.
+#[test]
+fn one_kind_of_failure_has_one_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let write = |name: &str, text: &str| std::fs::write(here.join(name), text).unwrap();
+    write("broken.json", "{\"format\"");
+    write("classless.jsonl", "{\"prompt\": \"a dog\"}\n");
+    write(
+        "unknown.jsonl",
+        "{\"class\": \"fox\", \"prompt\": \"a fox\"}\n",
+    );
+    write("unknown.csv", "prompt,class\na fox,fox\n");
+    write("columns.csv", "prompt,speed\na fox,3\n");
+    write("grid.toml", "[[data]]\nname = 3\n");
+    write("noise.safetensors", "no weights");
+    write("file", "in the way");
+    std::fs::create_dir_all(here.join("photos/cat")).unwrap();
+    write("photos/cat/broken.png", "no picture");
+    // Nobody listens there.
+    let nobody = ["--server", "http://127.0.0.1:1"];
+    let synth = |prompts| ["synth", "--prompts", prompts, "--out", "o"];
+    let with_classes = |prompts| [&synth(prompts)[..], &["--label-space", "emoji"]].concat();
+    let to_nobody = |args: &[&'static str]| [args, &nobody].concat();
+    let cases: Vec<(Vec<&str>, i32)> = vec![
+        // Missing.
+        (synth("absent.json").to_vec(), 3),
+        (synth("absent.txt").to_vec(), 3),
+        (synth("absent.csv").to_vec(), 3),
+        (with_classes("absent.jsonl"), 3),
+        (vec!["write", "absent.json", "--out", "w.jsonl"], 3),
+        (vec!["train", "absent"], 3),
+        (vec!["evaluate", "absent.safetensors", "photos"], 3),
+        (vec!["predict", "absent.safetensors", "photos"], 3),
+        (vec!["export", "absent", "--out", "e"], 3),
+        (vec!["fuse", "absent", "--out", "f", "--keep", "3"], 3),
+        (vec!["feedback", "photos", "--models", "absent"], 3),
+        (vec!["quality", "absent", "absent"], 3),
+        (vec!["partition", "absent", "--partition", "iid:2"], 3),
+        (vec!["compare", "absent.toml"], 3),
+        (vec!["label-space", "from", "absent"], 3),
+        (vec!["submit", "absent", "--round", "1", "--token", "t"], 3),
+        (vec!["register", "site", "--admin-token-file", "absent"], 3),
+        (vec!["register", "site", "--admin-token-file", "photos"], 3),
+        (vec!["--config", "absent.toml", "methods"], 3),
+        // Not what it should be.
+        (synth("broken.json").to_vec(), 3),
+        (with_classes("classless.jsonl"), 3),
+        (synth("unknown.jsonl").to_vec(), 3),
+        (synth("columns.csv").to_vec(), 3),
+        (vec!["write", "broken.json", "--out", "w.jsonl"], 3),
+        (vec!["compare", "grid.toml"], 3),
+        (vec!["evaluate", "noise.safetensors", "photos"], 3),
+        (vec!["predict", "noise.safetensors", "photos"], 3),
+        (vec!["train", "photos", "--layout", "class-folders"], 3),
+        // Unknown classes, and other names.
+        (with_classes("unknown.jsonl"), 3),
+        (with_classes("unknown.csv"), 3),
+        (vec!["label-space", "show", "nowhere"], 3),
+        (vec!["extract", "photos", "--templates", "nowhere"], 3),
+        (
+            vec!["synth", "--prompt", "x", "--out", "o", "--engine", "dream"],
+            3,
+        ),
+        (vec!["schema", "paint"], 3),
+        // A flag that nothing reads.
+        (
+            [
+                &["compare", "--private", "photos", "--test", "photos"][..],
+                &["--methods", "fgl:level=class,fedavg", "--level", "domain"],
+            ]
+            .concat(),
+            3,
+        ),
+        // A server out of reach.
+        (
+            to_nobody(&["register", "site", "--admin-token", "0123456789abcdef"]),
+            4,
+        ),
+        (to_nobody(&["round", "list", "--token", "t"]), 4),
+        // No place for the result.
+        (
+            vec!["label-space", "from", "photos", "--out", "file/below"],
+            1,
+        ),
+        (vec!["extract", "photos", "--out", "file/below"], 1),
+        (vec!["train", "photos", "--out", "file/below"], 1),
+        (vec!["write", "broken.json", "--out", "file/below.jsonl"], 1),
+        // A wrong command line.
+        (vec!["synth", "--speed"], 2),
+        (vec!["train"], 2),
+        (vec!["round", "open", "emoji", "--epochs", "many"], 2),
+        (vec!["paint"], 2),
+    ];
+    for (args, code) in cases {
+        let (found, told) = failure(&mut promptfed(here, &args));
+        assert_eq!(found, code, "{args:?}: {told}");
+    }
+}
+
+#[test]
+fn tokens_cross_to_other_machines_over_tls_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let server = Server::start(here, &["--data-dir", "data", "--tls", "self-signed"]);
+    assert!(server.url.starts_with("https://"), "{}", server.url);
+    let fingerprint = std::fs::read_to_string(here.join("data/tls/fingerprint")).unwrap();
+    let register = [
+        "register",
+        "site",
+        "--server",
+        &server.url,
+        "--admin-token-file",
+        "data/admin.token",
+    ];
+    let (code, told) = failure(&mut promptfed(here, &register));
+    assert_eq!(code, 4, "{told}");
+    assert!(told.contains("--server-fingerprint"), "{told}");
+    let pinned = ["--server-fingerprint", fingerprint.trim()];
+    let registered = json(promptfed(here, &register).args(pinned));
+    assert_eq!(registered["name"], "site");
+    let token = registered["token"].as_str().unwrap();
+    let list = ["round", "list", "--server", &server.url, "--token", token];
+    let certificate = here.join("data/tls/cert.pem");
+    json(promptfed(here, &list).env("SSL_CERT_FILE", &certificate));
+    json(promptfed(here, &list).arg("--ca-file").arg(&certificate));
+    // A flag wins over what is exported, and what is exported is not passed over.
+    let fingerprint = "PROMPTFED_SERVER_FINGERPRINT";
+    let other = "0".repeat(64);
+    let mut of_file = promptfed(here, &list);
+    json(
+        of_file
+            .env(fingerprint, &other)
+            .arg("--ca-file")
+            .arg(&certificate),
+    );
+    let (code, told) = failure(promptfed(here, &list).env(fingerprint, &other));
+    assert_eq!(code, 4, "{told}");
+    assert!(told.contains(&other), "{told}");
+    let (code, told) = failure(promptfed(here, &list).env("SSL_CERT_FILE", "none.pem"));
+    assert_eq!(code, 3, "{told}");
+    for part in ["SSL_CERT_FILE", "none.pem"] {
+        assert!(told.contains(part), "{told}");
+    }
+
+    let elsewhere = ["--server", "http://192.0.2.1:7878", "--token", "t"];
+    let (code, told) = failure(promptfed(here, &["round", "list"]).args(elsewhere));
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("--allow-plain-http"), "{told}");
+    let open = ["serve", "--addr", "0.0.0.0:0", "--data-dir", "open"];
+    let (code, told) = failure(&mut promptfed(here, &open));
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("--tls self-signed"), "{told}");
+    assert!(!here.join("open").exists());
 }

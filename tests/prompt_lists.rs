@@ -108,3 +108,32 @@ fn a_drawn_seed_is_told_and_makes_the_same_again() {
     assert_eq!(image("one"), image("again"));
     assert_ne!(image("one"), image("other"));
 }
+
+#[test]
+fn weights_of_words_are_told_to_be_plain_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let lines = "a (red:1.3) dog\na [blue] horse, {green}\na dog at (12:30)\n";
+    std::fs::write(here.join("list.txt"), lines).unwrap();
+    let told = |args: &[&str]| {
+        let assert = promptfed(here, args).assert();
+        String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+    };
+    let synth = [
+        "synth",
+        "--prompts",
+        "list.txt",
+        "--out",
+        "out",
+        "--steps",
+        "1",
+    ];
+    for args in [&synth[..], &["write", "list.txt", "--out", "w.jsonl"]] {
+        let warned = told(args);
+        assert_eq!(warned.matches("plain text").count(), 1, "{warned}");
+        assert!(
+            warned.contains("1 of 3 prompts have weights as \"(red:1.3)\""),
+            "{warned}"
+        );
+    }
+}

@@ -117,7 +117,7 @@ fn the_epoch_is_chosen_by_enough_images_and_else_the_last() {
             "0.05",
         ],
     );
-    assert_eq!(few["selected_epoch"], 2);
+    assert_eq!(few["selected_epoch"], 3);
     assert_eq!(
         (&few["images"], &few["validation_images"]),
         (&120.into(), &0.into())
@@ -673,7 +673,7 @@ fn a_model_names_pictures_that_nobody_has_sorted() {
         ),
         (
             &["predict", "model.safetensors", "heap", "--csv", "mine.csv"],
-            "--force",
+            "name with --csv, or --force",
         ),
         (
             &[

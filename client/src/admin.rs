@@ -4,13 +4,15 @@ use std::ops::Deref;
 
 use promptfed_prompts::ledger::PayloadKind;
 use promptfed_prompts::protocol::{
-    Registration, RegistrationRequest, RoundId, RoundSpec, RoundStatus,
+    ClientEntry, ClientId, DeletedRound, Registration, RegistrationRequest, RegistrationsRequest,
+    RoundEvent, RoundId, RoundMember, RoundSpec, RoundStatus,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::request_error::RequestError;
 use crate::session::{Call, RetryPolicy, Session};
+use crate::trust::ServerTrust;
 
 /// The administrator's name in the ledger.
 pub const ADMIN: &str = "administrator";
@@ -32,7 +34,15 @@ impl AdminClient {
     /// # Errors
     /// [`RequestError::Address`], and [`RequestError::Token`] for what is no token.
     pub fn with_retry(url: &str, token: &str, retry: RetryPolicy) -> Result<Self, RequestError> {
-        Session::new(url, ADMIN, token, retry).map(Self)
+        Session::new(url, ADMIN, token, retry, &ServerTrust::default()).map(Self)
+    }
+
+    /// As [`AdminClient::new`], with a server that is known in another way.
+    ///
+    /// # Errors
+    /// As [`AdminClient::new`], [`RequestError::PlainHttp`], and files of authorities that are none.
+    pub fn with_trust(url: &str, token: &str, trust: &ServerTrust) -> Result<Self, RequestError> {
+        Session::new(url, ADMIN, token, RetryPolicy::default(), trust).map(Self)
     }
 
     /// Registers a client; its token is shown only here. It is not repeated on a broken connection, because the name
@@ -41,7 +51,10 @@ impl AdminClient {
     /// # Errors
     /// [`RequestError::Refused`] with code `name_taken`.
     pub fn register(&self, request: &RegistrationRequest) -> Result<Registration, RequestError> {
-        request.validate()?;
+        // Which names of earlier versions are known, the server knows.
+        if !request.replace_token {
+            request.validate()?;
+        }
         self.post(
             "/v1/clients".to_owned(),
             PayloadKind::Control,
@@ -90,6 +103,127 @@ impl AdminClient {
         )
     }
 
+    /// Has the job of a round that failed, or is paused, tried again.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] with code `wrong_state` for a round in another state, and `storage_full`.
+    pub fn retry(&self, round: RoundId) -> Result<RoundStatus, RequestError> {
+        self.post(
+            format!("/v1/rounds/{round}/retry"),
+            PayloadKind::Control,
+            None::<&()>,
+            true,
+        )
+    }
+
+    /// Deletes a round with its prompts, images and model. Nothing of it can be brought back.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] with code `wrong_state` while its job is in work; with `not_found`, also where an answer was lost and it is
+    /// gone.
+    pub fn delete(&self, round: RoundId) -> Result<DeletedRound, RequestError> {
+        self.change("DELETE", format!("/v1/rounds/{round}"))
+    }
+
+    /// Who has submitted to a round and who has not.
+    ///
+    /// # Errors
+    /// As every request: [`RequestError`] tells.
+    pub fn members(&self, round: RoundId) -> Result<Vec<RoundMember>, RequestError> {
+        self.0.message(&Call::get(
+            format!("/v1/rounds/{round}/submissions"),
+            PayloadKind::Control,
+        ))
+    }
+
+    /// What happened to a round, the earliest first.
+    ///
+    /// # Errors
+    /// As every request: [`RequestError`] tells.
+    pub fn log(&self, round: RoundId) -> Result<Vec<RoundEvent>, RequestError> {
+        self.0.message(&Call::get(
+            format!("/v1/rounds/{round}/log"),
+            PayloadKind::Control,
+        ))
+    }
+
+    /// Removes a client's prompt set from a round that is open, paused or has failed, and takes none of it any more.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] with code `wrong_state` for a round in another state.
+    pub fn exclude(&self, round: RoundId, client: ClientId) -> Result<RoundStatus, RequestError> {
+        self.change("PUT", exclusion(round, client))
+    }
+
+    /// Lets a client submit again that was excluded.
+    ///
+    /// # Errors
+    /// As [`AdminClient::exclude`].
+    pub fn include(&self, round: RoundId, client: ClientId) -> Result<RoundStatus, RequestError> {
+        self.change("DELETE", exclusion(round, client))
+    }
+
+    /// Registers several clients, all or none; their tokens are shown only here. As [`AdminClient::register`], it is repeated only with
+    /// `replace_tokens` set.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] with code `name_taken`.
+    pub fn register_all(
+        &self,
+        request: &RegistrationsRequest,
+    ) -> Result<Vec<Registration>, RequestError> {
+        request.validate()?;
+        self.post(
+            "/v1/registrations".to_owned(),
+            PayloadKind::Control,
+            Some(request),
+            request.replace_tokens,
+        )
+    }
+
+    /// All clients in the order of their registration.
+    ///
+    /// # Errors
+    /// As every request: [`RequestError`] tells.
+    pub fn clients(&self) -> Result<Vec<ClientEntry>, RequestError> {
+        self.0
+            .message(&Call::get("/v1/clients".to_owned(), PayloadKind::Control))
+    }
+
+    /// Ends a client's token; what it has submitted stays.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] with code `not_found`.
+    pub fn revoke(&self, client: ClientId) -> Result<ClientEntry, RequestError> {
+        self.change("DELETE", format!("/v1/clients/{client}"))
+    }
+
+    /// The server's metrics in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// As every request: [`RequestError`] tells.
+    pub fn metrics(&self) -> Result<String, RequestError> {
+        let answer = self
+            .0
+            .send(&Call::get("/metrics".to_owned(), PayloadKind::Control))?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// A request without a message; the server may get it twice.
+    fn change<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        path: String,
+    ) -> Result<T, RequestError> {
+        self.0.message(&Call {
+            method,
+            path,
+            body: (method == "PUT").then_some(("application/json", PayloadKind::Control, &[][..])),
+            answer: PayloadKind::Control,
+            repeatable: true,
+        })
+    }
+
     fn post<T: DeserializeOwned>(
         &self,
         path: String,
@@ -120,6 +254,10 @@ impl AdminClient {
             repeatable,
         })
     }
+}
+
+fn exclusion(round: RoundId, client: ClientId) -> String {
+    format!("/v1/rounds/{round}/exclusions/{client}")
 }
 
 impl Deref for AdminClient {

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 pub struct NamedDomain {
     /// The domain with the highest mean probability over the images.
     pub domain: Domain,
-    /// The mean probability of every candidate, in their order.
+    /// The mean probability of every candidate, 0 to 1, in their order; together 1.
     pub scores: Vec<f32>,
     /// Images that were looked at.
     pub images: usize,

@@ -1,5 +1,6 @@
 //! What can go wrong on the client.
 
+use promptfed_files::ErrorKind;
 use promptfed_prompts::{Level, TextProblem};
 
 use crate::captioner::{CAPTIONER_NAMES, CaptionProblem};
@@ -155,4 +156,15 @@ pub enum Error {
         /// Reasons with their counts, and the first images by path.
         why: String,
     },
+}
+
+impl Error {
+    /// What kind of failure it is: nearly always data, classes or flags that do not fit.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Data(error) => error.kind(),
+            Self::Vision(error) => error.kind(),
+            _ => ErrorKind::Input,
+        }
+    }
 }

@@ -36,7 +36,10 @@ mod release;
 mod request_error;
 mod session;
 mod submit;
+mod tls;
+mod tls_fault;
 mod transport;
+mod trust;
 
 pub use admin::{ADMIN, AdminClient};
 pub use attributes::{Attributes, Tone, mean_luma};
@@ -58,3 +61,4 @@ pub use request_error::RequestError;
 pub use session::{RetryPolicy, Session};
 pub use submit::FederationClient;
 pub use transport::SocketBytes;
+pub use trust::{Fingerprint, NoFingerprint, ServerTrust};

@@ -1,9 +1,11 @@
 //! What can go wrong between a client and its server.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use promptfed_files::ErrorKind;
 use promptfed_prompts::ContentHash;
-use promptfed_prompts::protocol::{InvalidMessage, Problem, RoundId, RoundState};
+use promptfed_prompts::protocol::{InvalidMessage, Problem, ProblemCode, RoundId, RoundState};
 
 /// Why a request to a server had no good end.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,51 @@ pub enum RequestError {
     Address {
         /// The text given.
         url: String,
+    },
+    /// Plain HTTP would carry the token to another machine, and nothing was sent.
+    #[error(
+        "{url}: plain http would carry the token and the prompts to another machine so that they can be read on the way, and nothing was sent; use https, or --allow-plain-http where the network is trusted"
+    )]
+    PlainHttp {
+        /// The server's address.
+        url: String,
+    },
+    /// A file of authorities cannot be read.
+    #[error(transparent)]
+    File(#[from] promptfed_files::FileError),
+    /// A file of authorities holds none, and nothing was sent.
+    #[error("{}: {reason}; --ca-file takes certificates in PEM", .file.display())]
+    CaFile {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// `SSL_CERT_FILE` gives no authorities, and nothing was sent.
+    #[error(
+        "SSL_CERT_FILE names a file of authorities that cannot be used ({reason}), and nothing was sent; correct it, or unset it for those of the system"
+    )]
+    CertFileVariable {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// TLS cannot be used here.
+    #[error("TLS cannot be used: {reason}")]
+    TlsSettings {
+        /// What its library says.
+        reason: String,
+    },
+    /// TLS did not begin, and nothing was sent: it is not known whom one would talk to.
+    #[error("{method} {url}: {reason}; {remedy}")]
+    Tls {
+        /// The request's method.
+        method: &'static str,
+        /// The request's address.
+        url: String,
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        remedy: &'static str,
     },
     /// The token is none, and nothing was sent.
     #[error("the token {reason}; copy it again as `promptfed register` printed it")]
@@ -143,11 +190,33 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// What kind of failure it is. A round that failed is work that failed, wherever the server stands.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            // Nothing was sent.
+            Self::Invalid(_)
+            | Self::Token { .. }
+            | Self::Address { .. }
+            | Self::PlainHttp { .. }
+            | Self::CaFile { .. }
+            | Self::CertFileVariable { .. } => ErrorKind::Input,
+            Self::File(error) => error.kind(),
+            Self::TlsSettings { .. }
+            | Self::RoundEnded {
+                state: RoundState::Failed { .. },
+                ..
+            } => ErrorKind::Failed,
+            _ => ErrorKind::Refused,
+        }
+    }
+
     /// Whether it may be another time, as when a server is started again.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            Self::Refused { problem, .. } => problem.status >= 500,
+            Self::Refused { problem, .. } => {
+                problem.status >= 500 || problem.code == ProblemCode::Busy
+            }
             _ => false,
         }
     }
@@ -164,21 +233,7 @@ impl RequestError {
 /// What to look at where no answer came.
 fn check(url: &str, reason: &str) -> &'static str {
     let told = reason.to_lowercase();
-    let is_of_tls = [
-        "tls",
-        "corrupt message",
-        "invalidcontenttype",
-        "certificate",
-        "handshake",
-    ]
-    .iter()
-    .any(|word| told.contains(word));
-    if url.starts_with("https:") && told.contains("certificate") {
-        "the server's certificate is not one that this machine trusts"
-    } else if url.starts_with("https:") && is_of_tls {
-        "the server may speak plain http: write http:// in place of https://"
-    } else if url.starts_with("http:") && (told.contains("http-parse") || told.contains("protocol"))
-    {
+    if url.starts_with("http:") && (told.contains("http-parse") || told.contains("protocol")) {
         "the server may speak https: write https:// in place of http://"
     } else {
         "check that the server runs and can be reached"

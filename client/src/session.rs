@@ -18,7 +18,10 @@ use ureq::http::Uri;
 use ureq::{Agent, SendBody, http};
 
 use crate::request_error::RequestError;
-use crate::transport::{SocketBytes, metered_agent};
+use crate::tls;
+use crate::tls_fault::tls_fault;
+use crate::transport::{SocketBytes, is_this_machine, metered_agent};
+use crate::trust::ServerTrust;
 
 /// This program's version.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -94,12 +97,13 @@ impl<'a> Call<'a> {
 impl Session {
     /// Prepares a session; the first request connects. `caller` is the name in the ledger.
     ///
-    /// Over plain http the token can be read on the way: use https, or a network that is trusted.
+    /// Over plain http the token can be read on the way: it goes to this machine alone, unless `trust` allows more.
     pub(crate) fn new(
         url: &str,
         caller: impl Into<String>,
         token: &str,
         retry: RetryPolicy,
+        trust: &ServerTrust,
     ) -> Result<Self, RequestError> {
         let uri = url.parse::<Uri>().ok();
         let scheme = uri.as_ref().and_then(Uri::scheme_str);
@@ -108,10 +112,19 @@ impl Session {
                 url: url.to_owned(),
             });
         }
-        let sockets = Arc::new(SocketBytes::default());
         let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+        if scheme == Some("http") && !is_this_machine(host) && !trust.allow_plain_http {
+            return Err(RequestError::PlainHttp {
+                url: url.to_owned(),
+            });
+        }
+        let sockets = Arc::new(SocketBytes::default());
         Ok(Self {
-            agent: metered_agent(Arc::clone(&sockets), host),
+            agent: metered_agent(
+                Arc::clone(&sockets),
+                host,
+                tls::config(trust, scheme == Some("https"))?,
+            ),
             base: url.trim_end_matches('/').to_owned(),
             authorization: format!("Bearer {}", clean_token(token)?),
             announces: AtomicBool::new(true),
@@ -353,6 +366,14 @@ impl Session {
                     error
                 }
                 Err(error) => {
+                    if let Some(fault) = tls_fault(&error) {
+                        return Err(RequestError::Tls {
+                            method: call.method,
+                            url: self.url(call),
+                            reason: fault.reason,
+                            remedy: fault.remedy,
+                        });
+                    }
                     let error = RequestError::Unreachable {
                         method: call.method,
                         url: self.url(call),

@@ -10,6 +10,7 @@ use promptfed_prompts::protocol::{
 
 use crate::request_error::RequestError;
 use crate::session::{Call, RetryPolicy, Session};
+use crate::trust::ServerTrust;
 
 /// A registered client's session with a server; what everybody may read is in [`Session`].
 ///
@@ -54,7 +55,20 @@ impl FederationClient {
         token: &str,
         retry: RetryPolicy,
     ) -> Result<Self, RequestError> {
-        Session::new(url, name, token, retry).map(Self)
+        Session::new(url, name, token, retry, &ServerTrust::default()).map(Self)
+    }
+
+    /// As [`FederationClient::new`], with a server that is known in another way.
+    ///
+    /// # Errors
+    /// As [`FederationClient::new`], [`RequestError::PlainHttp`], and files of authorities that are none.
+    pub fn with_trust(
+        url: &str,
+        name: impl Into<String>,
+        token: &str,
+        trust: &ServerTrust,
+    ) -> Result<Self, RequestError> {
+        Session::new(url, name, token, RetryPolicy::default(), trust).map(Self)
     }
 
     /// Submits a prompt set. When this returns, the server has it on its disk.

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use ureq::config::Config;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
-    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector,
-    TcpConnector, Transport,
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, TcpConnector,
+    Transport,
 };
 use ureq::{Agent, Proxy, ProxyProtocol};
+
+use crate::tls::TlsConnector;
 
 /// Bytes that crossed the sockets of one agent.
 #[derive(Debug, Default)]
@@ -35,7 +38,7 @@ impl SocketBytes {
 
 /// An HTTP agent whose sockets are metered. It follows no redirects, and treats no status as an error. Proxies are those of the environment
 /// (`ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), for `host`s that are not this machine.
-pub(crate) fn metered_agent(bytes: Arc<SocketBytes>, host: &str) -> Agent {
+pub(crate) fn metered_agent(bytes: Arc<SocketBytes>, host: &str, tls: Arc<ClientConfig>) -> Agent {
     // There is no connector for SOCKS here.
     let speaks_http =
         |proxy: &Proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
@@ -56,7 +59,7 @@ pub(crate) fn metered_agent(bytes: Arc<SocketBytes>, host: &str) -> Agent {
         ().chain(ConnectProxyConnector::default())
             .chain(TcpConnector::default())
             .chain(Meter(bytes))
-            .chain(RustlsConnector::default());
+            .chain(TlsConnector(tls));
     Agent::with_parts(config, connector, DefaultResolver::default())
 }
 
@@ -82,7 +85,7 @@ impl<In: Transport> Connector<In> for Meter {
 }
 
 /// Whether an address of a URL is this machine's own.
-fn is_this_machine(host: &str) -> bool {
+pub(crate) fn is_this_machine(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let is_loopback = |ip: IpAddr| ip.is_loopback();
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)

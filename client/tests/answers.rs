@@ -166,6 +166,7 @@ fn a_body_that_may_not_be_announced_is_sent_as_it_is() {
             seed: 0,
         },
         expected_clients: None,
+        open_results: false,
     };
     let admin = AdminClient::new(&url, "token").unwrap();
     let told = admin.open_round(&spec).unwrap_err().to_string();

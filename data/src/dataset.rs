@@ -20,7 +20,7 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
     /// What was left out while listing, and why.
     pub warnings: Vec<DatasetWarning>,
-    /// The weight of every sample in a training loss, where they differ; not negative.
+    /// The weight of every sample in a training loss, where they differ; 0 or above, and only their ratios count.
     pub weights: Option<Vec<f32>>,
     /// What each part (level of folders, column, part of a list) was taken for, from the outermost.
     pub parts: Vec<Part>,

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use promptfed_files::ErrorKind;
+
 use crate::part::abbreviate;
 use crate::{DatasetWarning, Layout, SkipReason};
 
@@ -186,6 +188,16 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// What kind of failure it is: nearly always data that is not what it should be.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io(error) => ErrorKind::of_io(error),
+            Self::File(error) => error.kind(),
+            Self::Threads { .. } => ErrorKind::Failed,
+            _ => ErrorKind::Input,
+        }
+    }
+
     /// The error with what was not read beside it, where that may have told the classes.
     pub(crate) fn beside(mut self, unread: &[DatasetWarning]) -> Self {
         let why = match &mut self {

@@ -5,14 +5,14 @@ use crate::{
     resize_square,
 };
 
-/// Square RGB images of one size with their labels, ready for training.
+/// Square RGB images of one size with their labels, ready for training. All is in memory: `size * size * 3` bytes for each image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelledImages {
     /// Side of every image in pixels.
     pub size: usize,
     /// `[n, size, size, 3]`, RGB in 0..=255.
     pub pixels: Vec<u8>,
-    /// Index into `class_names` per image.
+    /// Index into `class_names` per image, below their number.
     pub labels: Vec<u32>,
     /// Index into `domain_names` per image; all 0 when there are no domains.
     pub domains: Vec<u32>,

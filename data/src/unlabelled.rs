@@ -1,6 +1,6 @@
 //! Pictures of which nobody has said what they show.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::dataset::{Dataset, ImageSource, Sample};
 use crate::tree::Tree;
@@ -25,10 +25,19 @@ pub fn open_unlabelled<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<
         dataset
             .samples
             .extend(pictures.map(|picture| sample(picture)));
-        let dangling = tree.dangling.into_iter();
-        dataset
-            .warnings
-            .extend(dangling.map(|path| DatasetWarning::DanglingLink { path }));
+        let left_out = &mut dataset.warnings;
+        let of = |paths: Vec<PathBuf>, warning: fn(PathBuf) -> DatasetWarning| {
+            paths.into_iter().map(warning)
+        };
+        left_out.extend(of(tree.dangling, |path| DatasetWarning::DanglingLink {
+            path,
+        }));
+        left_out.extend(of(tree.not_regular, |path| DatasetWarning::NotRegular {
+            path,
+        }));
+        left_out.extend(of(tree.not_entered, |path| {
+            DatasetWarning::FolderNotEntered { path }
+        }));
     }
     if dataset.samples.is_empty() {
         return Err(DataError::NoSamples {
@@ -72,5 +81,21 @@ mod tests {
         let told = open_unlabelled([empty.as_path()]).unwrap_err().to_string();
         assert!(told.contains("empty"), "{told}");
         assert!(open_unlabelled([folder.path().join("gone").as_path()]).is_err());
+    }
+
+    #[test]
+    fn folders_that_lie_too_deep_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().join("a.png");
+        image::RgbImage::new(4, 4).save(&top).unwrap();
+        let below = |depth| {
+            let nested = (0..depth).map(|_| "in");
+            nested.fold(folder.path().to_owned(), |path, name| path.join(name))
+        };
+        fs_err::create_dir_all(below(14)).unwrap();
+        let found = open_unlabelled([folder.path()]).unwrap();
+        assert_eq!(found.samples.len(), 1);
+        let left_out = DatasetWarning::FolderNotEntered { path: below(13) };
+        assert_eq!(found.warnings, [left_out]);
     }
 }

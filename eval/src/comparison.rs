@@ -1,7 +1,9 @@
 //! What a comparison of methods found: the one record behind the table, the JSON and the HTML report.
 
+use crate::experiment::Tuned;
 use crate::pairs::Pair;
 use crate::predictions::TestPredictions;
+use crate::recorded_run::{RecordedRun, from_one};
 use promptfed_learn::{EpochStats, Evaluation};
 use promptfed_prompts::{ContentHash, ledger::Ledger};
 use serde::{Deserialize, Serialize};
@@ -34,10 +36,16 @@ pub struct Comparison {
     /// Where a federated method was tested, one method beside each of the others: is the difference more than chance?
     #[serde(default)]
     pub pairs: Vec<Pair>,
+    /// What learning rate each method was given, where they were tuned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tuned: Vec<Tuned>,
+    /// The test accuracy that is waited for on the simulated clock, in (0, 1].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_accuracy: Option<f64>,
     /// What every run says of every test image; in a file of its own beside the record.
     #[serde(skip)]
     pub predictions: TestPredictions,
-    /// Wall time of the whole comparison, in seconds; of one that went on, of its last part.
+    /// Wall time of the whole comparison with the choice of learning rates, in seconds; of one that went on, of its last part.
     pub seconds: f64,
 }
 
@@ -91,6 +99,7 @@ pub struct MethodResult {
 
 /// One method with one seed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "RecordedRun")]
 pub struct MethodRun {
     /// The run's seed.
     pub seed: u64,
@@ -100,19 +109,24 @@ pub struct MethodRun {
     pub ledger: Ledger,
     /// Wall time in seconds, from the first message or training step to the finished model.
     pub seconds: f64,
+    /// How many runs shared the machine while it was measured, this one included. With more than 1 its seconds are not those that it takes alone.
+    pub jobs: usize,
     /// Training by epoch (central training) or by round (federated averaging).
     pub curve: Vec<EpochStats>,
     /// Test accuracy after a given total of bytes, both ways, all clients. Shown, never used to choose a model.
     pub accuracy_by_bytes: Vec<(u64, f64)>,
+    /// Test accuracy after a given number of simulated seconds, where links and computers are simulated. Shown, never used to choose a model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accuracy_by_seconds: Vec<(f64, f64)>,
     /// Hash of the final model's file, where there is a model.
     pub model_hash: Option<ContentHash>,
-    /// The epoch or round whose model was kept, from 0.
+    /// Where in `curve` the epoch or round is whose model was kept; in JSON `kept_step`, its number, counted from 1.
+    #[serde(rename(serialize = "kept_step"), serialize_with = "from_one")]
     pub selected: Option<usize>,
     /// Why that one: `best validation: ...`, or `last: ...` where there were too few validation images to choose by.
-    #[serde(default)]
     pub selection: Option<String>,
     /// The synthetic images, where the method makes some.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub synthetic: Option<SyntheticCounts>,
 }
 

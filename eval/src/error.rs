@@ -1,5 +1,7 @@
 //! What can go wrong in a comparison.
 
+use promptfed_files::ErrorKind;
+
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -26,9 +28,7 @@ pub enum Error {
         role: &'static str,
     },
     /// A method that looks at public images where there are none.
-    #[error(
-        "{method} exchanges answers on public images, and there are none; give some with --public"
-    )]
+    #[error("{method} looks at public images, and there are none; give some with --public")]
     NoPublicImages {
         /// The method.
         method: &'static str,
@@ -45,6 +45,17 @@ pub enum Error {
         /// Runs that are in the journal.
         kept: usize,
     },
+    /// Too few private images to hold some out.
+    #[error(
+        "{images} private images are too few to hold some out to compare learning rates by: no class has two; leave out --tune, or give more images"
+    )]
+    NothingHeldOut {
+        /// How many there are.
+        images: usize,
+    },
+    /// Threads for runs at the same time could not be started.
+    #[error("cannot start threads: {0}; run fewer at the same time (--jobs)")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
     /// A method was asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -103,6 +114,58 @@ pub enum Error {
     Synth(#[from] promptfed_synth::Error),
 }
 
+/// What [`promptfed_learn::Error::Diverged`] is told by.
+const DIVERGED: &str = "the loss became";
+
+/// What is told of weights in which training went as far.
+const NOT_FINITE: &str = "values that are not finite";
+
+impl Error {
+    /// Whether training ran into values that are not finite: with a lower learning rate it may not.
+    pub(crate) fn is_divergence(&self) -> bool {
+        match self {
+            Self::Learn(promptfed_learn::Error::Diverged { .. }) => true,
+            // What the last step left is found where the weights are read again.
+            Self::Learn(error) => error.to_string().contains(NOT_FINITE),
+            // A server tells it in words.
+            Self::Round(reason) => [DIVERGED, NOT_FINITE]
+                .iter()
+                .any(|words| reason.contains(words)),
+            _ => false,
+        }
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Classes { .. }
+            | Self::NoImages { .. }
+            | Self::NoPublicImages { .. }
+            | Self::NoSeeds
+            | Self::NoRounds
+            | Self::NothingHeldOut { .. }
+            | Self::Prompts(_) => ErrorKind::Input,
+            Self::Cancelled { .. } | Self::Interrupted => ErrorKind::Interrupted,
+            Self::File(error) => error.kind(),
+            Self::Data(error) => error.kind(),
+            Self::Learn(error) => error.kind(),
+            Self::Features(error) => error.kind(),
+            Self::Client(error) => error.kind(),
+            Self::Request(error) => error.kind(),
+            Self::Server(error) => error.kind(),
+            Self::Synth(error) => error.kind(),
+            Self::Payload { .. }
+            | Self::Report(_)
+            | Self::Json(_)
+            | Self::Csv(_)
+            | Self::Png(_)
+            | Self::Tensor(_)
+            | Self::Threads(_)
+            | Self::Round(_) => ErrorKind::Failed,
+        }
+    }
+}
+
 /// An error and its causes in one line; a cause whose words end the line already is not told twice.
 pub(crate) fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -115,4 +178,26 @@ pub(crate) fn told(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divergence_is_known_from_other_failures_also_where_a_server_tells_it() {
+        let diverged = promptfed_learn::Error::Diverged {
+            epoch: 2,
+            loss: f32::NAN,
+            learning_rate: 10.0,
+        };
+        assert!(Error::Round(diverged.to_string()).is_divergence());
+        assert!(Error::Learn(diverged).is_divergence());
+        let others = [
+            Error::Round("the engine gave no image".into()),
+            Error::Learn(promptfed_learn::Error::Cancelled),
+            Error::NoSeeds,
+        ];
+        assert!(others.iter().all(|error| !error.is_divergence()));
+    }
 }

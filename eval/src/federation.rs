@@ -1,14 +1,16 @@
 //! The clients of a comparison with their private images, and the test images.
 
+use crate::captions::Captions;
 use crate::comparison::{ClientSummary, DataSummary};
 use crate::{Error, Result, seeds};
 use promptfed_data::{
-    Dataset, DecodeOptions, DecodeReport, Fit, ImageSource, LabelledImages, Partition,
-    client_names, load, partition, stratified_split,
+    Dataset, DecodeOptions, DecodeReport, Fit, ImageCache, ImageSource, LabelledImages, Partition,
+    client_names, partition, stratified_split,
 };
 use promptfed_learn::{HeldOut, Selection, Tally};
 use promptfed_prompts::{ContentHash, LabelSpace};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 /// One client of a federation.
 #[derive(Debug, Clone)]
@@ -32,8 +34,12 @@ pub struct Federation {
     pub class_names: Vec<String>,
     /// The clients.
     pub clients: Vec<FederatedClient>,
-    /// Images that everybody may have, for methods that exchange answers on them; what they show is told to nobody.
+    /// Images that everybody may have, for methods that look at them; what they show is not among their labels.
     pub public: Option<LabelledImages>,
+    /// What they show, without their pixels.
+    shown: Option<LabelledImages>,
+    /// That in words, from when it is first asked for.
+    captions: OnceLock<Captions>,
     /// Which epoch or round is kept of a model that is trained on the clients' images.
     pub selection: Selection,
     /// The partition's text form.
@@ -70,6 +76,8 @@ pub struct FederationOptions {
     pub seed: u64,
     /// Limits and strictness of decoding.
     pub decode: DecodeOptions,
+    /// What has been decoded already.
+    pub images: Arc<ImageCache>,
 }
 
 impl Federation {
@@ -92,14 +100,13 @@ impl Federation {
         )?;
         let classes = label_space.len();
         let (mut trained_on, mut validated_on) = (Tally::default(), Tally::default());
-        let mut decoding = DecodeReport::default();
+        let all =
+            (options.images).load(private, options.image_size, options.fit, &options.decode)?;
         let mut dealt = Vec::with_capacity(parts.len());
         let names = client_names(private, &options.partition, &parts);
         for (index, (part, name)) in parts.iter().zip(names).enumerate() {
             let dataset = private.subset(part);
-            let (images, report) =
-                load(&dataset, options.image_size, options.fit, &options.decode)?;
-            decoding.merge(report);
+            let images = all.of_samples(part)?;
             let (train, held) = stratified_split(
                 &images.labels,
                 options.validation_fraction,
@@ -130,9 +137,11 @@ impl Federation {
             class_names,
             clients,
             public: None,
+            shown: None,
+            captions: OnceLock::new(),
             selection,
             partition: options.partition.to_string(),
-            decoding,
+            decoding: all.report().clone(),
         })
     }
 
@@ -144,17 +153,45 @@ impl Federation {
         if public.is_empty() {
             return Err(Error::NoImages { role: "public" });
         }
-        let (images, report) = load(public, options.image_size, options.fit, &options.decode)?;
-        self.decoding.merge(report);
-        let count = images.len();
+        let all =
+            (options.images).load(public, options.image_size, options.fit, &options.decode)?;
+        self.decoding.merge(all.report().clone());
+        let count = all.images().len();
+        let LabelledImages {
+            size,
+            ref pixels,
+            ref labels,
+            ref domains,
+            ref class_names,
+            ref domain_names,
+        } = *all.images();
+        self.shown = Some(LabelledImages {
+            size,
+            pixels: Vec::new(),
+            labels: labels.clone(),
+            domains: domains.clone(),
+            class_names: class_names.clone(),
+            domain_names: domain_names.clone(),
+        });
+        self.captions = OnceLock::new();
         self.public = Some(LabelledImages {
+            size,
+            pixels: pixels.clone(),
             labels: vec![0; count],
             domains: vec![0; count],
             class_names: self.class_names.clone(),
             domain_names: Vec::new(),
-            ..images
         });
         Ok(self)
+    }
+
+    /// What public images show, for methods that learn from pairs of an image and a caption, made when one first asks; the others are not told.
+    pub fn public_captions(&self) -> &Captions {
+        self.captions
+            .get_or_init(|| match (&self.public, &self.shown) {
+                (Some(images), Some(told)) => Captions::told(images, told, &self.label_space),
+                _ => Captions::default(),
+            })
     }
 
     /// All clients' images in one place.
@@ -229,11 +266,11 @@ impl TestSet {
         options: &FederationOptions,
     ) -> Result<Self> {
         check("test", test, label_space)?;
-        let (images, decoding) = load(test, options.image_size, options.fit, &options.decode)?;
+        let all = (options.images).load(test, options.image_size, options.fit, &options.decode)?;
         Ok(Self {
-            images,
-            sources: sources(test, &decoding),
-            decoding,
+            images: all.images().clone(),
+            sources: sources(test, all.report()),
+            decoding: all.report().clone(),
         })
     }
 }

@@ -1,14 +1,16 @@
 //! Whether two methods differ by more than chance would have it: on the same test images, with the same seeds.
 
 use crate::comparison::MethodResult;
+use crate::observer::Observer;
 use crate::predictions::{RunPredictions, TestPredictions};
 use crate::role::Role;
 use crate::seeds;
 use crate::statistics::{Interval, difference_interval, holm, mcnemar, sign_flip};
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The level of the tests, after their correction.
-const LEVEL: f64 = 0.05;
+/// A corrected p of this or less is called more than chance.
+const SIGNIFICANCE_LEVEL: f64 = 0.05;
 
 /// The difference between two methods' accuracies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,7 +50,7 @@ pub enum Test {
 impl Pair {
     /// Whether there is a difference by both measures: the interval excludes 0, and p is at most 0.05 among all pairs.
     pub fn is_clear(&self) -> bool {
-        self.interval.excludes_zero() && self.p_corrected <= LEVEL
+        self.interval.excludes_zero() && self.p_corrected <= SIGNIFICANCE_LEVEL
     }
 
     /// The same difference as seen from `method`; `None` of one that is neither.
@@ -76,27 +78,44 @@ pub(crate) fn between(pairs: &[Pair], first: &str, second: &str) -> Option<Pair>
 }
 
 /// The method that reaches the best mean test accuracy among the generative ones, or where there is none among the federated ones, beside every other
-/// method that has a seed in common with it.
-pub fn pairs(methods: &[MethodResult], predictions: &TestPredictions) -> Vec<Pair> {
-    let best = best(methods, Role::Generative).or_else(|| best(methods, Role::Federated));
-    let Some(best) = best else {
-        return Vec::new();
+/// method that has a seed in common with it. Only those are chosen from whose predictions are known. `None` where `cancel` is set meanwhile.
+pub fn pairs(
+    methods: &[MethodResult],
+    predictions: &TestPredictions,
+    observer: &dyn Observer,
+    cancel: &AtomicBool,
+) -> Option<Vec<Pair>> {
+    let best = |role| best(methods, role, predictions);
+    let Some(best) = best(Role::Generative).or_else(|| best(Role::Federated)) else {
+        return Some(Vec::new());
     };
     let others = methods.iter().filter(|method| method.name != best.name);
-    let mut pairs: Vec<Pair> = others
-        .filter_map(|other| pair(&best.name, &other.name, predictions))
-        .collect();
+    let others: Vec<&MethodResult> = others.collect();
+    let task = observer.begin("methods beside each other", others.len() as u64);
+    let mut pairs: Vec<Pair> = Vec::with_capacity(others.len());
+    for (done, other) in others.into_iter().enumerate() {
+        if cancel.load(Ordering::Relaxed) {
+            return None;
+        }
+        pairs.extend(pair(&best.name, &other.name, predictions));
+        task.set(done as u64 + 1);
+    }
     let p: Vec<f64> = pairs.iter().map(|pair| pair.p).collect();
     for (pair, corrected) in pairs.iter_mut().zip(holm(&p)) {
         pair.p_corrected = corrected;
     }
-    pairs
+    Some(pairs)
 }
 
-fn best(methods: &[MethodResult], role: Role) -> Option<&MethodResult> {
-    let able = methods
-        .iter()
-        .filter(|method| Role::of(&method.name) == role && method.accuracy().mean.is_finite());
+fn best<'m>(
+    methods: &'m [MethodResult],
+    role: Role,
+    predictions: &TestPredictions,
+) -> Option<&'m MethodResult> {
+    let able = methods.iter().filter(|method| {
+        let is_known = predictions.has(&method.name);
+        Role::of(&method.name) == role && method.accuracy().mean.is_finite() && is_known
+    });
     able.reduce(|best, next| {
         if next.accuracy().mean > best.accuracy().mean {
             next

@@ -83,6 +83,11 @@ impl RunPredictions {
 }
 
 impl TestPredictions {
+    /// Whether something is known that a method says.
+    pub fn has(&self, method: &str) -> bool {
+        self.runs.iter().any(|run| run.method == method)
+    }
+
     /// The images of a test set, and what runs say of all of them; what says something of other images is left out.
     pub(crate) fn of(test: &TestSet, mut runs: Vec<RunPredictions>) -> Self {
         let images = test.images.labels.iter().zip(&test.sources);

@@ -3,6 +3,7 @@
 use crate::methods::{Models, Probe};
 use crate::predictions::ModelPredictions;
 use crate::predictor::Predictor;
+use crate::simulation::SimulatedClock;
 use crate::wire::Channel;
 use crate::{Error, FederatedClient, Result, TestSet};
 use promptfed_learn::Evaluation;
@@ -12,20 +13,51 @@ use std::time::{Duration, Instant};
 pub(crate) struct TestProbe<'a> {
     test: &'a TestSet,
     channel: &'a Channel,
+    simulated: Option<&'a SimulatedClock>,
     /// Test accuracy after so many bytes, both ways.
-    pub(crate) accuracy_by_bytes: Vec<(u64, f64)>,
+    accuracy_by_bytes: Vec<(u64, f64)>,
+    /// Test accuracy after so many simulated seconds.
+    accuracy_by_seconds: Vec<(f64, f64)>,
     /// The time that testing took.
     pub(crate) testing: Duration,
 }
 
 impl<'a> TestProbe<'a> {
-    pub(crate) fn new(test: &'a TestSet, channel: &'a Channel) -> Self {
+    pub(crate) fn new(
+        test: &'a TestSet,
+        channel: &'a Channel,
+        simulated: Option<&'a SimulatedClock>,
+    ) -> Self {
         Self {
             test,
             channel,
+            simulated,
             accuracy_by_bytes: Vec::new(),
+            accuracy_by_seconds: Vec::new(),
             testing: Duration::ZERO,
         }
+    }
+
+    /// The run is over: where it showed nothing on the way, what it ends with is all there is.
+    pub(crate) fn ends_with(&mut self, accuracy: f64) {
+        if self.accuracy_by_bytes.is_empty() {
+            self.take_down(accuracy);
+        }
+    }
+
+    /// Test accuracy after so many bytes, and after so many simulated seconds.
+    pub(crate) fn into_courses(self) -> (Vec<(u64, f64)>, Vec<(f64, f64)>) {
+        (self.accuracy_by_bytes, self.accuracy_by_seconds)
+    }
+
+    fn take_down(&mut self, accuracy: f64) {
+        self.accuracy_by_bytes
+            .push((self.channel.total(), accuracy));
+        // Methods that the clock does not follow stand at its beginning.
+        let seconds = self.simulated.map(SimulatedClock::now);
+        let seconds = seconds.filter(|seconds| *seconds > 0.0);
+        self.accuracy_by_seconds
+            .extend(seconds.map(|seconds| (seconds, accuracy)));
     }
 }
 
@@ -33,8 +65,7 @@ impl Probe for TestProbe<'_> {
     fn checkpoint(&mut self, _: usize, models: &[&dyn Predictor]) -> Result<()> {
         let start = Instant::now();
         let accuracy = evaluate(models, self.test)?.accuracy;
-        let bytes = self.channel.total();
-        self.accuracy_by_bytes.push((bytes, accuracy));
+        self.take_down(accuracy);
         self.testing += start.elapsed();
         Ok(())
     }

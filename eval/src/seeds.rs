@@ -19,6 +19,19 @@ mod tests {
     use super::derive;
     use std::collections::HashSet;
 
+    /// `synth/golden/seeds.py` derives them by other code.
+    #[test]
+    fn seeds_are_derived_as_documented() {
+        let cases = include_str!("../tests/golden/seeds.json");
+        let cases: Vec<serde_json::Value> = serde_json::from_str(cases).unwrap();
+        assert!(!cases.is_empty());
+        for case in cases {
+            let text = |key: &str| case[key].as_str().unwrap();
+            let derived = derive(text("seed").parse().unwrap(), text("purpose"));
+            assert_eq!(derived.to_string(), text("derived"));
+        }
+    }
+
     #[test]
     fn differs_by_seed_and_purpose() {
         let all: HashSet<u64> = (0..50)

@@ -52,6 +52,17 @@ pub struct MethodSummary {
     pub bytes_by_kind: Vec<KindBytes>,
     /// Mean wall time in seconds.
     pub seconds: f64,
+    /// How many runs shared the machine at most while one of these was measured; 1 where each had it alone.
+    pub jobs: usize,
+    /// Mean seconds of a whole run on the simulated clock, where all runs have some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simulated_seconds: Option<f64>,
+    /// Mean simulated seconds after which the test accuracy that is waited for was reached, over the runs that reached it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_to_target: Option<f64>,
+    /// How many runs reached it, where one is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs_at_target: Option<usize>,
     /// Mean number of synthetic images made and trained on, where the method makes some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub synthetic: Option<SyntheticCounts>,
@@ -99,6 +110,13 @@ impl MethodRun {
         labels.count() > 1 && named.unwrap_or(0) as f64 >= COLLAPSED * all as f64
     }
 
+    /// The simulated seconds after which a test accuracy was reached first.
+    pub fn seconds_to(&self, accuracy: f64) -> Option<f64> {
+        let mut steps = self.accuracy_by_seconds.iter();
+        let reached = steps.find(|(_, reached)| *reached >= accuracy);
+        reached.map(|(seconds, _)| *seconds)
+    }
+
     /// Bytes of all clients, both ways.
     pub fn bytes(&self) -> u64 {
         self.ledger
@@ -117,6 +135,10 @@ impl Comparison {
     }
 
     fn summarise(&self, method: &MethodResult) -> MethodSummary {
+        let reached = self.target_accuracy.map_or_else(Vec::new, |target| {
+            let runs = method.runs.iter();
+            runs.filter_map(|run| run.seconds_to(target)).collect()
+        });
         let clients = self.client_count(method).max(1) as f64;
         let mean = |of: &dyn Fn(&MethodRun) -> u64| mean_bytes(&method.runs, of);
         let up = mean(&|run| run.ledger.total(Direction::Up));
@@ -157,6 +179,12 @@ impl Comparison {
             bytes_down_per_client: (down / clients).round() as u64,
             bytes_by_kind: by_kind.filter(|k| k.bytes > 0).collect(),
             seconds: method.seconds().mean,
+            jobs: method.runs.iter().map(|run| run.jobs).max().unwrap_or(1),
+            simulated_seconds: mean_of_all(&method.runs, |run| {
+                run.accuracy_by_seconds.last().map(|(seconds, _)| *seconds)
+            }),
+            seconds_to_target: mean_of(&reached),
+            runs_at_target: self.target_accuracy.map(|_| reached.len()),
             synthetic: mean_synthetic(&method.runs),
         }
     }
@@ -178,7 +206,11 @@ fn interval(runs: &[MethodRun], of: fn(&MethodRun) -> f64) -> Option<Interval> {
 }
 
 fn mean_of_all(runs: &[MethodRun], of: fn(&MethodRun) -> Option<f64>) -> Option<f64> {
-    let values: Vec<f64> = runs.iter().map(of).collect::<Option<_>>()?;
+    mean_of(&runs.iter().map(of).collect::<Option<Vec<f64>>>()?)
+}
+
+/// None of no values.
+fn mean_of(values: &[f64]) -> Option<f64> {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     mean.is_finite().then_some(mean)
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::ErrorKind;
+
 /// What this crate's functions return.
 pub type Result<T, E = FileError> = std::result::Result<T, E>;
 
@@ -71,4 +73,20 @@ pub enum FileError {
         /// The folder.
         folder: PathBuf,
     },
+}
+
+impl FileError {
+    /// What kind of failure it is: a file that is not what it should be is wrong input, one that cannot be written is work that failed.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io(error) => ErrorKind::of_io(error),
+            Self::NotWritable { .. } => ErrorKind::Failed,
+            Self::NotFound { .. }
+            | Self::NotRegular { .. }
+            | Self::TooLarge { .. }
+            | Self::NotText { .. }
+            | Self::ForeignFolder { .. }
+            | Self::FolderInUse { .. } => ErrorKind::Input,
+        }
+    }
 }

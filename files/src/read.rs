@@ -1,4 +1,4 @@
-//! Reading regular files up to a limit.
+//! Reading files up to a limit: regular ones, and pipes where they are asked for.
 
 use std::fs::{FileType, Metadata};
 use std::io::{ErrorKind, Read};
@@ -32,6 +32,22 @@ pub fn open_regular(path: &Path) -> Result<fs_err::File> {
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = open_regular(path)?;
     let expected = file.metadata()?.len().min(limit);
+    bounded(path, file, expected, limit)
+}
+
+/// [`read`], also of a pipe or a device, as `<(command)` of a shell is one; waits for what comes.
+///
+/// # Errors
+/// As [`read`], of a folder too.
+pub fn read_or_pipe(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let metadata = metadata(path)?;
+    if metadata.is_file() || metadata.is_dir() {
+        return read(path, limit);
+    }
+    bounded(path, fs_err::File::open(path)?, 0, limit)
+}
+
+fn bounded(path: &Path, file: fs_err::File, expected: u64, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
@@ -48,7 +64,19 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`read`], and [`FileError::NotText`].
 pub fn read_text(path: &Path, limit: u64) -> Result<String> {
-    decode_text(read(path, limit)?).map_err(|fault| FileError::NotText {
+    text(path, read(path, limit)?)
+}
+
+/// [`read_text`], also of a pipe or a device as [`read_or_pipe`].
+///
+/// # Errors
+/// As [`read_or_pipe`], and [`FileError::NotText`].
+pub fn read_text_or_pipe(path: &Path, limit: u64) -> Result<String> {
+    text(path, read_or_pipe(path, limit)?)
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
+    decode_text(bytes).map_err(|fault| FileError::NotText {
         path: path.to_owned(),
         line: fault.line,
         reason: fault.reason,
@@ -61,7 +89,8 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String> {
 /// [`FileError::NotFound`], or what the operating system says.
 pub fn metadata(path: &Path) -> Result<Metadata> {
     fs_err::metadata(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => FileError::NotFound {
+        // Below a file nothing lies either.
+        ErrorKind::NotFound | ErrorKind::NotADirectory => FileError::NotFound {
             path: path.to_owned(),
         },
         _ => error.into(),
@@ -149,5 +178,28 @@ mod tests {
             let error = read(path, 10).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_read_where_it_may_be_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let mut writer = std::process::Command::new("sh")
+            .args(["-c", "printf token > \"$0\""])
+            .arg(&pipe)
+            .spawn()
+            .unwrap();
+        assert_eq!(read_text_or_pipe(&pipe, 10).unwrap(), "token");
+        assert!(writer.wait().unwrap().success());
+        let endless = read_or_pipe(Path::new("/dev/zero"), 10);
+        assert!(matches!(endless, Err(FileError::TooLarge { .. })));
+        let error = read_or_pipe(folder.path(), 10).unwrap_err().to_string();
+        assert!(error.contains("is a folder"), "{error}");
     }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong in this crate.
 
+use promptfed_data::ErrorKind;
+
 /// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -100,7 +102,7 @@ pub enum Error {
     /// Training ran into values that are not finite.
     #[error("the loss became {loss} in epoch {epoch}; lower the learning rate ({learning_rate})")]
     Diverged {
-        /// The epoch, from 0.
+        /// The epoch, from 1.
         epoch: usize,
         /// The loss.
         loss: f32,
@@ -148,4 +150,33 @@ pub enum Error {
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// What kind of failure it is: settings and images that do not fit are wrong input.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Config { .. }
+            | Self::NoImages { .. }
+            | Self::ImageSize { .. }
+            | Self::Label { .. }
+            | Self::ClassNames { .. }
+            | Self::SampleWeight { .. }
+            | Self::OneValue { .. }
+            | Self::File { .. } => ErrorKind::Input,
+            Self::Cancelled => ErrorKind::Interrupted,
+            Self::Layer(promptfed_nn::Error::Io(error)) => ErrorKind::of_io(error),
+            Self::Layer(
+                promptfed_nn::Error::Format { .. }
+                | promptfed_nn::Error::Model { .. }
+                | promptfed_nn::Error::Mismatch { .. },
+            ) => ErrorKind::Input,
+            Self::Inconsistent { .. }
+            | Self::Diverged { .. }
+            | Self::Averaging { .. }
+            | Self::NothingToAverage { .. }
+            | Self::Layer(_)
+            | Self::Tensor(_) => ErrorKind::Failed,
+        }
+    }
 }

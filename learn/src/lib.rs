@@ -29,6 +29,7 @@ mod onnx;
 mod recipe;
 mod selection;
 mod tally;
+mod text;
 mod train;
 mod weights;
 
@@ -40,6 +41,7 @@ pub use objective::Objective;
 pub use recipe::Recipe;
 pub use selection::{Choice, HeldOut, MIN_IN_ALL, MIN_OF_A_CLASS, Selection};
 pub use tally::Tally;
+pub use text::{TextTower, TextTraining, Vocabulary};
 pub use train::{
     EpochStats, Schedule, TrainConfig, TrainReport, Training, train, train_held_out, train_weighted,
 };

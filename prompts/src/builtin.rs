@@ -36,6 +36,7 @@ pub(crate) const TEMPLATE_SETS: &[(&str, &str)] = &[
         "fgl-domainnet",
         include_str!("../templates/fgl-domainnet.toml"),
     ),
+    ("photo", include_str!("../templates/photo.toml")),
     ("pocket", include_str!("../templates/pocket.toml")),
 ];
 

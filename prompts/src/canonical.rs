@@ -19,6 +19,8 @@
 //! domain. Prompts: distinct, sorted by class, domain, caption; absent fields are left out. Text is
 //! not escaped beyond what JSON demands. Lines end with a line feed, the last one too.
 
+mod exact;
+
 use std::collections::BTreeMap;
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
@@ -34,11 +36,13 @@ use crate::{
     Result, Template, TextProblem, WIRE_VERSION,
 };
 
+pub(crate) use exact::read as read_exact;
+
 const FORMAT: &str = "promptfed prompts";
 
 /// Whether texts may still need cleaning.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spelling {
+enum Spelling {
     /// Clean them.
     Any,
     /// Refuse them.
@@ -50,6 +54,24 @@ pub(crate) enum Spelling {
 struct Head {
     format: String,
     version: u64,
+}
+
+impl Head {
+    fn check(&self) -> Result<()> {
+        if self.format != FORMAT {
+            let format = excerpt(&self.format);
+            return Err(Error::NotAPromptSet {
+                reason: format!("its format is `{format}`"),
+            });
+        }
+        if self.version != u64::from(WIRE_VERSION) {
+            return Err(Error::UnknownVersion {
+                found: self.version,
+                supported: WIRE_VERSION,
+            });
+        }
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
@@ -70,12 +92,17 @@ struct Document {
     prompts: Vec<PromptLine>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     expecting = "a template: an object with `positive` and `negative`"
 )]
 struct TemplateLine {
+    #[serde(
+        default,
+        deserialize_with = "bounded_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     domains: Option<Vec<String>>,
     positive: String,
     negative: String,
@@ -91,11 +118,11 @@ struct PromptLine {
 }
 
 #[derive(Serialize)]
-struct TemplateOut<'a> {
+pub(crate) struct TemplateOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    domains: Option<Vec<&'a Domain>>,
-    positive: &'a str,
-    negative: &'a str,
+    pub(crate) domains: Option<Vec<&'a Domain>>,
+    pub(crate) positive: &'a str,
+    pub(crate) negative: &'a str,
 }
 
 /// Writes the canonical form.
@@ -137,98 +164,114 @@ pub(crate) fn write(
     json
 }
 
-fn line(value: &impl Serialize) -> String {
+pub(crate) fn line(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("text and numbers always have a JSON form")
 }
 
-/// Reads a document; returns the set with its canonical form.
-pub(crate) fn read(
-    json: &str,
-    label_space: &LabelSpace,
-    spelling: Spelling,
-) -> Result<(PromptSet, String)> {
-    let head: Head = parse(json)?;
-    if head.format != FORMAT {
-        let format = excerpt(&head.format);
-        return Err(Error::NotAPromptSet {
-            reason: format!("its format is `{format}`"),
-        });
-    }
-    if head.version != u64::from(WIRE_VERSION) {
-        return Err(Error::UnknownVersion {
-            found: head.version,
-            supported: WIRE_VERSION,
-        });
-    }
+/// Reads a document in any layout and order; texts are cleaned.
+pub(crate) fn read(json: &str, label_space: &LabelSpace) -> Result<PromptSet> {
+    parse::<Head>(json)?.check()?;
     let document: Document = parse(json)?;
     let found: ContentHash = document.label_space.parse()?;
     check_label_space(found, label_space)?;
     let level = document.level;
-    let templates = read_templates(document.templates, level, spelling)?;
-    let merged = read_prompts(document.prompts, level, label_space, &templates, spelling)?;
-    PromptSet::assemble(level, found, templates, merged)
+    let templates = read_templates(document.templates, level)?;
+    let merged = read_prompts(document.prompts, level, label_space, &templates)?;
+    PromptSet::assemble(level, found, templates, merged).map(|(set, _)| set)
 }
 
-fn read_templates(
-    lines: Vec<TemplateLine>,
-    level: Level,
-    spelling: Spelling,
-) -> Result<BTreeMap<Option<Domain>, Template>> {
+/// What serves prompts without a domain, and those of each domain.
+type Templates = BTreeMap<Option<Domain>, Template>;
+
+fn read_templates(lines: Vec<TemplateLine>, level: Level) -> Result<Templates> {
     let mut templates = BTreeMap::new();
     for (index, line) in lines.into_iter().enumerate() {
         let place = Place::entry("templates", index);
-        let template = Template::at(place.clone(), line.positive, line.negative)?;
-        let slot = if line.domains.is_some() {
-            Slot::Named
-        } else {
-            Slot::NoDomain
-        };
-        template.check_use(&place, level, slot)?;
-        let served = match line.domains {
-            None => vec![None],
-            Some(domains) => {
-                let place = || place.clone().field("domains");
-                domains
-                    .into_iter()
-                    .map(|domain| domain_of(domain, spelling, place).map(Some))
-                    .collect::<Result<_>>()?
-            }
-        };
-        for domain in served {
-            match templates.get(&domain) {
-                None => drop(templates.insert(domain, template.clone())),
-                Some(other) if *other == template => {}
-                Some(_) => {
-                    let domain = domain.map_or_else(
-                        || "prompts without a domain".to_owned(),
-                        |domain| format!("domain `{domain}`"),
-                    );
-                    let problem = crate::TemplateProblem::Duplicate { domain };
-                    return Err(Error::Template {
-                        place: place.field("domains"),
-                        problem,
-                    });
-                }
+        read_template(line, &place, level, Spelling::Any, &mut templates)?;
+    }
+    Ok(templates)
+}
+
+fn read_template(
+    line: TemplateLine,
+    place: &Place,
+    level: Level,
+    spelling: Spelling,
+    templates: &mut Templates,
+) -> Result<()> {
+    let template = Template::at(place.clone(), line.positive, line.negative)?;
+    let slot = if line.domains.is_some() {
+        Slot::Named
+    } else {
+        Slot::NoDomain
+    };
+    template.check_use(place, level, slot)?;
+    let served = match line.domains {
+        None => vec![None],
+        Some(domains) => {
+            let place = || place.clone().field("domains");
+            domains
+                .into_iter()
+                .map(|domain| domain_of(domain, spelling, place).map(Some))
+                .collect::<Result<_>>()?
+        }
+    };
+    for domain in served {
+        match templates.get(&domain) {
+            None => drop(templates.insert(domain, template.clone())),
+            Some(other) if *other == template => {}
+            Some(_) => {
+                let domain = domain.map_or_else(
+                    || "prompts without a domain".to_owned(),
+                    |domain| format!("domain `{domain}`"),
+                );
+                let problem = crate::TemplateProblem::Duplicate { domain };
+                return Err(Error::Template {
+                    place: place.clone().field("domains"),
+                    problem,
+                });
             }
         }
     }
-    Ok(templates)
+    Ok(())
 }
 
 fn read_prompts(
     lines: Vec<PromptLine>,
     level: Level,
     label_space: &LabelSpace,
-    templates: &BTreeMap<Option<Domain>, Template>,
-    spelling: Spelling,
+    templates: &Templates,
 ) -> Result<Merged> {
-    let counts = lines.first().is_some_and(|line| line.count.is_some());
-    let mut merged = Merged::new(counts);
+    let agreed = Agreed {
+        level,
+        label_space,
+        templates,
+        counts: lines.first().is_some_and(|line| line.count.is_some()),
+        spelling: Spelling::Any,
+    };
+    let mut merged = Merged::new(agreed.counts);
     for (index, line) in lines.into_iter().enumerate() {
         let place = || Place::entry("prompts", index);
+        merged.add(agreed.read(line, place)?, place)?;
+    }
+    Ok(merged)
+}
+
+/// What all prompts of a set are held to.
+struct Agreed<'a> {
+    level: Level,
+    label_space: &'a LabelSpace,
+    templates: &'a Templates,
+    counts: bool,
+    spelling: Spelling,
+}
+
+impl Agreed<'_> {
+    fn read(&self, line: PromptLine, place: impl Fn() -> Place) -> Result<Prompt> {
+        let level = self.level;
         let class = ClassIndex::new(line.class);
-        check_class(label_space, class, place)?;
-        if line.count.is_some() != counts || line.count == Some(0) {
+        check_class(self.label_space, class, &place)?;
+        if line.count.is_some() != self.counts || line.count == Some(0) {
             return Err(Error::Count {
                 place: place().field("count"),
             });
@@ -249,10 +292,10 @@ fn read_prompts(
         }
         let domain = line
             .domain
-            .map(|text| domain_of(text, spelling, || place().field("domain")))
+            .map(|text| domain_of(text, self.spelling, || place().field("domain")))
             .transpose()?;
         // Here the entry still has the number that it has in the document.
-        if !templates.contains_key(&domain) {
+        if !self.templates.contains_key(&domain) {
             return Err(Error::TemplateMissing {
                 place: place(),
                 domain,
@@ -260,23 +303,19 @@ fn read_prompts(
         }
         let caption = line
             .caption
-            .map(|text| match spelling {
+            .map(|text| match self.spelling {
                 Spelling::Any => Caption::try_from(text),
                 Spelling::Exact => Caption::exact(text),
             })
             .transpose()
             .map_err(|problem| text_error(place().field("caption"), problem))?;
-        merged.add(
-            Prompt {
-                class,
-                domain,
-                caption,
-                count: line.count,
-            },
-            place,
-        )?;
+        Ok(Prompt {
+            class,
+            domain,
+            caption,
+            count: line.count,
+        })
     }
-    Ok(merged)
 }
 
 fn domain_of(text: String, spelling: Spelling, place: impl FnOnce() -> Place) -> Result<Domain> {
@@ -289,6 +328,16 @@ fn domain_of(text: String, spelling: Spelling, place: impl FnOnce() -> Place) ->
 
 fn text_error(place: Place, problem: TextProblem) -> Error {
     Error::Text { place, problem }
+}
+
+/// [`bounded`], where there may be no list.
+fn bounded_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    struct List(#[serde(deserialize_with = "bounded")] Vec<String>);
+
+    Ok(Option::<List>::deserialize(deserializer)?.map(|List(list)| list))
 }
 
 /// A list of at most [`MAX_PROMPTS`] entries, refused while it is read.
@@ -322,7 +371,7 @@ where
 }
 
 /// Compares what arrived with the canonical form of its content.
-pub(crate) fn check_same(found: &str, canonical: &str) -> Result<()> {
+fn check_same(found: &str, canonical: &str) -> Result<()> {
     if found == canonical {
         return Ok(());
     }

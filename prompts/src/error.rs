@@ -217,6 +217,16 @@ pub enum Error {
         /// The round's.
         agreed: Level,
     },
+    /// More prompts than the round takes of one client.
+    #[error(
+        "these are {found} prompts, and the round takes {agreed} of each client; extract again with --max-prompts {agreed}"
+    )]
+    QuotaExceeded {
+        /// Distinct prompts of the set.
+        found: usize,
+        /// The round's quota.
+        agreed: u32,
+    },
     /// Prompts worded by another template than the round's.
     #[error(
         "the template for {} is {}, and the round's is {}; extract the prompts again for this round",

@@ -38,6 +38,7 @@ impl fmt::Display for ClassIndex {
 
 /// One class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(
     deny_unknown_fields,
     expecting = "a class: a table `[[classes]]` with a `name`"

@@ -43,6 +43,8 @@ pub enum PayloadKind {
     Mixtures,
     /// What models say of public images.
     Logits,
+    /// What models make of public images and captions.
+    Representations,
     /// Images.
     Images,
     /// Everything else in a body: registrations, receipts, states, results, problems.
@@ -53,7 +55,7 @@ pub enum PayloadKind {
 
 impl PayloadKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Prompts,
         Self::RoundSpec,
         Self::Model,
@@ -61,6 +63,7 @@ impl PayloadKind {
         Self::Prototypes,
         Self::Mixtures,
         Self::Logits,
+        Self::Representations,
         Self::Images,
         Self::Control,
         Self::HttpFraming,
@@ -77,6 +80,7 @@ impl fmt::Display for PayloadKind {
             Self::Prototypes => "prototypes",
             Self::Mixtures => "mixtures",
             Self::Logits => "logits",
+            Self::Representations => "representations",
             Self::Images => "images",
             Self::Control => "control",
             Self::HttpFraming => "HTTP framing",

@@ -188,9 +188,7 @@ impl PromptSet {
                 max: MAX_DECODED_BYTES,
             });
         }
-        canonical::read(json, label_space, canonical::Spelling::Any)
-            .map(|(set, _)| set)
-            .map_err(|error| with_line(json, error))
+        canonical::read(json, label_space).map_err(|error| with_line(json, error))
     }
 
     /// The compressed form that travels: magic, version, canonical JSON by zstd. At most
@@ -200,23 +198,22 @@ impl PromptSet {
     }
 
     /// Reads what [`to_wire`](PromptSet::to_wire) wrote, and nothing else: sizes are checked before and
-    /// after decompression, and the content must be in canonical form.
+    /// after decompression, and the content must be in canonical form; the first entry that is not ends the reading.
     ///
     /// # Errors
     /// As [`from_json`](PromptSet::from_json), and for bytes that are too many, damaged, followed by
     /// others, not UTF-8 or not canonical.
     pub fn from_wire(bytes: &[u8], label_space: &LabelSpace) -> Result<Self> {
         let json = wire::decode(bytes)?;
-        let (set, canonical) = canonical::read(&json, label_space, canonical::Spelling::Exact)?;
-        canonical::check_same(&json, &canonical)?;
-        Ok(set)
+        canonical::read_exact(&json, label_space)
     }
 
-    /// Pools sets of one round. Counts of equal prompts add up; the pool has counts if every set has.
+    /// Pools sets of one round. Counts of equal prompts add up, to `u32::MAX` at most: one client's count must not refuse the others;
+    /// the pool has counts if every set has.
     ///
     /// # Errors
     /// [`Error::MergeMismatch`] where level, label space or the template of a domain differ,
-    /// [`Error::NoPrompts`] for no sets, [`Error::CountOverflow`], or a pool beyond the limits.
+    /// [`Error::NoPrompts`] for no sets, or a pool beyond the limits.
     pub fn merge(sets: &[Self]) -> Result<Self> {
         let first = sets.first().ok_or(Error::NoPrompts)?;
         let mut templates = BTreeMap::new();
@@ -242,7 +239,7 @@ impl PromptSet {
                 }
             }
             for (at, prompt) in set.prompts.iter().enumerate() {
-                merged.add(prompt.clone(), || Place::entry("prompts", at))?;
+                merged.pool(prompt.clone(), || Place::entry("prompts", at))?;
             }
         }
         Self::assemble(first.level, first.label_space, templates, merged).map(|(set, _)| set)

@@ -114,8 +114,23 @@ impl Merged {
         }
     }
 
+    /// Adds a prompt of another set as often as its count says (once without); a count that is full stays so.
+    pub(crate) fn pool(&mut self, prompt: Prompt, place: impl FnOnce() -> Place) -> Result<()> {
+        self.put(prompt, place, true)
+    }
+
     /// Adds a prompt as often as its count says (once without).
     pub(crate) fn add(&mut self, prompt: Prompt, place: impl FnOnce() -> Place) -> Result<()> {
+        // Without released counts the sum is never seen, so that it must not refuse a set either.
+        self.put(prompt, place, !self.counts)
+    }
+
+    fn put(
+        &mut self,
+        prompt: Prompt,
+        place: impl FnOnce() -> Place,
+        saturates: bool,
+    ) -> Result<()> {
         let Prompt {
             class,
             domain,
@@ -126,11 +141,10 @@ impl Merged {
         let full = self.prompts.len() >= MAX_PROMPTS;
         match self.prompts.entry((class, domain, caption)) {
             std::collections::btree_map::Entry::Occupied(mut entry) => {
-                // Without released counts the sum is never seen, so that it must not refuse a set either.
                 let sum = entry
                     .get()
                     .checked_add(more)
-                    .or((!self.counts).then_some(u32::MAX));
+                    .or(saturates.then_some(u32::MAX));
                 *entry.get_mut() = sum.ok_or_else(|| Error::CountOverflow { place: place() })?;
             }
             std::collections::btree_map::Entry::Vacant(_) if full => {

@@ -8,10 +8,14 @@ mod access;
 mod decimal;
 mod fuse;
 mod ids;
+mod name;
+mod operation;
 mod plan;
 mod problem;
 mod results;
 mod round;
+#[cfg(feature = "openapi")]
+mod schemas;
 
 pub use access::{
     Registration, RegistrationRequest, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
@@ -22,6 +26,11 @@ pub use fuse::{
     TaskPlan,
 };
 pub use ids::{ClientId, RoundId};
+pub use name::shown;
+pub use operation::{
+    ClientEntry, DeletedRound, MAX_REGISTRATIONS, Readiness, RegistrationsRequest, RoundEvent,
+    RoundMember, StoredSubmission,
+};
 pub use plan::{
     ClassifierArchitecture, GUIDANCE, GuidancePlan, ImageBudget, PictureFit, PromptPlan, RoundSpec,
     SourcePlan, SynthesisPlan, TrainingPlan,
@@ -32,7 +41,7 @@ pub use results::{
     RoundResults, SamplingSummary, Seeds, SourceOutcome, SourceSummary, StageSeconds, SubmittedSet,
     SyntheticSummary, Versions,
 };
-pub use round::{Health, RoundState, RoundStatus};
+pub use round::{FailureKind, Health, RoundState, RoundStatus};
 
 /// Media type of a prompt set in wire format.
 pub const WIRE_MEDIA_TYPE: &str = "application/vnd.promptfed.prompts";

@@ -106,14 +106,16 @@ fn check_characters(text: &str) -> Result<(), TextProblem> {
 
 /// Text from outside as part of a message: at most 200 characters, none of them invisible.
 pub(crate) fn excerpt(text: &str) -> String {
-    let shown = |c: char| {
-        if c.is_control() || is_invisible(c) {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            c
-        }
-    };
-    text.chars().take(200).map(shown).collect()
+    text.chars().take(200).map(visible).collect()
+}
+
+/// The character, or what stands for one that is not seen.
+pub(crate) fn visible(c: char) -> char {
+    if c.is_control() || is_invisible(c) {
+        char::REPLACEMENT_CHARACTER
+    } else {
+        c
+    }
 }
 
 const fn is_form_selector(c: char) -> bool {

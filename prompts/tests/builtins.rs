@@ -108,6 +108,30 @@ fn pocket_speaks_the_phrases_it_was_trained_on() {
 }
 
 #[test]
+fn photographs_in_plain_words() {
+    let positive = |level, domain| render("photo", level, domain, "owl");
+    for (domain, phrase) in [
+        (None, "a photo of an owl"),
+        (Some("photo"), "a photo of an owl"),
+        (Some("real"), "a photo of an owl"),
+        (Some("sketch"), "a sketch of an owl"),
+        (Some("art_painting"), "a painting of an owl"),
+        (Some("clipart"), "clip art of an owl"),
+        (Some("watercolour"), "an owl, watercolour"),
+    ] {
+        let told = format!("{phrase}, CAPTION");
+        assert_eq!(positive(Level::Instance, domain), (told, String::new()));
+        if domain.is_some() {
+            assert_eq!(positive(Level::Domain, domain).0, phrase);
+        }
+    }
+    assert_eq!(
+        positive(Level::Class, Some("sketch")).0,
+        "a photo of an owl"
+    );
+}
+
+#[test]
 fn unknown_domain_falls_back_or_is_named() {
     let watercolour = Domain::try_from("watercolour").unwrap();
     let error = TemplateSet::from_toml(

@@ -175,13 +175,25 @@ fn pooling_refuses_what_differs() {
 }
 
 #[test]
-fn counts_that_overflow_are_refused() {
+fn counts_that_overflow_are_refused_in_a_set_and_full_in_a_pool() {
     let json = set(Level::Class, true)
         .to_json()
         .replace("\"count\":4", "\"count\":4294967295");
     let full = PromptSet::from_json(&json, &pacs()).unwrap();
+    let pooled = PromptSet::merge(&[full.clone(), full.clone()]).unwrap();
+    assert_eq!(pooled.len(), full.len());
+    assert!(pooled.prompts().iter().any(|p| p.count == Some(u32::MAX)));
+    let (before, entry) = json
+        .trim_end()
+        .rsplit_once('\n')
+        .unwrap()
+        .0
+        .rsplit_once('[')
+        .unwrap();
+    let entry = entry.trim().trim_end_matches(']').trim();
+    let twice = format!("{before}[{entry},{entry}]}}");
     assert!(matches!(
-        PromptSet::merge(&[full.clone(), full]),
+        PromptSet::from_json(&twice, &pacs()),
         Err(Error::CountOverflow { .. })
     ));
 }

@@ -242,9 +242,110 @@ fn many_tiny_entries_are_refused_while_they_are_read() {
     assert!(
         error
             .to_string()
+            .contains("prompts[0]: not in canonical form"),
+        "{error}"
+    );
+    // A document of any layout is a file, and read to the limit.
+    let error = PromptSet::from_json(&many, &pacs()).unwrap_err();
+    assert!(
+        error
+            .to_string()
             .contains("a list of at most 1000000 entries"),
         "{error}"
     );
+}
+
+#[test]
+fn the_first_entry_that_is_not_canonical_ends_the_reading() {
+    let json = sample().to_json();
+    let (head, rest) = json.split_once("{\"class\":0").unwrap();
+    let first = format!("{{\"class\":0{}", rest.split_once('\n').unwrap().0);
+    // Behind the entry at fault stands what no reader takes for JSON: whoever reads on says so.
+    let refused = |second: &str| {
+        let text = format!("{head}{first}\n{second},\n%%%\n");
+        let told = refusal(&pack(text.as_bytes())).to_string();
+        assert!(told.contains("prompts[1]"), "{second}: {told}");
+        told
+    };
+    let repeated = first.trim_end_matches(',');
+    assert!(refused(repeated).contains("not in canonical form"));
+    assert!(refused("{ \"class\":1,\"caption\":\"x\"}").contains("not in canonical form"));
+    assert!(refused("{\"class\":99,\"caption\":\"x\"}").contains("class 99"));
+    assert!(refused("{\"class\":1,\"caption\":\" x\"}").contains("caption"));
+    let templates = json.replacen("\"templates\":[\n", "\"templates\":[\n%%%,\n", 1);
+    let told = refusal(&pack(templates.as_bytes())).to_string();
+    assert!(told.contains("expected a value"), "{told}");
+    let names = vec!["\"a\""; 1_000_001].join(",");
+    let many = format!(
+        "\"templates\":[\n{{\"domains\":[{names}],\"positive\":\"{{label}}\",\"negative\":\"\"}},\n"
+    );
+    let domains = json.replacen("\"templates\":[\n", &many, 1);
+    let told = refusal(&pack(domains.as_bytes())).to_string();
+    assert!(
+        told.contains("templates[0]: not in canonical form"),
+        "{told}"
+    );
+    let head = json.replacen("\"level\":\"instance\"", "\"level\":\"all\"", 1);
+    let told = refusal(&pack(head.as_bytes())).to_string();
+    assert!(told.contains("level"), "{told}");
+    let spaced = json.replacen("{\n", "{ \n", 1);
+    let told = refusal(&pack(spaced.as_bytes())).to_string();
+    assert!(told.contains("(line 1)"), "{told}");
+}
+
+#[test]
+fn the_pieces_of_sets_add_up_to_their_pool() {
+    use promptfed_prompts::{POOL_COUNT_BYTES, POOL_FRAME_BYTES, PieceKind};
+    use std::collections::BTreeMap;
+    let domain = |name: &str| Some(Domain::try_from(name).unwrap());
+    let parts = [
+        build(
+            Level::Domain,
+            true,
+            &[(0, None, None), (1, domain("a"), None)],
+        ),
+        build(
+            Level::Domain,
+            true,
+            &[
+                (0, None, None),
+                (1, domain("b"), None),
+                (6, domain("a"), None),
+            ],
+        ),
+    ];
+    let mut pieces = BTreeMap::new();
+    let mut kinds = [0; 5];
+    for part in &parts {
+        for piece in part.pieces() {
+            if pieces.insert(piece.key, piece.bytes).is_none() {
+                kinds[match piece.kind {
+                    PieceKind::Prompt => 0,
+                    PieceKind::Class => 1,
+                    PieceKind::Domain => 2,
+                    PieceKind::Template => 3,
+                    PieceKind::Counts => 4,
+                }] += 1;
+            }
+        }
+    }
+    // Prompts (0), (1 a), (1 b), (6 a); classes 0, 1, 6; domains a and b; templates with and without a domain; counts.
+    assert_eq!(kinds, [4, 3, 2, 2, 1]);
+    let most = pieces.values().sum::<u64>() + 4 * POOL_COUNT_BYTES + POOL_FRAME_BYTES;
+    let pool = PromptSet::merge(&parts).unwrap();
+    let bytes = pool.to_json().len() as u64;
+    assert!(bytes <= most, "{bytes} of at most {most}");
+    // Only counts and the frame are estimated.
+    assert!(
+        most - bytes <= POOL_FRAME_BYTES + 4 * POOL_COUNT_BYTES,
+        "{bytes} of at most {most}"
+    );
+    // With and without counts, prompts are the same pieces.
+    let keys = |set: &PromptSet| -> Vec<_> {
+        let prompts = set.pieces().filter(|p| p.kind != PieceKind::Counts);
+        prompts.map(|p| (p.key, p.bytes)).collect()
+    };
+    assert_eq!(keys(&parts[0]), keys(&parts[0].clone().without_counts()));
 }
 
 #[test]

@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use promptfed_files::ErrorKind;
+
+use crate::job::in_gigabytes;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -32,6 +36,25 @@ pub enum Error {
         /// What the operating system said.
         reason: String,
     },
+    /// The address can be reached from other machines, and the connections are not protected. For the operator.
+    #[error(
+        "{address} can be reached from other machines, and over plain HTTP tokens and prompts can be read on the way: give --tls-cert and --tls-key (`promptfed serve` also takes --tls self-signed), or, where a TLS proxy stands before it or the network is trusted, --allow-plain-http"
+    )]
+    PlainHttp {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// A certificate or its key cannot be used. For the operator.
+    #[error("{}: {reason}; TLS needs a certificate with those between it and its authority, and its private key, both in PEM", .file.display())]
+    Certificate {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No certificate could be made. For the operator.
+    #[error("no certificate could be made: {0}; give one with --tls-cert and --tls-key")]
+    SelfSigned(String),
     /// The administrator's token is too short or has white space. For the operator.
     #[error(
         "the administrator's token must have at least 16 visible ASCII characters; leave it out to have one made"
@@ -71,7 +94,54 @@ pub enum Error {
     /// The central model could not be trained.
     #[error("training: {0}")]
     Training(#[from] promptfed_learn::Error),
+    /// The machine has less memory than a round needs.
+    #[error(
+        "the training needs {} of memory at least and this machine has {}; open a round with fewer images, smaller ones, or a smaller batch",
+        in_gigabytes(*needed), in_gigabytes(*most)
+    )]
+    Memory {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes there are.
+        most: u64,
+    },
+    /// A backup cannot be made or restored. For the operator.
+    #[error("{}: {reason}", folder.display())]
+    Backup {
+        /// The folder of the backup.
+        folder: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// The job's code failed in a way that it should not.
     #[error("the job stopped unexpectedly: {0}; the server's log says more")]
     Panic(String),
+}
+
+impl Error {
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io(error) => ErrorKind::of_io(error),
+            Self::File(error) => error.kind(),
+            Self::Synthesis(error) => error.kind(),
+            Self::Fusing(error) => error.kind(),
+            Self::Training(error) => error.kind(),
+            Self::FolderInUse { .. }
+            | Self::PlainHttp { .. }
+            | Self::Certificate { .. }
+            | Self::WeakAdminToken
+            | Self::ForeignDatabase
+            | Self::NewerDatabase { .. }
+            | Self::Backup { .. }
+            | Self::Prompts(_) => ErrorKind::Input,
+            Self::Listen { .. }
+            | Self::SelfSigned(_)
+            | Self::Randomness(_)
+            | Self::Database(_)
+            | Self::Document(_)
+            | Self::Memory { .. }
+            | Self::Panic(_) => ErrorKind::Failed,
+        }
+    }
 }

@@ -7,12 +7,9 @@
 //! use promptfed_server::{Engines, Server, ServerConfig};
 //!
 //! # fn main() -> promptfed_server::Result<()> {
-//! let server = Server::start(ServerConfig {
-//!     addr: ([127, 0, 0, 1], 0).into(),
-//!     data_dir: "promptfed-data".into(),
-//!     engines: Engines::new().with_pocket("assets/pocket/all"),
-//!     admin_token: None,
-//! })?;
+//! let engines = Engines::new().with_pocket("assets/pocket/all");
+//! let config = ServerConfig::new(([127, 0, 0, 1], 0).into(), "promptfed-data".into(), engines);
+//! let server = Server::start(config)?;
 //! println!("{} with the administrator's token {}", server.url(), server.admin_token());
 //! server.shutdown();
 //! # Ok(())
@@ -21,20 +18,25 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod backup;
 mod data_folder;
 mod error;
 mod http;
 mod images;
 mod job;
+mod listen;
+mod metrics;
 mod server;
 mod state;
 mod store;
 mod token;
 
+pub use backup::{BackupReport, backup, restore};
 pub use data_folder::DATA_FOLDER_LOCK;
 pub use error::{Error, Result};
-pub use http::app;
+pub use http::{api_document, app};
 pub use images::{ImageServer, ImageServerConfig, new_token, serve_images};
+pub use listen::{CertificateFiles, Limits, Transport};
 pub use promptfed_synth::registry::Engines;
 pub use server::{RunningServer, Server, ServerConfig, run_blocking};
 pub use state::AppState;

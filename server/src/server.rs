@@ -6,19 +6,17 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use promptfed_synth::registry::Engines;
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
+use crate::Result;
 use crate::data_folder::DataFolder;
 use crate::http::app;
 use crate::job::JobRunner;
+use crate::listen::{Limits, Listening, Transport, listen, serve};
 use crate::state::AppState;
 use crate::store::Store;
 use crate::token::Token;
-use crate::{Error, Result};
 
 /// How long requests in work may take after a shutdown began.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
@@ -37,6 +35,24 @@ pub struct ServerConfig {
     /// The administrator's token, at least 16 visible ASCII characters. Without one, the server makes one and keeps it in
     /// `admin.token` in the data folder, readable by its user alone.
     pub admin_token: Option<String>,
+    /// How connections are protected.
+    pub transport: Transport,
+    /// What those who connect are granted.
+    pub limits: Limits,
+}
+
+impl ServerConfig {
+    /// Plain HTTP on this machine, with a token of its own making and the default limits.
+    pub fn new(addr: SocketAddr, data_dir: PathBuf, engines: Engines) -> Self {
+        Self {
+            addr,
+            data_dir,
+            engines,
+            admin_token: None,
+            transport: Transport::default(),
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// Starts servers.
@@ -46,25 +62,26 @@ impl Server {
     /// Starts a server on threads of its own and returns when it listens. Jobs that an earlier server left unfinished go on.
     ///
     /// # Errors
-    /// When the data folder is in use, unreadable or of a newer version, the address is taken, or the token is too weak.
+    /// When the data folder is in use, unreadable or of a newer version, the address is taken or must not be used unprotected, the
+    /// certificate cannot be used, or the token is too weak.
     pub fn start(config: ServerConfig) -> Result<RunningServer> {
+        config.transport.check(config.addr)?;
         let folder = Arc::new(DataFolder::lock(&config.data_dir)?);
         let store = Arc::new(Store::open(&folder.database())?);
         let admin_token = match config.admin_token {
             Some(text) => Token::given(text)?,
             None => folder.admin_token()?,
         };
+        let certificates = config
+            .transport
+            .certificates(&folder.tls(), &config.limits)?;
+        let fingerprint = certificates.as_ref().map(|used| used.fingerprint());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(HTTP_THREADS)
             .thread_name("promptfed-http")
             .enable_all()
             .build()?;
-        let listener = runtime
-            .block_on(TcpListener::bind(config.addr))
-            .map_err(|error| Error::Listen {
-                address: config.addr,
-                reason: error.to_string(),
-            })?;
+        let listener = runtime.block_on(async { listen(config.addr) })?;
         let addr = listener.local_addr()?;
         let runner = JobRunner::start(
             Arc::clone(&store),
@@ -77,15 +94,29 @@ impl Server {
             config.engines,
             runner.jobs(),
             admin_token.hash(),
+            config.limits.clone(),
         );
+        let listening = Listening {
+            listener,
+            app: app(state),
+            certificates,
+            limits: config.limits,
+        };
         let (stop, stopped) = oneshot::channel();
         let http = thread::Builder::new()
             .name("promptfed-server".to_owned())
-            .spawn(move || serve(&runtime, listener, state, stopped))?;
+            .spawn(move || {
+                let stop = async move {
+                    // Without a sender, nobody is left to stop it.
+                    let _ = stopped.await;
+                };
+                runtime.block_on(serve(listening, stop, SHUTDOWN_GRACE));
+            })?;
         tracing::info!(%addr, "listening");
         Ok(RunningServer {
             addr,
             admin_token,
+            fingerprint,
             parts: Some(Parts { stop, http, runner }),
         })
     }
@@ -111,6 +142,7 @@ pub fn run_blocking(config: ServerConfig, ready: impl FnOnce(&RunningServer)) ->
 pub struct RunningServer {
     addr: SocketAddr,
     admin_token: Token,
+    fingerprint: Option<String>,
     parts: Option<Parts>,
 }
 
@@ -128,7 +160,16 @@ impl RunningServer {
 
     /// Its address for clients, for example `http://127.0.0.1:8080`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        let scheme = match self.fingerprint {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{}", self.addr)
+    }
+
+    /// With TLS, the SHA-256 of the certificate that it started with, in hexadecimal digits.
+    pub fn fingerprint(&self) -> Option<&str> {
+        self.fingerprint.as_deref()
     }
 
     /// The administrator's token, a secret.
@@ -145,8 +186,10 @@ impl RunningServer {
         if let Some(Parts { stop, http, runner }) = self.parts.take() {
             // The receiver is gone only when the HTTP thread has ended already.
             let _ = stop.send(());
-            let _ = http.join();
+            // Beside the requests in work, not after them: a process that is killed some seconds after it was told to end has written down the
+            // job's end.
             runner.stop();
+            let _ = http.join();
         }
     }
 }
@@ -155,35 +198,6 @@ impl Drop for RunningServer {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-fn serve(
-    runtime: &Runtime,
-    listener: TcpListener,
-    state: AppState,
-    stopped: oneshot::Receiver<()>,
-) {
-    runtime.block_on(async {
-        let (draining, drained) = oneshot::channel();
-        let listener = listener.tap_io(|socket| {
-            // Without it, small answers wait for the client's delayed acknowledgement.
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
-            }
-        });
-        let server = axum::serve(listener, app(state)).with_graceful_shutdown(async move {
-            let _ = stopped.await;
-            let _ = draining.send(());
-        });
-        let deadline = async move {
-            let _ = drained.await;
-            tokio::time::sleep(SHUTDOWN_GRACE).await;
-        };
-        tokio::select! {
-            ended = server => if let Err(error) = ended { tracing::error!(%error, "serving ended") },
-            () = deadline => tracing::warn!("connections were cut off at shutdown"),
-        }
-    });
 }
 
 pub(crate) async fn told_to_end() -> Result<()> {

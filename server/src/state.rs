@@ -2,23 +2,20 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use promptfed_synth::registry::Engines;
 use tokio::sync::Semaphore;
 
 use crate::data_folder::DataFolder;
+use crate::http::{LastCheck, Load};
 use crate::job::Jobs;
+use crate::listen::Limits;
 use crate::store::Store;
 use crate::token::TokenHash;
 use crate::{Error, Result};
 
-/// Requests in work at once; more are turned away.
-const MAX_REQUESTS: usize = 256;
-/// Submissions in memory at once; more wait.
+/// Submissions that are decoded at once; more wait.
 const MAX_SUBMISSIONS: usize = 4;
-/// Time for one request, reading its body included.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What every request handler can reach; cloning is cheap.
 #[derive(Clone)]
@@ -31,9 +28,9 @@ pub struct Shared {
     pub(crate) engines: Engines,
     pub(crate) jobs: Jobs,
     pub(crate) admin: TokenHash,
-    pub(crate) requests: Semaphore,
+    pub(crate) load: Arc<Load>,
     pub(crate) submissions: Semaphore,
-    pub(crate) request_timeout: Duration,
+    pub(crate) last_check: LastCheck,
 }
 
 impl AppState {
@@ -43,6 +40,7 @@ impl AppState {
         engines: Engines,
         jobs: Jobs,
         admin: TokenHash,
+        limits: Limits,
     ) -> Self {
         Self(Arc::new(Shared {
             store,
@@ -50,9 +48,9 @@ impl AppState {
             engines,
             jobs,
             admin,
-            requests: Semaphore::new(MAX_REQUESTS),
+            load: Load::new(limits),
             submissions: Semaphore::new(MAX_SUBMISSIONS),
-            request_timeout: REQUEST_TIMEOUT,
+            last_check: LastCheck::default(),
         }))
     }
 

@@ -1,14 +1,18 @@
 //! What a round has agreed on, from its server or from a file.
 
+use super::engines::templates_of;
 use super::extract::WordingArgs;
 use super::idle;
 use super::submit::DEFAULT_SERVER;
+use super::trust::{TRUST_FLAGS, TrustArgs};
+use crate::Context;
 use crate::exit::BadInput;
 use anyhow::{Context as _, Result};
 use clap::{ArgMatches, Args};
 use promptfed_client::FederationClient;
 use promptfed_prompts::LabelSpace;
 use promptfed_prompts::protocol::{MAX_MESSAGE_BYTES, PromptPlan, RoundId, RoundSpec};
+use promptfed_synth::registry::EngineRef;
 use std::path::Path;
 
 /// The round that prompts are made for.
@@ -24,6 +28,8 @@ pub(crate) struct AgreedArgs {
     /// This client's token, from `promptfed register`, for --round
     #[arg(long, env = TOKEN, hide_env_values = true)]
     token: Option<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
 }
 
 const SERVER: &str = "PROMPTFED_SERVER";
@@ -36,7 +42,11 @@ pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         Some(_) => "where --round is a file",
         None => "without --round; nothing is sent here",
     };
-    idle::refuse(matches, &["server", "token"], reason)
+    idle::refuse(
+        matches,
+        &[&["server", "token"][..], &TRUST_FLAGS].concat(),
+        reason,
+    )
 }
 
 /// What all clients of a round do alike.
@@ -57,10 +67,10 @@ impl AgreedArgs {
     }
 
     /// The round's classes, level and templates; without a round, the level and templates of `wording`.
-    pub(crate) fn agreed(&self, wording: &WordingArgs) -> Result<Agreed> {
+    pub(crate) fn agreed(&self, wording: &WordingArgs, context: &Context) -> Result<Agreed> {
         let Some(round) = &self.round else {
             return Ok(Agreed {
-                plan: wording.plan()?,
+                plan: wording.plan(EngineRef::default().templates())?,
                 label_space: None,
                 engines: None,
             });
@@ -69,11 +79,14 @@ impl AgreedArgs {
         let plan = match spec.prompts {
             Some(plan) => plan,
             None => {
+                let engine = spec.synthesis.sources.first();
+                let of_engine = templates_of(engine.map(|s| s.engine.as_str()), context);
                 eprintln!(
                     "warning: round {round} names no level and no templates; {} and {} are used, and the first client to submit decides for all",
-                    wording.level, wording.templates
+                    wording.level,
+                    wording.templates(of_engine)
                 );
-                wording.plan()?
+                wording.plan(of_engine)?
             }
         };
         Ok(Agreed {
@@ -100,7 +113,7 @@ impl AgreedArgs {
             return Err(anyhow::Error::msg(text).context(BadInput));
         };
         let server = self.server.as_deref().unwrap_or(DEFAULT_SERVER);
-        let client = FederationClient::new(server, "client", token)?;
+        let client = FederationClient::with_trust(server, "client", token, &self.trust.trust())?;
         Ok(client.round(number)?)
     }
 }

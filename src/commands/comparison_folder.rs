@@ -20,6 +20,9 @@ const REPORT: &str = "report.html";
 /// Name of the folder with what has been measured, a file for each run.
 const CELLS: &str = "cells";
 
+/// Name of the file with features of images by the network that comes along.
+const FEATURES: &str = "features/efficientnet-lite0.bin";
+
 /// What becomes of an earlier comparison in a folder.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Earlier {
@@ -66,6 +69,16 @@ impl ComparisonFolder {
         Ok(self.folder.root().join(CELLS))
     }
 
+    /// Where features of images are kept: they are those of the images and the network, whatever the comparison. Where an earlier one is
+    /// replaced, its are removed.
+    pub(super) fn features(&self) -> Result<PathBuf> {
+        let file = self.folder.root().join(FEATURES);
+        if self.earlier == Earlier::Replaced && file.exists() {
+            fs_err::remove_file(&file)?;
+        }
+        Ok(file)
+    }
+
     /// Puts the runs that replace others in their place.
     pub(super) fn finish(&self) -> Result<()> {
         let (new, place) = (self.cells()?, self.folder.root().join(CELLS));
@@ -92,5 +105,25 @@ impl ComparisonFolder {
     /// Where the report goes.
     pub(super) fn report(&self) -> PathBuf {
         self.folder.root().join(REPORT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_go_with_the_comparison_that_is_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let features = |earlier| {
+            let folder = ComparisonFolder::take(place.path(), earlier).unwrap();
+            folder.features().unwrap()
+        };
+        let file = features(Earlier::Refused);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "rows").unwrap();
+        assert!(features(Earlier::Continued).exists());
+        assert!(!features(Earlier::Replaced).exists());
+        assert!(!features(Earlier::Replaced).exists());
     }
 }

@@ -1,6 +1,6 @@
 //! `promptfed demo`: the whole loop on bundled drawings.
 
-use super::compare::{EarlierArgs, SettingArgs, compare};
+use super::compare::{EarlierArgs, SettingArgs, Shared, SimulationArgs, compare};
 use super::data;
 use super::engines::EngineArgs;
 use super::extract::{PromptArgs, WordingArgs};
@@ -117,7 +117,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let prompts = PromptArgs {
         wording: WordingArgs {
             level: args.level,
-            templates: "pocket".to_owned(),
+            templates: None,
         },
         captioner: None,
         model: None,
@@ -144,6 +144,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         local_epochs: 1,
         participation: 1.0,
         dropout: 0.0,
+        tune: None,
+        simulation: SimulationArgs::default(),
         generated: Some(budget.generated),
         fuse: Mode::Random,
         fusion: FusionArgs::by_transfer(),
@@ -167,6 +169,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         &setting,
         &args.out,
         &args.earlier,
+        &Shared::default(),
         context,
     )
 }

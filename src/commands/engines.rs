@@ -180,6 +180,24 @@ pub(super) fn engines(prepared: Vec<Prepared>) -> Engines {
     }
 }
 
+/// The templates whose words suit the engine that a round calls so: one of the configuration, or one whose name says what it is; of another, and
+/// of none, those of the bundled generator.
+pub(super) fn templates_of(name: Option<&str>, context: &Context) -> &'static str {
+    let Some(name) = name else {
+        return EngineRef::default().templates();
+    };
+    match context.backends.iter().find(|b| b.name() == name) {
+        Some(backend) => backend.engine().templates(),
+        None => EngineRef::templates_of(name).unwrap_or(EngineRef::default().templates()),
+    }
+}
+
+/// The templates whose words suit the first of these engines; of none, those of the bundled generator.
+pub(super) fn templates_of_first(prepared: &[Prepared]) -> &'static str {
+    let first = prepared.first().map(|engine| engine.backend().engine());
+    first.map_or(EngineRef::default().templates(), EngineRef::templates)
+}
+
 /// What a round asks of engines of these names: the same of each.
 pub(super) fn sources<'a>(names: impl Iterator<Item = &'a str>) -> Vec<SourcePlan> {
     names.map(SourcePlan::new).collect()
@@ -188,4 +206,32 @@ pub(super) fn sources<'a>(names: impl Iterator<Item = &'a str>) -> Vec<SourcePla
 /// Refuses the flags about engines where none is asked; `reason` says why.
 pub(super) fn refuse_all(matches: &ArgMatches, reason: &str) -> Result<()> {
     idle::refuse(matches, &ENGINE_FLAGS, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Progress;
+
+    #[test]
+    fn templates_suit_the_engine_that_is_named() {
+        let engine = "sd:models/sd15".parse().unwrap();
+        let big = Backend::named("big", engine, EngineOptions::default()).unwrap();
+        let context = Context {
+            json: false,
+            progress: Progress::new(true),
+            backends: vec![big],
+        };
+        for (name, templates) in [
+            (None, "pocket"),
+            (Some("pocket:draw"), "pocket"),
+            (Some("sd"), "photo"),
+            (Some("remote"), "photo"),
+            (Some("big"), "photo"),
+            (Some("of-another-machine"), "pocket"),
+        ] {
+            assert_eq!(templates_of(name, &context), templates, "{name:?}");
+        }
+        assert_eq!(templates_of_first(&[]), "pocket");
+    }
 }

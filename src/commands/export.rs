@@ -96,7 +96,7 @@ fn refuse(args: &Args, what: &str) -> Result<()> {
 fn model(args: &Args, context: &Context) -> Result<()> {
     let model = Model::read(&args.from)?;
     let file = model.classifier.to_onnx()?;
-    refuse_other(&args.out, ContentHash::of(&file), args.force)?;
+    refuse_other("--out", &args.out, ContentHash::of(&file), args.force)?;
     promptfed_files::write_whole(&args.out, &file)?;
     if context.json {
         println!(

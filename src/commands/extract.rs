@@ -13,6 +13,7 @@ use crate::exit::BadInput;
 use anyhow::{Result, bail};
 use clap::{ArgMatches, Args as ClapArgs};
 use promptfed_client::{Captioner, ExtractOptions, captioner_with, extract_with_progress};
+use promptfed_eval::observer::Observer;
 use promptfed_eval::report::bytes;
 use promptfed_files::{prove_writable, write_whole};
 use promptfed_prompts::protocol::PromptPlan;
@@ -59,20 +60,28 @@ pub(crate) struct WordingArgs {
     /// How much each prompt tells: class, domain (class and style), or instance (with a caption)
     #[arg(long, default_value_t = Level::Class)]
     pub(crate) level: Level,
-    /// Words around class, domain and caption: fgl, fgl-domainnet, pocket, or a TOML file (docs/label-spaces.md)
-    #[arg(long, value_name = "NAME|FILE", default_value = "pocket")]
-    pub(crate) templates: String,
+    /// Words around class, domain and caption: fgl, fgl-domainnet, photo, pocket, or a TOML file (docs/label-spaces.md) [default: those of the
+    /// first engine: pocket's own, photo for others]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) templates: Option<String>,
 }
 
 impl WordingArgs {
-    /// Level and templates, as a round agrees on them.
-    pub(crate) fn plan(&self) -> Result<PromptPlan> {
+    /// The templates that are named, or else those of an engine.
+    pub(crate) fn templates<'a>(&'a self, of_engine: &'a str) -> &'a str {
+        self.templates.as_deref().unwrap_or(of_engine)
+    }
+
+    /// Level and templates, as a round agrees on them; where none are named, those of an engine.
+    pub(crate) fn plan(&self, of_engine: &str) -> Result<PromptPlan> {
+        let name = self.templates(of_engine);
         let plan = PromptPlan {
             level: self.level,
-            templates: data::template_set(&self.templates)?,
+            templates: data::template_set(name)?,
+            max_per_client: None,
         };
         plan.validate().map_err(|error| {
-            anyhow::Error::msg(format!("--templates {}: {error}", self.templates)).context(BadInput)
+            anyhow::Error::msg(format!("--templates {name}: {error}")).context(BadInput)
         })?;
         Ok(plan)
     }
@@ -156,7 +165,8 @@ pub(super) fn refuse_idle_captions(matches: &ArgMatches) -> Result<()> {
 impl Args {
     /// What is read beside the data.
     fn read_too(&self) -> Vec<&Path> {
-        let wording = data::template_file(&self.prompts.wording.templates);
+        let wording = self.prompts.wording.templates.as_deref();
+        let wording = wording.and_then(data::template_file);
         let model = self.prompts.model.as_deref();
         let files = [
             self.read.label_space_file(),
@@ -184,10 +194,15 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         prove_writable(file)?;
     }
     let Agreed {
-        plan: PromptPlan { level, templates },
+        plan:
+            PromptPlan {
+                level,
+                templates,
+                max_per_client,
+            },
         label_space,
         engines,
-    } = args.agreed.agreed(&args.prompts.wording)?;
+    } = args.agreed.agreed(&args.prompts.wording, context)?;
     let (mut dataset, label_space) = args.read.open_for(&args.data, label_space)?;
     for file in files {
         refuse_to_replace(file, &args.data, &dataset, &args.read_too())?;
@@ -233,6 +248,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     data::tell(&report.images_left_out_by_kind());
     data::tell_changed(&report.decode);
     asked.prompts(&extraction.prompt_set, &label_space);
+    let prompts = extraction.prompt_set.len();
+    if let Some(most) = max_per_client.filter(|most| prompts as u64 > u64::from(*most)) {
+        context.progress.warn(&format!(
+            "the round takes {most} prompts of each client, and these are {prompts}: it will refuse them; extract again with --max-prompts {most}"
+        ));
+    }
     let shown = Shown {
         extraction: &extraction,
         dataset: &dataset,

@@ -46,7 +46,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let sets = sets::open(&args.sets)?;
     let report = fusion.run(sets, &args.out, &interrupt::flag(), context)?;
     if context.json {
-        println!("{}", fusion.json(&report, &args.out)?);
+        let shown = fusion.shown(&report, &args.out)?;
+        println!("{}", serde_json::to_string(&shown)?);
         return Ok(());
     }
     fusion::show(&report, &args.out)

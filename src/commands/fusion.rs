@@ -16,7 +16,8 @@ use promptfed_synth::fuse::{
 };
 use promptfed_synth::{Error, SyntheticSet};
 use promptfed_vision::EfficientNet;
-use serde_json::{Value, json};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -313,13 +314,27 @@ impl Fusion {
         Ok(())
     }
 
-    /// The result as JSON.
-    pub(crate) fn json(&self, report: &FuseReport, out: &Path) -> Result<Value> {
-        Ok(json!({
-            "out": out.display().to_string(), "report": report, "page": page(out).display().to_string(),
-            "seconds": Cost::read(out)?.seconds, "feedback_bytes": self.feedback_bytes,
-        }))
+    /// The result for programs.
+    pub(crate) fn shown<'a>(&self, report: &'a FuseReport, out: &Path) -> Result<Shown<'a>> {
+        Ok(Shown {
+            out: out.display().to_string(),
+            report,
+            page: page(out).display().to_string(),
+            seconds: Cost::read(out)?.seconds,
+            feedback_bytes: self.feedback_bytes,
+        })
     }
+}
+
+/// What `--json` prints of a fusion. A type of its own: `json!` writes an f32 with all digits of an f64.
+#[derive(Serialize)]
+pub(crate) struct Shown<'a> {
+    out: String,
+    report: &'a FuseReport,
+    page: String,
+    /// By stage.
+    seconds: BTreeMap<String, f64>,
+    feedback_bytes: u64,
 }
 
 fn page(out: &Path) -> PathBuf {

@@ -57,7 +57,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             promptfed_files::prove_writable(&args.out)?;
             let space = of_data(&args.data, args.layout, args.split, Some(&args.out))?;
             let file = space.to_toml();
-            refuse_other(&args.out, ContentHash::of(file.as_bytes()), args.force)?;
+            refuse_other(
+                "--out",
+                &args.out,
+                ContentHash::of(file.as_bytes()),
+                args.force,
+            )?;
             promptfed_files::write_whole(&args.out, file.as_bytes())?;
             let names: Vec<&str> = space.classes().iter().map(|c| c.name.as_str()).collect();
             if context.json {

@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 mod agreed;
+mod backup;
+mod client;
 mod compare;
 mod comparison_folder;
 mod data;
@@ -28,15 +30,20 @@ mod recipe;
 mod register;
 mod release;
 mod round;
+mod round_open;
+mod round_view;
+mod schema;
 mod serve;
 mod sets;
 mod shell;
 mod submit;
 mod synth;
 mod train;
+mod trust;
 mod words;
 mod write;
 
+pub(crate) use self::trust::prefer_flag;
 use crate::Context;
 use anyhow::Result;
 use clap::{ArgMatches, Subcommand};
@@ -53,8 +60,14 @@ pub(crate) enum Command {
     Submit(submit::Args),
     /// Server: accept prompts, synthesise, train, hand out the model
     Serve(serve::Args),
-    /// Server administration: give a client its token
+    /// Server administration: copy a server's data folder while the server works
+    Backup(backup::BackupArgs),
+    /// Server administration: put a copy of a data folder where a server can use it
+    Restore(backup::RestoreArgs),
+    /// Server administration: give clients their tokens
     Register(register::Args),
+    /// Server administration: clients and their tokens
+    Client(client::Args),
     /// Rounds of a server: open, watch, close, fetch the results and the model
     Round(round::Args),
     /// Write more prompts for the classes and domains of a prompt file
@@ -81,6 +94,8 @@ pub(crate) enum Command {
     Compare(compare::Args),
     /// List the methods that `compare` knows: what each shares, and what it can be told
     Methods(methods::Args),
+    /// Print the JSON Schema of what a command prints with --json
+    Schema(schema::Args),
     /// Print what completes commands and flags in a shell
     Completions(shell::CompletionsArgs),
     /// Print the manual page, or write one for each command
@@ -115,11 +130,16 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
             )?;
         }
         "register" => register::refuse_idle(matches)?,
+        "client" => {
+            if let Some((_, matches)) = matches.subcommand() {
+                register::refuse_idle(matches)?;
+            }
+        }
         "round" => {
             if let Some((command, matches)) = matches.subcommand() {
                 register::refuse_idle(matches)?;
                 if command == "open" {
-                    round::refuse_idle(matches)?;
+                    round_open::refuse_idle(matches)?;
                 }
             }
         }
@@ -128,11 +148,15 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     if [
         "submit",
         "register",
+        "client",
+        "backup",
+        "restore",
         "round",
         "partition",
         "label-space",
         "export",
         "methods",
+        "schema",
         "completions",
         "man",
     ]
@@ -153,7 +177,10 @@ impl Command {
             Self::LabelSpace(args) => label_space::run(args, context),
             Self::Submit(args) => submit::run(args, context),
             Self::Serve(args) => serve::run(args, context),
+            Self::Backup(args) => backup::backup(args, context),
+            Self::Restore(args) => backup::restore(args, context),
             Self::Register(args) => register::run(args, context),
+            Self::Client(args) => client::run(args, context),
             Self::Round(args) => round::run(args, context),
             Self::Write(args) => write::run(args, context),
             Self::Synth(args) => synth::run(args, context),
@@ -167,6 +194,7 @@ impl Command {
             Self::Partition(args) => partition::run(args, context),
             Self::Compare(args) => compare::run(args, context),
             Self::Methods(args) => methods::run(args, context),
+            Self::Schema(args) => schema::run(args, context),
             Self::Completions(args) => shell::completions(args, context),
             Self::Man(args) => shell::man(args, context),
         }

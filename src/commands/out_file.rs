@@ -49,8 +49,8 @@ pub(crate) fn refuse_to_replace(
     Ok(())
 }
 
-/// Refuses to put a result in the place of a file of other content, unless `force` says so.
-pub(crate) fn refuse_other(out: &Path, new: ContentHash, force: bool) -> Result<()> {
+/// Refuses to put a result in the place of a file of other content, unless `force` says so; `flag` is the one that named it.
+pub(crate) fn refuse_other(flag: &str, out: &Path, new: ContentHash, force: bool) -> Result<()> {
     if force || !out.exists() {
         return Ok(());
     }
@@ -59,7 +59,7 @@ pub(crate) fn refuse_other(out: &Path, new: ContentHash, force: bool) -> Result<
         return Ok(());
     }
     Err(anyhow::Error::new(BadInput).context(format!(
-        "{} is there and holds something else; give another name with --out, or --force to replace it",
+        "{} is there and holds something else; give another name with {flag}, or --force to replace it",
         out.display()
     )))
 }

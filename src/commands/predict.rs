@@ -9,13 +9,14 @@ use anyhow::Result;
 use clap::Args as ClapArgs;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_data::{
-    Dataset, DatasetWarning, DecodeOptions, DecodeReport, Fit, LabelledImages, decode_map,
-    open_unlabelled, resize_square,
+    Adjustment, Dataset, DatasetWarning, DecodeOptions, DecodeReport, Fit, LabelledImages, Skipped,
+    decode_map, open_unlabelled, resize_square,
 };
 use promptfed_files::{prove_writable, write_whole};
 use promptfed_learn::Classifier;
 use promptfed_prompts::ContentHash;
-use serde_json::{Value, json};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Pictures that are looked at together.
@@ -55,6 +56,31 @@ struct Answer {
     probabilities: Vec<f32>,
 }
 
+/// What `--json` prints. Types of their own: `json!` writes an f32 with all digits of an f64.
+#[derive(Serialize)]
+struct Shown<'a> {
+    model_hash: ContentHash,
+    classes: &'a [String],
+    fit: Fit,
+    predictions: Vec<Told<'a>>,
+    skipped: &'a [Skipped],
+    adjusted: &'a BTreeMap<Adjustment, usize>,
+    warnings: Vec<String>,
+}
+
+/// A picture and the most probable classes.
+#[derive(Serialize)]
+struct Told<'a> {
+    picture: &'a str,
+    classes: Vec<Named<'a>>,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    class: &'a str,
+    probability: f32,
+}
+
 impl Answer {
     /// The most probable classes, the first first; of equals the one that comes first.
     fn ranked(&self) -> Vec<usize> {
@@ -83,18 +109,21 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let classes = model.classifier.class_names();
     if let Some(csv) = &args.csv {
         let table = table_of_all(&answers, classes)?;
-        refuse_other(csv, ContentHash::of(&table), args.force)?;
+        refuse_other("--csv", csv, ContentHash::of(&table), args.force)?;
         write_whole(csv, &table)?;
     }
     if context.json {
         let rows = answers.iter().map(|answer| told(answer, classes, args.top));
-        println!(
-            "{}",
-            json!({
-                "model_hash": model.hash, "classes": classes, "fit": fit, "predictions": rows.collect::<Vec<_>>(),
-                "skipped": report.skipped, "adjusted": report.adjusted,
-            })
-        );
+        let shown = Shown {
+            model_hash: model.hash,
+            classes,
+            fit,
+            predictions: rows.collect(),
+            skipped: &report.skipped,
+            adjusted: &report.adjusted,
+            warnings: data::warnings(&dataset, &report),
+        };
+        println!("{}", serde_json::to_string(&shown)?);
     } else {
         println!("{}", table(&answers, classes, args.top));
     }
@@ -214,12 +243,16 @@ fn table(answers: &[Answer], classes: &[String], top: u16) -> Table {
     table
 }
 
-fn told(answer: &Answer, classes: &[String], top: u16) -> Value {
+fn told<'a>(answer: &'a Answer, classes: &'a [String], top: u16) -> Told<'a> {
     let ranked = answer.ranked().into_iter().take(top.into());
-    let classes = ranked.map(
-        |class| json!({ "class": classes[class], "probability": answer.probabilities[class] }),
-    );
-    json!({ "picture": answer.picture, "classes": classes.collect::<Vec<_>>() })
+    let classes = ranked.map(|class| Named {
+        class: &classes[class],
+        probability: answer.probabilities[class],
+    });
+    Told {
+        picture: &answer.picture,
+        classes: classes.collect(),
+    }
 }
 
 /// Every picture with the probability of every class.

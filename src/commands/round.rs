@@ -1,30 +1,22 @@
 //! `promptfed round`: a server's rounds.
 
-use super::engines::sources;
-use super::extract::WordingArgs;
-use super::filter::probability;
-use super::fusion::{self, Choosing, FUSION_FLAGS, FusionArgs, KeepArgs};
-use super::idle;
-use super::label_space;
+use super::client;
 use super::out_file::refuse_other;
-use super::recipe::{RecipeArgs, out_of_range, tell_doubts};
 use super::register::AdminArgs;
+use super::round_open::{OpenArgs, open};
+use super::round_view;
 use super::submit::ServerArgs;
-use super::synth::SamplingArgs;
-use super::words::{Asked, UnknownWords};
 use crate::Context;
-use anyhow::{Context as _, Result};
-use clap::{ArgMatches, Args as ClapArgs, Subcommand};
-use promptfed_client::{AdminClient, FederationClient};
+use crate::exit::BadInput;
+use anyhow::Result;
+use clap::{Args as ClapArgs, Subcommand};
+use promptfed_client::{AdminClient, Session};
 use promptfed_eval::observer::Observer;
 use promptfed_files::{prove_writable, write_whole};
 use promptfed_prompts::ContentHash;
-use promptfed_prompts::protocol::{
-    ImageBudget, RoundId, RoundSpec, RoundState, RoundStatus, SynthesisPlan,
-};
-use promptfed_synth::fuse::select::Mode;
+use promptfed_prompts::protocol::{RoundId, RoundSpec, RoundState, RoundStatus, shown};
 use serde::Serialize;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +33,8 @@ enum Command {
     Open(Box<OpenArgs>),
     /// Save what clients and server agreed on: classes, level, templates, and the plan of the server's work
     Spec(SpecArgs),
+    /// Show what clients and server agreed on: classes, level, templates, quota, images
+    Show(ShowArgs),
     /// List all rounds
     List(TokenArgs),
     /// Where a round stands; with --wait until it is done
@@ -49,6 +43,16 @@ enum Command {
     Close(EndArgs),
     /// End a round without results (administrator)
     Cancel(EndArgs),
+    /// Who has submitted and who has not (administrator)
+    Submissions(EndArgs),
+    /// What happened to a round: submissions, attempts, stages with their seconds (administrator)
+    Log(EndArgs),
+    /// Try the job of a round that failed, or is paused, again (administrator)
+    Retry(EndArgs),
+    /// Remove a client's prompts from a round that is open, paused or has failed, and take none of it any more (administrator)
+    Exclude(ExcludeArgs),
+    /// Delete a round with its prompts, images and model, for good (administrator)
+    Delete(DeleteArgs),
     /// What a finished round found: hashes, image counts, learning curve
     Results(RoundArgs),
     /// Download a finished round's model
@@ -56,133 +60,30 @@ enum Command {
 }
 
 #[derive(ClapArgs)]
-struct OpenArgs {
-    #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    admin: AdminArgs,
-    /// A name for people
-    #[arg(long, default_value = "round")]
-    name: String,
-    /// The classes: a built-in name, a TOML file, or labelled images whose classes are taken
-    #[arg(value_name = "NAME|FILE|DATA", required_unless_present = "label_space")]
-    classes: Option<String>,
-    /// The classes, where they do not stand alone
-    #[arg(long, value_name = "NAME|FILE|DATA", conflicts_with = "classes")]
-    label_space: Option<String>,
-    #[command(flatten)]
-    wording: WordingArgs,
-    /// Close by itself once so many clients have submitted
-    #[arg(long, value_name = "N")]
-    expected_clients: Option<u32>,
-    /// A text-to-image engine of the server, as it was named there: pocket, pocket:draw, sd, remote, or a name of a [[backends]] table; may
-    /// be given several times
-    #[arg(long, value_name = "NAME", default_value = "pocket")]
-    engine: Vec<String>,
-    /// Images for each distinct prompt, of each engine
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1,
-        conflicts_with = "images",
-        value_parser = clap::value_parser!(u32).range(1..=10_000)
-    )]
-    images_per_prompt: u32,
-    /// Images in all, the same number for every class; several engines share them evenly
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-    images: Option<u64>,
-    #[command(flatten)]
-    sampling: SamplingArgs,
-    /// Draw images again whose class has a lower probability among all classes of the label space, as the CLIP model of a server
-    /// with --filter-clip sees them [default: no image is judged]
-    #[arg(long, value_name = "P", value_parser = probability)]
-    min_score: Option<f32>,
-    #[command(flatten)]
-    recipe: RecipeArgs,
-    /// Passes over the synthetic images
-    #[arg(long, default_value_t = 30)]
-    epochs: u32,
-    /// Seed of synthesis and training
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Train on what is chosen of several engines' images by this mode of `promptfed fuse` [without a mode: random]; task models look at
-    /// them at --image-size
-    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "random", help_heading = "Fusion")]
-    fuse: Option<Mode>,
-    #[command(flatten)]
-    keep: KeepArgs,
-    #[command(flatten)]
-    fusion: FusionArgs,
-}
-
-/// Refuses flags that would have no effect.
-pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
-    if matches.contains_id("fuse") {
-        return fusion::refuse_idle(matches, &[]);
-    }
-    let flags = [&["keep"][..], &FUSION_FLAGS].concat();
-    idle::refuse(matches, &flags, "without --fuse")
-}
-
-impl OpenArgs {
-    fn spec(&self) -> Result<RoundSpec> {
-        let classes = self.classes.as_deref().or(self.label_space.as_deref());
-        let classes = classes.context("name the classes")?;
-        let label_space = label_space::named_or_of_data(classes)?;
-        promptfed_client::check_label_space_words(&label_space)?;
-        let recipe = self.recipe.recipe(self.epochs as usize, self.seed)?;
-        let names = label_space.classes().iter().map(|c| c.name.clone());
-        tell_doubts(&recipe, &names.collect::<Vec<_>>());
-        let fuse = self.fuse.map(|select| {
-            self.fusion.plan(Choosing {
-                select,
-                keep: self.keep.keep,
-                image_size: recipe.image_size,
-                seed: self.seed,
-            })
-        });
-        let synthesis = self.sampling.plan(
-            sources(self.engine.iter().map(String::as_str)),
-            self.images.map_or(
-                ImageBudget::PerPrompt(self.images_per_prompt),
-                ImageBudget::Total,
-            ),
-            self.min_score,
-            self.seed,
-        );
-        let spec = RoundSpec {
-            name: self.name.clone(),
-            label_space,
-            prompts: Some(self.wording.plan()?),
-            synthesis: SynthesisPlan {
-                fuse: fuse.transpose()?,
-                ..synthesis
-            },
-            training: recipe.plan(),
-            expected_clients: self.expected_clients,
-        };
-        // Nothing is sent that the server would refuse.
-        spec.validate().map_err(|fault| out_of_range(&fault))?;
-        Ok(spec)
-    }
-}
-
-#[derive(ClapArgs)]
 struct TokenArgs {
     #[command(flatten)]
     server: ServerArgs,
     /// A client's token, from `promptfed register`
-    #[arg(long, env = "PROMPTFED_TOKEN", hide_env_values = true)]
-    token: String,
+    #[arg(
+        long,
+        env = "PROMPTFED_TOKEN",
+        hide_env_values = true,
+        required_unless_present = "admin_token_file"
+    )]
+    token: Option<String>,
+    /// File with the administrator's token, in place of a client's; goes before --token
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
 }
 
 impl TokenArgs {
-    fn connect(&self) -> Result<FederationClient> {
-        Ok(FederationClient::new(
-            &self.server.server,
-            "client",
-            &self.token,
-        )?)
+    fn connect(&self) -> Result<Box<dyn Deref<Target = Session>>> {
+        let session: Box<dyn Deref<Target = Session>> = match (&self.admin_token_file, &self.token)
+        {
+            (None, Some(token)) => Box::new(self.server.client("client", token)?),
+            (file, _) => Box::new(AdminArgs::of_file(file.clone()).connect(&self.server)?),
+        };
+        Ok(session)
     }
 }
 
@@ -217,6 +118,39 @@ struct EndArgs {
 }
 
 #[derive(ClapArgs)]
+struct ShowArgs {
+    /// The round's number
+    round: RoundId,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    admin: AdminArgs,
+    /// A client's token, in place of the administrator's
+    #[arg(long, env = "PROMPTFED_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+#[derive(ClapArgs)]
+struct ExcludeArgs {
+    #[command(flatten)]
+    end: EndArgs,
+    /// The client's name or number
+    client: String,
+    /// Let the client submit again
+    #[arg(long)]
+    undo: bool,
+}
+
+#[derive(ClapArgs)]
+struct DeleteArgs {
+    #[command(flatten)]
+    end: EndArgs,
+    /// Do it; without it, only what would go is shown
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(ClapArgs)]
 struct ModelArgs {
     #[command(flatten)]
     round: RoundArgs,
@@ -244,6 +178,17 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     match args.command {
         Command::Open(args) => open(&args, context),
         Command::Spec(args) => save_spec(&args, context),
+        Command::Show(args) => {
+            let (spec, status) = match &args.token {
+                Some(token) => read(&*args.server.client("client", token)?, args.round)?,
+                None => read(&*args.admin.connect(&args.server)?, args.round)?,
+            };
+            let mut text = format!("{}\n{}", line(&status), round_view::plan(&spec));
+            if status.attempts > 0 {
+                text += &format!("\nthe job was begun {} times", status.attempts);
+            }
+            show(context, &spec, &text)
+        }
         Command::List(args) => {
             let rounds = args.connect()?.rounds()?;
             let lines: Vec<String> = rounds.iter().map(line).collect();
@@ -270,15 +215,35 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         }
         Command::Close(args) => end(&args, context, AdminClient::close),
         Command::Cancel(args) => end(&args, context, AdminClient::cancel),
+        Command::Submissions(args) => {
+            let members = args.admin.connect(&args.server)?.members(args.round)?;
+            show(context, &members, &round_view::members(&members))
+        }
+        Command::Log(args) => {
+            let events = args.admin.connect(&args.server)?.log(args.round)?;
+            show(context, &events, &round_view::events(&events))
+        }
+        Command::Retry(args) => end(&args, context, AdminClient::retry),
+        Command::Exclude(args) => {
+            let admin = args.end.admin.connect(&args.end.server)?;
+            let client = client::find(&admin, &args.client)?;
+            let status = if args.undo {
+                admin.include(args.end.round, client)?
+            } else {
+                admin.exclude(args.end.round, client)?
+            };
+            show(context, &status, &line(&status))
+        }
+        Command::Delete(args) => delete(&args, context),
         Command::Results(args) => {
             let results = args.token.connect()?.results(args.round)?;
-            show(context, &results, &serde_json::to_string_pretty(&results)?)
+            show(context, &results, &round_view::results(&results))
         }
         Command::Model(args) => {
             prove_writable(&args.out)?;
             let client = args.round.token.connect()?;
             let results = client.results(args.round.round)?;
-            refuse_other(&args.out, results.model.hash, args.force)?;
+            refuse_other("--out", &args.out, results.model.hash, args.force)?;
             write_whole(&args.out, &client.model(&results)?)?;
             let told = format!("{}: hash {}", args.out.display(), results.model.hash);
             show(context, &results.model, &told)
@@ -286,37 +251,47 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     }
 }
 
-fn open(args: &OpenArgs, context: &Context) -> Result<()> {
-    let spec = args.spec()?;
-    let unknown_words = unknown_words(&spec)?;
-    let status = args.admin.connect(&args.server)?.open_round(&spec)?;
-    let mut shown = serde_json::to_value(&status)?;
-    shown["unknown_words"] = serde_json::to_value(unknown_words)?;
-    show(context, &shown, &line(&status))
+fn read(
+    session: &Session,
+    round: RoundId,
+) -> Result<(RoundSpec, RoundStatus), promptfed_client::RequestError> {
+    Ok((session.round(round)?, session.status(round)?))
 }
 
-/// What the classes and the templates' domains say that the round's engine was never shown.
-fn unknown_words(spec: &RoundSpec) -> Result<UnknownWords> {
-    let names = spec.synthesis.sources.iter().map(|s| s.engine.as_str());
-    let mut asked = Asked::server(names)?;
-    asked.label_space(&spec.label_space);
-    if let Some(plan) = spec.prompts.as_ref().filter(|p| p.level.has_domain()) {
-        let entries = plan.templates.entries();
-        for entry in entries.filter(|entry| entry.level == plan.level) {
-            entry.domains.iter().for_each(|d| asked.domain(d.as_str()));
-        }
+fn delete(args: &DeleteArgs, context: &Context) -> Result<()> {
+    let admin = args.end.admin.connect(&args.end.server)?;
+    if !args.force {
+        let status = admin.status(args.end.round)?;
+        let text = format!(
+            "{}; --force deletes its prompts, images and model for good",
+            line(&status)
+        );
+        return Err(anyhow::Error::msg(text).context(BadInput));
     }
-    Ok(asked.tell())
+    let deleted = admin.delete(args.end.round)?;
+    let text = format!(
+        "round {} is deleted, with {} prompt sets",
+        deleted.round_id, deleted.submissions
+    );
+    show(context, &deleted, &text)
 }
 
 fn save_spec(args: &SpecArgs, context: &Context) -> Result<()> {
     prove_writable(&args.out)?;
     let spec = args.round.token.connect()?.round(args.round.round)?;
     let text = format!("{}\n", serde_json::to_string_pretty(&spec)?);
-    refuse_other(&args.out, ContentHash::of(text.as_bytes()), args.force)?;
+    refuse_other(
+        "--out",
+        &args.out,
+        ContentHash::of(text.as_bytes()),
+        args.force,
+    )?;
     write_whole(&args.out, text.as_bytes())?;
     let wording = match &spec.prompts {
-        Some(plan) => format!("level {}, templates {}", plan.level, plan.templates.name()),
+        Some(plan) => {
+            let templates = shown(plan.templates.name());
+            format!("level {}, templates {templates}", plan.level)
+        }
         None => "no level and no templates agreed".to_owned(),
     };
     let engines: Vec<&str> = spec
@@ -328,11 +303,11 @@ fn save_spec(args: &SpecArgs, context: &Context) -> Result<()> {
     let told = format!(
         "round {} ({}): {} classes of `{}` (hash {}), {wording}, engines {}; saved in {out}, for `promptfed extract DATA --round {out}`",
         args.round.round,
-        spec.name,
+        shown(&spec.name),
         spec.label_space.len(),
-        spec.label_space.name(),
+        shown(spec.label_space.name()),
         spec.label_space.hash(),
-        engines.join(", "),
+        shown(&engines.join(", ")),
         out = args.out.display(),
     );
     show(context, &spec, &told)
@@ -347,7 +322,7 @@ fn end(
     show(context, &status, &line(&status))
 }
 
-fn show(context: &Context, value: &impl Serialize, text: &str) -> Result<()> {
+pub(super) fn show(context: &Context, value: &impl Serialize, text: &str) -> Result<()> {
     if context.json {
         println!("{}", serde_json::to_string(value)?);
     } else {
@@ -357,20 +332,20 @@ fn show(context: &Context, value: &impl Serialize, text: &str) -> Result<()> {
 }
 
 /// Tells what the job in work warns of.
-fn tell(status: &RoundStatus, context: &Context) {
+pub(super) fn tell(status: &RoundStatus, context: &Context) {
     for warning in &status.warnings {
         context.progress.warn(warning);
     }
 }
 
-fn line(status: &RoundStatus) -> String {
+pub(super) fn line(status: &RoundStatus) -> String {
     let expected = status
         .expected_clients
         .map_or(String::new(), |n| format!(" of {n}"));
     format!(
         "round {} ({}): {}, {}{expected} submissions",
         status.round_id,
-        status.name,
+        shown(&status.name),
         state(&status.state),
         status.submissions
     )
@@ -401,8 +376,11 @@ fn state(state: &RoundState) -> String {
         RoundState::Fusing { stage, done, total } => {
             format!("fusing, {stage}: {done} of {total}")
         }
-        RoundState::Training { epoch, epochs } => format!("training, epoch {epoch} of {epochs}"),
-        RoundState::Failed { reason } => format!("failed: {reason}"),
+        RoundState::Training { epoch, epochs } => {
+            format!("training, {epoch} of {epochs} epochs done")
+        }
+        RoundState::Failed { reason } => format!("failed: {}", shown(reason)),
+        RoundState::Paused { reason } => format!("paused: {}", shown(reason)),
         other => other.name().to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::engines::{EngineArgs, engines};
 use super::filter::ClipArgs;
+use super::trust::ConnectionArgs;
 use crate::Context;
 use crate::output::notice;
 use anyhow::Result;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 /// Run a server: it accepts prompts, synthesises, trains, and hands out the model.
 ///
 /// Everything it keeps lies in one data folder. It can be killed at any moment: what it acknowledged is kept, and jobs
-/// go on at the next start. It speaks plain HTTP; put a TLS proxy in front of it on an open network.
+/// go on at the next start. Other machines reach it over TLS: --addr 0.0.0.0:7878 --tls self-signed.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     /// Where to listen: 127.0.0.1:7878 serves this machine alone, 0.0.0.0:7878 every network that it is in; port 0 takes a free one
@@ -27,6 +28,8 @@ pub(crate) struct Args {
     engines: EngineArgs,
     #[command(flatten)]
     clip: ClipArgs,
+    #[command(flatten)]
+    connections: ConnectionArgs,
     /// The administrator's token [default: made at the first start, kept in DATA_DIR/admin.token]
     #[arg(long, env = "PROMPTFED_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
@@ -70,14 +73,25 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             .clip
             .add_to(engines(args.engines.prepare(0, context)?))?,
         admin_token: args.admin_token,
+        limits: args.connections.limits(),
+        transport: args.connections.transport(),
     };
     run_blocking(config, |server| {
         if context.json {
-            let ready = json!({ "url": server.url(), "data_dir": data_dir.display().to_string() });
+            let mut ready =
+                json!({ "url": server.url(), "data_dir": data_dir.display().to_string() });
+            if let Some(fingerprint) = server.fingerprint() {
+                ready["fingerprint"] = fingerprint.into();
+            }
             notice(format_args!("{ready}"));
             return;
         }
         notice(format_args!("listening on {}", server.url()));
+        if let Some(fingerprint) = server.fingerprint() {
+            notice(format_args!(
+                "fingerprint of the certificate: {fingerprint}"
+            ));
+        }
         if !given {
             let file = data_dir.join("admin.token");
             notice(format_args!("administrator's token: {}", file.display()));

@@ -1,8 +1,8 @@
 //! `promptfed completions` and `promptfed man`: what shells and manuals want to know of the commands.
 
-use crate::{Cli, Context};
+use crate::Context;
 use anyhow::Result;
-use clap::{Args as ClapArgs, CommandFactory};
+use clap::Args as ClapArgs;
 use clap_complete::Shell;
 use serde_json::json;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub(crate) struct ManArgs {
 
 pub(crate) fn completions(args: CompletionsArgs, context: &Context) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "promptfed", &mut script);
+    clap_complete::generate(args.shell, &mut crate::command(), "promptfed", &mut script);
     let script = String::from_utf8_lossy(&script);
     if context.json {
         println!(
@@ -45,7 +45,7 @@ pub(crate) fn completions(args: CompletionsArgs, context: &Context) -> Result<()
 pub(crate) fn man(args: ManArgs, context: &Context) -> Result<()> {
     let Some(out) = args.out else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+        clap_mangen::Man::new(crate::command()).render(&mut page)?;
         let page = String::from_utf8_lossy(&page);
         if context.json {
             println!("{}", json!({ "page": page }));
@@ -55,7 +55,7 @@ pub(crate) fn man(args: ManArgs, context: &Context) -> Result<()> {
         return Ok(());
     };
     fs_err::create_dir_all(&out)?;
-    clap_mangen::generate_to(Cli::command(), &out)?;
+    clap_mangen::generate_to(crate::command(), &out)?;
     if context.json {
         println!("{}", json!({ "out": out.display().to_string() }));
     } else {

@@ -2,14 +2,15 @@
 
 use super::data;
 use super::extract::summary;
+use super::trust::TrustArgs;
 use crate::Context;
 use anyhow::{Context as _, Result};
 use clap::Args as ClapArgs;
-use promptfed_client::FederationClient;
+use promptfed_client::{AdminClient, FederationClient};
 use promptfed_eval::report::bytes;
 use promptfed_prompts::PromptSet;
 use promptfed_prompts::ledger::Direction;
-use promptfed_prompts::protocol::RoundId;
+use promptfed_prompts::protocol::{RoundId, shown};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -47,12 +48,36 @@ pub(crate) struct ServerArgs {
         value_name = "URL",
         default_value = DEFAULT_SERVER
     )]
-    pub(crate) server: String,
+    server: String,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+impl ServerArgs {
+    /// A session as a client.
+    pub(super) fn client(&self, name: &str, token: &str) -> Result<FederationClient> {
+        let trust = self.trust.trust();
+        Ok(FederationClient::with_trust(
+            &self.server,
+            name,
+            token,
+            &trust,
+        )?)
+    }
+
+    /// A session as the administrator.
+    pub(super) fn admin(&self, token: &str) -> Result<AdminClient> {
+        Ok(AdminClient::with_trust(
+            &self.server,
+            token,
+            &self.trust.trust(),
+        )?)
+    }
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let json = data::prompt_text(&args.prompts)?;
-    let client = FederationClient::new(&args.server.server, &args.name, &args.token)?;
+    let client = args.server.client(&args.name, &args.token)?;
     let spec = client.round(args.round)?;
     let prompts = PromptSet::from_json(&json, &spec.label_space)
         .with_context(|| args.prompts.display().to_string())?;
@@ -61,7 +86,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             "sending {} to round {} ({})",
             summary(&prompts),
             args.round,
-            spec.name
+            shown(&spec.name)
         );
     }
     let answer = client.submit(args.round, &prompts)?;

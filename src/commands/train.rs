@@ -86,7 +86,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let mut model = recipe.start(label_space.len())?.on(&device)?;
     let bar = context.progress.bar("training", args.epochs as u64);
     let report = recipe.train(&mut model, &held_out, None, &mut |epoch| {
-        bar.set_position(epoch.epoch as u64 + 1);
+        bar.set_position(epoch.epoch as u64);
         let accuracy = epoch.validation_accuracy.map_or(String::new(), |a| {
             format!(", validation {:.1} %", 100.0 * a)
         });
@@ -109,7 +109,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             weighted: weights.is_some(),
             recipe: &recipe,
             adjusted: &decoding.adjusted,
-            selected_epoch: report.selected_epoch,
+            selected_epoch: report.selected_epoch + 1,
             selection: report.selection.to_string(),
             validation_accuracy: kept.validation_accuracy,
             validation_balanced_accuracy: kept.validation_balanced_accuracy,

@@ -64,11 +64,14 @@ impl<'a> Asked<'a> {
         let Some(weights) = weights else {
             return Ok(Self::nothing());
         };
-        let Ok(assets) = data::assets() else {
-            eprintln!(
-                "warning: whether the generator `pocket` knows the words was not looked up: its word list is not beside the program (set PROMPTFED_ASSETS)"
-            );
-            return Ok(Self::nothing());
+        let assets = match data::assets() {
+            Ok(assets) => assets,
+            Err(error) => {
+                eprintln!(
+                    "warning: whether the generator `pocket` knows the words was not looked up: {error}"
+                );
+                return Ok(Self::nothing());
+            }
         };
         let known = KnownWords::read(&assets.join("pocket").join(weights))?;
         let generator =

@@ -22,6 +22,13 @@ pub fn bundled_assets() -> Result<PathBuf> {
     found.cloned().ok_or(Error::NoAssets { places })
 }
 
+/// That the bundled weights are nowhere, with the places where they were looked for.
+pub(crate) fn no_assets() -> Error {
+    Error::NoAssets {
+        places: places(std::env::current_exe().ok().as_deref()),
+    }
+}
+
 fn places(program: Option<&Path>) -> Vec<PathBuf> {
     let folder = program.and_then(Path::parent);
     let installed = folder.and_then(Path::parent);

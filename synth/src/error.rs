@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use promptfed_files::ErrorKind;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -53,7 +55,7 @@ pub enum Error {
     #[error("the engine failed: {0}")]
     Engine(#[from] candle_core::Error),
     /// The bundled weights are nowhere.
-    #[error("the bundled weights are in none of {}; set PROMPTFED_ASSETS to the repository's assets folder", paths(.places))]
+    #[error("the bundled weights are in none of {}; set PROMPTFED_ASSETS to the repository's assets folder, or name a generator's own as pocket:DIR", paths(.places))]
     NoAssets {
         /// Where was looked.
         places: Vec<PathBuf>,
@@ -219,6 +221,51 @@ pub enum Error {
 }
 
 impl Error {
+    /// What kind of failure it is; of several engines that all failed, what their faults have in common.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io(error) | Self::Model(promptfed_nn::Error::Io(error)) => {
+                ErrorKind::of_io(error)
+            }
+            Self::File(error) => error.kind(),
+            Self::Clip(error) => error.kind(),
+            Self::Data(error) => error.kind(),
+            Self::Learn(error) => error.kind(),
+            Self::Service(error) => error.kind(),
+            Self::Hub { .. } | Self::Backend { .. } => ErrorKind::Refused,
+            Self::Cancelled => ErrorKind::Interrupted,
+            Self::AllSetAside { faults } => common(faults.iter().map(|(_, fault)| fault)),
+            Self::Model(promptfed_nn::Error::Tensor(_))
+            | Self::Engine(_)
+            | Self::Writer { .. }
+            | Self::NoImages { .. }
+            | Self::EmptyClasses { .. }
+            | Self::Index(_)
+            | Self::Parquet(_)
+            | Self::Png(_) => ErrorKind::Failed,
+            Self::Model(_)
+            | Self::Components { .. }
+            | Self::Request { .. }
+            | Self::WithoutCuda
+            | Self::NoCard(_)
+            | Self::NoAssets { .. }
+            | Self::Spec(_)
+            | Self::PromptLine { .. }
+            | Self::Prompts(_)
+            | Self::DifferentJob { .. }
+            | Self::Grammar { .. }
+            | Self::UnfinishedWriting { .. }
+            | Self::WriterSetting(_)
+            | Self::EngineSetting(_)
+            | Self::UnknownEngine { .. }
+            | Self::NoClip
+            | Self::Output { .. }
+            | Self::NoNetwork
+            | Self::Fusion(_)
+            | Self::ChangedSet { .. } => ErrorKind::Input,
+        }
+    }
+
     /// Whether one engine is at fault, or the service behind it, and others may go on.
     pub fn is_of_engine(&self) -> bool {
         matches!(
@@ -235,6 +282,15 @@ impl Error {
                 | Self::WithoutCuda
                 | Self::NoCard(_)
         )
+    }
+}
+
+/// The kind of all faults, where they have one.
+fn common<'e>(faults: impl Iterator<Item = &'e Error>) -> ErrorKind {
+    let mut kinds = faults.map(Error::kind);
+    match kinds.next() {
+        Some(first) if kinds.all(|kind| kind == first) => first,
+        _ => ErrorKind::Failed,
     }
 }
 

@@ -40,6 +40,11 @@ pub trait Generator: Send {
         true
     }
 
+    /// Whether weights of words, as in `a (red:1.3) car`, are more to it than plain text, or may be.
+    fn reads_weights(&self) -> bool {
+        false
+    }
+
     /// What is wrong with a request, if anything, and what would be right; told before anything is made or written. An engine
     /// that takes every request need not say so.
     fn fault(&self, request: &ImageRequest) -> Option<String> {

@@ -81,12 +81,18 @@ impl Image {
             .collect()
     }
 
-    /// The image as the bytes of a PNG file.
+    /// The image as the bytes of a PNG file; the same image gives the same bytes.
+    ///
+    /// # Errors
+    /// What the encoder says, as of an image without pixels.
     pub fn to_png(&self) -> Result<Vec<u8>> {
         encode_png(self.height, self.width, &self.to_rgb8())
     }
 
     /// Writes the image as a PNG file, whole or not at all.
+    ///
+    /// # Errors
+    /// As [`Image::to_png`], and a file that cannot be written.
     pub fn save_png(&self, path: &Path) -> Result<()> {
         Ok(promptfed_files::write_whole(path, &self.to_png()?)?)
     }

@@ -49,7 +49,7 @@ pub use hash::hash_file;
 pub use image::Image;
 pub use job::{
     ClipFilter, Guidance, ImageBudget, JobProgress, JobReport, JobSpec, ListFormat, OutputFormat,
-    PromptSource, Spread, classes_of, notes, run,
+    PromptSource, Spread, classes_of, notes, run, weights_note,
 };
 pub use load::{is_job, load_images, open_images, open_images_as};
 pub use seed::ImageSeed;

@@ -132,6 +132,9 @@ pub fn is_job(folder: &Path) -> bool {
 
 /// [`open_images`] with the labels of `label_space`, in which classes are found by their names. Images of other classes are left out
 /// with a warning.
+///
+/// # Errors
+/// As [`open_images`].
 pub fn open_images_as(out_dir: &Path, label_space: &LabelSpace) -> Result<Dataset> {
     Ok(relabelled(open_images(out_dir)?, label_space))
 }

@@ -126,6 +126,34 @@ mod tests {
         assert_eq!(base, base.attempt(0));
     }
 
+    /// `golden/seeds.py` derives them by other code.
+    #[test]
+    fn seeds_are_derived_as_documented() {
+        let golden = include_str!("../tests/golden/seeds.json");
+        let golden: serde_json::Value = serde_json::from_str(golden).unwrap();
+        let images = golden["images"].as_array().unwrap();
+        let numbers = golden["numbers"].as_array().unwrap();
+        assert!(!images.is_empty() && !numbers.is_empty());
+        for case in images {
+            let text = |key: &str| case[key].as_str().unwrap();
+            let number = |key: &str| text(key).parse().unwrap();
+            let class = ClassIndex::new(case["label"].as_u64().unwrap() as u32);
+            let prompt = rendered(text("positive"), text("negative"));
+            let seed = ImageSeed::derive(number("job"), class, &prompt, number("index"));
+            assert_eq!(seed.to_string(), text("seed"));
+            assert_eq!(seed.attempt(2).to_string(), text("attempt_2"));
+            let mut noise = seed.stream("noise");
+            for expected in case["noise"].as_array().unwrap() {
+                assert_eq!(noise.next_u64().to_string(), expected.as_str().unwrap());
+            }
+        }
+        for case in numbers {
+            let number = case["number"].as_str().unwrap().parse().unwrap();
+            let seed = ImageSeed::from_u64(number).to_string();
+            assert_eq!(seed, case["seed"].as_str().unwrap());
+        }
+    }
+
     #[test]
     fn streams_of_one_seed_differ_by_purpose() {
         let seed = ImageSeed::from_u64(1);

@@ -1,6 +1,8 @@
 //! What the tests of the real binary share; each uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod schema;
+
 use assert_cmd::Command;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ pub(crate) fn program(folder: &Path) -> std::process::Command {
         .env("PROMPTFED_ASSETS", assets())
         .env_remove("PROMPTFED_TOKEN")
         .env_remove("PROMPTFED_SERVER")
+        .env_remove("PROMPTFED_SERVER_FINGERPRINT")
         .arg("--quiet");
     command
 }
@@ -29,11 +32,15 @@ pub(crate) fn promptfed(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// What a command that must succeed prints with `--json`.
+/// What a command that must succeed prints with `--json`, which is what its schema says.
 pub(crate) fn json(command: &mut Command) -> Value {
     let assert = command.arg("--json").assert().success();
     let output = assert.get_output().stdout.clone();
-    serde_json::from_slice(&output).unwrap()
+    let printed = serde_json::from_slice(&output).unwrap();
+    let args = command.get_args().map(|arg| arg.to_string_lossy());
+    let args: Vec<String> = args.map(|arg| arg.into_owned()).collect();
+    schema::check_printed(&args, &printed);
+    printed
 }
 
 /// Runs a command that must fail; returns its exit code and what it said.

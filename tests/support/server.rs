@@ -1,6 +1,6 @@
 //! A running `promptfed serve` or `promptfed synth serve`.
 
-use crate::support::program;
+use crate::support::{program, schema};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -34,10 +34,13 @@ impl Server {
             .read_line(&mut line)
             .unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap();
-        Self {
+        let server = Self {
             child,
             url: ready["url"].as_str().unwrap().to_owned(),
-        }
+        };
+        let args: Vec<String> = command.iter().map(ToString::to_string).collect();
+        schema::check_printed(&args, &ready);
+        server
     }
 }
 

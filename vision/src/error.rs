@@ -1,5 +1,6 @@
 //! What can go wrong in this crate.
 
+use promptfed_data::ErrorKind;
 use promptfed_nn::WeightProblem;
 
 /// The result of everything in this crate that can fail.
@@ -38,6 +39,20 @@ pub enum Error {
     /// A computation failed.
     #[error("the model failed: {0}")]
     Engine(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// What kind of failure it is: a model folder that cannot be used is wrong input.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io(error) | Self::Model(promptfed_nn::Error::Io(error)) => {
+                ErrorKind::of_io(error)
+            }
+            Self::Data(error) => error.kind(),
+            Self::Engine(_) | Self::Model(promptfed_nn::Error::Tensor(_)) => ErrorKind::Failed,
+            Self::Model(_) | Self::Weights { .. } | Self::Input(_) => ErrorKind::Input,
+        }
+    }
 }
 
 impl From<promptfed_nn::Error> for Error {

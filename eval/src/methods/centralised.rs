@@ -1,6 +1,7 @@
 //! All private images in one place: what federation gives up, and what privacy forbids.
 
 use super::{Card, Method, Models, Probe, Trained, World};
+use crate::simulation::SimulatedRound;
 use crate::wire::payload::Model;
 use crate::{Result, seeds};
 use promptfed_data::{DecodeOptions, read_encoded};
@@ -25,6 +26,7 @@ impl Method for Centralised {
     }
 
     fn run(&self, world: &World<'_>, _: &mut dyn Probe) -> Result<Trained> {
+        let simulated = SimulatedRound::begin(world);
         for client in world.clients() {
             let mut bytes = 0;
             read_encoded(&client.private, &DecodeOptions::default(), |_, picture| {
@@ -43,12 +45,16 @@ impl Method for Centralised {
             .observer
             .begin("centralised: training", self.epochs as u64);
         let report = recipe.train(&mut model, &images, Some(world.cancel), &mut |epoch| {
-            task.set(epoch.epoch as u64 + 1);
+            task.set(epoch.epoch as u64);
             task.remark(&format!("loss {:.3}", epoch.train_loss));
         })?;
         drop(task);
+        let trained_on = (images.training.len() * self.epochs) as u64;
+        simulated.end_of_all(&[], simulated.of_server(0, trained_on));
+        let simulated = SimulatedRound::begin(world);
         let names = world.clients().iter().map(|client| client.name.as_str());
         let Model(model) = world.channel.down(names, &Model(model))?;
+        simulated.received();
         Ok(Trained {
             curve: report.curve,
             selected: Some(report.selected_epoch),

@@ -5,6 +5,7 @@ use super::local_training::{average_into, classes, train};
 use super::public_images::draw;
 use super::rounds::{Start, falling, idle, mean};
 use super::{Card, LocalTask, Method, Models, Probe, RoundPlan, Trained, World};
+use crate::simulation::SimulatedRound;
 use crate::wire::payload::{Counts, Logits, Model};
 use crate::{Error, Result, seeds};
 use promptfed_learn::Classifier;
@@ -52,6 +53,11 @@ impl Method for FedHkt {
         }
     }
 
+    /// All of its settings, which the card does not have.
+    fn determined_by(&self) -> String {
+        format!("{self:?}")
+    }
+
     fn looks_at_public(&self) -> bool {
         true
     }
@@ -72,7 +78,8 @@ impl Method for FedHkt {
             .begin("fedhkt: rounds", self.plan.rounds as u64);
         for round in 0..self.plan.rounds {
             let rate = falling(recipe.training.learning_rate, round, self.plan.rounds);
-            let mut stats = Vec::new();
+            let (mut stats, mut worked) = (Vec::new(), Vec::new());
+            let simulated = SimulatedRound::begin(world);
             let attendance = self.plan.participation.draw(world.seed, round, &able);
             for edge in &mut edges {
                 let members = || edge.clients.iter().copied();
@@ -94,6 +101,7 @@ impl Method for FedHkt {
                     let up = world.channel.up(&clients[index].name, &Model(model))?;
                     ups.push((up, size));
                     stats.push((of_client, size));
+                    worked.push((index, (size * recipe.training.epochs) as u64));
                 }
                 if !ups.is_empty() {
                     average_into(&mut edge.model, ups)?;
@@ -104,6 +112,8 @@ impl Method for FedHkt {
             let digest = LocalTask::new(world, &shown, &recipe.training, rate, seed).once();
             self.teach_cloud(world, &mut cloud, &edges, &digest)?;
             self.teach_edges(world, &cloud, &mut edges, &digest)?;
+            // Edges and cloud stand in one place, and learn from the same images at the same time.
+            simulated.end_of_all(&worked, simulated.of_server(0, 2 * shown.len() as u64));
             curve.push(mean(round, rate, &stats));
             task.set(round as u64 + 1);
         }
@@ -112,7 +122,9 @@ impl Method for FedHkt {
             return Err(Error::NoRounds);
         }
         let names = clients.iter().map(|client| client.name.as_str());
+        let simulated = SimulatedRound::begin(world);
         let Model(model) = world.channel.down(names, &Model(cloud))?;
+        simulated.received();
         let told = edges.iter().map(|edge| {
             let members: Vec<&str> = edge
                 .clients

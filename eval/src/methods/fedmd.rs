@@ -1,13 +1,14 @@
 //! Clients with models of their own that learn from one another's answers on public images.
 
 use super::local_training::{classes, train};
-use super::per_client::per_client;
+use super::per_client::OwnModels;
 use super::public_images::draw;
-use super::rounds::{Start, falling, idle, mean};
-use super::{Card, LocalTask, Method, Models, Probe, RoundPlan, Trained, World};
+use super::rounds::{Start, falling, mean};
+use super::{Card, LocalTask, Method, Probe, RoundPlan, Trained, World};
 use crate::predictor::Predictor;
+use crate::simulation::SimulatedRound;
 use crate::wire::payload::Logits;
-use crate::{Error, Result, seeds};
+use crate::{Result, seeds};
 use promptfed_learn::objective::Distillation;
 use promptfed_learn::{Classifier, EpochStats};
 use rayon::prelude::*;
@@ -38,6 +39,11 @@ impl Method for FedMd {
         }
     }
 
+    /// All of its settings, which the card does not have.
+    fn determined_by(&self) -> String {
+        format!("{self:?}")
+    }
+
     fn looks_at_public(&self) -> bool {
         true
     }
@@ -57,6 +63,7 @@ impl Method for FedMd {
             .observer
             .begin("fedmd: rounds", self.plan.rounds as u64);
         for round in 0..self.plan.rounds {
+            let simulated = SimulatedRound::begin(world);
             let shown = draw(public, self.public_images, world.seed, round);
             let attendance = self.plan.participation.draw(world.seed, round, &able);
             let each = able.par_iter().zip(&models);
@@ -88,23 +95,26 @@ impl Method for FedMd {
                 Ok((work((index, model))?, size))
             });
             let stats = done.collect::<Result<Vec<(EpochStats, usize)>>>()?;
+            // The public images once, its own as often as in any round.
+            let worked = able.iter().filter(|index| attendance.answers(**index));
+            let worked = worked.map(|&index| {
+                let own = clients[index].train.len() * recipe.training.epochs;
+                (index, (own + shown.len()) as u64)
+            });
+            simulated.end_of_all(&worked.collect::<Vec<_>>(), 0.0);
             curve.push(mean(round, rate, &stats));
             let own: Vec<&dyn Predictor> = models.iter().map(|m| m as &dyn Predictor).collect();
             probe.checkpoint(round, &own)?;
             task.set(round as u64 + 1);
         }
         drop(task);
-        if self.plan.rounds == 0 {
-            return Err(Error::NoRounds);
-        }
-        let provenance = idle(clients, &able);
-        let models = per_client(clients.len(), able, models, &initial);
-        let predictors = models.map(|model| Box::new(model) as Box<dyn Predictor>);
-        Ok(Trained {
+        let own = OwnModels {
+            able,
+            models,
+            initial,
             curve,
-            provenance,
-            ..Trained::of(Models::PerClient(predictors.collect()))
-        })
+        };
+        own.trained(world, |model| Box::new(model))
     }
 }
 
@@ -142,7 +152,28 @@ fn mean_of(clients: &[Logits]) -> Logits {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Participation;
     use super::*;
+
+    #[test]
+    fn another_setting_is_another_cell() {
+        let one = FedMd {
+            plan: RoundPlan {
+                rounds: 3,
+                local_epochs: 1,
+                learning_rate: None,
+                participation: Participation::FULL,
+            },
+            public_images: 5,
+            temperature: 1.0,
+        };
+        let other = FedMd {
+            temperature: 2.0,
+            ..one
+        };
+        assert_eq!(one.card(), other.card());
+        assert_ne!(one.determined_by(), other.determined_by());
+    }
 
     #[test]
     fn the_consensus_is_the_mean_of_what_is_told() {

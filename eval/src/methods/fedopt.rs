@@ -66,6 +66,11 @@ impl RoundMethod for FedOpt {
         }
     }
 
+    /// All of its settings, which the card does not have.
+    fn determined_by(&self) -> String {
+        format!("{self:?}")
+    }
+
     fn plan(&self) -> RoundPlan {
         self.plan
     }

@@ -4,7 +4,8 @@ use super::frozen_network::FrozenClassifier;
 use super::{Card, FrozenNetwork, Method, Models, Probe, SoftmaxRegression, Trained, World};
 use crate::mixture::Mixture;
 use crate::quality::FeatureSet;
-use crate::wire::payload::{Head, Mixtures};
+use crate::simulation::SimulatedRound;
+use crate::wire::payload::{Mixtures, Model};
 use crate::{Error, FederatedClient, Result, seeds};
 use promptfed_learn::EpochStats;
 use rand::SeedableRng;
@@ -43,23 +44,34 @@ impl Method for FedPft {
     }
 
     fn determined_by(&self) -> String {
-        format!("{} {:?}", self.network.identity(), self.regression)
+        // The step's length follows from a direction that is drawn.
+        format!(
+            "{} {:?}, steps by power iteration from a drawn direction",
+            self.network.identity(),
+            self.regression
+        )
     }
 
     fn run(&self, world: &World<'_>, _: &mut dyn Probe) -> Result<Trained> {
         let clients = world.clients();
+        let simulated = SimulatedRound::begin(world);
         let images = clients.iter().map(|client| client.train.len() as u64);
         let task = world.observer.begin("fedpft: features", images.sum());
         let mut done = 0;
         let mut arrived = Vec::with_capacity(clients.len());
         for (index, client) in clients.iter().enumerate() {
             let tell = &mut |of_client: usize| task.set((done + of_client) as u64);
-            let features = self.network.features(&client.train, world.cancel, tell)?;
+            let features = self.network.features_of(&client.train, world, tell)?;
             done += client.train.len();
             let mixtures = self.mixtures(world, index, client, &features)?;
             arrived.push(world.channel.up(&client.name, &mixtures)?);
         }
         drop(task);
+        // One look at each image, which is less than a step of training.
+        let looks = clients.iter().map(|client| client.train.len() as u64);
+        let looks: Vec<(usize, u64)> = looks.enumerate().collect();
+        simulated.end_of_all(&looks, 0.0);
+        let simulated = SimulatedRound::begin(world);
         let (features, labels) = draw(world.seed, &arrived)?;
         let steps = self.regression.steps as u64;
         let task = world.observer.begin("fedpft: head", steps);
@@ -72,14 +84,15 @@ impl Method for FedPft {
                 .fit(&features, &labels, world.classes(), world.cancel, tell)?;
         drop(task);
         let names = clients.iter().map(|client| client.name.as_str());
-        let Head(head) = world.channel.down(names, &Head(trained.head))?;
+        let Model(head) = world.channel.down(names, &Model(trained.head))?;
+        simulated.received();
         let model = FrozenClassifier {
             network: self.network.clone(),
             head,
         };
         Ok(Trained {
             curve: vec![EpochStats {
-                epoch: 0,
+                epoch: 1,
                 learning_rate: trained.rate as f32,
                 train_loss: trained.loss as f32,
                 train_accuracy: trained.accuracy as f32,

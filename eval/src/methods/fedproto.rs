@@ -1,13 +1,14 @@
 //! Clients with models of their own that share the mean features of their classes.
 
 use super::local_training::{classes, train};
-use super::per_client::per_client;
-use super::rounds::{Start, falling, idle};
+use super::per_client::OwnModels;
+use super::rounds::{Start, falling, unheard};
 use super::trained_prototypes::TrainedPrototypes;
-use super::{Card, LocalTask, Method, Models, Probe, RoundPlan, Trained, World};
+use super::{Card, LocalTask, Method, Probe, RoundPlan, Trained, World};
 use crate::predictor::Predictor;
+use crate::simulation::SimulatedRound;
 use crate::wire::payload::Prototypes;
-use crate::{Error, Result, seeds};
+use crate::{Result, seeds};
 use promptfed_data::LabelledImages;
 use promptfed_learn::{Classifier, EpochStats, objective};
 use rayon::prelude::*;
@@ -60,6 +61,8 @@ impl Method for FedProto {
         } = self.plan.start(world)?;
         let mut models: Vec<Classifier> = able.iter().map(|_| initial.clone()).collect();
         let mut global = Prototypes::default();
+        // What each of the able has received last: a round that it takes no part in sends it none.
+        let mut held = vec![Prototypes::default(); able.len()];
         // What each client sent last.
         let mut sent: BTreeMap<usize, Prototypes> = BTreeMap::new();
         let mut curve = Vec::new();
@@ -67,10 +70,35 @@ impl Method for FedProto {
         let task = world
             .observer
             .begin(&format!("{name}: rounds"), self.plan.rounds as u64);
-        for round in 0..self.plan.rounds {
+        for round in 0..=self.plan.rounds {
+            let simulated = SimulatedRound::begin(world);
             let attendance = self.plan.participation.draw(world.seed, round, &able);
-            let names = attendance.names(clients);
+            // The last are everybody's.
+            let is_for_all = round == self.plan.rounds;
+            let receives = |index: usize| is_for_all || attendance.receives(index);
+            let names = clients.iter().enumerate();
+            let names = names.filter(|(index, _)| receives(*index));
+            let names = names.map(|(_, client)| client.name.as_str());
             let received = world.channel.down(names, &global)?;
+            simulated.received();
+            for (index, held) in able.iter().zip(&mut held) {
+                if receives(*index) {
+                    held.clone_from(&received);
+                }
+            }
+            if let Some(last) = round.checked_sub(1) {
+                let own = models.iter().zip(&held).map(|(model, held)| Nearest {
+                    model: model.clone(),
+                    global: held.clone(),
+                });
+                let own: Vec<Nearest> = own.collect();
+                let own: Vec<&dyn Predictor> = own.iter().map(|n| n as &dyn Predictor).collect();
+                probe.checkpoint(last, &own)?;
+            }
+            if is_for_all {
+                global = received;
+                break;
+            }
             let rate = falling(recipe.training.learning_rate, round, self.plan.rounds);
             let work = |(&index, model): (&usize, &mut Classifier)| {
                 let seed = seeds::derive(world.seed, &format!("fedavg {round} {index}"));
@@ -83,44 +111,42 @@ impl Method for FedProto {
             let done = taking.map(|(index, model)| Ok((*index, work((index, model))?)));
             let done = done.collect::<Result<Vec<(usize, (Prototypes, EpochStats))>>>()?;
             let mut stats = Vec::with_capacity(done.len());
+            let mut worked = Vec::with_capacity(done.len());
             for (index, (prototypes, of_client)) in done {
                 let client = &clients[index];
-                sent.insert(index, world.channel.up(&client.name, &prototypes)?);
+                let prototypes = world.channel.up(&client.name, &prototypes)?;
+                let samples = (client.train.len() * recipe.training.epochs) as u64;
+                // What comes too late has crossed, and nobody waits for it.
+                if !simulated.is_late(index, samples) {
+                    sent.insert(index, prototypes);
+                }
                 stats.push((of_client, client.train.len()));
+                worked.push((index, samples));
             }
+            simulated.end(&worked, 0.0);
             let known: Vec<Prototypes> = sent.values().cloned().collect();
             global = mean(&known);
             if self.trains_prototypes {
                 global = SERVER.train(&known, global);
             }
             curve.push(super::rounds::mean(round, rate, &stats));
-            let own: Vec<Nearest> = models
-                .iter()
-                .map(|model| Nearest {
-                    model: model.clone(),
-                    global: global.clone(),
-                })
-                .collect();
-            let own: Vec<&dyn Predictor> = own.iter().map(|n| n as &dyn Predictor).collect();
-            probe.checkpoint(round, &own)?;
             task.set(round as u64 + 1);
         }
         drop(task);
-        let names = clients.iter().map(|client| client.name.as_str());
-        let global = world.channel.down(names, &global)?;
-        if self.plan.rounds == 0 {
-            return Err(Error::NoRounds);
-        }
-        let provenance = idle(clients, &able);
-        let models = per_client(clients.len(), able, models, &initial);
-        let predictors = models.map(|model| {
-            let global = global.clone();
-            Box::new(Nearest { model, global }) as Box<dyn Predictor>
-        });
-        Ok(Trained {
+        let warnings = unheard(&name, !sent.is_empty(), world);
+        let own = OwnModels {
+            able,
+            models,
+            initial,
             curve,
-            provenance,
-            ..Trained::of(Models::PerClient(predictors.collect()))
+        };
+        let trained = own.trained(world, |model| {
+            let global = global.clone();
+            Box::new(Nearest { model, global })
+        })?;
+        Ok(Trained {
+            warnings: warnings.into_iter().collect(),
+            ..trained
         })
     }
 }

@@ -16,6 +16,9 @@ use promptfed_learn::{Classifier, EpochStats, Recipe};
 /// synthetic images again, as the authors' code offers (5 epochs there), at the round's learning rate.
 ///
 /// The clients have the first model from the one shot; it does not cross again.
+///
+/// Real and synthetic images are in no batch together. What the passes at the server leave behind of their images beside the weights are the running
+/// statistics of normalisations, by which models name images: [`Self::statistics`] says whose are kept.
 pub struct FglRounds {
     /// How the first model is made.
     pub one_shot: Fgl,
@@ -23,13 +26,30 @@ pub struct FglRounds {
     pub plan: RoundPlan,
     /// Passes over the synthetic images after each round; 0 is none.
     pub server_epochs: usize,
+    /// Whose running statistics the model has after them.
+    pub statistics: Statistics,
+}
+
+/// Whose images' running statistics a model has after the server's passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statistics {
+    /// Those of the synthetic images, as training leaves them.
+    Server,
+    /// Those of the clients' images, as averaged before.
+    Clients,
 }
 
 impl Method for FglRounds {
     fn card(&self) -> Card {
         let server = match self.server_epochs {
             0 => String::new(),
-            epochs => format!(", {epochs} epochs on the synthetic images after each"),
+            epochs => {
+                let whose = match self.statistics {
+                    Statistics::Server => "",
+                    Statistics::Clients => ", with the clients' running statistics",
+                };
+                format!(", {epochs} epochs on the synthetic images after each{whose}")
+            }
         };
         Card {
             name: "fgl-rounds".to_owned(),
@@ -43,6 +63,10 @@ impl Method for FglRounds {
 
     fn determined_by(&self) -> String {
         self.one_shot.determined_by()
+    }
+
+    fn works_elsewhere(&self) -> bool {
+        self.one_shot.works_elsewhere()
     }
 
     fn run(&self, world: &World<'_>, probe: &mut dyn Probe) -> Result<Trained> {
@@ -68,18 +92,21 @@ impl Method for FglRounds {
                 images,
                 recipe: start.recipe.clone(),
                 epochs: self.server_epochs,
+                statistics: self.statistics,
             }),
             world,
         };
         let after = run_from(&rounds, world, probe, start)?;
         let mut provenance = first.provenance;
         provenance.extend(after.provenance);
+        let mut warnings = first.warnings;
+        warnings.extend(after.warnings);
         Ok(Trained {
             provenance,
             counts: first.counts,
             prompts: first.prompts,
             synthetic: first.synthetic,
-            warnings: first.warnings,
+            warnings,
             ..after
         })
     }
@@ -90,6 +117,7 @@ struct Rehearsal {
     images: LabelledImages,
     recipe: Recipe,
     epochs: usize,
+    statistics: Statistics,
 }
 
 /// Federated averaging whose server trains the mean on images of its own.
@@ -141,6 +169,11 @@ impl RoundMethod for Rehearsing<'_> {
         self.averaging.local(task, local, down)
     }
 
+    fn server_samples(&self) -> u64 {
+        let rehearsal = self.rehearsal.as_ref();
+        rehearsal.map_or(0, |r| (r.images.len() * r.epochs) as u64)
+    }
+
     fn aggregate(
         &self,
         server: &mut Classifier,
@@ -155,8 +188,53 @@ impl RoundMethod for Rehearsing<'_> {
             let rate = falling(recipe.training.learning_rate, round, self.plan().rounds);
             let (images, training) = (&rehearsal.images, &recipe.training);
             let task = LocalTask::new(self.world, images, training, rate, seed);
-            (*server, _) = train(&task, server, &mut classes(&task))?;
+            let (mut trained, _) = train(&task, server, &mut classes(&task))?;
+            if rehearsal.statistics == Statistics::Clients {
+                take_statistics(&mut trained, server)?;
+            }
+            *server = trained;
         }
         Ok(())
+    }
+}
+
+/// Gives a model the running statistics of another of the same shape.
+fn take_statistics(model: &mut Classifier, of: &Classifier) -> Result<()> {
+    let mut weights = model.weights()?;
+    let statistics = of.weights()?.into_iter();
+    weights.extend(statistics.filter(|(name, _)| !of.is_trained(name)));
+    Ok(model.load_weights(&weights)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_change_and_weights_stay() {
+        let recipe = Recipe {
+            image_size: 16,
+            width: 4,
+            ..Recipe::default()
+        };
+        let model = |seed| recipe.with(1, seed).start(3).unwrap();
+        let (mut one, mut other) = (model(1), model(2));
+        let mut moved = other.weights().unwrap();
+        for (name, tensor) in &mut moved {
+            if !other.is_trained(name) {
+                tensor.values.iter_mut().for_each(|value| *value += 1.5);
+            }
+        }
+        other.load_weights(&moved).unwrap();
+        let before = one.weights().unwrap();
+        take_statistics(&mut one, &other).unwrap();
+        let mut kinds = [0, 0];
+        for (name, tensor) in one.weights().unwrap() {
+            let is_trained = one.is_trained(&name);
+            let expected = if is_trained { &before } else { &moved };
+            assert_eq!(&tensor, &expected[&name], "{name}");
+            kinds[usize::from(is_trained)] += 1;
+        }
+        assert!(kinds[0] > 0 && kinds[1] > 0, "{kinds:?}");
     }
 }

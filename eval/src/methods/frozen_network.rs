@@ -1,6 +1,8 @@
 //! A network that nobody trains: what it makes of images is what methods learn from.
 
 use super::LinearHead;
+use crate::feature_cache::{FeatureCache, Row};
+use crate::methods::World;
 use crate::predictor::Predictor;
 use crate::quality::{FeatureSet, QualityError};
 use crate::{Error, Result};
@@ -10,6 +12,7 @@ use promptfed_vision::{EfficientNet, Pixels};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Images between two looks at whether it is to stop.
 const TOGETHER: usize = 32;
@@ -20,6 +23,7 @@ const TOGETHER: usize = 32;
 pub struct FrozenNetwork {
     network: Arc<EfficientNet>,
     hash: ContentHash,
+    cache: FeatureCache,
 }
 
 impl FrozenNetwork {
@@ -37,7 +41,17 @@ impl FrozenNetwork {
     pub fn new(network: Arc<EfficientNet>) -> Result<Self> {
         let file = fs_err::read(network.file()).map_err(promptfed_vision::Error::from);
         let hash = ContentHash::of(&file.map_err(QualityError::from)?);
-        Ok(Self { network, hash })
+        Ok(Self {
+            network,
+            hash,
+            cache: FeatureCache::default(),
+        })
+    }
+
+    /// The same, which keeps features in `cache` and takes them from there.
+    #[must_use]
+    pub fn with_cache(self, cache: FeatureCache) -> Self {
+        Self { cache, ..self }
     }
 
     /// Loads `model.safetensors` of a folder.
@@ -82,6 +96,55 @@ impl FrozenNetwork {
         }
         Ok(FeatureSet::new(Self::WIDTH, values)?)
     }
+
+    /// The same for a run: features that are known already are taken from the cache, and the time they took then is added to the run's.
+    ///
+    /// # Errors
+    /// As [`FrozenNetwork::features`].
+    pub fn features_of(
+        &self,
+        images: &LabelledImages,
+        world: &World<'_>,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<FeatureSet> {
+        let (features, saved) = self.cached(images, world.cancel, progress)?;
+        world.stopwatch.add(saved);
+        Ok(features)
+    }
+
+    /// The features, and the time that those took before which are taken from the cache.
+    fn cached(
+        &self,
+        images: &LabelledImages,
+        cancel: &AtomicBool,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(FeatureSet, Duration)> {
+        let key = |index: usize| self.cache.key(&self.hash, images.size, images.image(index));
+        let keys: Vec<_> = (0..images.len()).map(key).collect();
+        let mut rows: Vec<Option<Arc<Row>>> = keys.iter().map(|k| self.cache.find(k)).collect();
+        let saved: f64 = rows.iter().flatten().map(|row| row.seconds()).sum();
+        let missing: Vec<usize> = (0..rows.len()).filter(|&i| rows[i].is_none()).collect();
+        let known = rows.len() - missing.len();
+        progress(known);
+        for (number, some) in missing.chunks(TOGETHER).enumerate() {
+            let start = Instant::now();
+            let features = self.features(&images.subset(some), cancel, &mut |_| {})?;
+            let seconds = start.elapsed().as_secs_f64() / some.len() as f64;
+            let values = features.values().chunks_exact(Self::WIDTH);
+            for (&index, values) in some.iter().zip(values) {
+                let row = Arc::new(Row::new(values, seconds));
+                self.cache.keep(keys[index], &row);
+                rows[index] = Some(row);
+            }
+            progress(known + (number * TOGETHER) + some.len());
+        }
+        let mut values = Vec::with_capacity(images.len() * Self::WIDTH);
+        rows.iter()
+            .flatten()
+            .for_each(|row| values.extend_from_slice(row.values()));
+        let saved = Duration::try_from_secs_f64(saved).unwrap_or_default();
+        Ok((FeatureSet::new(Self::WIDTH, values)?, saved))
+    }
 }
 
 /// A frozen network and a head on its features.
@@ -93,7 +156,7 @@ pub(super) struct FrozenClassifier {
 impl Predictor for FrozenClassifier {
     fn probabilities(&self, images: &LabelledImages) -> Result<Vec<f32>> {
         let never = AtomicBool::new(false);
-        let features = self.network.features(images, &never, &mut |_| {})?;
+        let (features, _) = self.network.cached(images, &never, &mut |_| {})?;
         self.head.probabilities(&features)
     }
 

@@ -7,6 +7,7 @@ mod averaging;
 mod centralised;
 mod chance;
 mod clusters;
+mod creamfl;
 mod fedavg;
 mod fedhkt;
 mod fedmd;
@@ -33,6 +34,7 @@ mod trained_prototypes;
 pub use averaging::{Averaged, Averaging};
 pub use centralised::Centralised;
 pub use chance::Chance;
+pub use creamfl::{CreamFl, Held};
 pub use fedavg::FedAvg;
 pub use fedhkt::FedHkt;
 pub use fedmd::FedMd;
@@ -41,7 +43,7 @@ pub use fedpft::FedPft;
 pub use fedproto::FedProto;
 pub use fedprox::FedProx;
 pub use fgl::{Asking, Fgl, FglConfig, LocalServer, SILENT_CLIENTS};
-pub use fgl_rounds::FglRounds;
+pub use fgl_rounds::{FglRounds, Statistics};
 pub use frozen_network::FrozenNetwork;
 pub use linear_head::{LinearHead, SoftmaxRegression, TrainedHead};
 pub use local_only::LocalOnly;
@@ -55,15 +57,16 @@ pub use spec::{Budget, MethodName, MethodSpec, SettingOf, SpecError};
 use crate::comparison::{SubmittedPrompts, SyntheticCounts};
 use crate::observer::Observer;
 use crate::predictor::Predictor;
+use crate::simulation::SimulatedClock;
 use crate::wire::Channel;
-use crate::{Error, FederatedClient, Federation, Result};
+use crate::{Error, FederatedClient, Federation, Result, Stopwatch};
 use promptfed_data::LabelledImages;
 use promptfed_learn::{EpochStats, Recipe};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 /// A way to learn from a federation.
-pub trait Method {
+pub trait Method: Send + Sync {
     /// What it is.
     fn card(&self) -> Card;
 
@@ -74,6 +77,16 @@ pub trait Method {
 
     /// Whether it looks at public images.
     fn looks_at_public(&self) -> bool {
+        false
+    }
+
+    /// Whether it reads the captions of public images.
+    fn reads_captions(&self) -> bool {
+        false
+    }
+
+    /// Whether it has work done outside the threads it is run on, as by a server: one such run goes at a time.
+    fn works_elsewhere(&self) -> bool {
         false
     }
 
@@ -103,6 +116,10 @@ pub struct World<'a> {
     pub seed: u64,
     /// What crosses between clients and server.
     pub channel: &'a Channel,
+    /// Told what of the time is not the method's.
+    pub stopwatch: &'a Stopwatch,
+    /// The clock of the clients' links and computers, where these are simulated.
+    pub simulated: Option<&'a SimulatedClock>,
     /// Told what the run is doing.
     pub observer: &'a dyn Observer,
     /// Set where the run is to end soon.

@@ -7,6 +7,7 @@
 //! weights, and their clients see their images in the same order.
 
 use super::{Card, Method, Models, Participation, Probe, Trained, World};
+use crate::simulation::SimulatedRound;
 use crate::wire::Payload;
 use crate::wire::payload::Counts;
 use crate::{Error, FederatedClient, Result, seeds};
@@ -93,6 +94,11 @@ pub trait RoundMethod: Send + Sync {
     /// What it is.
     fn card(&self) -> Card;
 
+    /// What beside its card determines its result; nothing of most.
+    fn determined_by(&self) -> String {
+        String::new()
+    }
+
     /// How many rounds, and how long each.
     fn plan(&self) -> RoundPlan;
 
@@ -127,6 +133,11 @@ pub trait RoundMethod: Send + Sync {
         local: &mut Self::Local,
         down: &Self::Down,
     ) -> Result<(Self::Up, EpochStats)>;
+
+    /// Images that the server trains on after a round, each as often as it does.
+    fn server_samples(&self) -> u64 {
+        0
+    }
 
     /// What the server makes of what came in a round, counted from 0, each with the client's number of training images; `all` clients
     /// together have so many, those that sent nothing included. Something came.
@@ -200,6 +211,10 @@ impl<M: RoundMethod> Method for Rounds<M> {
         self.0.card()
     }
 
+    fn determined_by(&self) -> String {
+        self.0.determined_by()
+    }
+
     fn run(&self, world: &World<'_>, probe: &mut dyn Probe) -> Result<Trained> {
         run_from(&self.0, world, probe, self.0.plan().start(world)?)
     }
@@ -221,6 +236,11 @@ pub(super) fn run_from<M: RoundMethod>(
         able,
         is_known,
     } = start;
+    let has_deadline = world
+        .simulated
+        .is_some_and(|clock| clock.simulation().deadline.is_some());
+    let hears_all = plan.participation.is_full() && !has_deadline;
+    let mut simulated = SimulatedRound::begin(world);
     let mut held = vec![Vec::new(); clients.len()];
     for (client, held) in clients.iter().zip(&mut held) {
         let of = |images: &LabelledImages| Counts::of_labels(&images.labels, classes).0;
@@ -231,14 +251,14 @@ pub(super) fn run_from<M: RoundMethod>(
     let mut server = method.server(&initial)?;
     let locals = able.iter().map(|_| method.client(&initial));
     let mut locals = locals.collect::<Result<Vec<_>>>()?;
-    let selection = if plan.participation.is_full() {
+    let selection = if hears_all {
         world.federation.selection.clone()
     } else {
         Selection::Last
     };
     let by_validation = selection.is_by_validation();
     let told = match selection {
-        Selection::Last if !plan.participation.is_full() => {
+        Selection::Last if !hears_all => {
             "last: not every client is heard of in every round".to_owned()
         }
         ref selection => selection.to_string(),
@@ -246,6 +266,7 @@ pub(super) fn run_from<M: RoundMethod>(
     let mut choice = Choice::new(selection);
     let all = able.iter().map(|&index| clients[index].train.len()).sum();
     let mut kept: Option<(usize, Classifier)> = None;
+    let mut is_heard = false;
     let mut curve: Vec<EpochStats> = Vec::new();
     let task = world
         .observer
@@ -260,6 +281,7 @@ pub(super) fn run_from<M: RoundMethod>(
         let names = clients.iter().enumerate().filter(receives);
         let names = names.map(|(_, client)| client.name.as_str());
         let down = channel.down(names, &method.broadcast(&server)?)?;
+        simulated.received();
         if let Some(last) = round.checked_sub(1) {
             let model = method.model(&down);
             let mut tally = None;
@@ -290,15 +312,24 @@ pub(super) fn run_from<M: RoundMethod>(
         let taking = taking.filter(|(index, _)| attendance.answers(**index));
         let done = taking.map(|(index, local)| Ok((*index, work((index, local))?)));
         let done = done.collect::<Result<Vec<_>>>()?;
-        let (mut ups, mut stats) = (Vec::new(), Vec::new());
+        let (mut ups, mut stats, mut trained) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (up, of_client)) in done {
             let size = clients[index].train.len();
-            ups.push((channel.up(&clients[index].name, &up)?, size));
+            let up = channel.up(&clients[index].name, &up)?;
+            let samples = (size * recipe.training.epochs) as u64;
+            // What comes too late has crossed, and nobody waits for it.
+            if !simulated.is_late(index, samples) {
+                ups.push((up, size));
+            }
             stats.push((of_client, size));
+            trained.push((index, samples));
         }
         if !ups.is_empty() {
+            is_heard = true;
             method.aggregate(&mut server, round, ups, all)?;
         }
+        simulated.end(&trained, simulated.of_server(0, method.server_samples()));
+        simulated = SimulatedRound::begin(world);
         curve.push(mean(round, rate, &stats));
         task.set(round as u64 + 1);
     }
@@ -309,8 +340,28 @@ pub(super) fn run_from<M: RoundMethod>(
         selected: Some(selected),
         selection: Some(told),
         provenance: idle(clients, &able),
+        warnings: unheard(&name, is_heard, world).into_iter().collect(),
         ..Trained::of(Models::Global(Box::new(model)))
     })
+}
+
+/// What is to be told of a run in which no round heard of a client.
+pub(super) fn unheard(method: &str, is_heard: bool, world: &World<'_>) -> Option<String> {
+    if is_heard {
+        return None;
+    }
+    let deadline = world
+        .simulated
+        .and_then(|clock| clock.simulation().deadline);
+    let why = deadline.map_or_else(
+        || "all that took part dropped out; lower --dropout".to_owned(),
+        |seconds| {
+            format!("each takes longer than the deadline of {seconds} s, or all that took part dropped out; give a longer --deadline")
+        },
+    );
+    Some(format!(
+        "{method}: no round heard of any client, so that nothing was learned from them: {why}"
+    ))
 }
 
 /// The learning rate of a round: from the peak by a half cosine.
@@ -346,7 +397,7 @@ pub(super) fn mean(round: usize, rate: f32, clients: &[(EpochStats, usize)]) -> 
         sum / total as f32
     };
     EpochStats {
-        epoch: round,
+        epoch: round + 1,
         learning_rate: rate,
         train_loss: mean(|s| s.train_loss),
         train_accuracy: mean(|s| s.train_accuracy),

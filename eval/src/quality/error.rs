@@ -1,5 +1,7 @@
 //! What can go wrong in measuring a set.
 
+use promptfed_files::ErrorKind;
+
 /// Why a set could not be measured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,4 +51,16 @@ pub enum QualityError {
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl QualityError {
+    /// What kind of failure it is: sets that do not belong together are wrong input.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Data(error) => error.kind(),
+            Self::Vision(error) => error.kind(),
+            Self::Tensor(_) => ErrorKind::Failed,
+            _ => ErrorKind::Input,
+        }
+    }
 }

@@ -131,50 +131,41 @@ fn confusions(classes: &[String], counts: &Counts) -> Markup {
 
 fn worst(method: &str, classes: &[String], counts: &Counts) -> Markup {
     let confused = counts.most_confused(LISTED);
+    let confused_rows = html! {
+        @for Confusion { label, predicted, count: images } in &confused {
+            tr {
+                th scope="row" { (classes[*label]) }
+                td { (classes[*predicted]) }
+                td.n { (count(*images)) }
+                td.n { (percent(share_of_row(*images, &counts.matrix()[*label]))) }
+            }
+        }
+        @if confused.is_empty() { tr { td colspan="4" { "Nothing was confused." } } }
+    };
+    let least_rows = html! {
+        @for (class, recall) in counts.least_recognised(LISTED) {
+            tr {
+                th scope="row" { (classes[class]) }
+                td.n { (percent(recall)) }
+                td.n { (counts.precision(class).map_or_else(|| super::format::NONE.to_owned(), percent)) }
+            }
+        }
+    };
+    let words = html! { th scope="col" { "Class" } th scope="col" { "taken for" } };
+    html! {
+        (list(&format!("What {method} confuses most often."), &words, &["images", "of its own"], &confused_rows))
+        (list(&format!("What {method} recognises least."), &html! { th scope="col" { "Class" } }, &["recall", "precision"], &least_rows))
+    }
+}
+
+/// A list of classes: heads of words, then of numbers.
+fn list(caption: &str, words: &Markup, numbers: &[&str], rows: &Markup) -> Markup {
     html! {
         div.scroll {
             table.worst {
-                caption { "What " (method) " confuses most often." }
-                thead {
-                    tr {
-                        th scope="col" { "Class" }
-                        th scope="col" { "taken for" }
-                        th.n scope="col" { "images" }
-                        th.n scope="col" { "of its own" }
-                    }
-                }
-                tbody {
-                    @for Confusion { label, predicted, count: images } in &confused {
-                        tr {
-                            th scope="row" { (classes[*label]) }
-                            td { (classes[*predicted]) }
-                            td.n { (count(*images)) }
-                            td.n { (percent(share_of_row(*images, &counts.matrix()[*label]))) }
-                        }
-                    }
-                    @if confused.is_empty() { tr { td colspan="4" { "Nothing was confused." } } }
-                }
-            }
-        }
-        div.scroll {
-            table.worst {
-                caption { "What " (method) " recognises least." }
-                thead {
-                    tr {
-                        th scope="col" { "Class" }
-                        th.n scope="col" { "recall" }
-                        th.n scope="col" { "precision" }
-                    }
-                }
-                tbody {
-                    @for (class, recall) in counts.least_recognised(LISTED) {
-                        tr {
-                            th scope="row" { (classes[class]) }
-                            td.n { (percent(recall)) }
-                            td.n { (counts.precision(class).map_or_else(|| super::format::NONE.to_owned(), percent)) }
-                        }
-                    }
-                }
+                caption { (caption) }
+                thead { tr { (words) @for name in numbers { th.n scope="col" { (name) } } } }
+                tbody { (rows) }
             }
         }
     }

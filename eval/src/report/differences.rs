@@ -108,6 +108,24 @@ fn notes(comparison: &Comparison, one: &Pair) -> Vec<String> {
             one.first
         ));
     }
+    let level = |name: &str| {
+        let method = comparison.methods.iter().find(|m| m.name == name);
+        method.map_or(f64::NAN, |m| m.accuracy().mean)
+    };
+    let passed_over: Vec<&str> = comparison
+        .methods
+        .iter()
+        .map(|m| m.name.as_str())
+        .filter(|name| Role::of(name) == Role::of(&one.first) && level(name) > level(&one.first))
+        .filter(|name| !comparison.predictions.has(name))
+        .collect();
+    if !passed_over.is_empty() {
+        notes.push(format!(
+            "{} stands here though {} reached more: nothing that is known of it says what it takes each test image for.",
+            one.first,
+            passed_over.join(", ")
+        ));
+    }
     let is_in = |name: &str| comparison.pairs.iter().any(|pair| pair.second == name);
     let left_out: Vec<&str> = comparison
         .methods

@@ -249,6 +249,10 @@ pub(super) mod tests {
             bytes_down_per_client: 0,
             bytes_by_kind: Vec::new(),
             seconds: 1.0,
+            jobs: 1,
+            simulated_seconds: None,
+            seconds_to_target: None,
+            runs_at_target: None,
             synthetic: None,
         }
     }

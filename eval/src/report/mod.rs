@@ -18,8 +18,10 @@ mod prompts;
 mod provenance;
 mod ranks;
 mod shown;
+mod simulated;
 mod table;
 mod tables;
+mod tuning;
 mod verdict;
 mod write;
 

@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::format::{self, plural};
 use super::{
     classes, confusion, data, differences, domains, files, gallery, headline, plots, prompts,
-    provenance, ranks, table, tables,
+    provenance, ranks, simulated, table, tables, tuning,
 };
 use crate::comparison::{Comparison, MethodResult};
 
@@ -38,7 +38,7 @@ pub(super) struct Document<'a> {
 pub(super) fn page(comparison: &Comparison) -> Markup {
     let summary = comparison.summary();
     let section = |id, title, body| Section { id, title, body };
-    let sections = [
+    let mut sections = vec![
         section(
             "results",
             "Results",
@@ -111,6 +111,23 @@ pub(super) fn page(comparison: &Comparison) -> Markup {
             provenance::provenance(comparison),
         ),
     ];
+    let mut after = |id: &str, new: Section| {
+        let place = sections.iter().position(|section| section.id == id);
+        sections.insert(place.map_or(sections.len(), |place| place + 1), new);
+    };
+    if simulated::is_simulated(comparison) {
+        let body = simulated::simulated(comparison, &summary);
+        after(
+            "cost",
+            section("simulated", "Accuracy against simulated time", body),
+        );
+    }
+    if !comparison.tuned.is_empty() {
+        after(
+            "curves",
+            section("tuning", "Learning rates", tuning::tuning(comparison)),
+        );
+    }
     document(&Document {
         kicker: "comparison of methods",
         title: &comparison.title,

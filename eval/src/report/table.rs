@@ -54,12 +54,21 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                             td.n { (bytes(row.bytes_down_per_client, row.runs)) }
                             td.n { (bytes(row.bytes_up, row.runs)) }
                             td.n { (bytes(row.bytes_down, row.runs)) }
-                            td.n { (format::figure(row.seconds, &format::seconds(row.seconds))) }
+                            td.n {
+                                (format::figure(row.seconds, &format::seconds(row.seconds)))
+                                @if row.jobs > 1 { div.note { "beside others" } }
+                            }
                         }
                         tr.notes {
                             td colspan="11" {
                                 @if let Some(method) = comparison.methods.get(i) { p.note { (method.description) } }
                                 @if row.collapsed { p.note { "Collapsed: it takes nearly every image for one class." } }
+                                @if row.jobs > 1 {
+                                    p.note {
+                                        "Measured while up to " (count(row.jobs as u64)) " runs shared the machine, each with its share of the threads: it takes \
+                                         less time alone."
+                                    }
+                                }
                                 @if row.runs == 1 { p.note { "One seed: no interval." } }
                                 @if let Some(images) = row.synthetic {
                                     p.note {

@@ -14,5 +14,5 @@ pub use interval::Interval;
 pub(crate) use permutation::{mcnemar, sign_flip};
 pub(crate) use student::mean_interval;
 
-/// How sure all intervals are.
-pub(crate) const LEVEL: f64 = 0.95;
+/// The probability with which an interval holds what it is of.
+pub(crate) const CONFIDENCE_LEVEL: f64 = 0.95;

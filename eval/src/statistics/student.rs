@@ -1,6 +1,6 @@
 //! Means of a few values: Student's t.
 
-use super::{Interval, LEVEL};
+use super::{CONFIDENCE_LEVEL, Interval};
 use std::f64::consts::{FRAC_2_PI, FRAC_PI_2};
 
 /// The 95 % interval of the mean of independent values by Student's t: `mean ± t s / √n` with `n - 1` degrees of freedom. None of fewer than
@@ -13,7 +13,7 @@ pub(crate) fn mean_interval(values: &[f64]) -> Option<Interval> {
     let mean = values.iter().sum::<f64>() / count;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     let error = (squares / (count - 1.0) / count).sqrt();
-    let reach = two_sided_quantile(LEVEL, values.len() - 1) * error;
+    let reach = two_sided_quantile(CONFIDENCE_LEVEL, values.len() - 1) * error;
     (mean.is_finite() && reach.is_finite()).then_some(Interval {
         low: mean - reach,
         high: mean + reach,

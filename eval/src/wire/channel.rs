@@ -60,6 +60,11 @@ impl Channel {
         up.saturating_add(ledger.total(Direction::Down))
     }
 
+    /// All bytes so far of one client and one way.
+    pub(crate) fn of_client(&self, client: &str, direction: Direction) -> u64 {
+        self.ledger().total_of_client(client, direction)
+    }
+
     /// What crossed.
     pub fn into_ledger(self) -> Ledger {
         self.ledger

@@ -4,11 +4,16 @@ use std::sync::atomic::AtomicBool;
 
 use promptfed_data::LabelledImages;
 use promptfed_eval::Error;
+use promptfed_eval::feature_cache::FeatureCache;
+use promptfed_eval::journal::Journal;
 use promptfed_eval::methods::FrozenNetwork;
+use promptfed_eval::observer::Silent;
 use promptfed_prompts::ContentHash;
 use promptfed_prompts::ledger::{Direction, PayloadKind};
 
-use crate::fixtures::{NETWORK, Painted, compare, experiment, methods, network_folder, run};
+use crate::fixtures::{
+    NETWORK, Painted, compare, experiment, methods, network_folder, run, spec, timeless,
+};
 
 /// 18 images of three classes: 12 of them come by chance once in 250 times.
 #[test]
@@ -103,4 +108,34 @@ fn features_come_some_at_a_time_and_end_where_asked() {
         .features(&images.subset(&[]), &never, &mut |_| {})
         .unwrap();
     assert!(none.is_empty());
+}
+
+/// 24 private and 6 test pictures, no two of them alike.
+#[test]
+fn features_are_worked_out_once() {
+    let painted = Painted::new(8, 2);
+    let experiment = experiment(&painted, "iid:2");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("features.bin");
+    let compared = |cache: &FeatureCache| {
+        let network = NETWORK.clone().with_cache(cache.clone());
+        let method = spec("fedpft:components=2").on_features(&network).unwrap();
+        let cells = tempfile::tempdir().unwrap();
+        let journal = Journal::new(cells.path(), false);
+        let never = AtomicBool::new(false);
+        let found = experiment
+            .run(&[method], &journal, &Silent, &never)
+            .unwrap();
+        timeless(found)
+    };
+    let first = FeatureCache::default().with_file(&path, FrozenNetwork::WIDTH);
+    let fresh = compared(&first);
+    assert_eq!(first.len(), 30);
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    let again = FeatureCache::default().with_file(&path, FrozenNetwork::WIDTH);
+    assert_eq!(again.len(), 30);
+    assert_eq!(compared(&again), fresh);
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), bytes);
+    // Nothing is found in a cache of nobody.
+    assert_eq!(compared(&FeatureCache::default()), fresh);
 }

@@ -124,10 +124,7 @@ pub(crate) fn experiment(painted: &Painted, partition: &str) -> Experiment {
             min_per_client: 1,
             decode: DecodeOptions::default(),
         },
-        setting: Setting {
-            recipe: recipe(),
-            seeds: vec![5],
-        },
+        setting: Setting::new(recipe(), vec![5]),
     }
 }
 
@@ -179,4 +176,13 @@ pub(crate) fn run_with(experiment: &Experiment, texts: &[&str], journal: &Journa
     experiment
         .run(&methods(texts), journal, &Silent, &never)
         .unwrap()
+}
+
+/// What must not depend on when and beside what it was measured.
+pub(crate) fn timeless(mut comparison: Comparison) -> serde_json::Value {
+    comparison.seconds = 0.0;
+    for run in comparison.methods.iter_mut().flat_map(|m| &mut m.runs) {
+        (run.seconds, run.jobs) = (0.0, 1);
+    }
+    serde_json::to_value(comparison).unwrap()
 }

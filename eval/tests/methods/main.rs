@@ -1,13 +1,17 @@
 //! Every method on a tiny federation of real files: what it learns, what crosses, and what it does where there is little to learn from.
 #![allow(clippy::unwrap_used)]
 
+mod creamfl;
 mod edges;
 mod equalities;
 mod fedpft;
 mod fixtures;
+mod parallel;
 mod partial;
 mod predictions;
 mod resuming;
+mod simulated;
+mod tuning;
 
 use fixtures::{Painted, run, spec};
 use promptfed_eval::comparison::MethodResult;
@@ -68,7 +72,9 @@ fn the_same_seed_gives_the_same_result() {
 #[test]
 fn what_crosses_is_what_was_said() {
     use Direction::{Down, Up};
-    use PayloadKind::{Control, ControlVariates, Images, Logits, Mixtures, Model, Prototypes};
+    use PayloadKind::{
+        Control, ControlVariates, Images, Logits, Mixtures, Model, Prototypes, Representations,
+    };
     let painted = Painted::new(8, 3);
     let names: Vec<&str> = without_generators().iter().map(|n| n.name()).collect();
     let results = run(&painted, "iid:2", &names);
@@ -124,6 +130,23 @@ fn what_crosses_is_what_was_said() {
                 ]);
                 let of_cloud: std::collections::BTreeSet<&str> = ledger.clients();
                 assert!(of_cloud.contains("edge 0"), "{of_cloud:?}");
+            }
+            "creamfl" => {
+                kinds(&[
+                    (Up, Representations),
+                    (Down, Representations),
+                    (Down, Model),
+                ]);
+                // 24 public pairs, 256 numbers each; of images up, of both down.
+                let (header, of_one) = (12, 24 * 256 * 4);
+                let times = clients * rounds;
+                assert_eq!(bytes(Up, Representations), times * (header + of_one));
+                assert_eq!(bytes(Down, Representations), times * (header + 2 * of_one));
+                let model = bytes(Down, Model) / clients;
+                assert!(
+                    model > parameters && model < parameters + 8192,
+                    "{model} {parameters}"
+                );
             }
             "fedpft" => {
                 kinds(&[(Up, Mixtures), (Down, Model)]);

@@ -61,6 +61,9 @@ fn half_of_the_clients_send_half_and_still_learn() {
                 "{name} {kind}: {part} of {whole}"
             );
         }
+        let kind = PayloadKind::Representations;
+        assert_eq!(2 * sent(some, kind), sent(all, kind), "{name}");
+        assert_eq!(sent(some, kind) > 0, name == "creamfl", "{name}");
         assert!(
             some.description.contains("0.5 of the clients in each"),
             "{}",
@@ -85,6 +88,7 @@ fn who_drops_out_has_received_and_sends_nothing() {
             PayloadKind::Model,
             PayloadKind::ControlVariates,
             PayloadKind::Prototypes,
+            PayloadKind::Representations,
         ] {
             assert_eq!(bytes(Direction::Up, kind), 0, "{} {kind}", method.name);
         }

@@ -3,21 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use promptfed_eval::Error;
-use promptfed_eval::comparison::Comparison;
 use promptfed_eval::journal::Journal;
 use promptfed_eval::methods::{Card, Method, Models, Probe, Trained, World};
 use promptfed_eval::observer::Silent;
 
-use crate::fixtures::{Painted, compare, experiment, methods, run_with};
-
-/// What must not depend on when it was measured.
-fn timeless(mut comparison: Comparison) -> serde_json::Value {
-    comparison.seconds = 0.0;
-    for run in comparison.methods.iter_mut().flat_map(|m| &mut m.runs) {
-        run.seconds = 0.0;
-    }
-    serde_json::to_value(comparison).unwrap()
-}
+use crate::fixtures::{Painted, compare, experiment, methods, run_with, timeless};
 
 /// Tells whether it ran; fails or stops everything where it is told to.
 struct Watched<'a> {

@@ -7,6 +7,7 @@ mod files;
 mod hostile;
 mod odd_records;
 mod sample;
+mod simulated;
 mod tables;
 mod well_formed;
 

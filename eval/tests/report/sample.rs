@@ -9,6 +9,7 @@ use promptfed_eval::comparison::{
     ClientSummary, Comparison, DataSummary, Failure, GalleryCell, MethodResult, MethodRun,
     SubmittedPrompts, SyntheticStrip,
 };
+use promptfed_eval::observer::Silent;
 use promptfed_eval::pairs::{Pair, pairs};
 use promptfed_eval::predictions::{ModelPredictions, RunPredictions, TestImage, TestPredictions};
 use promptfed_learn::{EpochStats, Evaluation};
@@ -34,7 +35,10 @@ pub(crate) const STYLES: [&str; 7] = [
 pub(crate) const TEST_IMAGES: usize = 437;
 
 /// Drawn once for all tests.
-static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| pairs(&methods(), &predictions(&methods())));
+static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
+    let never = std::sync::atomic::AtomicBool::new(false);
+    pairs(&methods(), &predictions(&methods()), &Silent, &never).unwrap()
+});
 
 fn methods() -> Vec<MethodResult> {
     vec![
@@ -116,6 +120,8 @@ pub(crate) fn comparison() -> Comparison {
             seed: 3,
             reason: "the loss became NaN in epoch 2; lower the learning rate (5)".into(),
         }],
+        tuned: Vec::new(),
+        target_accuracy: None,
         seconds: 241.3,
     }
 }
@@ -200,6 +206,8 @@ fn run(name: &str, seed: u64, accuracy: f64, bytes: fn(&mut Ledger), rounds: usi
         evaluation: evaluation(accuracy, seed, name != "chance"),
         ledger,
         seconds: 20.0 + 31.7 * seed as f64,
+        jobs: 1,
+        accuracy_by_seconds: Vec::new(),
         curve: (0..epochs)
             .map(|epoch| epoch_stats(epoch, accuracy, seed))
             .collect(),
@@ -215,7 +223,7 @@ fn epoch_stats(epoch: usize, accuracy: f64, seed: u64) -> EpochStats {
     let done = (epoch as f32 + 1.0) / 30.0;
     let wobble = ((epoch as u64 * 11 + seed * 5) % 7) as f32 * 0.01;
     EpochStats {
-        epoch,
+        epoch: epoch + 1,
         learning_rate: 0.1 * (1.0 - done),
         train_loss: 2.3 - 1.6 * done.sqrt() + wobble,
         train_accuracy: done,

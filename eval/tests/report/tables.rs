@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::sample;
 
 /// A table of a comparison: its rows by column.
-struct Table(Vec<BTreeMap<String, String>>);
+pub(crate) struct Table(pub(crate) Vec<BTreeMap<String, String>>);
 
 impl Table {
-    fn read(folder: &Path, name: &str) -> Self {
+    pub(crate) fn read(folder: &Path, name: &str) -> Self {
         let mut reader = csv::Reader::from_path(folder.join("tables").join(name)).unwrap();
         let columns = reader.headers().unwrap().clone();
         let row = |row: StringRecord| {
@@ -42,7 +42,7 @@ fn number(row: &BTreeMap<String, String>, column: &str) -> f64 {
 fn written(comparison: &Comparison) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let files = write(comparison, &folder.path().join("report.html")).unwrap();
-    assert_eq!(files.tables.len(), 11);
+    assert_eq!(files.tables.len(), 13);
     assert!(files.tables.iter().all(|file| file.exists()));
     folder
 }

@@ -136,19 +136,38 @@ impl Classifier {
         self.probabilities_with(&self.state, images, "given")
     }
 
+    /// What the last linear map makes of every image, `[n, classes]` in row-major order: logits, or a representation where the classifier
+    /// was trained to give one.
+    ///
+    /// # Errors
+    /// As [`Classifier::probabilities`].
+    pub fn logits(&self, images: &LabelledImages) -> Result<Vec<f32>> {
+        self.logits_with(&self.state, images, "given")
+    }
+
     pub(crate) fn probabilities_with(
         &self,
         state: &State,
         images: &LabelledImages,
         role: &'static str,
     ) -> Result<Vec<f32>> {
-        let mut probabilities = Vec::with_capacity(images.len() * self.config.classes);
-        self.each_batch(images, state, role, |batch| {
-            probabilities.extend(self.layout.infer(batch, state)?);
-            Ok(())
-        })?;
+        let mut probabilities = self.logits_with(state, images, role)?;
         softmax(&mut probabilities, self.config.classes);
         Ok(probabilities)
+    }
+
+    fn logits_with(
+        &self,
+        state: &State,
+        images: &LabelledImages,
+        role: &'static str,
+    ) -> Result<Vec<f32>> {
+        let mut logits = Vec::with_capacity(images.len() * self.config.classes);
+        self.each_batch(images, state, role, |batch| {
+            logits.extend(self.layout.infer(batch, state)?);
+            Ok(())
+        })?;
+        Ok(logits)
     }
 
     /// What the last linear map reads of every image, `[n, channels]` in row-major order; `head.weight` `[classes, channels]` and

@@ -3,19 +3,29 @@
 //! An [`Objective`] sees what the network makes of a batch, its features and its logits, and says the loss and its gradients by both; what
 //! concerns the weights themselves, it adds to their gradients. Most methods of federated learning are one of these and nothing else.
 
+mod class_map;
 mod classes;
+mod consensus;
 mod contrastive;
 mod control;
 mod distillation;
+mod imitation;
+mod pairs;
 mod prototypes;
 mod proximal;
+mod representation;
 
+pub use class_map::{ClassMap, Classification};
 pub use classes::Classes;
+pub use consensus::Consensus;
 pub use contrastive::Contrastive;
 pub use control::Controlled;
 pub use distillation::Distillation;
+pub use imitation::Imitation;
+pub use pairs::Pairs;
 pub use prototypes::Prototypes;
 pub use proximal::Proximal;
+pub use representation::{OfRepresentations, RepresentationLoss, Representing, unit_rows};
 
 use candle_core::Tensor;
 
@@ -63,7 +73,7 @@ impl HeadBatch<'_> {
 /// The loss of a batch and its gradients by what the network made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadGradients {
-    /// The loss, the mean over the batch.
+    /// The loss, the mean over the batch; cross-entropy in nats.
     pub loss: f32,
     /// Images whose largest logit is at their label.
     pub correct: usize,

@@ -20,11 +20,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
-    /// The side in pixels that images are resized to. 32 by default.
+    /// The side in pixels that images are resized to, 8 to 256. 32 by default.
     pub image_size: usize,
     /// How pictures that are not square become so. [`Fit::Crop`] by default.
     pub fit: Fit,
-    /// Channels after the stem. 24 by default.
+    /// Channels after the stem, 1 to 512; later blocks have a multiple. 24 by default.
     pub width: usize,
     /// The residual blocks.
     pub architecture: Architecture,

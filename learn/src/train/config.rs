@@ -20,11 +20,11 @@ pub enum Schedule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Passes over the training images. 30 by default.
+    /// Passes over the training images, at least 1. 30 by default.
     pub epochs: usize,
-    /// Images per step; a smaller set is one batch. 64 by default.
+    /// Images per step, at least 1; a smaller set is one batch. 64 by default.
     pub batch_size: usize,
-    /// The peak learning rate. 0.1 by default.
+    /// The peak learning rate, above 0. 0.1 by default.
     pub learning_rate: f32,
     /// How the learning rate moves. [`Schedule::Cosine`] by default.
     pub schedule: Schedule,
@@ -32,7 +32,7 @@ pub struct TrainConfig {
     pub warmup_fraction: f32,
     /// Nesterov momentum in `0.0..1.0`. 0.9 by default.
     pub momentum: f32,
-    /// L2 penalty, added to the gradient of every parameter. 5e-4 by default.
+    /// L2 penalty, 0 or above, added to the gradient of every parameter. 5e-4 by default.
     pub weight_decay: f32,
     /// Probability mass spread evenly over all classes, in `0.0..1.0`. 0.1 by default.
     pub label_smoothing: f32,

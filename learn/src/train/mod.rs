@@ -28,19 +28,19 @@ use sgd::Sgd;
 /// What happened in one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochStats {
-    /// The epoch, from 0.
+    /// The epoch, or the round of a federated method, from 1.
     pub epoch: usize,
     /// The learning rate of the epoch's last step.
     pub learning_rate: f32,
-    /// The mean loss over the epoch's images, as augmented, while the weights were moving; no number where nobody told it.
+    /// The mean loss (of cross-entropy in nats) over the epoch's images, as augmented, while the weights were moving; no number where nobody told it.
     #[serde(deserialize_with = "number_or_none")]
     pub train_loss: f32,
-    /// The share of those images that were classified rightly; no number where nobody told it.
+    /// The share of those images, 0 to 1, that were classified rightly; no number where nobody told it.
     #[serde(deserialize_with = "number_or_none")]
     pub train_accuracy: f32,
-    /// Accuracy on the validation images after the epoch, if there are any.
+    /// Accuracy, 0 to 1, on the validation images after the epoch, if there are any.
     pub validation_accuracy: Option<f32>,
-    /// The mean of the classes' accuracies on the validation images, by which an epoch is chosen; if there are any.
+    /// The mean of the classes' accuracies, 0 to 1, on the validation images, by which an epoch is chosen; if there are any.
     #[serde(default)]
     pub validation_balanced_accuracy: Option<f32>,
 }
@@ -63,7 +63,7 @@ impl EpochStats {
 pub struct TrainReport {
     /// Every epoch in order.
     pub curve: Vec<EpochStats>,
-    /// The epoch whose weights the classifier now has, from 0.
+    /// Where in `curve` the epoch is whose weights the classifier now has.
     pub selected_epoch: usize,
     /// Why that one.
     pub selection: Selection,
@@ -296,7 +296,7 @@ impl Run<'_> {
             let outcome = self.step(indices, epoch, rate)?;
             if !outcome.loss.is_finite() {
                 return Err(Error::Diverged {
-                    epoch,
+                    epoch: epoch + 1,
                     loss: outcome.loss,
                     learning_rate: self.config.learning_rate,
                 });
@@ -305,7 +305,7 @@ impl Run<'_> {
             correct += outcome.correct;
         }
         Ok(EpochStats {
-            epoch,
+            epoch: epoch + 1,
             learning_rate: rate,
             train_loss: (loss / per_epoch as f64) as f32,
             train_accuracy: correct as f32 / (per_epoch * self.batch) as f32,

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::problem::{InvalidMessage, check_name};
+use super::name::check_name;
+use super::problem::InvalidMessage;
 use super::{ClientId, RoundId};
 use crate::ContentHash;
 
@@ -11,7 +12,8 @@ use crate::ContentHash;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationRequest {
-    /// The client's name, unique on the server: 1 to 100 bytes, no control characters.
+    /// The client's name, unique on the server: 1 to 100 bytes of visible text in Unicode form NFC, without words that mix Latin, Greek and
+    /// Cyrillic letters, which look alike.
     pub name: String,
     /// Whether a client that is registered already gets a new token; its old token stops working. This is off by default.
     #[serde(default)]
@@ -22,7 +24,7 @@ impl RegistrationRequest {
     /// Checks the name.
     ///
     /// # Errors
-    /// When the name is empty, longer than 100 bytes, or holds control characters.
+    /// When the name is empty, longer than 100 bytes, or holds what cannot be seen or is not what it seems.
     pub fn validate(&self) -> Result<(), InvalidMessage> {
         check_name("name", &self.name)
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::name::check_setting;
 use super::plan::{ImageBudget, SynthesisPlan, check_integer, check_number};
-use super::problem::{InvalidMessage, check_name};
+use super::problem::InvalidMessage;
 use crate::ContentHash;
 
 /// The selection that keeps every image.
@@ -109,7 +110,7 @@ impl FusePlan {
     /// Names the first field that is out of its range.
     pub(super) fn validate(&self, synthesis: &SynthesisPlan) -> Result<(), InvalidMessage> {
         let sources = synthesis.sources.len();
-        check_name("synthesis.fuse.select", &self.select)?;
+        check_setting("synthesis.fuse.select", &self.select)?;
         if sources < 2 {
             let rule = "two sources or more, or no fusion";
             return Err(InvalidMessage::new("synthesis.fuse", "of one source", rule));

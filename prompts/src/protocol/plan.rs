@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::fuse::FusePlan;
-use super::problem::{InvalidMessage, check_name};
-use crate::{Error, LabelSpace, Level, PromptSet, TemplateSet};
+use super::name::{check_name, check_setting};
+use super::problem::InvalidMessage;
+use crate::{Error, LabelSpace, Level, MAX_PROMPTS, PromptSet, TemplateSet};
 
 /// A whole round: the label space, how images are made, how the central model is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,10 +17,10 @@ use crate::{Error, LabelSpace, Level, PromptSet, TemplateSet};
     expecting = "a round: an object with `label_space`, `synthesis` and `training`"
 )]
 pub struct RoundSpec {
-    /// A name for people: 1 to 100 bytes, no control characters.
+    /// A name for people: 1 to 100 bytes of visible text.
     pub name: String,
     /// The classes; every submission must carry this label space's hash.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = super::schemas::LabelSpaceSchema))]
     pub label_space: LabelSpace,
     /// What prompts tell and how they are worded; without it the first submission decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,7 +32,13 @@ pub struct RoundSpec {
     /// The round closes by itself once so many clients have submitted, 1 to 1,000,000; without it an administrator closes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_clients: Option<u32>,
+    /// Whether clients that submitted nothing may fetch results and model too; they may not where a plan does not say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open_results: bool,
 }
+
+/// Most images that a round makes.
+const MAX_IMAGES: u64 = 10_000_000;
 
 impl RoundSpec {
     /// Checks every range. The label space checks itself when it is made.
@@ -49,6 +56,32 @@ impl RoundSpec {
         self.synthesis.validate()?;
         self.training.validate()
     }
+
+    /// Most distinct prompts of all clients together: what a prompt set holds, and no more than keeps a round that counts images for each
+    /// prompt within ten million.
+    pub fn most_pooled_prompts(&self) -> u64 {
+        let most = MAX_PROMPTS as u64;
+        match self.synthesis.images {
+            ImageBudget::Total(_) => most,
+            ImageBudget::PerPrompt(images) => {
+                let each = u64::from(images) * self.synthesis.sources.len() as u64;
+                (MAX_IMAGES / each.max(1)).clamp(1, most)
+            }
+        }
+    }
+
+    /// Most distinct classes of all clients together: every engine makes an image of each.
+    pub fn most_pooled_classes(&self) -> u64 {
+        let shares = self
+            .synthesis
+            .shares()
+            .into_iter()
+            .map(|share| match share {
+                ImageBudget::Total(images) => images,
+                ImageBudget::PerPrompt(_) => u64::MAX,
+            });
+        shares.min().unwrap_or(u64::MAX)
+    }
 }
 
 /// What every client of a round puts into its prompts.
@@ -63,16 +96,26 @@ pub struct PromptPlan {
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub level: Level,
     /// The texts around class, domain and caption.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = super::schemas::TemplateSetSchema))]
     pub templates: TemplateSet,
+    /// Most distinct prompts of one client, 1 to 1,000,000; without it, what a prompt set holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_per_client: Option<u32>,
 }
 
 impl PromptPlan {
-    /// Checks that there is a template of the level. The templates check themselves when they are made.
+    /// Checks that there is a template of the level, and the quota. The templates check themselves when they are made.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, or the quota is out of its range.
     pub fn validate(&self) -> Result<(), InvalidMessage> {
+        if let Some(quota) = self.max_per_client {
+            check_integer(
+                "prompts.max_per_client",
+                quota.into(),
+                1..=MAX_PROMPTS as u64,
+            )?;
+        }
         if self.templates.has_level(self.level) {
             return Ok(());
         }
@@ -84,16 +127,25 @@ impl PromptPlan {
         ))
     }
 
-    /// Checks that a client's prompts are of this level and worded by these templates.
+    /// Checks that a client's prompts are of this level, worded by these templates, and no more than the quota.
     ///
     /// # Errors
-    /// [`Error::LevelNotAgreed`], [`Error::TemplateNotAgreed`], or [`Error::NoTemplate`] for a domain that the plan has no
+    /// [`Error::LevelNotAgreed`], [`Error::QuotaExceeded`], [`Error::TemplateNotAgreed`], or [`Error::NoTemplate`] for a domain that the plan has no
     /// template for.
     pub fn check(&self, prompts: &PromptSet) -> Result<(), Error> {
         if prompts.level() != self.level {
             return Err(Error::LevelNotAgreed {
                 found: prompts.level(),
                 agreed: self.level,
+            });
+        }
+        if let Some(agreed) = self
+            .max_per_client
+            .filter(|quota| prompts.len() > *quota as usize)
+        {
+            return Err(Error::QuotaExceeded {
+                found: prompts.len(),
+                agreed,
             });
         }
         for (domain, template) in prompts.templates() {
@@ -189,7 +241,7 @@ impl SynthesisPlan {
         check_integer("synthesis.sources", self.sources.len() as u64, 1..=16)?;
         let per_prompt = matches!(self.images, ImageBudget::PerPrompt(_));
         for (i, source) in self.sources.iter().enumerate() {
-            check_name("synthesis.sources.engine", &source.engine)?;
+            check_setting("synthesis.sources.engine", &source.engine)?;
             let most = if per_prompt { 1 } else { 1000 };
             check_integer("synthesis.sources.share", source.share.into(), 1..=most)?;
             if self.sources[..i].iter().any(|s| s.engine == source.engine) {
@@ -228,7 +280,7 @@ impl SynthesisPlan {
     pub fn validate(&self) -> Result<(), InvalidMessage> {
         self.validate_sources()?;
         if let Some(sampler) = &self.sampler {
-            check_name("synthesis.sampler", sampler)?;
+            check_setting("synthesis.sampler", sampler)?;
         }
         if let Some(steps) = self.steps {
             check_integer("synthesis.steps", steps.into(), 1..=1000)?;
@@ -496,6 +548,7 @@ mod tests {
             prompts: Some(PromptPlan {
                 level: Level::Class,
                 templates: TemplateSet::builtin("pocket").unwrap(),
+                max_per_client: Some(1000),
             }),
             synthesis: SynthesisPlan {
                 sources: vec![SourcePlan::new("pocket")],
@@ -527,6 +580,7 @@ mod tests {
                 seed: 7,
             },
             expected_clients: Some(2),
+            open_results: true,
         }
     }
 
@@ -564,6 +618,7 @@ mod tests {
         let plan = |level| PromptPlan {
             level,
             templates: TemplateSet::builtin("pocket").unwrap(),
+            max_per_client: None,
         };
         plan(Level::Class)
             .check(&set(Level::Class, "pocket", Some("photo")))
@@ -587,8 +642,26 @@ mod tests {
             told.contains("{label}, {domain}, high resolution") && told.contains("{a label}"),
             "{told}"
         );
+        let mut tight = plan(Level::Class);
+        let mut two = PromptSet::builder(&spec().label_space, Level::Class, &tight.templates);
+        for class in 0..2 {
+            two.add(crate::ClassIndex::new(class), None, None).unwrap();
+        }
+        let two = two.build().unwrap();
+        tight.max_per_client = Some(2);
+        tight.check(&two).unwrap();
+        tight.max_per_client = Some(1);
+        let told = tight.check(&two).unwrap_err().to_string();
+        assert!(
+            told.contains("2 prompts") && told.contains("--max-prompts 1"),
+            "{told}"
+        );
+        tight.max_per_client = Some(0);
+        let told = tight.validate().unwrap_err().to_string();
+        assert!(told.contains("prompts.max_per_client"), "{told}");
         let mut none = spec();
         none.prompts = Some(PromptPlan {
+            max_per_client: None,
             level: Level::Domain,
             templates: TemplateSet::from_toml(
                 "name = \"own\"\n[[templates]]\nlevel = \"class\"\npositive = \"{label}\"",
@@ -597,6 +670,21 @@ mod tests {
         });
         let told = none.validate().unwrap_err().to_string();
         assert!(told.contains("prompts.templates"), "{told}");
+    }
+
+    #[test]
+    fn a_pool_stays_within_the_images_of_a_round() {
+        let mut plan = spec();
+        plan.synthesis.images = ImageBudget::PerPrompt(2);
+        assert_eq!(plan.most_pooled_prompts(), 1_000_000);
+        plan.synthesis.images = ImageBudget::PerPrompt(10_000);
+        plan.synthesis.sources = ["a", "b"].map(SourcePlan::new).into();
+        assert_eq!(plan.most_pooled_prompts(), 500);
+        assert_eq!(plan.most_pooled_classes(), u64::MAX);
+        plan.synthesis.images = ImageBudget::Total(7);
+        assert_eq!(plan.most_pooled_prompts(), 1_000_000);
+        // Shares of 3 and 4.
+        assert_eq!(plan.most_pooled_classes(), 3);
     }
 
     #[test]

@@ -56,8 +56,12 @@ pub enum ProblemCode {
     WrongLabelSpace,
     /// 422: the prompt set cannot be pooled with the sets already submitted.
     Incompatible,
-    /// 503: too many requests at once; try again.
+    /// 429 or 503: too many requests at once, of this client or of all; try again.
     Busy,
+    /// 503: the server cannot do its work.
+    NotReady,
+    /// 507: the server's disk is full.
+    StorageFull,
     /// 500: the server failed; its log says why.
     Internal,
     /// A code that this version does not know.
@@ -96,16 +100,6 @@ impl InvalidMessage {
     pub fn rule(&self) -> &str {
         &self.rule
     }
-}
-
-pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), InvalidMessage> {
-    let fits = (1..=100).contains(&name.len());
-    if fits && name.trim() == name && !name.chars().any(char::is_control) {
-        return Ok(());
-    }
-    let shown: String = name.chars().take(40).collect();
-    let rule = "1 to 100 bytes without control characters or outer spaces";
-    Err(InvalidMessage::new(field, format_args!("{shown:?}"), rule))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::ContentHash;
 pub struct RoundResults {
     /// The round.
     pub round_id: RoundId,
-    /// The submitted prompt sets, sorted by hash.
+    /// The submitted prompt sets, sorted by hash; a client is shown its own alone.
     pub prompt_sets: Vec<SubmittedSet>,
     /// The pooled prompts.
     pub pooled: PooledPrompts,
@@ -203,7 +203,7 @@ pub struct CurvePoint {
     pub epoch: u32,
     /// Learning rate of the epoch's last step.
     pub learning_rate: f64,
-    /// Mean training loss.
+    /// Mean training loss: cross-entropy in nats.
     pub train_loss: f64,
     /// Accuracy on the augmented training images, 0 to 1.
     pub train_accuracy: f64,
@@ -246,9 +246,9 @@ pub struct Versions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Seeds {
-    /// Of the synthesis.
+    /// Of the synthesis; each image's seed is derived from it.
     pub synthesis: u64,
-    /// Of the training.
+    /// Of the training: initial weights, order, augmentation and validation split.
     pub training: u64,
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::RoundId;
 
 /// A round's state. Transitions: open, queued, synthesising, fusing where the plan says so, training, done; any of them but `done` may end
-/// in `failed` or `cancelled`.
+/// in `failed` or `cancelled`. An administrator can have a round that failed, or is paused, tried again: it is queued then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -38,6 +38,11 @@ pub enum RoundState {
         /// Epochs planned.
         epochs: u32,
     },
+    /// The job waits for an operator: it cannot go on as the server is now, and nothing is lost.
+    Paused {
+        /// What is in its way and what to do, in one sentence.
+        reason: String,
+    },
     /// Results and model are there.
     Done,
     /// The job ended with an error.
@@ -66,12 +71,30 @@ impl RoundState {
             Self::Synthesising { .. } => "synthesising",
             Self::Fusing { .. } => "fusing",
             Self::Training { .. } => "training",
+            Self::Paused { .. } => "paused",
             Self::Done => "done",
             Self::Failed { .. } => "failed",
             Self::Cancelled => "cancelled",
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// Why a job failed, for who decides whether to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// By what may pass or be put right outside the round: a full disk, a service that was away, too little memory.
+    Transient,
+    /// By the plan or the prompts: without a change it fails again.
+    Final,
+    /// Its job ended the server several times and was set aside.
+    Poison,
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Where a round stands. Times are milliseconds since 1970-01-01 UTC.
@@ -102,6 +125,12 @@ pub struct RoundStatus {
     /// are in its results.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// How often its job was begun.
+    #[serde(default)]
+    pub attempts: u32,
+    /// What kind of failure it was, of a round that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureKind>,
 }
 
 /// Says that the server answers and its store works.
@@ -132,6 +161,8 @@ mod tests {
             closed_at: Some(6),
             finished_at: None,
             warnings: vec!["w".into()],
+            attempts: 2,
+            failure: None,
         };
         let json = serde_json::to_value(&status).unwrap();
         assert_eq!(json["state"], "synthesising");
@@ -158,6 +189,12 @@ mod tests {
             total: 3,
         };
         assert_eq!(fusing.state, expected);
+        let paused = read(serde_json::json!({ "state": "paused", "reason": "other weights" }));
+        assert_eq!(paused.state.name(), "paused");
+        assert!(!paused.state.is_final() && paused.attempts == 0);
+        let failed =
+            read(serde_json::json!({ "state": "failed", "reason": "r", "failure": "boredom" }));
+        assert_eq!(failed.failure, Some(FailureKind::Unknown));
         let later = read(serde_json::json!({ "state": "polishing", "grade": 7 }));
         assert_eq!(later.state, RoundState::Unknown);
         assert!(!later.state.is_final());

@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use promptfed_prompts::protocol::{ClientId, ProblemCode, RoundId};
 
 use super::problem::{Answer, Refusal};
@@ -18,18 +18,24 @@ pub(super) struct Client(pub(super) ClientId);
 /// The request carries the administrator's or any client's token.
 pub(super) struct Member;
 
-enum Caller {
+/// Who a request comes from, by its token. It is found out once, before anything else, and travels with the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
     Admin,
     Client(ClientId),
+    /// The request carries no token.
+    Nobody,
+    /// The request carries a token that is not known here.
+    Stranger,
 }
 
 impl FromRequestParts<AppState> for Admin {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Answer<Self> {
-        match caller(parts, state).await? {
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Answer<Self> {
+        match caller(parts)? {
             Caller::Admin => Ok(Self),
-            Caller::Client(_) => Err(forbidden(
+            _ => Err(forbidden(
                 "only the administrator may do this",
                 "administrator's",
             )),
@@ -40,10 +46,10 @@ impl FromRequestParts<AppState> for Admin {
 impl FromRequestParts<AppState> for Client {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Answer<Self> {
-        match caller(parts, state).await? {
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Answer<Self> {
+        match caller(parts)? {
             Caller::Client(client) => Ok(Self(client)),
-            Caller::Admin => Err(forbidden("only a client may do this", "client's own")),
+            _ => Err(forbidden("only a client may do this", "client's own")),
         }
     }
 }
@@ -51,32 +57,42 @@ impl FromRequestParts<AppState> for Client {
 impl FromRequestParts<AppState> for Member {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Answer<Self> {
-        caller(parts, state).await.map(|_| Self)
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Answer<Self> {
+        caller(parts).map(|_| Self)
     }
 }
 
-async fn caller(parts: &Parts, state: &AppState) -> Answer<Caller> {
-    let header = parts
-        .headers
+/// The administrator or a client; nobody else may do what asks for them.
+fn caller(parts: &Parts) -> Answer<Caller> {
+    match parts.extensions.get().copied() {
+        Some(known @ (Caller::Admin | Caller::Client(_))) => Ok(known),
+        Some(Caller::Stranger) => Err(unauthenticated("the bearer token is not known here")),
+        Some(Caller::Nobody) | None => Err(unauthenticated("the request carries no bearer token")),
+    }
+}
+
+/// Finds out who a request comes from.
+pub(super) async fn identify(headers: &HeaderMap, state: &AppState) -> Answer<Caller> {
+    let header = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
     let bearer = header.and_then(|value| value.split_once(' '));
     let Some((_, token)) = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
     else {
-        return Err(unauthenticated("the request carries no bearer token"));
+        return Ok(Caller::Nobody);
     };
     let token = token.trim();
     if state.admin.matches(token) {
         return Ok(Caller::Admin);
     }
-    let unknown = || unauthenticated("the bearer token is not known here");
-    let client = Token::claimed_client(token).ok_or_else(unknown)?;
+    let Some(client) = Token::claimed_client(token) else {
+        return Ok(Caller::Stranger);
+    };
     let hash = state.store(move |store| store.token_hash(client)).await?;
-    match hash.filter(|hash| hash.matches(token)) {
-        Some(_) => Ok(Caller::Client(client)),
-        None => Err(unknown()),
-    }
+    Ok(match hash.filter(|hash| hash.matches(token)) {
+        Some(_) => Caller::Client(client),
+        None => Caller::Stranger,
+    })
 }
 
 fn unauthenticated(message: &str) -> Refusal {

@@ -1,11 +1,16 @@
 //! Bodies: JSON messages and raw bytes, bounded in size.
 
-use axum::body::{Body, to_bytes};
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
+use hyper::body::Body as _;
 use promptfed_prompts::protocol::MAX_MESSAGE_BYTES;
 use serde::de::DeserializeOwned;
 
+use super::arrival::ArrivalError;
 use super::problem::{Answer, Refusal};
 use crate::state::AppState;
 
@@ -41,26 +46,45 @@ pub(super) fn check_media_type(headers: &HeaderMap, expected: &str) -> Answer<()
 }
 
 /// Reads a body of at most `limit` bytes; one that announces more is refused before it is read.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Answer<Vec<u8>> {
+pub(super) async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> Answer<Vec<u8>> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limit as u64) {
         return Err(Refusal::too_large(limit));
     }
-    match to_bytes(body, limit).await {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(error) if is_length_limit(&error) => Err(Refusal::too_large(limit)),
-        Err(error) => {
+    let mut all = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let Ok(data) = frame.map_err(broken_off)?.into_data() else {
+            continue;
+        };
+        if data.len() > limit - all.len() {
+            return Err(Refusal::too_large(limit));
+        }
+        if all.is_empty() {
+            // It is at most the limit.
+            all.reserve_exact(announced.map_or(0, |bytes| bytes as usize));
+        }
+        // A frame that is kept would keep the buffer that it lies in, however short it is.
+        all.extend_from_slice(&data);
+    }
+    Ok(all)
+}
+
+fn broken_off(error: axum::Error) -> Refusal {
+    match arrival_error(&error) {
+        Some(arrival) => arrival.into(),
+        None => {
             let message = format!("the body broke off: {error}");
-            Err(Refusal::malformed(message, "send the request again"))
+            Refusal::malformed(message, "send the request again")
         }
     }
 }
 
-fn is_length_limit(error: &axum::Error) -> bool {
-    let source = std::error::Error::source(error);
-    source.is_some_and(|source| source.to_string() == "length limit exceeded")
+/// Why a body did not come in, below what only passes that on.
+fn arrival_error(error: &axum::Error) -> Option<&ArrivalError> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source()).find_map(|e| e.downcast_ref())
 }
 
 #[cfg(test)]

@@ -1,15 +1,22 @@
 //! The HTTP interface.
 
 mod access;
+mod arrival;
 mod clients;
+mod file_body;
 mod limits;
+mod load;
+mod members;
 mod message;
 mod openapi;
+mod operation;
+mod pace;
 mod problem;
 mod results;
 mod rounds;
 mod service;
 mod submissions;
+mod viewer;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -17,6 +24,8 @@ use tower_http::trace::TraceLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use self::load::Load;
+pub(crate) use self::operation::LastCheck;
 use crate::state::AppState;
 
 /// The whole HTTP interface over a state; it starts nothing and listens nowhere.
@@ -26,8 +35,14 @@ pub fn app(state: AppState) -> Router {
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn_with_state(state.clone(), limits::bound))
+        .layer(from_fn_with_state(state.clone(), operation::count))
         .layer(TraceLayer::new_for_http())
         .with_state(state)
+}
+
+/// The OpenAPI document of the interface, as the server gives it at `/openapi.json`.
+pub fn api_document() -> &'static str {
+    &openapi::DOCUMENT
 }
 
 /// Every route with its description; what is not listed here does not exist.
@@ -35,12 +50,20 @@ fn documented() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(service::health))
         .routes(routes!(service::document))
-        .routes(routes!(clients::register))
+        .routes(routes!(operation::ready))
+        .routes(routes!(operation::metrics))
+        .routes(routes!(clients::register, clients::list))
+        .routes(routes!(clients::register_all))
+        .routes(routes!(clients::revoke))
         .routes(routes!(rounds::list, rounds::open))
-        .routes(routes!(rounds::spec))
+        .routes(routes!(rounds::spec, rounds::delete))
         .routes(routes!(rounds::status))
         .routes(routes!(rounds::close))
         .routes(routes!(rounds::cancel))
+        .routes(routes!(rounds::retry))
+        .routes(routes!(rounds::log))
+        .routes(routes!(members::list))
+        .routes(routes!(members::exclude, members::include))
         .routes(routes!(submissions::submit, submissions::receipt))
         .routes(routes!(results::results))
         .routes(routes!(results::synthetic))

@@ -47,6 +47,12 @@ pub(super) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     document.to_json().unwrap_or_default()
 });
 
+/// Bytes as they are.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code)] // read by the derive only
+pub(super) struct Bytes(Vec<u8>);
+
 /// Problems that any route can end in.
 #[derive(IntoResponses)]
 #[allow(dead_code)] // read by the derive only
@@ -54,9 +60,15 @@ pub(super) enum Anywhere {
     /// The request was not finished in time.
     #[response(status = 408, content_type = "application/problem+json")]
     Timeout(#[to_schema] Problem),
+    /// This client has as many requests in work as it may; try again after Retry-After seconds.
+    #[response(status = 429, content_type = "application/problem+json")]
+    OfClient(#[to_schema] Problem),
     /// The server failed; its log says why.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(#[to_schema] Problem),
+    /// The server's disk is full.
+    #[response(status = 507, content_type = "application/problem+json")]
+    StorageFull(#[to_schema] Problem),
     /// Too many requests at once; try again after Retry-After seconds.
     #[response(status = 503, content_type = "application/problem+json")]
     Busy(#[to_schema] Problem),

@@ -110,6 +110,22 @@ impl From<Error> for Refusal {
     /// The cause stays in the log: it may name paths of the server's machine.
     fn from(error: Error) -> Self {
         tracing::error!(%error, "request failed");
+        if error.is_out_of_space() {
+            return Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                ProblemCode::StorageFull,
+                "the server's disk is full",
+                "have the operator free space and try again; what was stored is kept",
+            );
+        }
+        if error.is_busy() {
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                ProblemCode::Busy,
+                "the server's database is being written to",
+                "try again in a moment",
+            );
+        }
         let message = "the server failed to do this";
         let remedy = "try again; if it stays, ask the operator to read the server's log";
         Self::new(
@@ -130,7 +146,9 @@ impl IntoResponse for Refusal {
             (status, [(header::CONTENT_TYPE, PROBLEM_MEDIA_TYPE)], body).into_response();
         let extra = match status {
             StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, "1")),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                Some((header::RETRY_AFTER, "1"))
+            }
             _ => None,
         };
         if let Some((name, value)) = extra {

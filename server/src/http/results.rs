@@ -1,6 +1,7 @@
 //! What a finished round hands out.
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -8,9 +9,11 @@ use promptfed_prompts::protocol::{
     MODEL_MEDIA_TYPE, RoundId, RoundResults, RoundState, SyntheticSummary,
 };
 
-use super::access::{Member, Round};
-use super::openapi::{Access, Anywhere, OfRound, OfState};
+use super::access::Round;
+use super::file_body::FileBody;
+use super::openapi::{Access, Anywhere, Bytes, OfRound, OfState};
 use super::problem::{Answer, Refusal};
+use super::viewer::Viewer;
 use crate::state::AppState;
 
 /// Everything needed to judge the round and to make it again.
@@ -19,11 +22,13 @@ use crate::state::AppState;
     params(("round_id" = u32, Path, description = "The round.")),
     responses((status = 200, description = "The results.", body = RoundResults), Access, OfRound, OfState, Anywhere))]
 pub(super) async fn results(
-    _: Member,
+    viewer: Viewer,
     Round(round): Round,
     State(state): State<AppState>,
 ) -> Answer<Json<RoundResults>> {
-    finished(&state, round).await.map(Json)
+    let mut results = finished(&state, round, viewer).await?;
+    viewer.keep_own(&state, round, &mut results).await?;
+    Ok(Json(results))
 }
 
 /// What the synthetic set's manifest holds, summed up.
@@ -33,7 +38,7 @@ pub(super) async fn results(
     responses((status = 200, description = "The summary.", body = SyntheticSummary),
         Access, OfRound, OfState, Anywhere))]
 pub(super) async fn synthetic(
-    _: Member,
+    viewer: Viewer,
     Round(round): Round,
     State(state): State<AppState>,
 ) -> Answer<Json<SyntheticSummary>> {
@@ -43,7 +48,7 @@ pub(super) async fn synthetic(
         images,
         per_class,
         ..
-    } = finished(&state, round).await?;
+    } = finished(&state, round, viewer).await?;
     Ok(Json(SyntheticSummary {
         round_id,
         sources,
@@ -57,31 +62,40 @@ pub(super) async fn synthetic(
     security(("admin" = []), ("client" = [])),
     params(("round_id" = u32, Path, description = "The round.")),
     responses((status = 200, description = "The weights, configuration in the header.",
-            content_type = "application/octet-stream", body = Vec<u8>),
+            content_type = "application/octet-stream", body = Bytes),
         Access, OfRound, OfState, Anywhere))]
 pub(super) async fn model(
-    _: Member,
+    viewer: Viewer,
     Round(round): Round,
     State(state): State<AppState>,
 ) -> Answer<impl IntoResponse> {
-    finished(&state, round).await?;
+    finished(&state, round, viewer).await?;
     let file = state.folder.model(round);
-    let bytes = state.store(move |_| Ok(fs_err::read(file)?)).await?;
-    Ok(([(header::CONTENT_TYPE, MODEL_MEDIA_TYPE)], bytes))
+    let opened = state.store(move |_| {
+        let file = fs_err::File::open(file)?;
+        let length = file.metadata()?.len();
+        Ok((file.into_parts().0, length))
+    });
+    let (file, length) = opened.await?;
+    let body = Body::new(FileBody::new(file, length));
+    Ok(([(header::CONTENT_TYPE, MODEL_MEDIA_TYPE)], body))
 }
 
-async fn finished(state: &AppState, round: RoundId) -> Answer<RoundResults> {
+async fn finished(state: &AppState, round: RoundId, viewer: Viewer) -> Answer<RoundResults> {
     let found = state
         .store(move |store| Ok((store.results(round)?, store.status(round)?)))
         .await?;
     match found {
-        (Some(results), _) => Ok(results),
+        (Some(results), _) => {
+            viewer.check(state, round).await?;
+            Ok(results)
+        }
         (None, None) => Err(Refusal::no_round(round)),
         (None, Some(status)) => {
             let (message, remedy) = match &status.state {
                 RoundState::Failed { reason } => (
                     format!("round {round} failed: {reason}"),
-                    "open a new round",
+                    "have the operator try it again, or open a new round",
                 ),
                 RoundState::Cancelled => {
                     (format!("round {round} was cancelled"), "open a new round")

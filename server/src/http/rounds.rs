@@ -1,9 +1,13 @@
 //! Rounds: opening, following, ending.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use promptfed_prompts::protocol::{FusePlan, RoundId, RoundSpec, RoundState, RoundStatus};
+use promptfed_prompts::protocol::{
+    DeletedRound, FusePlan, RoundEvent, RoundId, RoundSpec, RoundState, RoundStatus,
+};
 use promptfed_synth::Sampler;
 use promptfed_synth::fuse::FuseSpec;
 
@@ -11,8 +15,12 @@ use super::access::{Admin, Member, Round};
 use super::message::Message;
 use super::openapi::{Access, Anywhere, Body, OfRound, OfState};
 use super::problem::{Answer, Refusal};
+use crate::job::{in_gigabytes, most_memory, needed_memory};
 use crate::state::AppState;
-use crate::store::Change;
+use crate::store::{Change, Deleted};
+
+/// So much must be free on the disk when a round closes.
+const JOB_BYTES: usize = 16 << 20;
 
 /// Opens a round for submissions.
 #[utoipa::path(post, path = "/v1/rounds", tag = "rounds", security(("admin" = [])),
@@ -44,8 +52,32 @@ pub(super) async fn open(
     if let Some(fuse) = &plan.fuse {
         check_fusion(&state, fuse, spec.training.image_size, plan.seed)?;
     }
-    let status = state.store(move |store| store.open_round(&spec)).await?;
+    let warning = check_memory(&spec)?;
+    let mut status = state.store(move |store| store.open_round(&spec)).await?;
+    tracing::info!(round = %status.round_id, name = status.name, "round opened");
+    status.warnings.extend(warning);
     Ok((StatusCode::CREATED, Json(status)))
+}
+
+/// Refuses a round whose training cannot fit this machine; warns of one that takes more than half of it.
+fn check_memory(spec: &RoundSpec) -> Answer<Option<String>> {
+    let Some(most) = most_memory() else {
+        return Ok(None);
+    };
+    let told = |needed: u64| {
+        format!(
+            "the training needs {} of memory at least, and the server's machine has {}",
+            in_gigabytes(needed),
+            in_gigabytes(most)
+        )
+    };
+    let least = needed_memory(spec, 1);
+    if least > most {
+        let remedy = "ask for fewer images, smaller ones, a smaller batch or a narrower classifier";
+        return Err(Refusal::invalid(told(least), remedy));
+    }
+    let likely = needed_memory(spec, spec.label_space.len() as u64);
+    Ok((likely > most / 2).then(|| told(likely)))
 }
 
 /// Refuses a fusion that this server cannot do.
@@ -113,18 +145,112 @@ pub(super) async fn close(
     Round(round): Round,
     State(state): State<AppState>,
 ) -> Answer<Json<RoundStatus>> {
-    let change = state.store(move |store| store.close(round)).await?;
+    let folder = Arc::clone(&state.folder);
+    let change = state.store(move |store| {
+        folder.prove_space(JOB_BYTES)?;
+        store.close(round)
+    });
+    let change = change.await?;
     state.jobs.wake();
     changed(&state, round, change, |status| match status.state {
         RoundState::Open => Refusal::wrong_state(
             format!("round {round} has no submission yet"),
             "close it after the first client has submitted, or cancel it",
         ),
-        _ => Refusal::wrong_state(
-            format!("round {round} is {}", status.state.name()),
-            "open a new round",
+        RoundState::Failed { .. } | RoundState::Paused { .. } => Refusal::wrong_state(
+            told(&status),
+            "have it tried again with POST /v1/rounds/{round_id}/retry, or open a new round",
         ),
+        _ => Refusal::wrong_state(told(&status), "open a new round"),
     })
+}
+
+/// A round's state in a sentence.
+fn told(status: &RoundStatus) -> String {
+    let (round, name) = (status.round_id, status.state.name());
+    match &status.state {
+        RoundState::Failed { reason } | RoundState::Paused { reason } => {
+            format!("round {round} is {name}: {reason}")
+        }
+        _ => format!("round {round} is {name}"),
+    }
+}
+
+/// Has the job of a round that failed, or is paused, tried again. Doing it again changes nothing.
+#[utoipa::path(post, path = "/v1/rounds/{round_id}/retry", tag = "rounds", security(("admin" = [])),
+    params(("round_id" = u32, Path, description = "The round.")),
+    responses((status = 200, description = "Queued again.", body = RoundStatus), Access, OfRound, OfState, Anywhere))]
+pub(super) async fn retry(
+    _: Admin,
+    Round(round): Round,
+    State(state): State<AppState>,
+) -> Answer<Json<RoundStatus>> {
+    let folder = Arc::clone(&state.folder);
+    let change = state.store(move |store| {
+        folder.prove_space(JOB_BYTES)?;
+        store.retry(round)
+    });
+    let change = change.await?;
+    state.jobs.wake();
+    changed(&state, round, change, |status| {
+        let remedy = match status.state {
+            RoundState::Failed { .. } | RoundState::Paused { .. } => {
+                "no submission is left; open a new round"
+            }
+            _ => "only a round that failed or is paused can be tried again",
+        };
+        Refusal::wrong_state(told(&status), remedy)
+    })
+}
+
+/// Deletes a round: its prompts, its images, its model. Nothing of it can be brought back. The database's files are written anew after the answer;
+/// the metric `promptfed_rounds_to_erase` is zero when no byte of the prompts is left in them.
+#[utoipa::path(delete, path = "/v1/rounds/{round_id}", tag = "rounds", security(("admin" = [])),
+    params(("round_id" = u32, Path, description = "The round.")),
+    responses((status = 200, description = "Deleted.", body = DeletedRound), Access, OfRound, OfState, Anywhere))]
+pub(super) async fn delete(
+    _: Admin,
+    Round(round): Round,
+    State(state): State<AppState>,
+) -> Answer<Json<DeletedRound>> {
+    let remedy = "cancel it first, and delete it when its job has ended";
+    if state.jobs.works_on(round) {
+        let message = format!("the job of round {round} is in work, or coming to its end");
+        return Err(Refusal::wrong_state(message, remedy));
+    }
+    let folder = Arc::clone(&state.folder);
+    let jobs = state.jobs.clone();
+    let deleted = state.store(move |store| {
+        let deleted = store.delete_round(round)?;
+        let discarded = match deleted {
+            Deleted::Done(_) => folder.discard_round(round),
+            _ => Ok(()),
+        };
+        // Whatever is left, it comes back to.
+        jobs.wake_eraser();
+        discarded.map(|()| deleted)
+    });
+    match deleted.await? {
+        Deleted::Done(deleted) => {
+            tracing::info!(%round, submissions = deleted.submissions, "round deleted");
+            Ok(Json(deleted))
+        }
+        Deleted::InWork(status) => Err(Refusal::wrong_state(told(&status), remedy)),
+        Deleted::NoRound => Err(Refusal::no_round(round)),
+    }
+}
+
+/// What happened to a round, the earliest first: the last 5,000 submissions, and the last 5,000 other events.
+#[utoipa::path(get, path = "/v1/rounds/{round_id}/log", tag = "rounds", security(("admin" = [])),
+    params(("round_id" = u32, Path, description = "The round.")),
+    responses((status = 200, description = "The events.", body = [RoundEvent]), Access, OfRound, Anywhere))]
+pub(super) async fn log(
+    _: Admin,
+    Round(round): Round,
+    State(state): State<AppState>,
+) -> Answer<Json<Vec<RoundEvent>>> {
+    let events = state.store(move |store| store.events(round)).await?;
+    events.map(Json).ok_or_else(|| Refusal::no_round(round))
 }
 
 /// Ends a round without results; a job in work stops. Doing it again changes nothing.

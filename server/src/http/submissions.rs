@@ -7,11 +7,11 @@ use promptfed_prompts::protocol::{
     ProblemCode, RoundId, RoundSpec, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
     WIRE_MEDIA_TYPE,
 };
-use promptfed_prompts::{Error as PromptsError, LabelSpace, MAX_WIRE_BYTES, PromptSet};
+use promptfed_prompts::{Error as PromptsError, MAX_WIRE_BYTES, PromptSet};
 
 use super::access::{Client, Round};
 use super::message::{check_media_type, read};
-use super::openapi::{Access, Anywhere, Body, OfRound, OfState};
+use super::openapi::{Access, Anywhere, Body, Bytes, OfRound, OfState};
 use super::problem::{Answer, Refusal};
 use crate::Error;
 use crate::state::AppState;
@@ -23,7 +23,7 @@ use crate::store::{NewSubmission, Submitted};
 /// client's earlier set while the round is open.
 #[utoipa::path(put, path = "/v1/rounds/{round_id}/submission", tag = "submissions", security(("client" = [])),
     params(("round_id" = u32, Path, description = "The round.")),
-    request_body(content = Vec<u8>, content_type = "application/vnd.promptfed.prompts",
+    request_body(content = Bytes, content_type = "application/vnd.promptfed.prompts",
         description = "A prompt set in wire format."),
     responses((status = 201, description = "Stored for the first time.", body = SubmissionAnswer),
         (status = 200, description = "Replaced, or the same as before.", body = SubmissionAnswer),
@@ -34,26 +34,28 @@ pub(super) async fn submit(
     State(state): State<AppState>,
     request: Request,
 ) -> Answer<(StatusCode, Json<SubmissionAnswer>)> {
-    // Bodies are large: few are in memory at once, the others wait on their sockets.
-    let _permit = state
-        .submissions
-        .acquire()
-        .await
-        .map_err(|e| Error::Panic(e.to_string()))?;
     let (parts, body) = request.into_parts();
     check_media_type(&parts.headers, WIRE_MEDIA_TYPE)?;
     let spec = state.store(move |store| store.round_spec(round)).await?;
     let spec = spec.ok_or_else(|| Refusal::no_round(round))?;
     let wire = read(&parts.headers, body, MAX_WIRE_BYTES).await?;
+    let (bytes, label_space) = (wire.len() as u64, spec.label_space.name().to_owned());
+    // What decodes takes much memory; who is slow to send holds up nobody.
+    let _permit = state
+        .submissions
+        .acquire()
+        .await
+        .map_err(|e| Error::Panic(e.to_string()))?;
     let submitted = state.store(move |store| {
         let set = match received(&wire, &spec) {
             Ok(set) => set,
-            Err(error) => return Ok(Err(unacceptable(error, round, &spec.label_space))),
+            Err(error) => return Ok(Err(unacceptable(error, round, &label_space))),
         };
         store
             .submit(&NewSubmission {
                 round,
                 client,
+                spec: &spec,
                 set: &set,
                 wire: &wire,
             })
@@ -63,6 +65,10 @@ pub(super) async fn submit(
         Submitted::Answer { answer, closed } => {
             if closed {
                 state.jobs.wake();
+            }
+            tracing::info!(%round, %client, bytes, prompts = answer.receipt.prompts, outcome = ?answer.outcome, "submission");
+            if answer.outcome != SubmissionOutcome::Duplicate {
+                state.jobs.metrics().submitted(bytes);
             }
             let first = answer.outcome == SubmissionOutcome::Stored;
             let status = if first {
@@ -81,6 +87,18 @@ pub(super) async fn submit(
             ProblemCode::Incompatible,
             format!("the prompt set cannot be pooled with those of the other clients: {what}"),
             "extract again with the level and templates agreed for this round",
+        )),
+        Submitted::TooMuch(what) => Err(Refusal::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            ProblemCode::Incompatible,
+            format!("with this prompt set the pool of round {round} would have {what}"),
+            "extract fewer prompts, with --max-prompts or at a level that tells less; or ask the operator whether a client is to be excluded",
+        )),
+        Submitted::Excluded => Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            ProblemCode::Forbidden,
+            format!("the operator has excluded this client from round {round}"),
+            "ask the operator why",
         )),
         Submitted::NoRound => Err(Refusal::no_round(round)),
     }
@@ -118,7 +136,7 @@ fn received(wire: &[u8], spec: &RoundSpec) -> Result<PromptSet, PromptsError> {
     Ok(set)
 }
 
-fn unacceptable(error: PromptsError, round: RoundId, label_space: &LabelSpace) -> Refusal {
+fn unacceptable(error: PromptsError, round: RoundId, label_space: &str) -> Refusal {
     let message = error.to_string();
     match error {
         PromptsError::WrongLabelSpace { .. } => Refusal::new(
@@ -126,8 +144,7 @@ fn unacceptable(error: PromptsError, round: RoundId, label_space: &LabelSpace) -
             ProblemCode::WrongLabelSpace,
             message,
             format!(
-                "extract again with the label space {:?} that GET /v1/rounds/{round} gives",
-                label_space.name()
+                "extract again with the label space {label_space:?} that GET /v1/rounds/{round} gives"
             ),
         ),
         PromptsError::LevelNotAgreed { .. }
@@ -138,6 +155,14 @@ fn unacceptable(error: PromptsError, round: RoundId, label_space: &LabelSpace) -
             message,
             format!(
                 "extract again with level and templates of the round: `promptfed extract --round {round}` takes them from it"
+            ),
+        ),
+        PromptsError::QuotaExceeded { agreed, .. } => Refusal::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            ProblemCode::Incompatible,
+            message,
+            format!(
+                "leave prompts out: `promptfed extract --round {round} --max-prompts {agreed}`"
             ),
         ),
         PromptsError::WireTooLarge { max, .. } => Refusal::too_large(max),

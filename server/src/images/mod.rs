@@ -12,16 +12,17 @@ mod worker;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use promptfed_synth::registry::Engines;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use self::api::Shared;
 use self::worker::EngineThread;
+use crate::Result;
+use crate::listen::{CertificateFiles, Certificates, Limits, Listening, Transport, listen, serve};
 use crate::server::told_to_end;
 use crate::token::Token;
-use crate::{Error, Result};
 
 /// Threads that serve sockets; the work itself is done elsewhere.
 const HTTP_THREADS: usize = 1;
@@ -41,6 +42,12 @@ pub struct ImageServerConfig {
     pub max_images: u32,
     /// Images that may wait for each engine; requests beyond are told to come again.
     pub max_waiting: usize,
+    /// The certificate, for TLS; plain HTTP without one.
+    pub tls: Option<CertificateFiles>,
+    /// Plain HTTP on addresses that other machines reach, too: the token and the prompts can be read on the way.
+    pub allow_plain_http: bool,
+    /// What those who connect are granted. The token is one for all: what is granted each client is not looked at.
+    pub limits: Limits,
 }
 
 /// A token that nobody can guess.
@@ -54,6 +61,7 @@ pub fn new_token() -> Result<String> {
 /// A running image server. Dropping it ends it.
 pub struct ImageServer {
     addr: SocketAddr,
+    scheme: &'static str,
     stop: Option<oneshot::Sender<()>>,
     http: Option<JoinHandle<()>>,
 }
@@ -62,10 +70,16 @@ impl ImageServer {
     /// Loads the engines and starts a server on threads of its own; returns when it listens.
     ///
     /// # Errors
-    /// An engine that cannot be loaded, an address that is taken, or a token that is too weak.
+    /// An engine that cannot be loaded, an address that is taken or must not be used unprotected, or a token that is too weak.
     pub fn start(config: ImageServerConfig) -> Result<Self> {
+        if config.tls.is_none() && !config.allow_plain_http {
+            Transport::PlainOnLoopback.check(config.addr)?;
+        }
         let token = Token::given(config.token)?.hash();
         config.engines.check(&config.default_model)?;
+        let every = config.limits.certificate_check;
+        let certificates = config.tls.map(|files| Certificates::load(files, every));
+        let certificates = certificates.transpose()?;
         let names: Vec<String> = config.engines.names().map(str::to_owned).collect();
         let engines = names
             .iter()
@@ -76,12 +90,7 @@ impl ImageServer {
             .thread_name("promptfed-images")
             .enable_all()
             .build()?;
-        let listener = runtime
-            .block_on(TcpListener::bind(config.addr))
-            .map_err(|error| Error::Listen {
-                address: config.addr,
-                reason: error.to_string(),
-            })?;
+        let listener = runtime.block_on(async { listen(config.addr) })?;
         let addr = listener.local_addr()?;
         let app = api::app(Arc::new(Shared {
             token,
@@ -89,25 +98,31 @@ impl ImageServer {
             default_model: config.default_model,
             max_images: config.max_images,
         }));
+        let scheme = match certificates {
+            Some(_) => "https",
+            None => "http",
+        };
+        let listening = Listening {
+            listener,
+            app,
+            certificates,
+            limits: config.limits,
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let http = thread::Builder::new()
             .name("promptfed-images".to_owned())
             .spawn(move || {
-                runtime.block_on(async move {
-                    // Requests in work are not waited for: whoever asked asks again.
-                    tokio::select! {
-                        ended = axum::serve(listener, app).into_future() => {
-                            if let Err(error) = ended {
-                                tracing::error!(%error, "serving ended");
-                            }
-                        }
-                        _ = stopped => {}
-                    }
-                });
+                let stop = async move {
+                    // Without a sender, nobody is left to stop it.
+                    let _ = stopped.await;
+                };
+                // Requests in work are not waited for: whoever asked asks again.
+                runtime.block_on(serve(listening, stop, Duration::ZERO));
                 runtime.shutdown_background();
             })?;
         Ok(Self {
             addr,
+            scheme,
             stop: Some(stop),
             http: Some(http),
         })
@@ -115,7 +130,7 @@ impl ImageServer {
 
     /// Its address for clients, for example `http://127.0.0.1:7979/v1`.
     pub fn url(&self) -> String {
-        format!("http://{}/v1", self.addr)
+        format!("{}://{}/v1", self.scheme, self.addr)
     }
 }
 

@@ -48,6 +48,7 @@ impl EngineThread {
                             engine: engine.describe().clone(),
                             size: engine.size(),
                             takes_negatives: engine.takes_negatives(),
+                            reads_weights: engine.reads_weights(),
                         };
                         let _ = loaded.send(Ok(about));
                         work(engine, waiting, together);

@@ -1,10 +1,14 @@
 //! The jobs of closed rounds, one after the other on a thread of their own.
 
+mod attempt;
+mod eraser;
+mod failure;
 mod fusion;
+mod memory;
 mod stages;
 mod synthesis;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +18,12 @@ use std::time::Duration;
 use promptfed_prompts::protocol::{RoundId, RoundState};
 use promptfed_synth::registry::Engines;
 
+use eraser::Eraser;
+pub(crate) use memory::{in_gigabytes, most as most_memory, needed as needed_memory};
+
 use crate::data_folder::DataFolder;
-use crate::store::Store;
+use crate::metrics::Metrics;
+use crate::store::{Ended, Store};
 use crate::{Error, Result};
 
 /// How long the runner waits before it asks a failing database again.
@@ -27,13 +35,16 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Jobs {
     wake: SyncSender<()>,
+    wake_eraser: SyncSender<()>,
     shared: Arc<Shared>,
 }
 
 #[derive(Default)]
 struct Shared {
     stopping: AtomicBool,
+    alive: AtomicBool,
     current: Mutex<Option<Current>>,
+    metrics: Metrics,
 }
 
 /// The job in work.
@@ -42,6 +53,10 @@ struct Current {
     progress: RoundState,
     warnings: Vec<String>,
     interrupt: Arc<AtomicBool>,
+    /// Images of each engine: those that were there when it began, and those that are there now.
+    images: BTreeMap<String, (u64, u64)>,
+    /// Whether images were made that no earlier attempt had made.
+    is_further: bool,
 }
 
 impl Jobs {
@@ -49,6 +64,11 @@ impl Jobs {
     pub(crate) fn wake(&self) {
         // A full channel means that the runner is about to look anyway.
         let _ = self.wake.try_send(());
+    }
+
+    /// Tells the thread that erases what deleted rounds leave that there is more.
+    pub(crate) fn wake_eraser(&self) {
+        let _ = self.wake_eraser.try_send(());
     }
 
     /// Interrupts the job of this round if it is in work.
@@ -66,6 +86,29 @@ impl Jobs {
             .filter(|job| job.round == round)
             .map(|job| (job.progress.clone(), job.warnings.clone()))
     }
+
+    /// Whether this round's job is in work, or coming to its end.
+    pub(crate) fn works_on(&self, round: RoundId) -> bool {
+        self.shared
+            .lock()
+            .as_ref()
+            .is_some_and(|job| job.round == round)
+    }
+
+    /// What the job in work does.
+    pub(crate) fn stage(&self) -> Option<&'static str> {
+        self.shared.lock().as_ref().map(|job| job.progress.name())
+    }
+
+    /// Whether the thread is there.
+    pub(crate) fn are_alive(&self) -> bool {
+        self.shared.alive.load(Ordering::Relaxed)
+    }
+
+    /// What was counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
 }
 
 impl Shared {
@@ -81,30 +124,43 @@ impl Shared {
 /// The thread that works on jobs.
 pub(crate) struct JobRunner {
     jobs: Jobs,
+    store: Arc<Store>,
     thread: JoinHandle<()>,
+    eraser: Eraser,
 }
 
 impl JobRunner {
-    /// Starts the thread; it goes on with what an earlier server left unfinished.
+    /// Starts the threads; they go on with what an earlier server left unfinished.
     pub(crate) fn start(
         store: Arc<Store>,
         folder: Arc<DataFolder>,
         engines: Engines,
     ) -> Result<Self> {
+        let eraser = Eraser::start(Arc::clone(&store), Arc::clone(&folder))?;
         let (wake, woken) = sync_channel(1);
         let shared = Arc::new(Shared::default());
+        shared.alive.store(true, Ordering::Relaxed);
         let worker = Worker {
-            store,
+            store: Arc::clone(&store),
             folder,
             engines,
             shared: Arc::clone(&shared),
         };
         let thread = thread::Builder::new()
             .name("promptfed-jobs".to_owned())
-            .spawn(move || worker.work(&woken))?;
+            .spawn(move || {
+                let _alive = Alive(Arc::clone(&worker.shared));
+                worker.work(&woken);
+            })?;
         Ok(Self {
-            jobs: Jobs { wake, shared },
+            jobs: Jobs {
+                wake,
+                wake_eraser: eraser.waker(),
+                shared,
+            },
+            store,
             thread,
+            eraser,
         })
     }
 
@@ -122,14 +178,35 @@ impl JobRunner {
             current.interrupt.store(true, Ordering::Relaxed);
         }
         self.jobs.wake();
+        self.eraser.stop();
         while !self.thread.is_finished() {
             let fusing = |job: &Current| matches!(job.progress, RoundState::Fusing { .. });
-            if self.jobs.shared.lock().as_ref().is_some_and(fusing) {
+            let left = self
+                .jobs
+                .shared
+                .lock()
+                .as_ref()
+                .filter(|job| fusing(job))
+                .map(|job| job.round);
+            if let Some(round) = left {
+                // It was asked to end, and did not end the server.
+                if let Err(error) = self.store.end_attempt(round, &Ended::Stopped) {
+                    tracing::error!(%round, %error, "the end of an attempt could not be recorded");
+                }
                 return;
             }
             thread::sleep(Duration::from_millis(10));
         }
         let _ = self.thread.join();
+    }
+}
+
+/// Says that the thread has ended, however it did.
+struct Alive(Arc<Shared>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.alive.store(false, Ordering::Relaxed);
     }
 }
 
@@ -156,32 +233,6 @@ impl Worker {
         }
     }
 
-    /// Works on one round; whatever happens, the thread lives on.
-    fn attempt(&self, round: RoundId) {
-        let interrupt = Arc::new(AtomicBool::new(false));
-        *self.shared.lock() = Some(Current {
-            round,
-            progress: RoundState::Queued,
-            warnings: Vec::new(),
-            interrupt: Arc::clone(&interrupt),
-        });
-        // A round cancelled, or a stop asked for, before `current` was set would otherwise go unseen.
-        let wanted = !self.shared.stopping()
-            && matches!(self.store.next_queued(), Ok(Some(r)) if r == round);
-        if wanted {
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.run(round, &interrupt)));
-            let outcome = outcome.unwrap_or_else(|panic| Err(Error::Panic(panic_text(&*panic))));
-            if let Err(error) = outcome {
-                tracing::error!(%round, %error, "job failed");
-                if let Err(error) = self.store.fail(round, &error.to_string()) {
-                    tracing::error!(%round, %error, "the failure could not be recorded");
-                    thread::sleep(PAUSE_AFTER_FAILURE);
-                }
-            }
-        }
-        *self.shared.lock() = None;
-    }
-
     fn pause(&self, error: &Error, woken: &Receiver<()>) {
         tracing::error!(%error, "the job queue cannot be read");
         let _ = woken.recv_timeout(PAUSE_AFTER_FAILURE);
@@ -203,10 +254,4 @@ impl Worker {
             current.progress = progress;
         }
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }

@@ -15,14 +15,19 @@ use promptfed_synth::fuse::load_fused;
 
 use super::Worker;
 use super::fusion::Fused;
+use super::memory::{most, needed};
 use crate::store::Stored;
 use crate::{Error, Result};
 
 impl Worker {
-    /// Works on a round until it is done, fails, or is interrupted; an interrupted round keeps the state it has in the store.
-    pub(super) fn run(&self, round: RoundId, interrupt: &Arc<AtomicBool>) -> Result<()> {
+    /// Works on a round until it is done, fails, or is interrupted, which leaves no results.
+    pub(super) fn run(
+        &self,
+        round: RoundId,
+        interrupt: &Arc<AtomicBool>,
+    ) -> Result<Option<RoundResults>> {
         let Some(spec) = self.store.round_spec(round)? else {
-            return Ok(());
+            return Ok(None);
         };
         let interrupted = || interrupt.load(Ordering::Relaxed);
         let mut seconds = StageSeconds::default();
@@ -31,13 +36,21 @@ impl Worker {
             pool(self.store.submissions(round)?, &spec.label_space)
         })?;
         let (prompts, pooled_hash) = (pooled.len() as u64, pooled.hash());
+        self.worked(round, "pooling", seconds.pooling);
+        let needed = needed(&spec, prompts);
+        if let Some(most) = most().filter(|most| needed > *most) {
+            return Err(Error::Memory { needed, most });
+        }
 
+        self.folder.prepare_round(round)?;
         let folder = self.folder.synthetic(round);
         let made = timed(&mut seconds.synthesis, || {
             self.synthesise(&spec, pooled, &folder, interrupt)
         })?;
+        self.worked(round, "synthesis", seconds.synthesis);
+        self.folder.close_images(round)?;
         if interrupted() || made.cancelled {
-            return Ok(());
+            return Ok(None);
         }
         let fused_folder = self.folder.fused(round);
         let fused = match &spec.synthesis.fuse {
@@ -46,14 +59,16 @@ impl Worker {
                 let fused = timed(&mut seconds.fusing, || {
                     self.fuse(&spec, plan, &folder, &fused_folder, interrupt)
                 })?;
+                self.worked(round, "fusing", seconds.fusing);
+                self.folder.close_images(round)?;
                 let Some(fused) = fused else {
-                    return Ok(());
+                    return Ok(None);
                 };
                 Some(fused)
             }
         };
         if interrupted() {
-            return Ok(());
+            return Ok(None);
         }
         let size = spec.training.image_size as usize;
         let (images, weights) = timed(&mut seconds.loading, || {
@@ -82,9 +97,10 @@ impl Worker {
             self.train(&spec, &images, weights.as_deref(), interrupt)
         });
         let trained = match trained {
-            Err(Error::Training(promptfed_learn::Error::Cancelled)) => return Ok(()),
+            Err(Error::Training(promptfed_learn::Error::Cancelled)) => return Ok(None),
             trained => trained?,
         };
+        self.worked(round, "training", seconds.training);
         let file = trained.classifier.to_safetensors()?;
         promptfed_files::write_secret(&self.folder.model(round), &file)?;
 
@@ -120,7 +136,7 @@ impl Worker {
                 training: spec.training.seed,
             },
         };
-        self.store.finish(round, &results)
+        Ok(Some(results))
     }
 
     fn train(
@@ -138,7 +154,7 @@ impl Worker {
         let recipe = Recipe::from(plan);
         let mut classifier = recipe.start(spec.label_space.len())?;
         let mut progress = |stats: &EpochStats| {
-            let epoch = one_based(stats.epoch);
+            let epoch = number(stats.epoch);
             self.report(RoundState::Training {
                 epoch,
                 epochs: plan.epochs,
@@ -155,7 +171,7 @@ impl Worker {
             validation_accuracy: curve
                 .get(report.selected_epoch)
                 .and_then(|p| p.validation_accuracy),
-            selected_epoch: one_based(report.selected_epoch),
+            selected_epoch: number(report.selected_epoch + 1),
             selection: report.selection.to_string(),
             warnings,
             curve,
@@ -195,7 +211,7 @@ fn pool(stored: Vec<Stored>, label_space: &LabelSpace) -> Result<(Vec<SubmittedS
 fn curve_point(stats: &EpochStats) -> CurvePoint {
     CurvePoint {
         learning_rate: decimal(stats.learning_rate),
-        epoch: one_based(stats.epoch),
+        epoch: number(stats.epoch),
         train_loss: decimal(stats.train_loss),
         train_accuracy: decimal(stats.train_accuracy),
         validation_accuracy: stats.validation_accuracy.map(decimal),
@@ -203,8 +219,9 @@ fn curve_point(stats: &EpochStats) -> CurvePoint {
     }
 }
 
-fn one_based(epoch: usize) -> u32 {
-    u32::try_from(epoch + 1).unwrap_or(u32::MAX)
+/// As messages have it.
+fn number(epoch: usize) -> u32 {
+    u32::try_from(epoch).unwrap_or(u32::MAX)
 }
 
 /// That classes of which there are images are not trained on.

@@ -50,6 +50,7 @@ impl Worker {
                 job.filter = filter;
                 self.warn(promptfed_synth::notes(&*engine, &job)?);
                 let mut progress = |at: &JobProgress| {
+                    self.count(&source.engine, at.done);
                     self.report(RoundState::Synthesising {
                         done: at.done,
                         total: at.total,
@@ -96,6 +97,7 @@ impl Worker {
             });
         let at = Mutex::new(BTreeMap::<String, (u64, u64)>::new());
         let progress = |name: &str, progress: &JobProgress| {
+            self.count(name, progress.done);
             let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
             at.insert(name.to_owned(), (progress.done, progress.total));
             self.report(RoundState::Synthesising {

@@ -1,41 +1,78 @@
 //! Everything the server must not lose, in one SQLite database.
 
+mod attempts;
 mod clients;
+mod erasure;
+mod events;
+mod members;
+mod pool;
 mod rounds;
 mod schema;
 mod submissions;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
+pub(crate) use attempts::{Begun, Ended};
 pub(crate) use clients::Registered;
+pub(crate) use erasure::Deleted;
+pub(crate) use members::Excluded;
 pub(crate) use rounds::Change;
 pub(crate) use submissions::{NewSubmission, Stored, Submitted};
 
 use crate::Result;
+use crate::data_folder::close_to_others;
+
+/// How long a request waits for what else writes to the database, as the erasure of what was deleted does.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The database. Each method is one transaction and has reached the disk when it returns.
 pub(crate) struct Store {
+    /// What is asked with every request is not held up by those that write. It ends first: the last to end clears the journal away, which takes one
+    /// that writes.
+    reader: Mutex<Connection>,
     connection: Mutex<Connection>,
+    file: PathBuf,
 }
 
 impl Store {
     /// Opens the database, making or upgrading its tables.
     pub(crate) fn open(file: &Path) -> Result<Self> {
+        // Before anything is in it, and before its journals are made, which take its mode.
+        fs_err::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(file)?;
+        close_to_others(file);
         let mut connection = Connection::open(file)?;
         schema::prepare(&mut connection)?;
+        connection.busy_timeout(PATIENCE)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let reader = Connection::open_with_flags(file, flags)?;
         Ok(Self {
+            reader: Mutex::new(reader),
             connection: Mutex::new(connection),
+            file: file.to_owned(),
         })
     }
 
     /// Fails when the database cannot be read.
     pub(crate) fn check(&self) -> Result<()> {
-        self.lock()
+        self.read()
             .query_row("SELECT count(*) FROM rounds WHERE id = 0", [], |_| Ok(()))?;
+        Ok(())
+    }
+
+    /// Fails when the database cannot be written to.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        transaction.execute("INSERT OR REPLACE INTO chores VALUES ('nothing')", [])?;
+        transaction.execute("DELETE FROM chores WHERE name = 'nothing'", [])?;
+        transaction.commit()?;
         Ok(())
     }
 
@@ -44,6 +81,11 @@ impl Store {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For what is only read, and quickly.
+    fn read(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

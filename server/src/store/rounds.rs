@@ -1,14 +1,16 @@
 //! Rounds: their plans, states and results.
 
 use promptfed_prompts::protocol::{RoundId, RoundResults, RoundSpec, RoundState, RoundStatus};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::attempts::{PAUSED, kind};
+use super::events::note;
 use super::{Store, now};
 use crate::Result;
 
 const STATUS: &str =
     "SELECT r.id, r.name, r.state, r.reason, r.expected_clients, r.opened_at, r.closed_at,
-    r.finished_at, r.submitted FROM rounds r";
+    r.finished_at, r.submitted, r.attempts, r.failure FROM rounds r";
 
 /// What became of a wish to change a round's state.
 #[derive(Debug)]
@@ -24,14 +26,18 @@ pub(crate) enum Change {
 impl Store {
     /// Opens a round.
     pub(crate) fn open_round(&self, spec: &RoundSpec) -> Result<RoundStatus> {
-        let connection = self.lock();
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
         let text = serde_json::to_string(spec)?;
         let sql = "INSERT INTO rounds (name, spec, state, expected_clients, opened_at)
             VALUES (?1, ?2, 'open', ?3, ?4)";
-        connection.execute(sql, params![spec.name, text, spec.expected_clients, now()])?;
-        let id = connection.last_insert_rowid();
+        transaction.execute(sql, params![spec.name, text, spec.expected_clients, now()])?;
+        let id = transaction.last_insert_rowid();
         let sql = format!("{STATUS} WHERE r.id = ?1");
-        Ok(connection.query_row(&sql, [id], status_of)?)
+        let status = transaction.query_row(&sql, [id], status_of)?;
+        note(&transaction, status.round_id, "opened")?;
+        transaction.commit()?;
+        Ok(status)
     }
 
     /// The plan of a round.
@@ -52,11 +58,7 @@ impl Store {
 
     /// Where a round stands; one that a job works on is `queued` here.
     pub(crate) fn status(&self, round: RoundId) -> Result<Option<RoundStatus>> {
-        let connection = self.lock();
-        let sql = format!("{STATUS} WHERE r.id = ?1");
-        Ok(connection
-            .query_row(&sql, [round.get()], status_of)
-            .optional()?)
+        read_status(&self.read(), round)
     }
 
     /// All rounds, the newest first.
@@ -72,16 +74,24 @@ impl Store {
         let sql =
             "UPDATE rounds SET state = 'queued', closed_at = ?2 WHERE id = ?1 AND state = 'open'
             AND submitted > 0";
-        self.change(round, sql, |state| {
-            !matches!(state, RoundState::Open | RoundState::Cancelled)
+        self.change(round, sql, "closed by the administrator", |state| {
+            !matches!(
+                state,
+                RoundState::Open
+                    | RoundState::Cancelled
+                    | RoundState::Failed { .. }
+                    | RoundState::Paused { .. }
+            )
         })
     }
 
     /// Ends a round without results.
     pub(crate) fn cancel(&self, round: RoundId) -> Result<Change> {
-        let sql = "UPDATE rounds SET state = 'cancelled', finished_at = ?2
-            WHERE id = ?1 AND state IN ('open', 'queued')";
-        self.change(round, sql, |state| matches!(state, RoundState::Cancelled))
+        let sql = "UPDATE rounds SET state = 'cancelled', failure = NULL, finished_at = ?2
+            WHERE id = ?1 AND (state IN ('open', 'queued') OR failure = 'paused')";
+        self.change(round, sql, "cancelled", |state| {
+            matches!(state, RoundState::Cancelled)
+        })
     }
 
     /// The round that was closed first and has no final state yet.
@@ -94,39 +104,29 @@ impl Store {
         Ok(id.map(RoundId::new))
     }
 
-    /// Records results; a round that was cancelled meanwhile stays cancelled.
-    pub(crate) fn finish(&self, round: RoundId, results: &RoundResults) -> Result<()> {
-        let sql = "UPDATE rounds SET state = 'done', results = ?2, finished_at = ?3
-            WHERE id = ?1 AND state = 'queued'";
-        self.lock().execute(
-            sql,
-            params![round.get(), serde_json::to_string(results)?, now()],
-        )?;
-        Ok(())
+    /// How many rounds there are in each state.
+    pub(crate) fn states(&self) -> Result<Vec<(String, u64)>> {
+        let connection = self.lock();
+        let sql = "SELECT iif(failure = 'paused', failure, state), count(*) FROM rounds GROUP BY 1";
+        let mut statement = connection.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Records why a job ended early; a round that was cancelled meanwhile stays cancelled.
-    pub(crate) fn fail(&self, round: RoundId, reason: &str) -> Result<()> {
-        let sql = "UPDATE rounds SET state = 'failed', reason = ?2, finished_at = ?3
-            WHERE id = ?1 AND state = 'queued'";
-        self.lock()
-            .execute(sql, params![round.get(), reason, now()])?;
-        Ok(())
-    }
-
-    fn change(
+    /// Changes a round's state by `update`, whose parameters are the round and the time, and writes `told` down where it did.
+    pub(super) fn change(
         &self,
         round: RoundId,
         update: &str,
+        told: &str,
         reached: fn(&RoundState) -> bool,
     ) -> Result<Change> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
-        transaction.execute(update, params![round.get(), now()])?;
-        let sql = format!("{STATUS} WHERE r.id = ?1");
-        let status = transaction
-            .query_row(&sql, [round.get()], status_of)
-            .optional()?;
+        if transaction.execute(update, params![round.get(), now()])? > 0 {
+            note(&transaction, round, told)?;
+        }
+        let status = read_status(&transaction, round)?;
         transaction.commit()?;
         Ok(match status {
             Some(status) if reached(&status.state) => Change::Done(status),
@@ -138,15 +138,26 @@ impl Store {
     fn round_text(&self, round: RoundId, column: &'static str) -> Result<Option<String>> {
         let sql = format!("SELECT {column} FROM rounds WHERE id = ?1");
         let text = self
-            .lock()
+            .read()
             .query_row(&sql, [round.get()], |row| row.get(0))
             .optional()?;
         Ok(text.flatten())
     }
 }
 
+pub(super) fn read_status(connection: &Connection, round: RoundId) -> Result<Option<RoundStatus>> {
+    let sql = format!("{STATUS} WHERE r.id = ?1");
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement.query_row([round.get()], status_of).optional()?)
+}
+
 fn status_of(row: &Row<'_>) -> rusqlite::Result<RoundStatus> {
     let state: String = row.get(2)?;
+    let failure: Option<String> = row.get(10)?;
+    // Rounds that failed before kinds were told of had failed for good.
+    let failure = (state == "failed").then(|| failure.unwrap_or_default());
+    let reason =
+        || -> rusqlite::Result<String> { Ok(row.get::<_, Option<String>>(3)?.unwrap_or_default()) };
     Ok(RoundStatus {
         round_id: RoundId::new(row.get(0)?),
         name: row.get(1)?,
@@ -155,9 +166,8 @@ fn status_of(row: &Row<'_>) -> rusqlite::Result<RoundStatus> {
             "queued" => RoundState::Queued,
             "done" => RoundState::Done,
             "cancelled" => RoundState::Cancelled,
-            _ => RoundState::Failed {
-                reason: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
-            },
+            _ if failure.as_deref() == Some(PAUSED) => RoundState::Paused { reason: reason()? },
+            _ => RoundState::Failed { reason: reason()? },
         },
         expected_clients: row.get(4)?,
         opened_at: row.get(5)?,
@@ -165,5 +175,7 @@ fn status_of(row: &Row<'_>) -> rusqlite::Result<RoundStatus> {
         finished_at: row.get(7)?,
         submissions: row.get(8)?,
         warnings: Vec::new(),
+        attempts: row.get(9)?,
+        failure: failure.filter(|name| name != PAUSED).as_deref().map(kind),
     })
 }

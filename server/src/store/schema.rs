@@ -1,14 +1,18 @@
 //! The database's tables and their version.
 
+use std::path::Path;
+
 use rusqlite::Connection;
 
+use crate::backup::hash_of;
+use crate::data_folder::close_to_others;
 use crate::{Error, Result};
 
 /// Marks the file as this program's database (`PRAGMA application_id`): "pfed".
 const APPLICATION_ID: i32 = 0x7066_6564;
 
 /// The statements that lead from version `i` to version `i + 1`. Published steps never change; new ones follow.
-const MIGRATIONS: [&str; 2] = ["
+const MIGRATIONS: [&str; 3] = ["
     CREATE TABLE clients (
         id            INTEGER PRIMARY KEY AUTOINCREMENT,
         name          TEXT    NOT NULL UNIQUE,
@@ -56,6 +60,40 @@ const MIGRATIONS: [&str; 2] = ["
         UPDATE rounds SET submitted = submitted - 1 WHERE id = OLD.round_id;
     END;
     CREATE INDEX submission_templates_by_client ON submission_templates (round_id, client_id);
+", "
+    ALTER TABLE clients ADD COLUMN revoked_at INTEGER;
+    ALTER TABLE submissions ADD COLUMN classes INTEGER;
+    -- What kind of failure it was; of a round in state 'failed', 'paused' waits for an operator.
+    ALTER TABLE rounds ADD COLUMN failure TEXT;
+    -- How often the job was begun, and how often since it last came to an orderly end.
+    ALTER TABLE rounds ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rounds ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0;
+    -- What the submissions come to together, of an open round: without equal pieces.
+    ALTER TABLE rounds ADD COLUMN pooled_prompts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rounds ADD COLUMN pooled_classes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rounds ADD COLUMN pooled_bytes INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE pieces (
+        round_id INTEGER NOT NULL REFERENCES rounds (id) ON DELETE CASCADE,
+        key      BLOB    NOT NULL,
+        holders  INTEGER NOT NULL,
+        PRIMARY KEY (round_id, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE exclusions (
+        round_id    INTEGER NOT NULL REFERENCES rounds (id) ON DELETE CASCADE,
+        client_id   INTEGER NOT NULL REFERENCES clients (id),
+        excluded_at INTEGER NOT NULL,
+        PRIMARY KEY (round_id, client_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE events (
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
+        round_id INTEGER NOT NULL REFERENCES rounds (id) ON DELETE CASCADE,
+        at       INTEGER NOT NULL,
+        text     TEXT    NOT NULL,
+        is_submission INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX events_by_round ON events (round_id, is_submission, id);
+    -- What is left to do after a crash.
+    CREATE TABLE chores (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 "];
 
 /// Makes the tables in a new file, or checks and upgrades those of an old one.
@@ -65,6 +103,8 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // What is deleted is overwritten.
+    connection.pragma_update(None, "secure_delete", true)?;
 
     let application: i32 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -93,20 +133,27 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the database as it was before its tables are changed, in a file beside it that ends in its version; one that is there already is kept.
+/// Keeps the database as it was before its tables are changed, in a file beside it that ends in its version; another one that is there already is
+/// given a number.
 fn keep_copy(connection: &Connection, version: usize) -> Result<()> {
     let Some(file) = connection.path().filter(|path| !path.is_empty()) else {
         return Ok(());
     };
     let copy = format!("{file}.v{version}");
-    if !std::path::Path::new(&copy).exists() {
-        // A kill leaves what is not taken for a copy.
-        let partial = format!("{copy}.partial");
-        let _ = std::fs::remove_file(&partial);
-        connection.execute("VACUUM INTO ?1", [&partial])?;
-        fs_err::rename(&partial, &copy)?;
-        tracing::info!(%copy, "the database as it was before its tables are changed");
+    // A kill leaves what is not taken for a copy.
+    let partial = format!("{copy}.partial");
+    let _ = std::fs::remove_file(&partial);
+    connection.execute("VACUUM INTO ?1", [&partial])?;
+    close_to_others(Path::new(&partial));
+    // A change that did not come to its end has left the same.
+    if Path::new(&copy).exists() && hash_of(Path::new(&copy))? != hash_of(Path::new(&partial))? {
+        let mut asides = (1u32..).map(|number| format!("{copy}.{number}"));
+        if let Some(aside) = asides.find(|file| !Path::new(file).exists()) {
+            fs_err::rename(&copy, aside)?;
+        }
     }
+    fs_err::rename(&partial, &copy)?;
+    tracing::info!(%copy, "the database as it was before its tables are changed");
     Ok(())
 }
 
@@ -146,7 +193,7 @@ mod tests {
             .unwrap();
         connection
             .execute(
-                "INSERT INTO submissions VALUES (2, 1, x'00', 'class', 1, 1, x'00')",
+                "INSERT INTO submissions VALUES (2, 1, x'00', 'class', 1, 1, x'00', NULL)",
                 [],
             )
             .unwrap();
@@ -154,6 +201,14 @@ mod tests {
             (submitted(&connection, 1), submitted(&connection, 2)),
             (1, 1)
         );
+        let later: (u32, u64) = connection
+            .query_row(
+                "SELECT attempts, pooled_bytes FROM rounds WHERE id = 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        assert_eq!(later, (0, 0));
         let copy = Connection::open(folder.path().join("server.sqlite.v1")).unwrap();
         let kept: (u32, u32) = (
             copy.query_row("SELECT count(*) FROM submissions", [], |row| row.get(0))
@@ -162,6 +217,23 @@ mod tests {
                 .unwrap(),
         );
         assert_eq!(kept, (2, 1));
+    }
+
+    #[test]
+    fn an_earlier_copy_is_moved_aside_unless_it_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("server.sqlite");
+        let connection = Connection::open(&file).unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        let copy = folder.path().join("server.sqlite.v1");
+        let aside = folder.path().join("server.sqlite.v1.1");
+        keep_copy(&connection, 1).unwrap();
+        keep_copy(&connection, 1).unwrap();
+        assert!(copy.exists() && !aside.exists());
+        fs_err::write(&copy, b"of another day").unwrap();
+        keep_copy(&connection, 1).unwrap();
+        assert_eq!(fs_err::read(&aside).unwrap(), b"of another day");
+        assert!(fs_err::read(&copy).unwrap().starts_with(b"SQLite"));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Prompt sets as the clients sent them, with their receipts.
 
 use promptfed_prompts::protocol::{
-    ClientId, RoundId, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
+    ClientId, RoundId, RoundSpec, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
 };
-use promptfed_prompts::{ContentHash, Domain, PromptSet, Template};
+use promptfed_prompts::{ContentHash, Domain, Piece, PromptSet, Template};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use super::events::{note, note_submission};
+use super::members::forget_pieces;
+use super::pool::{self, Most, PoolSize};
 use super::{Store, now};
 use crate::Result;
 
@@ -13,6 +16,8 @@ use crate::Result;
 pub(crate) struct NewSubmission<'a> {
     pub(crate) round: RoundId,
     pub(crate) client: ClientId,
+    /// What its round has agreed on.
+    pub(crate) spec: &'a RoundSpec,
     /// The set itself.
     pub(crate) set: &'a PromptSet,
     /// The bytes it was received as.
@@ -31,6 +36,10 @@ pub(crate) enum Submitted {
     WrongState(String),
     /// It cannot be pooled with another client's submission: this differs.
     Differs(String),
+    /// With it the pool would have this, which is more than the round takes.
+    TooMuch(String),
+    /// An administrator has excluded the client from the round.
+    Excluded,
     /// There is no such round.
     NoRound,
 }
@@ -47,14 +56,21 @@ impl Store {
     ///
     /// The same content again changes nothing, in whatever state the round is: a client that lost the answer can repeat.
     pub(crate) fn submit(&self, new: &NewSubmission<'_>) -> Result<Submitted> {
+        // What can be done before others wait.
+        if let Some(excess) = Most::of(new.spec).excess_of(new.set.len()) {
+            return Ok(Submitted::TooMuch(excess));
+        }
+        let pieces: Vec<Piece> = new.set.pieces().collect();
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let round = new.round.get();
-        let sql = "SELECT state, expected_clients FROM rounds WHERE id = ?1";
+        let sql = "SELECT state, expected_clients, submitted FROM rounds WHERE id = ?1";
         let found = transaction
-            .query_row(sql, [round], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(sql, [round], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
             .optional()?;
-        let Some((state, expected)): Option<(String, Option<u32>)> = found else {
+        let Some((state, expected, submitted)): Option<(String, Option<u32>, u32)> = found else {
             return Ok(Submitted::NoRound);
         };
         let earlier = receipt(&transaction, new.round, new.client)?;
@@ -75,15 +91,39 @@ impl Store {
         if state != "open" {
             return Ok(Submitted::WrongState(state));
         }
+        if is_excluded(&transaction, new)? {
+            return Ok(Submitted::Excluded);
+        }
         if let Some(difference) = difference(&transaction, new)? {
             return Ok(Submitted::Differs(difference));
         }
+        if let Some(excess) = add_to_pool(&transaction, new, pieces, submitted > 0)? {
+            return Ok(Submitted::TooMuch(excess));
+        }
         let received_at = now();
         insert(&transaction, new, received_at)?;
+        let told = format!(
+            "client {} {}: {} prompts in {} bytes",
+            new.client,
+            match outcome {
+                SubmissionOutcome::Replaced => "replaced its prompt set",
+                _ => "submitted",
+            },
+            new.set.len(),
+            new.wire.len()
+        );
+        note_submission(&transaction, new.round, &told)?;
         let closed = transaction.execute(
             "UPDATE rounds SET state = 'queued', closed_at = ?2 WHERE id = ?1 AND ?3 <= submitted",
             params![round, received_at, expected],
         )? > 0;
+        if closed {
+            note(
+                &transaction,
+                new.round,
+                "closed: all expected clients have submitted",
+            )?;
+        }
         transaction.commit()?;
         let receipt = SubmissionReceipt {
             round_id: new.round,
@@ -177,15 +217,45 @@ fn difference(connection: &Connection, new: &NewSubmission<'_>) -> Result<Option
     Ok(None)
 }
 
+fn is_excluded(connection: &Connection, new: &NewSubmission<'_>) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM exclusions WHERE round_id = ?1 AND client_id = ?2)";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_row([new.round.get(), new.client.get()], |row| row.get(0))?)
+}
+
+/// Counts a set of these pieces in its round's pool, in place of the client's earlier one; says what is too much of it.
+fn add_to_pool(
+    connection: &Connection,
+    new: &NewSubmission<'_>,
+    pieces: Vec<Piece>,
+    has_others: bool,
+) -> Result<Option<String>> {
+    let NewSubmission { round, spec, .. } = *new;
+    let mut before = PoolSize::read(connection, round)?;
+    if has_others && before.is_uncounted() {
+        before = pool::count_again(connection, round, spec)?;
+        before.write(connection, round)?;
+    }
+    forget_pieces(connection, round, new.client, spec)?;
+    let mut size = PoolSize::read(connection, round)?;
+    let most = Most::of(spec);
+    size.add(connection, round, pieces, |size| {
+        size.excess(before, most).is_some()
+    })?;
+    size.write(connection, round)?;
+    Ok(size.excess(before, most))
+}
+
 fn insert(connection: &Connection, new: &NewSubmission<'_>, received_at: u64) -> Result<()> {
     let (round, client, set) = (new.round.get(), new.client.get(), new.set);
     // Takes the templates of a replaced set along (ON DELETE CASCADE).
     let sql = "DELETE FROM submissions WHERE round_id = ?1 AND client_id = ?2";
     connection.execute(sql, params![round, client])?;
     let sql =
-        "INSERT INTO submissions (round_id, client_id, hash, level, prompts, received_at, wire)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        "INSERT INTO submissions (round_id, client_id, hash, level, prompts, received_at, wire, classes)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let (hash, level) = (set.hash(), set.level().as_str());
+    let classes = set.prompts().chunk_by(|one, next| one.class == next.class);
     connection.execute(
         sql,
         params![
@@ -195,7 +265,8 @@ fn insert(connection: &Connection, new: &NewSubmission<'_>, received_at: u64) ->
             level,
             set.len(),
             received_at,
-            new.wire
+            new.wire,
+            classes.count()
         ],
     )?;
     let sql = "INSERT INTO submission_templates (round_id, client_id, domain, hash) VALUES (?1, ?2, ?3, ?4)";

@@ -64,6 +64,48 @@ fn a_client_is_no_administrator_and_the_other_way_round() {
 }
 
 #[test]
+fn nothing_of_the_administrators_is_done_for_a_client() {
+    let fixture = Fixture::start();
+    let round = fixture.open(&round_spec());
+    let request = RegistrationRequest {
+        name: "a".into(),
+        replace_token: false,
+    };
+    let token = fixture.admin.register(&request).unwrap().token;
+    let document: serde_json::Value =
+        serde_json::from_str(promptfed_server::api_document()).unwrap();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut asked = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let security = operation["security"].as_array();
+            let of_admin = |rule: &serde_json::Value| rule.get("admin").is_some();
+            if !security.is_some_and(|rules| rules.len() == 1 && of_admin(&rules[0])) {
+                continue;
+            }
+            let path = path
+                .replace("{round_id}", &round.to_string())
+                .replace("{client_id}", "1");
+            let request = ureq::http::Request::builder()
+                .method(method.to_uppercase().as_str())
+                .uri(format!("{}{path}", fixture.server.url()))
+                .header("authorization", format!("Bearer {token}"))
+                .body(())
+                .unwrap();
+            let answer = agent.run(request).unwrap();
+            assert_eq!(answer.status().as_u16(), 403, "{method} {path}");
+            asked += 1;
+        }
+    }
+    // Metrics, clients (4), opening, deleting, closing, cancelling and trying again, the log, members, exclusions (2).
+    assert_eq!(asked, 14);
+    assert_eq!(fixture.admin.rounds().unwrap().len(), 1);
+}
+
+#[test]
 fn a_new_token_ends_the_old_one() {
     let fixture = Fixture::start();
     let mut request = RegistrationRequest {

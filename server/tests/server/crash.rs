@@ -38,8 +38,10 @@ const PATIENT: RetryPolicy = RetryPolicy {
 
 /// Not a test by itself: the server process of the tests below.
 #[test]
+#[ignore = "runs as a child process of the tests below"]
 fn child() {
     let (Ok(data), Ok(address)) = (std::env::var(DATA), std::env::var(ADDRESS)) else {
+        println!("skipped: {DATA} and {ADDRESS} are not set");
         return;
     };
     let engines = engines(Duration::from_millis(5), &Default::default());
@@ -50,13 +52,13 @@ fn child() {
     .unwrap();
 }
 
-struct Process {
-    child: Child,
+pub(crate) struct Process {
+    pub(crate) child: Child,
     address: SocketAddr,
 }
 
 impl Process {
-    fn start(folder: &Path, address: SocketAddr) -> Self {
+    pub(crate) fn start(folder: &Path, address: SocketAddr) -> Self {
         let command = match std::env::var_os("PROMPTFED_BIN") {
             Some(binary) => {
                 let mut command = Command::new(binary);
@@ -66,7 +68,7 @@ impl Process {
             }
             None => {
                 let mut command = Command::new(std::env::current_exe().unwrap());
-                command.args(["--exact", "crash::child", "--test-threads=1"]);
+                command.args(["--ignored", "--exact", "crash::child", "--test-threads=1"]);
                 command.env(DATA, folder).env(ADDRESS, address.to_string());
                 command
             }
@@ -83,7 +85,7 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    fn admin(&self, folder: &Path) -> AdminClient {
+    pub(crate) fn admin(&self, folder: &Path) -> AdminClient {
         let token = folder.join("admin.token");
         while !token.exists() {
             sleep(Duration::from_millis(10));
@@ -114,7 +116,7 @@ fn spawn(mut command: Command) -> Child {
 }
 
 /// The port stays the same over restarts, so that clients find the server again.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -27,7 +27,7 @@ fn weights() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/pocket/all")
 }
 
-fn config(engines: Engines, default_model: &str) -> ImageServerConfig {
+pub(crate) fn config(engines: Engines, default_model: &str) -> ImageServerConfig {
     ImageServerConfig {
         addr: ([127, 0, 0, 1], 0).into(),
         engines,
@@ -35,6 +35,9 @@ fn config(engines: Engines, default_model: &str) -> ImageServerConfig {
         token: TOKEN.into(),
         max_images: 4,
         max_waiting: 64,
+        tls: None,
+        allow_plain_http: false,
+        limits: promptfed_server::Limits::default(),
     }
 }
 
@@ -43,7 +46,7 @@ fn start() -> ImageServer {
 }
 
 /// Engine `noise` alone, which takes `pause` for an image.
-fn noise(pause: Duration, made: &Arc<AtomicU64>) -> Engines {
+pub(crate) fn noise(pause: Duration, made: &Arc<AtomicU64>) -> Engines {
     let all = engines(pause, made);
     let load = move || all.load("noise", &Arc::new(AtomicBool::new(false)));
     Engines::new().with("noise", load)

@@ -49,7 +49,7 @@ fn a_round_from_prompts_to_model() {
     assert_eq!(status.submissions, 2);
     assert!(status.finished_at >= status.closed_at);
 
-    let results = a.results(round).unwrap();
+    let results = fixture.admin.results(round).unwrap();
     let pooled = PromptSet::merge(&sets).unwrap();
     assert_eq!(
         (results.pooled.hash, results.pooled.prompts),

@@ -3,11 +3,18 @@
 
 mod access;
 mod crash;
+mod downloads;
+mod failures;
 mod fusion;
+mod handshakes;
 mod images;
 mod jobs;
 mod ledger;
 mod openapi;
+mod operation;
+mod plans;
 mod requests;
+mod slow;
 mod submissions;
 mod support;
+mod tls;

@@ -7,11 +7,46 @@ use serde_json::Value;
 
 use crate::support::Fixture;
 
-/// Method, path, and the problems it can end in beside 408, 500 and 503.
-const ROUTES: [(&str, &str, &[u16]); 14] = [
+/// Method, path, and the problems it can end in beside 408, 429, 500, 503 and 507.
+const ROUTES: [(&str, &str, &[u16]); 25] = [
     ("get", "/health", &[]),
     ("get", "/openapi.json", &[]),
+    ("get", "/ready", &[]),
+    ("get", "/metrics", &[401, 403]),
     ("post", "/v1/clients", &[400, 401, 403, 409, 413, 415, 422]),
+    ("get", "/v1/clients", &[401, 403]),
+    ("delete", "/v1/clients/{client_id}", &[400, 401, 403, 404]),
+    (
+        "post",
+        "/v1/registrations",
+        &[400, 401, 403, 409, 413, 415, 422],
+    ),
+    (
+        "delete",
+        "/v1/rounds/{round_id}",
+        &[400, 401, 403, 404, 409],
+    ),
+    ("get", "/v1/rounds/{round_id}/log", &[400, 401, 403, 404]),
+    (
+        "post",
+        "/v1/rounds/{round_id}/retry",
+        &[400, 401, 403, 404, 409],
+    ),
+    (
+        "get",
+        "/v1/rounds/{round_id}/submissions",
+        &[400, 401, 403, 404],
+    ),
+    (
+        "put",
+        "/v1/rounds/{round_id}/exclusions/{client_id}",
+        &[400, 401, 403, 404, 409],
+    ),
+    (
+        "delete",
+        "/v1/rounds/{round_id}/exclusions/{client_id}",
+        &[400, 401, 403, 404, 409],
+    ),
     ("get", "/v1/rounds", &[401, 403]),
     ("post", "/v1/rounds", &[400, 401, 403, 413, 415, 422]),
     ("get", "/v1/rounds/{round_id}", &[400, 401, 403, 404]),
@@ -94,7 +129,7 @@ fn every_route_and_every_problem_is_listed() {
             .map(|status| status.parse().unwrap())
             .collect();
         let found: Vec<u16> = found.into_iter().filter(|status| *status >= 400).collect();
-        let mut expected = [problems, &[408, 500, 503]].concat();
+        let mut expected = [problems, &[408, 429, 500, 503, 507]].concat();
         expected.sort_unstable();
         assert_eq!(found, expected, "{method} {path}");
         for status in found {
@@ -104,7 +139,7 @@ fn every_route_and_every_problem_is_listed() {
                 "{method} {path} {status}"
             );
         }
-        let open = ["/health", "/openapi.json"].contains(&path);
+        let open = ["/health", "/openapi.json", "/ready"].contains(&path);
         assert_eq!(operation["security"].is_array(), !open, "{method} {path}");
     }
 }
@@ -116,14 +151,15 @@ fn every_listed_route_exists() {
         let url = format!(
             "{}{}",
             fixture.server.url(),
-            path.replace("{round_id}", "1")
+            path.replace("{round_id}", "1").replace("{client_id}", "1")
         );
         let request = ureq::http::Request::builder()
             .method(method.to_uppercase().as_str())
             .uri(url)
             .body(());
         let status = agent().run(request.unwrap()).unwrap().status().as_u16();
-        let expected = if path.starts_with("/v1") { 401 } else { 200 };
+        let needs_token = path.starts_with("/v1") || path == "/metrics";
+        let expected = if needs_token { 401 } else { 200 };
         assert_eq!(status, expected, "{method} {path}");
     }
 }
@@ -160,6 +196,14 @@ fn every_reference_leads_somewhere() {
             "{message}"
         );
     }
+    let bytes = &document["paths"]["/v1/rounds/{round_id}/submission"]["put"]["requestBody"]["content"]
+        ["application/vnd.promptfed.prompts"]["schema"]["$ref"];
+    assert_eq!(bytes, "#/components/schemas/Bytes");
+    assert_eq!(schemas["Bytes"]["type"], "string");
+    assert_eq!(schemas["Bytes"]["format"], "binary");
+    let classes = &schemas["LabelSpace"]["properties"]["classes"]["items"]["$ref"];
+    assert_eq!(classes, "#/components/schemas/ClassEntry");
+    assert!(schemas["ClassEntry"]["properties"]["prompt_name"].is_object());
     let names = |schema: &Value| schema.to_string().contains("#/components/schemas/");
     for (message, field) in [
         ("SynthesisPlan", "fuse"),

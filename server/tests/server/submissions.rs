@@ -128,6 +128,7 @@ fn a_round_with_a_prompt_plan_takes_its_level_and_templates_alone() {
     spec.prompts = Some(PromptPlan {
         level: Level::Class,
         templates: TemplateSet::builtin("fgl").unwrap(),
+        max_per_client: None,
     });
     let round = fixture.open(&spec);
     let client = fixture.client("a");

@@ -14,7 +14,7 @@ use promptfed_prompts::protocol::{
 use promptfed_prompts::{
     Caption, ClassIndex, ContentHash, LabelSpace, Level, PromptSet, TemplateSet,
 };
-use promptfed_server::{Engines, RunningServer, Server, ServerConfig};
+use promptfed_server::{Engines, Limits, RunningServer, Server, ServerConfig};
 use promptfed_synth::{
     EngineInfo, Generator, Image, ImageRequest, Reproducible, Sampler, SamplingDefaults,
 };
@@ -83,6 +83,17 @@ fn noise(
     pause: Duration,
     made: &Arc<AtomicU64>,
 ) -> promptfed_synth::Result<Box<dyn Generator>> {
+    noise_of(name, share, pause, made, b"none")
+}
+
+/// An engine of noise with these weights, which change nothing but their hash.
+pub(crate) fn noise_of(
+    name: &str,
+    share: f32,
+    pause: Duration,
+    made: &Arc<AtomicU64>,
+    weights: &[u8],
+) -> promptfed_synth::Result<Box<dyn Generator>> {
     let defaults = SamplingDefaults {
         steps: 1,
         guidance: 1.0,
@@ -91,7 +102,7 @@ fn noise(
     let info = EngineInfo {
         name: name.into(),
         version: "1".into(),
-        weights_hash: ContentHash::of(b"none"),
+        weights_hash: ContentHash::of(weights),
         image_size: SIZE,
         defaults,
         samplers: vec![Sampler::Euler],
@@ -108,12 +119,7 @@ fn noise(
 }
 
 pub(crate) fn config(folder: &Path, addr: SocketAddr, engines: Engines) -> ServerConfig {
-    ServerConfig {
-        addr,
-        data_dir: folder.to_owned(),
-        engines,
-        admin_token: None,
-    }
+    ServerConfig::new(addr, folder.to_owned(), engines)
 }
 
 /// A running server in a folder of its own.
@@ -130,9 +136,19 @@ impl Fixture {
     }
 
     pub(crate) fn start_in(folder: TempDir, pause: Duration) -> Self {
+        Self::start_with(folder, pause, Limits::default())
+    }
+
+    /// A server that grants no more than this.
+    pub(crate) fn limited(limits: Limits) -> Self {
+        Self::start_with(tempfile::tempdir().unwrap(), Duration::ZERO, limits)
+    }
+
+    fn start_with(folder: TempDir, pause: Duration, limits: Limits) -> Self {
         let made = Arc::new(AtomicU64::new(0));
         let addr = ([127, 0, 0, 1], 0).into();
-        let server = Server::start(config(folder.path(), addr, engines(pause, &made))).unwrap();
+        let config = config(folder.path(), addr, engines(pause, &made));
+        let server = Server::start(ServerConfig { limits, ..config }).unwrap();
         let admin = AdminClient::new(&server.url(), server.admin_token()).unwrap();
         Self {
             folder,
@@ -201,6 +217,7 @@ pub(crate) fn round_spec() -> RoundSpec {
             seed: 5,
         },
         expected_clients: None,
+        open_results: false,
     }
 }
 

@@ -16,10 +16,10 @@
 //! Every data set and partition is a comparison in a folder of its own below `--out`, with its report and its journal; the figures of all
 //! of them stand in one table, and the methods' average ranks in one diagram.
 
-use super::measured::{Measured, measure, refuse_failures};
+use super::measured::{Asked, Measured, measure, refuse_failures};
 use super::ranks::{self, Ranks};
 use super::table::accuracy;
-use super::{Args, EarlierArgs, idle};
+use super::{Args, EarlierArgs, Shared, idle};
 use crate::commands::idle::is_given;
 use crate::config::flags_of;
 use crate::exit::BadInput;
@@ -28,7 +28,8 @@ use crate::{Context, interrupt};
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use promptfed_eval::csv_cells::{number, text};
+use promptfed_eval::csv_cells::text;
+use promptfed_eval::method_row::{COLUMNS, cells as row_of};
 use promptfed_eval::report::bytes;
 use promptfed_eval::summary::MethodSummary;
 use promptfed_files::write_whole;
@@ -42,12 +43,13 @@ use std::path::{Path, PathBuf};
 const MAX_BYTES: u64 = 1 << 20;
 
 /// What may stand beside a grid on the command line: the rest stands in its file.
-const BESIDE: [&str; 9] = [
+const BESIDE: [&str; 10] = [
     "grid",
     "out",
     "force",
     "resume",
     "retry_failed",
+    "jobs",
     "config",
     "json",
     "quiet",
@@ -55,7 +57,7 @@ const BESIDE: [&str; 9] = [
 ];
 
 /// What is said of a whole grid.
-const OF_ALL: [&str; 4] = ["out", "force", "resume", "retry-failed"];
+const OF_ALL: [&str; 5] = ["out", "force", "resume", "retry-failed", "jobs"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,8 +119,11 @@ fn command() -> Command {
 }
 
 /// Runs all comparisons of a grid, and tells of all together.
-pub(super) fn run(file: &Path, out: &Path, earlier: &EarlierArgs, context: &Context) -> Result<()> {
+pub(super) fn run(file: &Path, asked: &Args, context: &Context) -> Result<()> {
+    let (out, earlier) = (asked.out.as_path(), &asked.earlier);
     let cells = cells(file, out).map_err(|error| error.context(BadInput))?;
+    let beside = cells.iter().map(|cell| cell.args.setting.runs_beside());
+    let shared = Shared::new(asked.jobs, beside.max().unwrap_or(1));
     let cancel = interrupt::flag();
     fs_err::create_dir_all(out)?;
     let (mut rows, mut reports) = (Vec::new(), Vec::new());
@@ -138,17 +143,13 @@ pub(super) fn run(file: &Path, out: &Path, earlier: &EarlierArgs, context: &Cont
             resume: !earlier.force,
             ..earlier.clone()
         };
-        let measured = args.experiment(context).and_then(|experiment| {
-            let (prompts, setting) = (&args.prompts, &args.setting);
-            measure(
-                &experiment,
-                prompts,
-                setting,
-                folder,
-                &earlier,
-                &cancel,
-                context,
-            )
+        let measured = args.experiment(&shared, context).and_then(|experiment| {
+            let asked = Asked {
+                experiment: &experiment,
+                prompts: &args.prompts,
+                setting: &args.setting,
+            };
+            measure(&asked, folder, &earlier, &shared, &cancel, context)
         });
         match measured {
             Err(error) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
@@ -166,7 +167,7 @@ pub(super) fn run(file: &Path, out: &Path, earlier: &EarlierArgs, context: &Cont
                 failed += comparison.failures.len();
                 runs += all;
                 reports.push(json!({ "data": data, "partition": partition, "report": page.display().to_string(),
-                    "pairs": comparison.pairs, "seconds": comparison.seconds, "failures": comparison.failures }));
+                    "pairs": comparison.pairs, "tuned": comparison.tuned, "seconds": comparison.seconds, "failures": comparison.failures }));
                 rows.extend(comparison.summary().into_iter().map(|summary| Row {
                     data: data.clone(),
                     partition: partition.clone(),
@@ -208,57 +209,13 @@ fn write(rows: &[Row], out: &Path) -> Result<()> {
     record.push('\n');
     write_whole(&out.join(JSON), record.as_bytes())?;
     let mut csv = csv::Writer::from_writer(Vec::new());
-    csv.write_record([
-        "data",
-        "partition",
-        "method",
-        "runs",
-        "accuracy",
-        "accuracy_std",
-        "accuracy_low",
-        "accuracy_high",
-        "balanced_accuracy",
-        "collapsed",
-        "macro_f1",
-        "macro_f1_std",
-        "expected_calibration_error",
-        "negative_log_likelihood",
-        "bytes_up",
-        "bytes_down",
-        "seconds",
-    ])?;
-    for Row {
-        data,
-        partition,
-        summary,
-    } in rows
-    {
-        csv.write_record([
-            text(data),
-            text(partition),
-            text(&summary.name),
-            summary.runs.to_string(),
-            number(summary.accuracy_mean),
-            or_empty((summary.runs > 1).then_some(summary.accuracy_std)),
-            or_empty(summary.accuracy_interval.map(|interval| interval.low)),
-            or_empty(summary.accuracy_interval.map(|interval| interval.high)),
-            number(summary.balanced_accuracy),
-            summary.collapsed.to_string(),
-            number(summary.macro_f1),
-            or_empty((summary.runs > 1).then_some(summary.macro_f1_std)),
-            or_empty(summary.expected_calibration_error),
-            or_empty(summary.negative_log_likelihood),
-            summary.bytes_up.to_string(),
-            summary.bytes_down.to_string(),
-            number(summary.seconds),
-        ])?;
+    csv.write_record(["data", "partition"].into_iter().chain(COLUMNS))?;
+    for row in rows {
+        let place = [text(&row.data), text(&row.partition)];
+        csv.write_record(place.into_iter().chain(row_of(&row.summary)))?;
     }
     let bytes = csv.into_inner().map_err(|error| error.into_error())?;
     Ok(write_whole(&out.join(CSV), &bytes)?)
-}
-
-fn or_empty(value: Option<f64>) -> String {
-    value.map_or_else(String::new, number)
 }
 
 fn table(rows: &[Row]) -> Table {

@@ -37,24 +37,11 @@ const OF_PROMPTS: [&str; 7] = [
     "max_prompts",
 ];
 
-/// What only training reads.
-const OF_TRAINING: [&str; 13] = [
-    "precision",
-    "fit",
-    "architecture",
-    "width",
-    "batch_size",
-    "learning_rate",
-    "momentum",
-    "weight_decay",
-    "label_smoothing",
-    "flip",
-    "no_flip",
-    "shift",
-    "validation_fraction",
-];
+/// What only training reads: of how images are read and held out, what every method that trains reads, and what classifiers read that begin
+/// with nothing.
+const OF_TRAINING: [&[&str]; 2] = [&["fit", "validation_fraction"], &OF_CLASSIFIERS];
 
-/// The same, of classifiers that begin with nothing: a head on a frozen network's features reads the rest.
+/// What a head on a frozen network's features does not read.
 const OF_CLASSIFIERS: [&str; 11] = [
     "precision",
     "architecture",
@@ -68,6 +55,9 @@ const OF_CLASSIFIERS: [&str; 11] = [
     "no_flip",
     "shift",
 ];
+
+/// What only simulated links and computers have.
+const OF_SIMULATION: [&str; 4] = ["stragglers", "server_speed", "deadline", "target_accuracy"];
 
 /// Refuses flags of methods that are not run.
 pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
@@ -89,7 +79,7 @@ pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     if methods.iter().all(|method| method.name.trains_nothing()) {
         idle::refuse(
             matches,
-            &OF_TRAINING,
+            &OF_TRAINING.concat(),
             "where no method trains; add one to --methods",
         )?;
     }
@@ -103,6 +93,8 @@ pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
             "where no method trains a classifier of its own; add fedavg or another to --methods",
         )?;
     }
+    refuse_idle_rates(matches, &methods)?;
+    refuse_idle_links(matches, &methods)?;
     if !methods.iter().any(|method| method.name.needs_public()) {
         let reason = "without a method that looks at public images; add fedmd to --methods";
         idle::refuse(matches, &["public"], reason)?;
@@ -155,9 +147,55 @@ pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     }
     if methods
         .iter()
+        .filter(|method| method.name.is_generative() && method.name != MethodName::ZeroUpload)
+        .all(|method| method.level().is_some())
+    {
+        let reason = "where every method that makes images is told its own (fgl:level=..)";
+        idle::refuse(matches, &["level"], reason)?;
+    }
+    if methods
+        .iter()
         .any(|method| method.level() == Some(Level::Instance))
     {
         return Ok(());
     }
     extract::refuse_idle_captions(matches)
+}
+
+/// Refuses learning rates to choose among where nobody takes one, or beside one for all.
+fn refuse_idle_rates(matches: &ArgMatches, methods: &[&MethodSpec]) -> Result<()> {
+    if !methods.iter().any(|method| method.takes_rate()) {
+        let reason = "where no method takes a learning rate; add fedavg or another to --methods";
+        return idle::refuse(matches, &["tune"], reason);
+    }
+    if idle::is_given(matches, "tune") {
+        let reason = "beside --tune, which chooses one for every method";
+        return idle::refuse(matches, &["learning_rate"], reason);
+    }
+    Ok(())
+}
+
+/// Refuses what means nothing without links, a deadline where some method would not keep it, and what no method is touched by.
+fn refuse_idle_links(matches: &ArgMatches, methods: &[&MethodSpec]) -> Result<()> {
+    if !idle::is_given(matches, "links") {
+        let reason = "without links to simulate; give --links up=1MB,down=10MB";
+        return idle::refuse(matches, &OF_SIMULATION, reason);
+    }
+    if let Some(method) = methods.iter().find(|method| method.name.waits_for_all()) {
+        let reason = format!("beside {method}, which waits for all; leave it out of --methods");
+        idle::refuse(matches, &["deadline"], &reason)?;
+    }
+    if !methods.iter().any(|method| method.name.is_of_rounds()) {
+        let reason = "without a method of rounds, which alone go on without clients; add fedavg or another to --methods";
+        idle::refuse(matches, &["deadline"], reason)?;
+    }
+    if !methods
+        .iter()
+        .any(|method| method.name.has_clients_compute())
+    {
+        let reason =
+            "where no client trains on the simulated clock; add fedavg or another to --methods";
+        idle::refuse(matches, &["stragglers"], reason)?;
+    }
+    Ok(())
 }

@@ -1,12 +1,14 @@
 //! Running an experiment, and telling what came of it.
 
-use super::EarlierArgs;
 use super::differences::differences;
 use super::setting::SettingArgs;
 use super::table::table;
+use super::tuning::tune;
+use super::{EarlierArgs, Shared};
 use crate::Context;
 use crate::commands::comparison_folder::ComparisonFolder;
 use crate::commands::data;
+use crate::commands::engines::templates_of_first;
 use crate::commands::extract::PromptArgs;
 use crate::commands::recipe::tell_doubts;
 use crate::interrupt::{self, Interrupted};
@@ -14,12 +16,14 @@ use anyhow::Result;
 use promptfed_data::DecodeReport;
 use promptfed_eval::comparison::Comparison;
 use promptfed_eval::journal::Journal;
-use promptfed_eval::methods::{MethodName, SILENT_CLIENTS};
+use promptfed_eval::methods::{FrozenNetwork, MethodName, SILENT_CLIENTS};
 use promptfed_eval::observer::Observer;
 use promptfed_eval::{Experiment, ExperimentData, report};
+use promptfed_synth::registry::Prepared;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 /// A comparison whose report is written.
 pub(super) struct Measured {
@@ -39,22 +43,39 @@ pub(in crate::commands) fn compare(
     setting: &SettingArgs,
     out: &Path,
     earlier: &EarlierArgs,
+    shared: &Shared,
     context: &Context,
 ) -> Result<()> {
     let cancel = interrupt::flag();
-    measure(experiment, prompts, setting, out, earlier, &cancel, context)?.show(context)
+    let asked = Asked {
+        experiment,
+        prompts,
+        setting,
+    };
+    measure(&asked, out, earlier, shared, &cancel, context)?.show(context)
+}
+
+/// What is to be measured.
+pub(super) struct Asked<'a> {
+    pub(super) experiment: &'a Experiment,
+    pub(super) prompts: &'a PromptArgs,
+    pub(super) setting: &'a SettingArgs,
 }
 
 /// Runs an experiment and writes the report.
 pub(super) fn measure(
-    experiment: &Experiment,
-    prompts: &PromptArgs,
-    setting: &SettingArgs,
+    asked: &Asked<'_>,
     out: &Path,
     earlier: &EarlierArgs,
+    shared: &Shared,
     cancel: &AtomicBool,
     context: &Context,
 ) -> Result<Measured> {
+    let Asked {
+        experiment,
+        prompts,
+        setting,
+    } = *asked;
     setting.check_images(experiment, prompts)?;
     // Only the generative methods have engines.
     let prepared = if setting.is_generative() {
@@ -66,11 +87,33 @@ pub(super) fn measure(
     let classes = &experiment.data.private.class_names;
     tell_doubts(&experiment.setting.recipe, classes);
     let folder = ComparisonFolder::take(out, earlier.earlier())?;
-    let methods = setting.methods(prompts, &folder.server()?, &prepared)?;
+    let features = if setting.sees_features() {
+        let file = folder.features()?;
+        shared.features.with_file(&file, FrozenNetwork::WIDTH)
+    } else {
+        shared.features.clone()
+    };
+    let methods = setting.methods(prompts, &folder.server()?, &prepared, features)?;
     let journal = Journal::new(&folder.cells()?, earlier.retry_failed);
-    let comparison = experiment.run(&methods, &journal, &context.progress, cancel);
+    let tuning = Instant::now();
+    let tuned = tune(
+        experiment, setting, &methods, &journal, shared, cancel, context,
+    );
+    let tuned = tuned.map_err(interrupted)?;
+    let tuning = tuning.elapsed();
+    let comparison = experiment.with_rates(&tuned).run_with(
+        &methods,
+        &journal,
+        &context.progress,
+        cancel,
+        &shared.resources,
+    );
     let mut comparison = comparison.map_err(interrupted)?;
-    comparison.settings.extend(described(prompts, setting));
+    comparison.tuned = tuned;
+    comparison.seconds += tuning.as_secs_f64();
+    comparison
+        .settings
+        .extend(described(prompts, setting, &prepared));
     if setting.runs(MethodName::Fused) {
         let generated = setting.generated(prepared.len());
         comparison.settings.extend([
@@ -108,7 +151,7 @@ pub(super) fn measure(
             "public": experiment.data.public.as_ref().map(|public| &public.parts),
         },
         "warnings": warnings(&experiment.data).into_iter().chain(told).collect::<Vec<_>>(),
-        "failures": comparison.failures,
+        "failures": comparison.failures, "tuned": comparison.tuned,
     });
     Ok(Measured {
         comparison,
@@ -179,13 +222,23 @@ fn silent_clients(comparison: &Comparison) -> Vec<String> {
         .collect()
 }
 
-fn described(prompts: &PromptArgs, setting: &SettingArgs) -> Vec<(String, String)> {
+fn described(
+    prompts: &PromptArgs,
+    setting: &SettingArgs,
+    prepared: &[Prepared],
+) -> Vec<(String, String)> {
     let level = prompts.wording.level;
     let score = setting.filter.min_score();
     let score = score.map_or("no filter".to_owned(), |score| score.to_string());
     [
         ("prompt level", level.to_string()),
-        ("templates", prompts.wording.templates.clone()),
+        (
+            "templates",
+            prompts
+                .wording
+                .templates(templates_of_first(prepared))
+                .to_owned(),
+        ),
         ("captioner", prompts.captioner(level).to_owned()),
         ("counts released", prompts.counts.to_string()),
         ("synthetic images", setting.images.to_string()),

@@ -4,13 +4,17 @@ mod differences;
 mod grid;
 mod idle;
 mod measured;
+mod overlap;
 mod ranks;
 mod setting;
+mod simulation;
 mod table;
+mod tuning;
 
 pub(in crate::commands) use idle::refuse_idle;
 pub(in crate::commands) use measured::compare;
 pub(in crate::commands) use setting::SettingArgs;
+pub(in crate::commands) use simulation::SimulationArgs;
 
 use super::comparison_folder::Earlier;
 use super::data::{self, ReadArgs};
@@ -19,8 +23,11 @@ use crate::Context;
 use crate::exit::BadInput;
 use anyhow::Result;
 use clap::Args as ClapArgs;
-use promptfed_data::{Dataset, Partition, same_pictures};
-use promptfed_eval::{Experiment, ExperimentData};
+use overlap::Overlaps;
+use promptfed_data::{Dataset, Partition};
+use promptfed_eval::feature_cache::FeatureCache;
+use promptfed_eval::{Experiment, ExperimentData, Resources};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Compare generative learning with federated averaging and central training on your own data.
@@ -49,7 +56,7 @@ pub(crate) struct Args {
     test: Option<PathBuf>,
     #[command(flatten)]
     read: ReadArgs,
-    /// Images that everybody may have, for methods that exchange answers on them; what they show is not read
+    /// Images that everybody may have, for methods that look at them; what they show is read by creamfl alone
     #[arg(long, value_name = "DATA")]
     public: Option<PathBuf>,
     /// Which split of --test to read
@@ -73,6 +80,41 @@ pub(crate) struct Args {
     out: PathBuf,
     #[command(flatten)]
     earlier: EarlierArgs,
+    /// Methods and seeds that run at the same time, each with its share of the threads; what they come to is the same, their seconds are not those
+    /// of a run alone [default: one for each 8 cores]
+    #[arg(long, value_name = "N", value_parser = at_most_256)]
+    jobs: Option<NonZeroUsize>,
+}
+
+fn at_most_256(text: &str) -> Result<NonZeroUsize, String> {
+    let jobs = text
+        .parse()
+        .ok()
+        .filter(|jobs: &NonZeroUsize| jobs.get() <= 256);
+    jobs.ok_or_else(|| "give a whole number from 1 to 256".to_owned())
+}
+
+/// What comparisons of one command share.
+#[derive(Default)]
+pub(in crate::commands) struct Shared {
+    resources: Resources,
+    features: FeatureCache,
+    overlaps: Overlaps,
+}
+
+impl Shared {
+    /// For so many runs at the same time, and no more than can go beside one another: one run has all threads. To be called before anything is
+    /// computed.
+    fn new(jobs: Option<NonZeroUsize>, beside: usize) -> Self {
+        let jobs = jobs.unwrap_or_else(Resources::default_jobs);
+        let beside = NonZeroUsize::new(beside).unwrap_or(NonZeroUsize::MIN);
+        let resources = Resources::of(jobs.min(beside));
+        resources.limit_program();
+        Self {
+            resources,
+            ..Self::default()
+        }
+    }
 }
 
 /// What becomes of an earlier comparison in the same folder.
@@ -101,7 +143,7 @@ impl EarlierArgs {
 
 impl Args {
     /// The images are listed, and refused where they do not suit.
-    fn experiment(&self, context: &Context) -> Result<Experiment> {
+    fn experiment(&self, shared: &Shared, context: &Context) -> Result<Experiment> {
         if self.setting.is_generative() {
             // Told before the data is read.
             let engines = self.setting.engines.backends(context)?;
@@ -121,10 +163,10 @@ impl Args {
         if self.setting.is_generative() {
             promptfed_client::check_class_words(&private, &label_space)?;
         }
-        self.check_overlap("private", &private, &test)?;
+        self.check_overlap("private", [&private, &test], shared)?;
         let public = self.public()?;
         if let Some(public) = &public {
-            self.check_overlap("public", public, &test)?;
+            self.check_overlap("public", [public, &test], shared)?;
         }
         Ok(Experiment {
             data: ExperimentData {
@@ -154,7 +196,7 @@ impl Args {
             (None, None) => Ok(None),
             (None, Some(method)) => {
                 let text = format!(
-                    "{method} exchanges answers on public images; give some with --public, or leave it out of --methods"
+                    "{method} looks at public images; give some with --public, or leave it out of --methods"
                 );
                 Err(anyhow::Error::msg(text).context(BadInput))
             }
@@ -162,8 +204,9 @@ impl Args {
     }
 
     /// Refuses test images that are among those that are learned from.
-    fn check_overlap(&self, role: &str, images: &Dataset, test: &Dataset) -> Result<()> {
-        let pairs = same_pictures(images, test, &self.read.decode())?;
+    fn check_overlap(&self, role: &str, both: [&Dataset; 2], shared: &Shared) -> Result<()> {
+        let [images, test] = both;
+        let pairs = shared.overlaps.find(images, test, &self.read.decode())?;
         let Some(&(one, other)) = pairs.first() else {
             return Ok(());
         };
@@ -186,15 +229,17 @@ impl Args {
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     if let Some(file) = &args.grid {
-        return grid::run(file, &args.out, &args.earlier, context);
+        return grid::run(file, &args, context);
     }
-    let experiment = args.experiment(context)?;
+    let shared = Shared::new(args.jobs, args.setting.runs_beside());
+    let experiment = args.experiment(&shared, context)?;
     compare(
         &experiment,
         &args.prompts,
         &args.setting,
         &args.out,
         &args.earlier,
+        &shared,
         context,
     )
 }

@@ -1,5 +1,7 @@
 //! What is run, how, and how often.
 
+use super::simulation::SimulationArgs;
+use super::tuning::Rates;
 use crate::commands::data;
 use crate::commands::engines::{self, EngineArgs};
 use crate::commands::extract::PromptArgs;
@@ -11,6 +13,7 @@ use crate::commands::words::{Asked, UnknownWords};
 use crate::exit::BadInput;
 use anyhow::Result;
 use clap::Args as ClapArgs;
+use promptfed_eval::feature_cache::FeatureCache;
 use promptfed_eval::methods::{
     Asking, Budget, Fgl, FglConfig, FrozenNetwork, LocalServer, Method, MethodName, MethodSpec,
     Participation,
@@ -21,7 +24,7 @@ use promptfed_synth::fuse::select::Mode;
 use promptfed_synth::registry::{Prepared, files_of};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Budgets and seeds of a comparison.
 #[derive(ClapArgs, Clone)]
@@ -64,6 +67,11 @@ pub(crate) struct SettingArgs {
     /// Probability that a client of a round drops out of it: it has received the model, and nothing comes back
     #[arg(long, value_name = "PROBABILITY", default_value_t = 0.0, value_parser = below_one)]
     pub(crate) dropout: f64,
+    /// Try these learning rates for every method, on a fifth of the private images that is held out, and give each the one that it does best with
+    #[arg(long, value_name = "lr=RATE,RATE,..")]
+    pub(crate) tune: Option<Rates>,
+    #[command(flatten)]
+    pub(crate) simulation: SimulationArgs,
     /// Images that the engines of fused make together, of which --images are chosen [default: --images of each engine]
     #[arg(long, value_name = "N", help_heading = "Fusion", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) generated: Option<u64>,
@@ -87,7 +95,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "give a whole number of 1 or more".to_owned())
 }
 
-fn above_zero_to_one(text: &str) -> Result<f64, String> {
+pub(super) fn above_zero_to_one(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|v| *v > 0.0 && *v <= 1.0);
     share.ok_or_else(|| "give a number above 0 and at most 1".to_owned())
 }
@@ -100,6 +108,14 @@ fn below_one(text: &str) -> Result<f64, String> {
 impl SettingArgs {
     pub(super) fn runs(&self, name: MethodName) -> bool {
         self.methods.iter().any(|method| method.name == name)
+    }
+
+    /// How many of all runs can go at the same time: of those that make images one.
+    pub(super) fn runs_beside(&self) -> usize {
+        let generative = self.methods.iter().filter(|m| m.name.is_generative());
+        let generative = generative.count();
+        let free = self.methods.len() - generative;
+        free * self.seeds as usize + usize::from(generative > 0)
     }
 
     pub(super) fn is_generative(&self) -> bool {
@@ -130,9 +146,12 @@ impl SettingArgs {
 
     /// What all methods have in common.
     pub(crate) fn shared(&self) -> Result<Setting> {
+        let recipe = self.recipe.recipe(self.epochs, self.seed)?;
+        let seeds = (0..self.seeds).map(|i| self.seed.wrapping_add(i)).collect();
         Ok(Setting {
-            recipe: self.recipe.recipe(self.epochs, self.seed)?,
-            seeds: (0..self.seeds).map(|i| self.seed.wrapping_add(i)).collect(),
+            simulation: self.simulation.simulation(),
+            target_accuracy: self.simulation.target_accuracy,
+            ..Setting::new(recipe, seeds)
         })
     }
 
@@ -180,17 +199,18 @@ impl SettingArgs {
         prompts: &PromptArgs,
         server: &Path,
         prepared: &[Prepared],
+        features: FeatureCache,
     ) -> Result<Vec<Box<dyn Method>>> {
         let budget = self.budget();
         let mut methods: Vec<Box<dyn Method>> = Vec::new();
         let server = if self.is_generative() {
             let engines = engines::engines(prepared.to_vec());
             let engines = self.filter.clip.add_to(engines)?;
-            Some(Rc::new(LocalServer::start(server, engines)?))
+            Some(Arc::new(LocalServer::start(server, engines)?))
         } else {
             None
         };
-        let network = self.frozen_network()?;
+        let network = self.frozen_network(features)?;
         for spec in &self.methods {
             let on_features = || spec.on_features(network.as_ref()?);
             if let Some(method) = spec.method(&budget).or_else(on_features) {
@@ -203,19 +223,24 @@ impl SettingArgs {
                 _ => self.synthesis(prepared.iter().take(1), self.images),
             };
             let config = self.fgl(spec, prompts, synthesis, prepared)?;
-            let one_shot = Fgl::new(config, Rc::clone(server));
+            let one_shot = Fgl::new(config, Arc::clone(server));
             methods.push(spec.generative(one_shot, &budget));
         }
         Ok(methods)
     }
 
+    /// Whether a method sees images by a network that is not trained.
+    pub(super) fn sees_features(&self) -> bool {
+        self.methods.iter().any(|m| m.name.needs_features())
+    }
+
     /// The network that comes with the program, where a method sees by it.
-    fn frozen_network(&self) -> Result<Option<FrozenNetwork>> {
-        if !self.methods.iter().any(|m| m.name.needs_features()) {
+    fn frozen_network(&self, features: FeatureCache) -> Result<Option<FrozenNetwork>> {
+        if !self.sees_features() {
             return Ok(None);
         }
         let folder = data::assets()?.join("efficientnet-lite0");
-        Ok(Some(FrozenNetwork::load(&folder)?))
+        Ok(Some(FrozenNetwork::load(&folder)?.with_cache(features)))
     }
 
     /// How long methods train, and who takes part.
@@ -300,7 +325,10 @@ impl SettingArgs {
         synthesis: SynthesisPlan,
         prepared: &[Prepared],
     ) -> Result<FglConfig> {
-        let PromptPlan { level, templates } = prompts.wording.plan()?;
+        let of_engine = engines::templates_of_first(prepared);
+        let PromptPlan {
+            level, templates, ..
+        } = prompts.wording.plan(of_engine)?;
         let level = method.level().unwrap_or(level);
         Ok(FglConfig {
             name: method.to_string(),
@@ -317,5 +345,30 @@ impl SettingArgs {
             epochs: self.synthetic_epochs,
             engines: self.identity(method.name, prompts, prepared)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Args;
+    use clap::{Args as _, Command, FromArgMatches};
+
+    #[test]
+    fn runs_that_make_images_go_one_at_a_time() {
+        for (methods, beside) in [
+            ("fgl", 1),
+            ("fgl,zero-upload", 1),
+            ("chance", 3),
+            ("fgl,fedavg,chance", 7),
+        ] {
+            let command = Args::augment_args(Command::new("compare").no_binary_name(true));
+            let data = ["--private=pets/private", "--test=pets/test"];
+            let told = ["--seeds=3", "--methods", methods];
+            let matches = command
+                .try_get_matches_from(data.iter().chain(&told))
+                .unwrap();
+            let args = Args::from_arg_matches(&matches).unwrap();
+            assert_eq!(args.setting.runs_beside(), beside, "{methods}");
+        }
     }
 }

@@ -17,6 +17,14 @@ pub(super) fn table(comparison: &Comparison) -> Table {
         .any(|images| images.made != images.trained_on);
     // One seed has none.
     let has_intervals = summary.iter().any(|m| m.accuracy_interval.is_some());
+    let jobs = summary.iter().map(|method| method.jobs).max().unwrap_or(1);
+    let seconds = match jobs {
+        0 | 1 => "seconds".to_owned(),
+        jobs => format!("seconds, {jobs} at a time"),
+    };
+    let target = comparison.target_accuracy;
+    let to_target = target.map(|target| format!("s to {:.1} %", 100.0 * target));
+    let is_simulated = summary.iter().any(|m| m.simulated_seconds.is_some());
     let mut header = vec!["method", "accuracy, %"];
     if has_intervals {
         header.push("95 % interval");
@@ -27,8 +35,12 @@ pub(super) fn table(comparison: &Comparison) -> Table {
         "down per client",
         "up, all",
         "down, all",
-        "seconds",
+        &seconds,
     ]);
+    if is_simulated {
+        header.push("simulated s");
+        header.extend(to_target.as_deref());
+    }
     if chooses {
         header.extend(["images made", "trained on"]);
     }
@@ -46,6 +58,12 @@ pub(super) fn table(comparison: &Comparison) -> Table {
             bytes(method.bytes_down),
             format!("{:.1}", method.seconds),
         ]);
+        if is_simulated {
+            row.push(time(method.simulated_seconds));
+            if target.is_some() {
+                row.push(time(method.seconds_to_target));
+            }
+        }
         if chooses {
             let of = |count: fn(SyntheticCounts) -> u64| {
                 let images = method.synthetic;
@@ -75,6 +93,11 @@ pub(super) fn interval(interval: Interval) -> String {
         100.0 * interval.low,
         100.0 * interval.high
     )
+}
+
+/// Simulated seconds; a dash where there are none.
+fn time(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.1}"))
 }
 
 /// One seed has no spread.

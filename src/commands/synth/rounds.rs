@@ -1,18 +1,27 @@
 //! Rounds of generation by several engines, with feedback between them.
 
 use super::{JobArgs, source};
-use crate::commands::fusion::{Fusion, show, told};
+use crate::commands::fusion::{self, Fusion, show, told};
 use crate::exit::BadInput;
 use crate::{Context, interrupt};
 use anyhow::{Context as _, Result};
-use promptfed_synth::fuse::{FUSED, RoundsProgress, RoundsSpec, rounds};
+use promptfed_synth::fuse::{FUSED, RoundQuota, RoundsProgress, RoundsSpec, rounds};
 use promptfed_synth::registry::Prepared;
 use promptfed_synth::{EngineInfo, Error, JobSpec, PromptSource};
-use serde_json::json;
+use serde::Serialize;
 use std::path::Path;
 
 /// Images of each class whose prompts are asked for twice as often in the next round.
 const EXAMPLES: u64 = 8;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Shown<'a> {
+    out: String,
+    quotas: &'a [Vec<RoundQuota>],
+    failed: &'a [(String, u32, String)],
+    fused: fusion::Shown<'a>,
+}
 
 /// Makes images in rounds in `out` and fuses them in `out/fused`, or goes on with both.
 pub(super) fn run(
@@ -90,11 +99,13 @@ pub(super) fn run(
     let fused = out.join(FUSED);
     fusion.finish(&report.fused, &fused)?;
     if context.json {
-        println!(
-            "{}",
-            json!({ "out": out.display().to_string(), "quotas": report.quotas, "failed": report.failed,
-                "fused": fusion.json(&report.fused, &fused)? })
-        );
+        let shown = Shown {
+            out: out.display().to_string(),
+            quotas: &report.quotas,
+            failed: &report.failed,
+            fused: fusion.shown(&report.fused, &fused)?,
+        };
+        println!("{}", serde_json::to_string(&shown)?);
         return Ok(());
     }
     show(&report.fused, &fused)

@@ -2,6 +2,7 @@
 
 use crate::Context;
 use crate::commands::engines::{EngineArgs, engines};
+use crate::commands::trust::CertificateArgs;
 use crate::exit::BadInput;
 use crate::output::notice;
 use anyhow::Result;
@@ -18,11 +19,13 @@ const MAX_TOKEN_BYTES: u64 = 4096;
 /// Offer this machine's engines to others, as models of an images API like OpenAI's.
 ///
 /// Another machine uses them as `--engine remote:URL --key-file FILE` and gets, for the same seeds, the images that this one makes for
-/// itself. It speaks plain HTTP; put a TLS proxy in front of it on an open network.
+/// itself. Other machines reach it with a certificate; plain HTTP is for this machine alone, unless --allow-plain-http asks for more.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     #[command(flatten)]
     engines: EngineArgs,
+    #[command(flatten)]
+    certificate: CertificateArgs,
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:7979")]
     addr: SocketAddr,
@@ -51,6 +54,9 @@ pub(super) fn run(args: Args, context: &Context) -> Result<()> {
         token,
         max_images: args.max_images,
         max_waiting: args.max_waiting as usize,
+        allow_plain_http: args.certificate.allow_plain_http,
+        tls: args.certificate.files(),
+        limits: promptfed_server::Limits::default(),
     };
     let file = args.token_file.display().to_string();
     serve_images(config, |server| {

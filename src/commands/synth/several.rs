@@ -1,7 +1,7 @@
 //! The jobs of several engines, from the same prompts.
 
 use super::{JobArgs, job};
-use crate::commands::fusion::{Fusion, show};
+use crate::commands::fusion::{self, Fusion, show};
 use crate::commands::words::UnknownWords;
 use crate::exit::BadInput;
 use crate::{Context, interrupt};
@@ -13,10 +13,20 @@ use promptfed_synth::{
     BackendJob, BackendReport, BackendState, Error, ImageBudget, JobProgress, SyntheticSet, notes,
     run_backends,
 };
-use serde_json::json;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Shown<'a> {
+    out: String,
+    backends: &'a [BackendReport],
+    accepted: u64,
+    unknown_words: &'a UnknownWords,
+    fused: Option<fusion::Shown<'a>>,
+}
 
 /// Runs the job of every engine in a folder of its own below `out`, or goes on with them.
 pub(super) fn run(
@@ -82,14 +92,16 @@ pub(super) fn run(
         None => None,
     };
     if context.json {
-        let fused = fused
-            .as_ref()
-            .map(|(fusion, report)| fusion.json(report, &place));
-        println!(
-            "{}",
-            json!({ "out": out.display().to_string(), "backends": report.backends, "accepted": report.accepted(),
-                "unknown_words": unknown_words, "fused": fused.transpose()? })
-        );
+        let fused = fused.as_ref();
+        let fused = fused.map(|(fusion, report)| fusion.shown(report, &place));
+        let shown = Shown {
+            out: out.display().to_string(),
+            backends: &report.backends,
+            accepted: report.accepted(),
+            unknown_words,
+            fused: fused.transpose()?,
+        };
+        println!("{}", serde_json::to_string(&shown)?);
     } else {
         for BackendReport {
             name,

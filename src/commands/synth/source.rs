@@ -2,6 +2,7 @@
 
 use super::JobArgs;
 use crate::commands::data;
+use crate::exit::BadInput;
 use anyhow::{Context as _, Result};
 use promptfed_prompts::{ClassIndex, LabelSpace, RenderedPrompt};
 use promptfed_synth::{ImageSeed, ListFormat, PromptSource, classes_of};
@@ -28,8 +29,9 @@ pub(crate) fn prompts_file(path: &Path, label_space: Option<&str>) -> Result<Pro
         return list(path, format, label_space);
     }
     if is_json_lines(path) {
-        let name = label_space.with_context(|| {
-            format!("{} names classes: give their --label-space", path.display())
+        let name = label_space.ok_or_else(|| {
+            let text = format!("{} names classes: give their --label-space", path.display());
+            anyhow::Error::msg(text).context(BadInput)
         })?;
         return Ok(PromptSource::JsonLines {
             path: path.to_owned(),

@@ -5,9 +5,9 @@ use super::job::Loaded;
 use super::source::seed_of;
 use crate::Context;
 use anyhow::Result;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use promptfed_synth::engines::sd::{
-    Configured, LoadOptions, Settings, StableDiffusion, read_image, read_latents,
+    Configured, LoadOptions, LongPrompts, Settings, StableDiffusion, read_image, read_latents,
 };
 use promptfed_synth::registry::SdModel;
 use std::path::PathBuf;
@@ -40,6 +40,9 @@ pub(crate) struct SdArgs {
     /// Folder of a TAESD, which decodes fast in place of the model's autoencoder
     #[arg(long, value_name = "DIR")]
     tiny_decoder: Option<PathBuf>,
+    /// What becomes of prompts that are longer than the text encoder reads [default: cut]
+    #[arg(long, value_enum)]
+    long_prompts: Option<LongPromptsArg>,
     /// Noise in place of the seed's: the tensor `latents` [N,4,H/8,W/8], one for each of N images of --prompt; no image is drawn again
     #[arg(
         long,
@@ -48,6 +51,23 @@ pub(crate) struct SdArgs {
         conflicts_with_all = ["prompts", "images", "images_per_prompt", "attempts"]
     )]
     latents: Option<PathBuf>,
+}
+
+#[derive(ValueEnum, Clone, Copy)]
+enum LongPromptsArg {
+    /// Their end is not read, as in diffusers
+    Cut,
+    /// They are read in windows of 75 tokens, cut wherever the 75th ends, up to 16
+    Chunk,
+}
+
+impl From<LongPromptsArg> for LongPrompts {
+    fn from(argument: LongPromptsArg) -> Self {
+        match argument {
+            LongPromptsArg::Cut => Self::Cut,
+            LongPromptsArg::Chunk => Self::Chunk,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -92,6 +112,7 @@ impl SdArgs {
             ("--init-image", self.init_image.is_some()),
             ("--lora", !self.lora.is_empty()),
             ("--tiny-decoder", self.tiny_decoder.is_some()),
+            ("--long-prompts", self.long_prompts.is_some()),
             ("--latents", self.latents.is_some()),
         ]
         .into_iter()
@@ -112,6 +133,7 @@ pub(super) fn load(args: &JobArgs, model: &SdModel, context: &Context) -> Result
             sampler: args.sampling.sampler,
             loras: sd.lora.iter().map(|Lora(f, s)| (f.clone(), *s)).collect(),
             tiny_decoder: sd.tiny_decoder.clone(),
+            long_prompts: sd.long_prompts.map(Into::into).unwrap_or_default(),
             ..model.options.clone()
         },
         ..model.clone()

@@ -12,9 +12,9 @@ use crate::{Context, interrupt};
 use anyhow::{Context as _, Result, bail};
 use clap::{ArgMatches, Args as ClapArgs};
 use promptfed_files::{prove_writable, write_whole};
-use promptfed_synth::Generator;
 use promptfed_synth::writers::check::Limits;
 use promptfed_synth::writers::{Examples, Journal, WritingSpec, write};
+use promptfed_synth::{Generator, weights_note};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,6 +72,9 @@ pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     check_out(&args)?;
     let prompts = prompts_file(&args.prompts, args.label_space.as_deref())?;
+    if let Some(note) = weights_note(&prompts)? {
+        eprintln!("warning: {note}");
+    }
     let examples = match args.writer.examples() {
         Some(file) => Examples::read(file, prompts.label_space())?,
         None => Examples::default(),

@@ -197,10 +197,10 @@ pub struct FusedRow {
     pub asked_by: ContentHash,
     /// Hash of its pixels.
     pub pixel_hash: Option<ContentHash>,
-    /// The mean over the backends' task models of the probability of its class, where it was worked out.
+    /// The mean over the backends' task models of the probability of its class, 0 to 1, where it was worked out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f32>,
-    /// The standard deviation of the same.
+    /// The standard deviation of the same, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variability: Option<f32>,
     /// What training on it does to the loss on held-out images; below 0 it lowers it.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use promptfed_prompts::protocol::decimal;
 use serde::{Deserialize, Serialize};
 
 use super::budget::Quota;
@@ -63,7 +64,7 @@ pub struct BackendPart {
     pub made: u64,
     /// Images of it that were chosen.
     pub chosen: u64,
-    /// Their weights together.
+    /// Their weights together; the number of images where each weighs 1.
     pub weight: f64,
 }
 
@@ -116,7 +117,7 @@ impl FuseReport {
         for choice in choices {
             let part = &mut backends[candidates.backend(choice.row)];
             part.chosen += 1;
-            part.weight += f64::from(choice.weight);
+            part.weight += decimal(choice.weight);
         }
         let (best, worst) = ends(candidates, choices)?;
         let weights = choices.iter().map(|choice| choice.weight);
@@ -272,7 +273,7 @@ impl Cost {
         })
     }
 
-    /// All stages together.
+    /// All stages together, in seconds.
     pub fn total(&self) -> f64 {
         self.seconds.values().sum()
     }

@@ -1,13 +1,13 @@
 //! The first images of every class on one page, to look at.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::image::imageops::{FilterType, overlay, resize};
 use ::image::{ImageFormat, Rgb, RgbImage, open};
 use promptfed_files::OwnFolder;
 
-use super::manifest::read_manifest;
+use super::manifest::ManifestRow;
 use crate::Result;
 
 /// Name of the file, in the job's folder.
@@ -22,30 +22,54 @@ const SIDE: u32 = 128;
 /// Pixels between images.
 const GAP: u32 = 4;
 
-/// Writes the sheet of the manifest in `out_dir`: a row for each class in label order, or rows of one class. Nothing where no image is a file.
-pub(super) fn write(folder: &OwnFolder, out_dir: &Path) -> Result<()> {
-    let mut classes: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    for row in read_manifest(out_dir)? {
-        let row = row?;
-        let Some(file) = row.file.filter(|file| file.starts_with("images/")) else {
-            continue;
+/// The images that the sheet shows.
+#[derive(Default)]
+pub(super) struct ContactSheet {
+    /// Files by class.
+    classes: BTreeMap<u32, Vec<String>>,
+}
+
+impl ContactSheet {
+    /// Takes a row's image, where it is a file of its own and there is room.
+    pub(super) fn add(&mut self, row: &ManifestRow) {
+        let Some(file) = row.file.as_ref().filter(|file| file.starts_with("images/")) else {
+            return;
         };
-        let known = classes.len();
+        let known = self.classes.len();
         let all = COLUMNS * if known > 1 { 1 } else { ROWS };
-        match classes.get_mut(&row.class) {
-            Some(files) if files.len() < all => files.push(file),
+        match self.classes.get_mut(&row.class) {
+            Some(files) if files.len() < all => files.push(file.clone()),
             Some(_) => {}
             None if known < ROWS => {
-                classes.insert(row.class, vec![file]);
+                self.classes.insert(row.class, vec![file.clone()]);
             }
             None => {}
         }
     }
-    let is_one = classes.len() == 1;
-    let rows: Vec<&[String]> = classes
-        .values()
-        .flat_map(|files| files.chunks(COLUMNS).take(if is_one { ROWS } else { 1 }))
-        .collect();
+
+    /// Writes the sheet: a row for each class in label order, or rows of one class. Nothing where no image is a file.
+    pub(super) fn write(&self, folder: &OwnFolder, out_dir: &Path) -> Result<()> {
+        let is_one = self.classes.len() == 1;
+        let rows: Vec<&[String]> = self
+            .classes
+            .values()
+            .flat_map(|files| files.chunks(COLUMNS).take(if is_one { ROWS } else { 1 }))
+            .collect();
+        let Some(sheet) = drawn(&rows, out_dir) else {
+            return Ok(());
+        };
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        sheet.write_to(&mut bytes, ImageFormat::Png)?;
+        Ok(folder.write(&place(out_dir), &bytes.into_inner())?)
+    }
+}
+
+/// Where the sheet stands.
+pub(super) fn place(out_dir: &Path) -> PathBuf {
+    out_dir.join(CONTACT_SHEET)
+}
+
+fn drawn(rows: &[&[String]], out_dir: &Path) -> Option<RgbImage> {
     let mut sheet: Option<RgbImage> = None;
     for (place, files) in rows.iter().enumerate() {
         for (column, file) in files.iter().enumerate() {
@@ -64,12 +88,7 @@ pub(super) fn write(folder: &OwnFolder, out_dir: &Path) -> Result<()> {
             overlay(sheet, &image, at(column), at(place));
         }
     }
-    if let Some(sheet) = sheet {
-        let mut bytes = std::io::Cursor::new(Vec::new());
-        sheet.write_to(&mut bytes, ImageFormat::Png)?;
-        folder.write(&out_dir.join(CONTACT_SHEET), &bytes.into_inner())?;
-    }
-    Ok(())
+    sheet
 }
 
 fn small(image: &RgbImage) -> RgbImage {

@@ -41,7 +41,7 @@ pub struct ManifestRow {
     pub seed: ImageSeed,
     /// Integration steps.
     pub steps: u32,
-    /// Guidance scale.
+    /// Guidance scale; 1 is none.
     pub guidance: f32,
     /// Integration method.
     pub sampler: Sampler,
@@ -55,12 +55,12 @@ pub struct ManifestRow {
     pub file: Option<String>,
     /// Hash of the pixels; `None` where the image was rejected.
     pub pixel_hash: Option<ContentHash>,
-    /// Draws it took.
+    /// Draws it took, 1 or more.
     pub attempts: u32,
     /// Whether the last draw had to be decoded again in f32, because the engine's own number format overflowed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub upcast: bool,
-    /// The probability of its class that CLIP gave each draw that it looked at, in order; without a filter empty.
+    /// The probability, 0 to 1, of its class that CLIP gave each draw that it looked at, in order; without a filter empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clip_scores: Vec<f32>,
     /// Hash of the filter's CLIP model, where there is a filter.

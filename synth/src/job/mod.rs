@@ -32,6 +32,7 @@ mod manifest;
 mod metadata;
 mod notes;
 mod output;
+mod overview;
 mod pixel_index;
 mod plan;
 mod prompt_list;
@@ -43,6 +44,7 @@ mod screen;
 mod shard;
 mod spec;
 mod tally;
+mod weighted;
 
 pub use clip_filter::{ClipFilter, FilterRule};
 pub use folder_names::CLASSES_FILE;
@@ -59,6 +61,7 @@ pub use runner::run;
 pub use screen::Fault;
 pub(crate) use shard::{SHARD_IMAGES, encode, file_name as shard_name};
 pub use spec::{Guidance, ImageBudget, JobSpec, OutputFormat, Spread};
+pub use weighted::weights_note;
 
 /// The SQLite file that holds the pixel hashes while a job is not finished, relative to its folder.
 pub const INDEX_FILE: &str = ".promptfed/pixels.sqlite";

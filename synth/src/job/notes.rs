@@ -21,6 +21,9 @@ pub(super) fn notes_of(
     spec: &JobSpec,
 ) -> Result<Vec<String>> {
     let mut notes = survey.notes(spec, generator.takes_negatives());
+    if !generator.reads_weights() {
+        notes.extend(survey.weighted.note(survey.prompts));
+    }
     notes.extend(CutPrompts::find(generator, spec)?.notes());
     Ok(notes)
 }

@@ -7,6 +7,7 @@ use promptfed_prompts::ClassIndex;
 use super::made::Made;
 use super::prompts::{JobPrompt, PromptSource};
 use super::spec::{ImageBudget, Spread};
+use super::weighted::Weighted;
 use crate::{Error, ImageSeed, Result};
 
 /// What a first pass over the prompts finds; grows with the classes, not with the prompts.
@@ -18,6 +19,8 @@ pub(super) struct Survey {
     pub(super) counted: u64,
     /// Prompts with a negative prompt.
     pub(super) negatives: u64,
+    /// Prompts in which words have weights.
+    pub(super) weighted: Weighted,
     /// Private images behind them, a prompt without a count counting as one.
     images: u64,
     /// Prompts of every class that has any.
@@ -39,6 +42,7 @@ impl Survey {
             }
             survey.add(prompt.class, prompt.count);
             survey.negatives += u64::from(!prompt.text.negative.trim().is_empty());
+            survey.weighted.add(&prompt.text);
         }
         Ok(survey)
     }

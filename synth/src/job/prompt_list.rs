@@ -1,8 +1,10 @@
 //! Prompts as people keep them: a text on each line, or a table.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use csv::{ReaderBuilder, StringRecord, StringRecordsIntoIter, Trim};
 use promptfed_prompts::{ClassIndex, Domain, LabelSpace, RenderedPrompt};
@@ -36,8 +38,7 @@ pub fn classes_of(path: &Path, format: ListFormat) -> Result<Vec<String>> {
     };
     let mut classes = BTreeSet::new();
     for row in table.rows {
-        let row = row.map_err(|e| of_csv(path, &e))?;
-        classes.insert(row.get(column).unwrap_or_default().to_owned());
+        classes.insert(row?.get(column).unwrap_or_default().to_owned());
     }
     Ok(classes.into_iter().filter(|c| !c.is_empty()).collect())
 }
@@ -50,11 +51,8 @@ pub(super) fn read<'a>(
 ) -> Result<Box<dyn Iterator<Item = Result<JobPrompt>> + 'a>> {
     if format == ListFormat::Csv {
         let table = Table::open(path)?;
-        let (columns, path) = (table.columns, table.path);
-        let prompt = move |row: csv::Result<StringRecord>| {
-            let row = row.map_err(|e| of_csv(&path, &e))?;
-            of_row(&row, &columns, label_space, &path)
-        };
+        let columns = table.columns;
+        let prompt = move |row: Result<StringRecord>| of_row(&row?, &columns, label_space, path);
         return Ok(Box::new(table.rows.map(prompt)));
     }
     Ok(Box::new(PlainLines(Lines::open(path)?)))
@@ -84,18 +82,67 @@ impl Iterator for PlainLines<'_> {
 
 /// A table whose first row has been read.
 struct Table {
-    path: PathBuf,
     /// Where each of [`COLUMNS`] is.
     columns: [Option<usize>; 5],
-    rows: StringRecordsIntoIter<Box<dyn BufRead>>,
+    rows: Rows,
+}
+
+/// Most bytes that are read for one row: two texts of the longest, and the rest of it.
+const MAX_ROW_BYTES: usize = 4 * MAX_LINE_BYTES;
+
+/// Reads so many bytes until it is allowed more, so that a quotation mark without its other half does not fill the memory.
+struct Limited {
+    reader: Box<dyn BufRead>,
+    left: Rc<Cell<usize>>,
+}
+
+impl Read for Limited {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let most = to.len().min(self.left.get());
+        if most == 0 && !to.is_empty() {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                format!(
+                    "the row is longer than {MAX_ROW_BYTES} bytes; perhaps a text begins with a double quote and does not end with one"
+                ),
+            ));
+        }
+        let read = self.reader.read(&mut to[..most])?;
+        self.left.set(self.left.get() - read);
+        Ok(read)
+    }
+}
+
+/// The rows behind the first, one in memory at a time.
+struct Rows {
+    path: PathBuf,
+    rows: StringRecordsIntoIter<Limited>,
+    left: Rc<Cell<usize>>,
+    /// The row that was read last, counted from 1.
+    row: u64,
+}
+
+impl Iterator for Rows {
+    type Item = Result<StringRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.row += 1;
+        self.left.set(MAX_ROW_BYTES);
+        let row = self.rows.next()?;
+        let row = row.map_err(|error| of_csv(&self.path, &error, self.row));
+        Some(row.and_then(|row| in_one_line(&self.path, row)))
+    }
 }
 
 impl Table {
     fn open(path: &Path) -> Result<Self> {
-        let mut reader = ReaderBuilder::new()
-            .trim(Trim::All)
-            .from_reader(lines_of(path)?);
-        let names = reader.headers().map_err(|e| of_csv(path, &e))?.clone();
+        let left = Rc::new(Cell::new(MAX_ROW_BYTES));
+        let limited = Limited {
+            reader: lines_of(path)?,
+            left: Rc::clone(&left),
+        };
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(limited);
+        let names = reader.headers().map_err(|e| of_csv(path, &e, 1))?.clone();
         let mut columns = [None; 5];
         for (index, name) in names.iter().enumerate() {
             let lower = name.to_lowercase();
@@ -117,9 +164,13 @@ impl Table {
             return Err(fault(path, 1, "the first row names no column `prompt`"));
         }
         Ok(Self {
-            path: path.to_owned(),
             columns,
-            rows: reader.into_records(),
+            rows: Rows {
+                path: path.to_owned(),
+                rows: reader.into_records(),
+                left,
+                row: 1,
+            },
         })
     }
 }
@@ -189,8 +240,20 @@ fn row_of(position: &csv::Position) -> u64 {
     position.record() + 1
 }
 
-fn of_csv(path: &Path, error: &csv::Error) -> Error {
-    let line = error.position().map_or(1, row_of);
+/// Refuses a row whose texts have line breaks: no prompt has one, and a quotation mark without its other half takes the rows below for its text.
+fn in_one_line(path: &Path, row: StringRecord) -> Result<StringRecord> {
+    if row.iter().all(|text| !text.contains(['\n', '\r'])) {
+        return Ok(row);
+    }
+    Err(fault(
+        path,
+        row.position().map_or(1, row_of),
+        "a text goes on in the next line: it begins with a double quote and does not end with one, or it has a line break; close the quotation, or put the text in one line",
+    ))
+}
+
+fn of_csv(path: &Path, error: &csv::Error, row: u64) -> Error {
+    let line = error.position().map_or(row, row_of);
     let reason = match error.kind() {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
@@ -289,6 +352,13 @@ mod tests {
             ("prompt,PROMPT\na,b\n", 1, "two columns"),
             ("prompt,class\na cat,\n", 2, "class is empty"),
             ("prompt,class\r\na cat,cat\r\na fox,fox\r\n", 3, "fox"),
+            ("prompt\na cat\n\"a dog\na fox\n", 3, "double quote"),
+            ("prompt\n\"a cat\non a mat\"\na dog\n", 2, "line break"),
+            (
+                "prompt,negative\na cat,\"dark\na dog,\"\n",
+                2,
+                "double quote",
+            ),
         ] {
             match prompts(text.as_bytes(), ListFormat::Csv) {
                 Err(Error::PromptLine {
@@ -300,6 +370,22 @@ mod tests {
                 other => panic!("{text:?}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_row_without_end_is_refused_and_not_held_in_memory() {
+        let endless = format!("prompt\na cat\n\"a dog {}", "and more\n".repeat(100_000));
+        match prompts(endless.as_bytes(), ListFormat::Csv) {
+            Err(Error::PromptLine { line, reason, .. }) => {
+                assert_eq!(line, 3);
+                assert!(reason.contains("double quote"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+        // Rows together may be longer.
+        let many = format!("prompt\n{}", "a cat on a mat\n".repeat(30_000));
+        let found = prompts(many.as_bytes(), ListFormat::Csv).unwrap();
+        assert_eq!(found.len(), 30_000);
     }
 
     #[test]

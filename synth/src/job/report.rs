@@ -50,6 +50,6 @@ pub struct JobReport {
     pub changed: u64,
     /// Whether the run was stopped by its cancellation flag.
     pub cancelled: bool,
-    /// Wall time of this run.
+    /// Wall time of this run, without those that it goes on from.
     pub elapsed: Duration,
 }

@@ -18,7 +18,7 @@ use super::report::{JobProgress, JobReport};
 use super::screen::Fault;
 use super::spec::{JobSpec, OutputFormat};
 use super::tally::Tally;
-use super::{check, contact_sheet, metadata};
+use super::{check, overview};
 use crate::{Error, Generator, Reproducible, Result};
 
 /// Runs a job in `out_dir`, or goes on with the job that lies there.
@@ -110,9 +110,13 @@ pub fn run(
         }
         mended => mended?,
     };
-    manifest.remake(&folder, &mended.changed)?;
     report.mended = mended.images;
     report.changed = mended.changed.len() as u64;
+    // Before rows change: a job that is killed leaves nothing that tells of what was there.
+    if goes_on || report.mended > 0 {
+        overview::outdate(out_dir)?;
+    }
+    manifest.remake(&folder, &mended.changed)?;
     let mut index = match index {
         Some(index) => index,
         None => open_index(&report)?,
@@ -164,8 +168,7 @@ pub fn run(
         index.remove()?;
     }
     if spec.output == OutputFormat::Folder {
-        metadata::write(&folder, out_dir)?;
-        contact_sheet::write(&folder, out_dir)?;
+        overview::write(&folder, out_dir)?;
     }
     report.elapsed = start.elapsed();
     if !report.cancelled {

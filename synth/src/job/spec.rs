@@ -20,23 +20,23 @@ pub struct JobSpec {
     pub prompts: PromptSource,
     /// How many images are made of them.
     pub images: ImageBudget,
-    /// Integration steps per image.
+    /// Integration steps per image, 1 or more.
     pub steps: u32,
     /// Integration method.
     pub sampler: Sampler,
-    /// Guidance scale.
+    /// Guidance scale, 1 (none) to 50.
     pub guidance: Guidance,
     /// Seed of the job; every image's own seed is derived from it.
     pub seed: u64,
     /// Form of the output.
     pub output: OutputFormat,
-    /// Images between two writes to disk; changes memory and speed, never the images.
+    /// Images between two writes to disk, 1 or more; changes memory and speed, never the images.
     pub batch: usize,
     /// Draws per image before it is rejected as faulty, 1 or more.
     pub attempts: u32,
     /// Which images pass; a draw that does not is made again like a faulty one.
     pub filter: Option<Arc<ClipFilter>>,
-    /// Stops after this many images of the plan; the next run may go further.
+    /// Stops after this many images of the plan, counted from its first; the next run may go further.
     pub limit: Option<u64>,
     /// How often an engine is asked for a batch where it fails in a way that may pass; never changes the images.
     pub retry: Retry,

@@ -35,7 +35,7 @@ impl Engines {
         Self::default()
     }
 
-    /// Adds an engine under a name.
+    /// Adds an engine under a name, in place of one that has it. `load` is called when a job needs it, and its error is the job's.
     #[must_use]
     pub fn with(
         mut self,

@@ -9,12 +9,13 @@ use promptfed_prompts::ContentHash;
 
 use super::backend::Backend;
 use super::reference::{EngineRef, PocketWeights};
+use crate::bundled::no_assets;
 use crate::engines::ServiceEngine;
 use crate::engines::a1111::A1111;
 use crate::engines::pocket::{KnownWords, Pocket};
 use crate::engines::remote::Remote;
 use crate::engines::sd::hub::{self, FetchProgress, ModelId};
-use crate::engines::sd::{Configured, LoadOptions, Settings, StableDiffusion};
+use crate::engines::sd::{Configured, LoadOptions, LongPrompts, Settings, StableDiffusion};
 use crate::service::{Address, ApiKey};
 use crate::{Error, Generator, Origin, Result};
 
@@ -24,7 +25,7 @@ pub struct Setup<'a> {
     pub assets: Option<&'a Path>,
     /// How networks keep their weights.
     pub precision: Precision,
-    /// Decides the pauses between tries of services.
+    /// Decides the pauses between tries of services, and nothing of the images.
     pub seed: u64,
     /// Is told of downloads.
     pub progress: &'a mut dyn FnMut(&FetchProgress),
@@ -177,12 +178,16 @@ impl Prepared {
                     loras,
                     tiny_decoder,
                     tile_above,
+                    long_prompts,
                     ..
                 } = &model.options;
                 let mut told = format!(
                     "sd {precision:?} {device:?} {size:?} {sampler:?} {tile_above} {} ",
                     files_of(&model.folder)?
                 );
+                if *long_prompts == LongPrompts::Chunk {
+                    told.push_str("chunk ");
+                }
                 for (file, strength) in loras {
                     told.push_str(&format!("{} {strength} ", files_of(file)?));
                 }
@@ -321,12 +326,7 @@ fn list(path: &Path, told: &mut String) -> Result<()> {
 fn pocket_folder(weights: &PocketWeights, assets: Option<&Path>) -> Result<PathBuf> {
     match weights {
         PocketWeights::Bundled(name) => {
-            let assets = assets.ok_or_else(|| {
-                Error::EngineSetting(
-                    "the bundled weights are not beside the program; set PROMPTFED_ASSETS to their folder, or give pocket:DIR"
-                        .into(),
-                )
-            })?;
+            let assets = assets.ok_or_else(no_assets)?;
             Ok(assets.join("pocket").join(name))
         }
         PocketWeights::Folder(folder) if folder.is_dir() => Ok(folder.clone()),

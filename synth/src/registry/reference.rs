@@ -45,6 +45,9 @@ impl PocketWeights {
 const FORMS: &str = "pocket, pocket:all, pocket:photo, pocket:draw, pocket:DIR, sd:DIR, sd:OWNER/NAME[@REVISION], remote:URL[#MODEL] and \
                      a1111:URL[#MODEL]";
 
+/// The templates for engines that know English.
+const PLAIN: &str = "photo";
+
 impl EngineRef {
     /// The kind of engine, the part before the colon.
     pub fn kind(&self) -> &'static str {
@@ -53,6 +56,27 @@ impl EngineRef {
             Self::Sd(_) => "sd",
             Self::Remote { .. } => "remote",
             Self::A1111 { .. } => "a1111",
+        }
+    }
+
+    /// The built-in templates whose words suit it: those that the bundled generator was trained on, or plain English.
+    pub fn templates(&self) -> &'static str {
+        match self {
+            // What `promptfed synth serve` offers is called as it is there.
+            Self::Remote {
+                model: Some(model), ..
+            } => Self::templates_of(model).unwrap_or(PLAIN),
+            other => Self::templates_of(other.kind()).unwrap_or(PLAIN),
+        }
+    }
+
+    /// [`EngineRef::templates`] of an engine that is called so: its kind, and perhaps its weights. `None` where the name does not say what it is.
+    pub fn templates_of(name: &str) -> Option<&'static str> {
+        let kind = name.split(':').next().unwrap_or(name);
+        match Self::KINDS.iter().find(|known| **known == kind) {
+            Some(&"pocket") => Some("pocket"),
+            Some(_) => Some(PLAIN),
+            None => None,
         }
     }
 
@@ -186,6 +210,24 @@ mod tests {
             assert_eq!(engine.own_name(), name);
             assert!(EngineRef::KINDS.contains(&engine.kind()));
         }
+    }
+
+    #[test]
+    fn every_engine_has_words_that_suit_it() {
+        for (text, templates) in [
+            ("pocket:draw", "pocket"),
+            ("sd:some/where", "photo"),
+            ("remote:http://h/v1", "photo"),
+            ("remote:http://h/v1#pocket:photo", "pocket"),
+            ("remote:http://h/v1#dall-e-2", "photo"),
+            ("a1111:http://h:7860", "photo"),
+        ] {
+            let engine: EngineRef = text.parse().unwrap();
+            assert_eq!(engine.templates(), templates, "{text}");
+            assert!(promptfed_prompts::TemplateSet::builtin(templates).is_ok());
+        }
+        assert_eq!(EngineRef::templates_of("sd"), Some("photo"));
+        assert_eq!(EngineRef::templates_of("hosted"), None);
     }
 
     #[test]

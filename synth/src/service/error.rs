@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use promptfed_files::ErrorKind;
+
 /// Why a service did not answer as it should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{address}: {fault}{}", tries(*attempts))]
@@ -121,6 +123,16 @@ impl Fault {
 }
 
 impl ServiceError {
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self.fault {
+            Fault::Address(_) => ErrorKind::Input,
+            Fault::Cancelled => ErrorKind::Interrupted,
+            Fault::Setup(_) => ErrorKind::Failed,
+            _ => ErrorKind::Refused,
+        }
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         self.fault.is_transient()

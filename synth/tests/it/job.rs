@@ -430,3 +430,32 @@ fn a_folder_in_use_is_refused() {
     let error = inner.unwrap().unwrap_err().to_string();
     assert!(error.contains("another run"), "{error}");
 }
+
+#[test]
+fn what_lies_beside_the_images_is_written_where_it_is_missing_or_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut painter = Painter::new();
+    let spec = JobSpec {
+        images: ImageBudget::PerPrompt(2),
+        limit: Some(5),
+        ..spec_for(&painter)
+    };
+    let beside = ["images/metadata.jsonl", "contact-sheet.png"].map(|file| dir.path().join(file));
+    run_quietly(&mut painter, &spec, dir.path()).unwrap();
+    let lines = || std::fs::read_to_string(&beside[0]).unwrap().lines().count();
+    assert_eq!(lines(), 5);
+    // What this program wrote is left as it is where nothing is made.
+    std::fs::write(&beside[0], "one line\n").unwrap();
+    run_quietly(&mut painter, &spec, dir.path()).unwrap();
+    assert_eq!(lines(), 1);
+    std::fs::remove_file(&beside[1]).unwrap();
+    run_quietly(&mut painter, &spec, dir.path()).unwrap();
+    assert_eq!(lines(), 5);
+    assert!(beside[1].exists());
+    let more = JobSpec {
+        limit: Some(9),
+        ..spec
+    };
+    run_quietly(&mut painter, &more, dir.path()).unwrap();
+    assert_eq!(lines(), 9);
+}

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use promptfed_prompts::RenderedPrompt;
 use promptfed_synth::engines::pocket::Pocket;
-use promptfed_synth::engines::sd::StableDiffusion;
+use promptfed_synth::engines::sd::conditioning::Prompt;
+use promptfed_synth::engines::sd::{LoadOptions, LongPrompts, Request, StableDiffusion};
 use promptfed_synth::job::ManifestRow;
-use promptfed_synth::{Generator, Guidance, JobSpec, OutputFormat, PromptSource, notes};
+use promptfed_synth::{Generator, Guidance, ImageSeed, JobSpec, OutputFormat, PromptSource, notes};
 use proptest::prelude::*;
 
 use crate::fixtures::{label_space, pocket, rows, run_quietly};
@@ -41,7 +42,16 @@ impl Read for StableDiffusion {
 
 /// Nothing is cut of `room` digits, of one more exactly that one, and other words in its place read the same.
 fn assert_cuts_after(engine: &dyn Read, room: usize) {
-    for n in 0..=room {
+    assert_cuts_after_each(engine, room, 0..=room);
+}
+
+/// [`assert_cuts_after`], looking at texts of these lengths that fit.
+fn assert_cuts_after_each(
+    engine: &dyn Read,
+    room: usize,
+    fitting: impl IntoIterator<Item = usize>,
+) {
+    for n in fitting {
         assert_eq!(engine.cut(&digits(n)), None, "{n}");
     }
     let full = digits(room);
@@ -83,6 +93,87 @@ fn an_engine_says_what_it_does_not_read() {
     for name in ["sd15", "sd21", "sdxl"] {
         assert_cuts_after(&load(&folder(name)).unwrap(), CLIP);
     }
+}
+
+/// A model that reads long prompts in windows.
+fn chunking(name: &str) -> StableDiffusion {
+    let options = LoadOptions {
+        long_prompts: LongPrompts::Chunk,
+        ..LoadOptions::default()
+    };
+    StableDiffusion::load(&folder(name), &options).unwrap()
+}
+
+#[test]
+fn windows_stand_one_behind_the_other() {
+    for name in ["sd15", "sdxl"] {
+        let (whole, cut) = (chunking(name), load(&folder(name)).unwrap());
+        let long = format!("{}7 8 9", digits(CLIP));
+        let read = |model: &StableDiffusion, text: &str| model.text().encode(text).unwrap();
+        // What fits reads as ever, and of what does not, its beginning.
+        for text in ["", "a photo of a church", digits(CLIP).as_str()] {
+            assert_eq!(whole.text().windows(text).unwrap(), 1);
+            assert_eq!(whole.ids(text), cut.ids(text));
+        }
+        assert_eq!(whole.text().windows(&long).unwrap(), 2);
+        assert_eq!(cut.text().windows(&long).unwrap(), 1);
+        for (windows, window) in whole.ids(&long).iter().zip(cut.ids(&long)) {
+            assert_eq!(windows.len(), 2 * window.len());
+            assert_eq!(windows[..window.len()], window);
+        }
+        for (windows, end) in whole.ids(&long).iter().zip(cut.ids("7 8 9")) {
+            assert_eq!(windows[end.len()..], end);
+        }
+        let (both, first) = (read(&whole, &long), read(&cut, &long));
+        let rows = first.tokens.dim(0).unwrap();
+        assert_eq!(both.tokens.dim(0).unwrap(), 2 * rows);
+        let values = |tokens: &candle_core::Tensor| tokens.to_vec2::<f32>().unwrap();
+        assert_eq!(values(&both.tokens)[..rows], values(&first.tokens));
+        let second = read(&cut, "7 8 9");
+        assert_eq!(values(&both.tokens)[rows..], values(&second.tokens));
+        let pooled = |prompt: &Prompt| prompt.pooled.as_ref().map(|p| p.to_vec1::<f32>().unwrap());
+        assert_eq!(pooled(&both), pooled(&first));
+    }
+}
+
+#[test]
+fn sixteen_windows_are_read() {
+    let room = 16 * CLIP;
+    assert_cuts_after_each(&chunking("sd15"), room, [0, CLIP, room - 1, room]);
+}
+
+#[test]
+fn what_stands_behind_the_first_window_shows_in_the_image() {
+    let (mut whole, mut cut) = (chunking("sd15"), load(&folder("sd15")).unwrap());
+    let image = |model: &mut StableDiffusion, prompt: &str, negative: &str| {
+        let request = Request {
+            steps: 2,
+            guidance: 3.0,
+            negative: Some(negative.to_owned()),
+            ..model.request(prompt, ImageSeed::from_u64(1))
+        };
+        let made = model.make(&[request]).unwrap();
+        made[0].values().to_vec()
+    };
+    let long = |end: &str| format!("{}{end}", digits(CLIP));
+    let (snow, beach) = (long("in the snow"), long("on a beach"));
+    assert_eq!(
+        image(&mut cut, &snow, "blurry"),
+        image(&mut cut, &beach, "blurry")
+    );
+    let in_snow = image(&mut whole, &snow, "blurry");
+    assert_ne!(in_snow, image(&mut whole, &beach, "blurry"));
+    assert_ne!(in_snow, image(&mut whole, &snow, &long("grey")));
+    // An image does not depend on what is made beside it.
+    let requests = [snow.as_str(), "a church"].map(|prompt| Request {
+        steps: 2,
+        guidance: 3.0,
+        negative: Some("blurry".to_owned()),
+        ..whole.request(prompt, ImageSeed::from_u64(1))
+    });
+    let together = whole.make(&requests).unwrap();
+    assert_eq!(together[0].values(), in_snow);
+    assert_eq!(together[1].values(), image(&mut cut, "a church", "blurry"));
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn a_server_is_told_what_it_takes_and_its_pictures_become_images() {
     assert_eq!(info.settings["told"], "size response-format");
     assert_eq!(info.settings["ask_size"], "32x32");
     assert!(!remote.takes_negatives());
+    assert!(remote.reads_weights());
     let requests = [
         request(&remote, "a church", 1),
         request(&remote, "a ship", 2),

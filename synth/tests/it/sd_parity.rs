@@ -6,7 +6,9 @@ use candle_core::{Device, Tensor};
 use promptfed_synth::engines::sd::lora::Network;
 use promptfed_synth::engines::sd::unet::Conditions;
 use promptfed_synth::engines::sd::vae::TinyDecoder;
-use promptfed_synth::engines::sd::{GivenNoise, LoadOptions, Request, StableDiffusion, Start};
+use promptfed_synth::engines::sd::{
+    GivenNoise, LoadOptions, Precision, Request, StableDiffusion, Start,
+};
 use promptfed_synth::{Image, ImageSeed, Sampler};
 use serde_json::json;
 
@@ -126,6 +128,19 @@ fn sd15_agrees_with_diffusers() {
             ("image.unguided", unguided(request)),
         ],
     );
+}
+
+/// What processors that multiply it faster compute in.
+#[test]
+fn sd15_in_bf16_makes_diffusers_image() {
+    let golden = Golden::read("sd15");
+    let options = LoadOptions {
+        precision: Precision::Bf16,
+        ..LoadOptions::default()
+    };
+    let mut model = StableDiffusion::load(&folder("sd15"), &options).unwrap();
+    let request = guided(&model, &golden, 4);
+    golden.assert_images(&mut model, &[("image", request)]);
 }
 
 #[test]

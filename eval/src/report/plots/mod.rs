@@ -10,6 +10,7 @@ mod frame;
 mod marks;
 mod matrix;
 mod recall;
+mod simulated;
 mod spans;
 mod stems;
 mod text;
@@ -23,10 +24,12 @@ pub(super) use domain_bars::{accuracy, accuracy_by_domain, domains};
 pub(super) use drawing::{Drawing, STYLE};
 pub(super) use marks::{series, swatch};
 pub(super) use recall::recall_by_class;
+pub(super) use simulated::accuracy_by_seconds;
 
 /// What the names of files begin with that were written for another comparison in the same folder.
-pub(super) const STEMS: [&str; 7] = [
+pub(super) const STEMS: [&str; 8] = [
     "accuracy_by_bytes",
+    "accuracy_by_seconds",
     "loss-",
     "validation-",
     "confusion-",
@@ -38,6 +41,7 @@ pub(super) const STEMS: [&str; 7] = [
 /// Every figure of a comparison, but for its ranks.
 pub(super) fn drawings(comparison: &Comparison) -> Vec<Drawing> {
     let mut all: Vec<Drawing> = cost::cost(comparison).into_iter().collect();
+    all.extend(simulated::simulated(comparison));
     all.extend(curves::curves(comparison));
     all.extend(matrix::matrices(comparison));
     all.extend(recall::recall(comparison));

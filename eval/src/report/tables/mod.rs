@@ -4,6 +4,7 @@ mod classes;
 mod methods;
 mod runs;
 mod steps;
+mod tuning;
 
 use crate::Result;
 use crate::comparison::{Comparison, MethodRun};
@@ -29,18 +30,20 @@ impl Table {
 }
 
 /// Names of all tables, each written even where it has no row.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 13] = [
     "methods.csv",
     "pairs.csv",
     "runs.csv",
     "failures.csv",
     "curves.csv",
     "accuracy_by_bytes.csv",
+    "accuracy_by_seconds.csv",
     "bytes.csv",
     "confusion.csv",
     "classes.csv",
     "domains.csv",
     "holdings.csv",
+    "tuning.csv",
 ];
 
 /// All tables of a comparison, in the order of [`NAMES`].
@@ -52,11 +55,13 @@ pub(super) fn tables(comparison: &Comparison) -> [Table; NAMES.len()] {
         runs::failures(comparison),
         steps::curves(comparison),
         steps::accuracy_by_bytes(comparison),
+        steps::accuracy_by_seconds(comparison),
         runs::bytes(comparison),
         classes::confusion(comparison),
         classes::classes(comparison),
         runs::domains(comparison),
         classes::holdings(comparison),
+        tuning::tuning(comparison),
     ]
 }
 

@@ -26,6 +26,8 @@ pub(super) fn runs(comparison: &Comparison) -> Table {
             "images_made",
             "images_trained_on",
             "model_hash",
+            "jobs",
+            "simulated_seconds",
         ],
         rows: all_runs(comparison).map(run).collect(),
     }
@@ -54,6 +56,8 @@ fn run((method, run): (&str, &MethodRun)) -> Vec<String> {
         count(run.synthetic.map(|images| images.trained_on)),
         run.model_hash
             .map_or_else(String::new, |hash| hash.to_string()),
+        run.jobs.to_string(),
+        optional(run.accuracy_by_seconds.last().map(|(seconds, _)| *seconds)),
     ]
 }
 

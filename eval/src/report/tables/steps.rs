@@ -1,4 +1,4 @@
-//! What happened on the way: epochs or rounds of training, and accuracies after so many bytes.
+//! What happened on the way: epochs or rounds of training, and accuracies after so many bytes and simulated seconds.
 
 use super::{Table, all_runs};
 use crate::comparison::Comparison;
@@ -58,6 +58,25 @@ pub(super) fn accuracy_by_bytes(comparison: &Comparison) -> Table {
     Table {
         name: "accuracy_by_bytes.csv",
         columns: &["method", "seed", "bytes", "accuracy"],
+        rows: rows.collect(),
+    }
+}
+
+pub(super) fn accuracy_by_seconds(comparison: &Comparison) -> Table {
+    let rows = all_runs(comparison).flat_map(|(method, run)| {
+        let steps = run.accuracy_by_seconds.iter();
+        steps.map(move |(seconds, accuracy)| {
+            vec![
+                text(method),
+                run.seed.to_string(),
+                number(*seconds),
+                number(*accuracy),
+            ]
+        })
+    });
+    Table {
+        name: "accuracy_by_seconds.csv",
+        columns: &["method", "seed", "simulated_seconds", "accuracy"],
         rows: rows.collect(),
     }
 }

@@ -1,19 +1,19 @@
 //! The payloads of the methods, one file each.
 
 mod counts;
-mod head;
 mod logits;
 mod mixtures;
 mod model;
 mod prototypes;
+mod representations;
 mod weights;
 
 pub use counts::Counts;
-pub use head::Head;
 pub use logits::Logits;
 pub use mixtures::Mixtures;
-pub use model::Model;
+pub use model::{Model, Saved};
 pub use prototypes::Prototypes;
+pub use representations::Representations;
 pub use weights::ControlVariates;
 
 use super::Part;

@@ -151,6 +151,10 @@ impl Generator for A1111 {
         &self.info
     }
 
+    fn reads_weights(&self) -> bool {
+        true
+    }
+
     fn fault(&self, request: &ImageRequest) -> Option<String> {
         if !(1..=150).contains(&request.steps) {
             return Some(format!(

@@ -83,6 +83,9 @@ const LARGEST: usize = 1 << 20;
 
 impl Config {
     /// Reads and checks a `config.json`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no such JSON, or describes no network; each names the file and the key.
     pub fn read(file: &Path) -> Result<Self> {
         Ok(read_checked(file, Self::fault)?)
     }

@@ -146,7 +146,10 @@ impl Pocket {
         &self.config
     }
 
-    /// The ids the network reads a prompt as, `text_len` of them.
+    /// The ids the network reads a prompt as, `text_len` of them: a longer prompt is cut, a shorter one padded.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] for a text that the tokenizer cannot read.
     pub fn token_ids(&self, prompt: &str) -> Result<Vec<u32>> {
         self.tokenizer
             .encode(prompt)
@@ -154,17 +157,21 @@ impl Pocket {
     }
 
     /// What the image network sees of a prompt.
+    ///
+    /// # Errors
+    /// As [`Pocket::token_ids`], and a computation that fails.
     pub fn encode(&self, prompt: &str) -> Result<TextFeatures> {
         Ok(self.text.encode(&self.token_ids(prompt)?)?)
     }
 
     /// One network call: the clean image [3, size, size] that the network sees in the noisy image `z` [3, size, size]
-    /// at time `t`, 0 (noise) to 1 (image).
+    /// at time `t`, 0 (noise) to 1 (image). Values of images lie in -1 to 1.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] for a `z` of another size, and a computation that fails.
     pub fn denoise(&self, z: &[f32], t: f32, prompt: &TextFeatures) -> Result<Vec<f32>> {
         let conditions = self.network.conditions([prompt].into_iter())?;
-        let x = self
-            .network
-            .denoise(patches::to_patches(z, &self.positions), t, &conditions)?;
+        let x = self.network.denoise(self.patches_of(z)?, t, &conditions)?;
         let mut planar = vec![0.0; x.len()];
         for (value, i) in x.iter().zip(&self.positions) {
             planar[*i] = *value;
@@ -174,6 +181,9 @@ impl Pocket {
 
     /// Makes the image of a request from given noise, [3, size, size] of standard normal values, in place of the noise of
     /// the request's seed.
+    ///
+    /// # Errors
+    /// As [`Pocket::encode`] of both prompts, [`Error::Spec`] for noise of another size, and a computation that fails.
     pub fn generate_from(&mut self, request: &ImageRequest, noise: &[f32]) -> Result<Image> {
         let draft = self.draft(request, noise)?;
         let images = self.sample(&self.schedule(request), &[&draft])?;
@@ -183,7 +193,19 @@ impl Pocket {
             .ok_or_else(|| Error::Spec("no image was made".into()))
     }
 
+    /// The patches of an image's values, plane by plane.
+    fn patches_of(&self, planar: &[f32]) -> Result<Vec<f32>> {
+        let (given, wanted) = (planar.len(), self.positions.len());
+        if given != wanted {
+            let size = self.info.image_size;
+            let text = format!("{given} values are no image [3, {size}, {size}]; give {wanted}");
+            return Err(Error::Spec(text));
+        }
+        Ok(patches::to_patches(planar, &self.positions))
+    }
+
     fn draft(&mut self, request: &ImageRequest, noise: &[f32]) -> Result<Draft> {
+        let noise = self.patches_of(noise)?;
         let (text, tokenizer) = (&self.text, &self.tokenizer);
         let mut encode = |prompt: &str| {
             self.cache
@@ -198,7 +220,7 @@ impl Pocket {
             prompt: encode(&request.prompt)?,
             negative: encode(&request.negative)?,
             guidance: request.guidance,
-            noise: patches::to_patches(noise, &self.positions),
+            noise,
         })
     }
 

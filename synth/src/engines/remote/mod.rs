@@ -262,6 +262,14 @@ impl Generator for Remote {
         }
     }
 
+    fn reads_weights(&self) -> bool {
+        match &self.side {
+            Side::Own(extension) => extension.reads_weights,
+            // Some do, and nobody tells.
+            Side::Other { .. } => true,
+        }
+    }
+
     fn fault(&self, request: &ImageRequest) -> Option<String> {
         if let Some(fault) = request.guidance_fault() {
             return Some(fault);

@@ -166,4 +166,7 @@ pub struct Extension {
     pub size: [u32; 2],
     /// Whether negative prompts have an effect.
     pub takes_negatives: bool,
+    /// Whether weights of words, as in `a (red:1.3) car`, are more to it than plain text; earlier versions do not say.
+    #[serde(default)]
+    pub reads_weights: bool,
 }

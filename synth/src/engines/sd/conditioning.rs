@@ -6,6 +6,7 @@ use promptfed_vision::text_encoder::{Features, Projection, TextEncoder, TextFeat
 use super::faults::{all, both};
 use super::folder::{Folder, ZERO_EMPTY};
 use super::loading::LoadOptions;
+use super::long_prompts::LongPrompts;
 use super::lora::{Adapter, Network, Target};
 use super::text_config::read_text_config;
 use super::tokenizer::Tokenizer;
@@ -77,6 +78,7 @@ pub struct TextStages {
     stages: Vec<Stage>,
     /// Whether no negative prompt means zeros rather than an empty text.
     zero_without_negative: bool,
+    long_prompts: LongPrompts,
 }
 
 impl TextStages {
@@ -111,6 +113,7 @@ impl TextStages {
         let stages = Self {
             stages,
             zero_without_negative: is_xl && folder.switch(ZERO_EMPTY).unwrap_or(true),
+            long_prompts: options.long_prompts,
         };
         stages.check_widths(folder, unet)?;
         Ok(stages)
@@ -172,39 +175,68 @@ impl TextStages {
         hasher.finalize()
     }
 
-    /// The ids that each encoder reads a prompt as.
+    /// How many windows a prompt is read in: as many as it takes and are read, of the encoder that needs more.
+    ///
+    /// # Errors
+    /// If the prompt cannot be tokenised.
+    pub fn windows(&self, prompt: &str) -> Result<usize> {
+        let most = self.long_prompts.most_windows();
+        let mut windows = 1;
+        if most > 1 {
+            for stage in &self.stages {
+                windows = windows.max(stage.tokenizer.windows(prompt)?);
+            }
+        }
+        Ok(windows.min(most))
+    }
+
+    /// The ids that each encoder reads a prompt as, window behind window.
     ///
     /// # Errors
     /// If the prompt cannot be tokenised.
     pub fn token_ids(&self, prompt: &str) -> Result<Vec<Vec<u32>>> {
-        self.stages
-            .iter()
-            .map(|stage| stage.tokenizer.encode(prompt))
-            .collect()
+        let windows = self.windows(prompt)?;
+        let ids = |stage: &Stage| Ok(stage.tokenizer.encode_in(prompt, windows)?.concat());
+        self.stages.iter().map(ids).collect()
     }
 
     /// The end of a prompt that no encoder reads.
     pub fn cut<'t>(&self, prompt: &'t str) -> Option<&'t str> {
+        let most = self.long_prompts.most_windows();
         let cuts: Option<Vec<&str>> = self
             .stages
             .iter()
-            .map(|stage| stage.tokenizer.cut(prompt))
+            .map(|stage| stage.tokenizer.cut(prompt, most))
             .collect();
         cuts?.into_iter().min_by_key(|cut| cut.len())
     }
 
-    /// Encodes a prompt.
+    /// Encodes a prompt in the windows that it takes.
     ///
     /// # Errors
     /// If the prompt cannot be tokenised.
     pub fn encode(&self, prompt: &str) -> Result<Prompt> {
+        self.encode_in(prompt, self.windows(prompt)?)
+    }
+
+    /// Encodes a prompt in so many windows, 1 or more.
+    ///
+    /// # Errors
+    /// If the prompt cannot be tokenised.
+    pub fn encode_in(&self, prompt: &str, windows: usize) -> Result<Prompt> {
         let mut tokens = Vec::new();
         let mut last = None;
         for stage in &self.stages {
-            let ids = stage.tokenizer.encode(prompt)?;
-            let TextFeatures { tokens: t, pooled } = stage.encoder.encode(&[ids])?;
-            tokens.push(t.squeeze(0)?);
-            last = pooled;
+            let mut features = Vec::new();
+            let mut first = None;
+            // One after the other, so that no window depends on those beside it.
+            for ids in stage.tokenizer.encode_in(prompt, windows)? {
+                let TextFeatures { tokens: t, pooled } = stage.encoder.encode(&[ids])?;
+                features.push(t.squeeze(0)?);
+                first = first.or(pooled);
+            }
+            tokens.push(Tensor::cat(&features, 0)?);
+            last = first;
         }
         Ok(Prompt {
             tokens: Tensor::cat(&tokens, 1)?,
@@ -212,13 +244,13 @@ impl TextStages {
         })
     }
 
-    /// What guidance leads away from without a negative prompt: an empty text, or zeros where the folder says so. An empty text
-    /// that is asked for is never zeros, as in diffusers.
+    /// What guidance leads away from without a negative prompt, in so many windows: an empty text, or zeros where the folder says so. An empty
+    /// text that is asked for is never zeros, as in diffusers.
     ///
     /// # Errors
     /// If the empty text cannot be tokenised.
-    pub fn encode_none(&self) -> Result<Prompt> {
-        let encoded = self.encode("")?;
+    pub fn encode_none(&self, windows: usize) -> Result<Prompt> {
+        let encoded = self.encode_in("", windows)?;
         if !self.zero_without_negative {
             return Ok(encoded);
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ::image::imageops::FilterType;
 use candle_core::Device;
+use promptfed_data::DecodeLimits;
 use promptfed_nn::load::Loader;
 use promptfed_prompts::ContentHash;
 
@@ -157,7 +158,7 @@ fn hash(values: &[f32]) -> ContentHash {
 /// # Errors
 /// A file that cannot be read or is no image; a size out of range.
 pub fn read_image(file: &Path, height: Option<u32>, width: Option<u32>) -> Result<Image> {
-    let bytes = fs_err::read(file)?;
+    let bytes = promptfed_files::read_or_pipe(file, DecodeLimits::default().max_encoded_bytes)?;
     let picture = ::image::load_from_memory(&bytes)
         .map_err(|e| model_fault(file, format!("not a readable image ({e})")))?;
     let side = |own: u32| (own / 8 * 8).max(8);

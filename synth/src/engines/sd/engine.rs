@@ -1,5 +1,6 @@
 //! A loaded model: requests to images.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::conditioning::{Prompt, TextStages};
@@ -21,8 +22,8 @@ pub struct StableDiffusion {
     pub(super) pipeline: Pipeline,
     pub(super) prompts: PromptCache<Prompt>,
     pub(super) negatives: PromptCache<Prompt>,
-    /// What stands for no negative prompt, once it was needed.
-    pub(super) without_negative: Option<Arc<Prompt>>,
+    /// What stands for no negative prompt, by its windows, once it was needed.
+    pub(super) without_negative: HashMap<usize, Arc<Prompt>>,
     pub(super) batch: usize,
 }
 
@@ -87,7 +88,7 @@ impl StableDiffusion {
             }
         }
         let mut images: Vec<Option<Image>> = requests.iter().map(|_| None).collect();
-        for group in self.groups(requests) {
+        for group in self.groups(requests)? {
             let rows = if self.pipeline.device.is_cpu() {
                 group.len()
             } else {
@@ -115,20 +116,24 @@ impl StableDiffusion {
     }
 
     fn draft<'a>(&mut self, index: usize, request: &'a Request) -> Result<Draft<'a>> {
+        let windows = self.windows(request)?;
         let text = &self.text;
+        let key = |prompt: &str| format!("{windows} {prompt}");
+        let prompt = &request.prompt;
         let prompt = self
             .prompts
-            .get_or_encode(&request.prompt, |prompt| text.encode(prompt))?;
+            .get_or_encode(&key(prompt), |_| text.encode_in(prompt, windows))?;
         let negative = match &request.negative {
             _ if !self.pipeline.guides(request) => Arc::clone(&prompt),
             Some(negative) => self
                 .negatives
-                .get_or_encode(negative, |prompt| text.encode(prompt))?,
-            None => match &self.without_negative {
+                .get_or_encode(&key(negative), |_| text.encode_in(negative, windows))?,
+            None => match self.without_negative.get(&windows) {
                 Some(encoded) => Arc::clone(encoded),
                 None => {
-                    let encoded = Arc::new(text.encode_none()?);
-                    Arc::clone(self.without_negative.insert(encoded))
+                    let encoded = Arc::new(text.encode_none(windows)?);
+                    self.without_negative.insert(windows, Arc::clone(&encoded));
+                    encoded
                 }
             },
         };
@@ -140,8 +145,21 @@ impl StableDiffusion {
         })
     }
 
+    /// The windows that a request's prompts are read in: the longer of both decides.
+    fn windows(&self, request: &Request) -> Result<usize> {
+        let prompt = self.text.windows(&request.prompt)?;
+        match &request.negative {
+            Some(negative) if self.pipeline.guides(request) => {
+                Ok(prompt.max(self.text.windows(negative)?))
+            }
+            _ => Ok(prompt),
+        }
+    }
+
     /// Groups of at most `batch` requests that can share the UNet's calls, in order of first appearance.
-    fn groups(&self, requests: &[Request]) -> Vec<Vec<usize>> {
+    fn groups(&self, requests: &[Request]) -> Result<Vec<Vec<usize>>> {
+        let windows = requests.iter().map(|request| self.windows(request));
+        let windows = windows.collect::<Result<Vec<_>>>()?;
         let alike = |a: &Request, b: &Request| {
             (a.height, a.width, a.steps, a.sampler) == (b.height, b.width, b.steps, b.sampler)
                 && a.start.strength() == b.start.strength()
@@ -150,16 +168,16 @@ impl StableDiffusion {
         };
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for (i, request) in requests.iter().enumerate() {
-            let open = groups
-                .iter_mut()
-                .rev()
-                .find(|group| alike(&requests[group[0]], request));
+            let open = groups.iter_mut().rev().find(|group| {
+                let first = group[0];
+                windows[first] == windows[i] && alike(&requests[first], request)
+            });
             match open {
                 Some(group) if group.len() < self.batch => group.push(i),
                 _ => groups.push(vec![i]),
             }
         }
-        groups
+        Ok(groups)
     }
 }
 

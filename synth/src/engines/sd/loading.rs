@@ -1,6 +1,6 @@
 //! Loading a folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
@@ -12,6 +12,7 @@ use super::conditioning::TextStages;
 use super::engine::StableDiffusion;
 use super::faults::{all, both};
 use super::folder::Folder;
+use super::long_prompts::LongPrompts;
 use super::lora::{Adapter, Network, Target};
 use super::pipeline::Pipeline;
 use super::schedule::{SchedulerConfig, Spacing};
@@ -48,6 +49,8 @@ pub struct LoadOptions {
     pub tiny_decoder: Option<PathBuf>,
     /// Images with more pixels than this are decoded in overlapping tiles, which keeps memory low and changes them slightly.
     pub tile_above: usize,
+    /// What becomes of prompts that are longer than the text encoders take.
+    pub long_prompts: LongPrompts,
 }
 
 impl Default for LoadOptions {
@@ -62,6 +65,7 @@ impl Default for LoadOptions {
             loras: Vec::new(),
             tiny_decoder: None,
             tile_above: 1024 * 1024,
+            long_prompts: LongPrompts::Cut,
         }
     }
 }
@@ -130,17 +134,20 @@ impl StableDiffusion {
             },
             prompts: PromptCache::new(PROMPTS_KEPT),
             negatives: PromptCache::new(PROMPTS_KEPT),
-            without_negative: None,
+            without_negative: HashMap::new(),
             batch: options.batch.max(1),
         })
     }
 }
 
-/// How numbers are computed, and on a card the batch, on which the last bits of images depend there.
+/// How numbers are computed and long prompts read, and on a card the batch, on which the last bits of images depend there.
 fn settings(options: &LoadOptions) -> BTreeMap<String, String> {
     let mut settings = device::settings(&options.device, options.precision);
     if !options.device.is_cpu() {
         settings.insert("batch".to_owned(), options.batch.to_string());
+    }
+    if options.long_prompts == LongPrompts::Chunk {
+        settings.insert("long_prompts".to_owned(), "chunk".to_owned());
     }
     settings
 }

@@ -203,21 +203,48 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer cannot read the prompt.
     pub fn encode(&self, prompt: &str) -> Result<Vec<u32>> {
+        Ok(self.encode_in(prompt, 1)?.concat())
+    }
+
+    /// The ids of a prompt in so many windows of the fixed length, each between start and end token and padded; what does not fit is left out.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_in(&self, prompt: &str, windows: usize) -> Result<Vec<Vec<u32>>> {
+        let words = self.words(prompt)?;
+        let room = self.length - 2;
+        let window = |number: usize| {
+            let from = words.len().min(number * room);
+            let mut ids = vec![self.start];
+            ids.extend(words[from..].iter().take(room));
+            ids.push(self.end);
+            ids.resize(self.length, self.padding);
+            ids
+        };
+        Ok((0..windows).map(window).collect())
+    }
+
+    /// How many windows all of a prompt takes, at least 1.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn windows(&self, prompt: &str) -> Result<usize> {
+        let room = (self.length - 2).max(1);
+        Ok(self.words(prompt)?.len().div_ceil(room).max(1))
+    }
+
+    /// The ids of all of a prompt, without start and end.
+    fn words(&self, prompt: &str) -> Result<Vec<u32>> {
         let encoded = self.bpe.encode(prompt, false).map_err(|e| {
             let reason = format!("prompt {prompt:?} cannot be tokenised: {e}");
             model_fault(&self.file, reason)
         })?;
-        let words = encoded.get_ids().iter().take(self.length - 2);
-        let mut ids = vec![self.start];
-        ids.extend(words);
-        ids.push(self.end);
-        ids.resize(self.length, self.padding);
-        Ok(ids)
+        Ok(encoded.get_ids().to_vec())
     }
 
-    /// The end of a prompt that [`Tokenizer::encode`] leaves out.
-    pub fn cut<'t>(&self, prompt: &'t str) -> Option<&'t str> {
-        let room = self.length - 2;
+    /// The end of a prompt that [`Tokenizer::encode_in`] leaves out.
+    pub fn cut<'t>(&self, prompt: &'t str, windows: usize) -> Option<&'t str> {
+        let room = (self.length - 2) * windows;
         // No token is shorter than a letter of ASCII: most prompts need no second look.
         if prompt.is_ascii() && prompt.len() <= room {
             return None;

@@ -94,15 +94,12 @@ fn only_model(service: &Service, cancel: &AtomicBool) -> Result<Option<String>> 
                 .take(10)
                 .map(|name| format!("{name:?}"))
                 .collect();
-            Err(Error::Writer {
-                writer: "chat".to_owned(),
-                reason: format!(
-                    "{} has {} models; name one behind the address, as in chat:URL#MODEL: {}",
-                    service.address(),
-                    several.len(),
-                    shown.join(", ")
-                ),
-            })
+            Err(Error::WriterSetting(format!(
+                "the writer chat: {} has {} models; name one behind the address, as in chat:URL#MODEL: {}",
+                service.address(),
+                several.len(),
+                shown.join(", ")
+            )))
         }
     }
 }

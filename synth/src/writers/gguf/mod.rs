@@ -104,13 +104,11 @@ impl Gguf {
     fn start(&self, ids: &[u32], tokens: u32) -> Result<Started> {
         let all = ids.len() + tokens as usize;
         if all > self.model.longest() {
-            return Err(Error::Writer {
-                writer: self.info.name.clone(),
-                reason: format!(
-                    "task, examples and answer take {all} tokens and the model reads {}; give fewer or shorter examples",
-                    self.model.longest()
-                ),
-            });
+            return Err(Error::WriterSetting(format!(
+                "the writer {}: task, examples and answer take {all} tokens and the model reads {}; give fewer or shorter examples",
+                self.info.name,
+                self.model.longest()
+            )));
         }
         let mut model = self.model.clone();
         let logits = model.read(ids, 0)?;

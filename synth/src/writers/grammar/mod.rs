@@ -63,7 +63,7 @@ impl Grammar {
     /// Leaves out the phrases with a word that a generator was never shown, as `unknown` tells. Returns those that were left out.
     ///
     /// # Errors
-    /// [`Error::Writer`] where nothing is left.
+    /// [`Error::WriterSetting`] where nothing is left.
     pub fn leave_out(&mut self, unknown: impl Fn(&str) -> Vec<String>) -> Result<Vec<String>> {
         let left_out = self.rules.retain(|phrase| unknown(phrase).is_empty());
         let count = left_out.len().to_string();
@@ -72,13 +72,10 @@ impl Grammar {
             .insert("phrases_left_out".to_owned(), count);
         let left = [Start::Plain, Start::InDomain].map(|start| self.rules.texts(start));
         if left.contains(&0) {
-            return Err(Error::Writer {
-                writer: "grammar".to_owned(),
-                reason: format!(
-                    "the generator was shown the words of too few of its {} phrases; write a grammar of words that it knows (grammar:FILE)",
-                    left_out.len()
-                ),
-            });
+            return Err(Error::WriterSetting(format!(
+                "the writer grammar: the generator was shown the words of too few of its {} phrases; write a grammar of words that it knows (grammar:FILE)",
+                left_out.len()
+            )));
         }
         Ok(left_out)
     }

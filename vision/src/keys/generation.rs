@@ -1,0 +1,135 @@
+//! Keys of `generation_config.json`.
+
+use super::Handling::{Harmless, Only, Read};
+use super::Idle::{Empty, Flag, Number};
+use super::Part::Generation;
+use super::{Row, row};
+
+pub(super) const GENERATION_KEYS: &[Row] = &[
+    row(
+        &[Generation],
+        Read,
+        &[
+            "max_length",
+            "max_new_tokens",
+            "min_length",
+            "min_new_tokens",
+            "num_beams",
+            "early_stopping",
+            "length_penalty",
+            "repetition_penalty",
+            "no_repeat_ngram_size",
+        ],
+    ),
+    row(
+        &[Generation],
+        Only(&[Flag(false)]),
+        &[
+            "do_sample",
+            "renormalize_logits",
+            "token_healing",
+            "low_memory",
+            "use_mtp",
+        ],
+    ),
+    row(
+        &[Generation],
+        Only(&[Number(1.0)]),
+        &[
+            "num_beam_groups",
+            "encoder_repetition_penalty",
+            "guidance_scale",
+        ],
+    ),
+    row(
+        &[Generation],
+        Only(&[Number(0.0)]),
+        &[
+            "penalty_alpha",
+            "diversity_penalty",
+            "encoder_no_repeat_ngram_size",
+        ],
+    ),
+    row(
+        &[Generation],
+        Only(&[Empty]),
+        &["suppress_tokens", "begin_suppress_tokens", "bad_words_ids"],
+    ),
+    row(
+        &[Generation],
+        Only(&[]),
+        &[
+            "assistant_early_exit",
+            "constraints",
+            "dola_layers",
+            "exponential_decay_length_penalty",
+            "force_words_ids",
+            "forced_bos_token_id",
+            "forced_eos_token_id",
+            "max_time",
+            "prompt_lookup_num_tokens",
+            "sequence_bias",
+            "stop_strings",
+            "watermarking_config",
+        ],
+    ),
+    // BLIP takes the tokens of begin and end from its `text_config`; of several captions the first is the best.
+    row(
+        &[Generation],
+        Harmless,
+        &[
+            "bos_token_id",
+            "decoder_start_token_id",
+            "eos_token_id",
+            "num_return_sequences",
+            "pad_token_id",
+        ],
+    ),
+    // Without sampling nothing asks for these.
+    row(
+        &[Generation],
+        Harmless,
+        &[
+            "epsilon_cutoff",
+            "eta_cutoff",
+            "min_p",
+            "temperature",
+            "top_h",
+            "top_k",
+            "top_p",
+            "typical_p",
+        ],
+    ),
+    // How it is computed, not what.
+    row(
+        &[Generation],
+        Harmless,
+        &[
+            "_from_model_config",
+            "assistant_confidence_threshold",
+            "assistant_ensemble_weight",
+            "assistant_lookbehind",
+            "cache_config",
+            "cache_implementation",
+            "compile_config",
+            "continuous_batching_config",
+            "disable_compile",
+            "is_assistant",
+            "max_cache_len",
+            "max_matching_ngram_size",
+            "num_assistant_tokens",
+            "num_assistant_tokens_schedule",
+            "output_attentions",
+            "output_hidden_states",
+            "output_logits",
+            "output_scores",
+            "prefill_chunk_size",
+            "remove_invalid_values",
+            "return_dict_in_generate",
+            "speculation_type",
+            "target_lookbehind",
+            "transformers_version",
+            "use_cache",
+        ],
+    ),
+];
