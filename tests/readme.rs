@@ -51,8 +51,16 @@ fn commands(heading: &str, words: &[(&str, &str)]) -> Vec<Vec<String>> {
     lines.map(command).collect()
 }
 
-/// Flags with a value that say where and how machines reach each other. These tests have one machine, and TLS has its own.
-const LEFT_OUT: [&str; 4] = ["--addr", "--tls", "--server-fingerprint", "--ca-file"];
+/// Flags with a value that say where and how machines reach each other. These tests have one machine, whose address and tokens are exported, and TLS has
+/// tests of its own.
+const LEFT_OUT: [&str; 6] = [
+    "--addr",
+    "--tls",
+    "--server-fingerprint",
+    "--ca-file",
+    "--server",
+    "--token",
+];
 
 /// Pictures of three classes in each domain.
 fn pictures(folder: &Path, domains: &[&str], first: u32, each: u32) {

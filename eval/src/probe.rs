@@ -9,15 +9,16 @@ use crate::{Error, FederatedClient, Result, TestSet};
 use promptfed_learn::Evaluation;
 use std::time::{Duration, Instant};
 
+/// Test accuracy after so many bytes, both ways, or simulated seconds.
+type Course<At> = Vec<(At, f64)>;
+
 /// Tests models on images that no method sees, and takes down what had crossed by then.
 pub(crate) struct TestProbe<'a> {
     test: &'a TestSet,
     channel: &'a Channel,
     simulated: Option<&'a SimulatedClock>,
-    /// Test accuracy after so many bytes, both ways.
-    accuracy_by_bytes: Vec<(u64, f64)>,
-    /// Test accuracy after so many simulated seconds.
-    accuracy_by_seconds: Vec<(f64, f64)>,
+    accuracy_by_bytes: Course<u64>,
+    accuracy_by_seconds: Course<f64>,
     /// The time that testing took.
     pub(crate) testing: Duration,
 }
@@ -46,7 +47,7 @@ impl<'a> TestProbe<'a> {
     }
 
     /// Test accuracy after so many bytes, and after so many simulated seconds.
-    pub(crate) fn into_courses(self) -> (Vec<(u64, f64)>, Vec<(f64, f64)>) {
+    pub(crate) fn into_courses(self) -> (Course<u64>, Course<f64>) {
         (self.accuracy_by_bytes, self.accuracy_by_seconds)
     }
 

@@ -81,7 +81,12 @@ fn a_round_with_the_engine_sd() {
         "0.000001",
     ];
     assert_eq!(json(run(&open).args(there))["state"], "open");
-    json(run(&["extract", "--label-space", "emoji"]).arg(assets.join("emoji/private.parquet")));
+    let extract = ["extract", "--round", "1", "--token", token];
+    json(
+        run(&extract)
+            .args(there)
+            .arg(assets.join("emoji/private.parquet")),
+    );
     json(run(&["submit", "--round", "1", "--token", token]).args(there));
     let status = ["round", "status", "1", "--wait", "--token", token];
     let status = json(run(&status).args(there));

@@ -107,7 +107,7 @@ pub(super) async fn list(
     responses((status = 200, description = "Revoked.", body = ClientEntry), Access, OfRound, Anywhere))]
 pub(super) async fn revoke(
     _: Admin,
-    OfClient(client): OfClient,
+    Client(client): Client,
     State(state): State<AppState>,
 ) -> Answer<Json<ClientEntry>> {
     let revoked = state.store(move |store| store.revoke(client)).await?;
@@ -126,9 +126,9 @@ pub(super) fn no_client(client: ClientId) -> Refusal {
 }
 
 /// The client that the path names.
-pub(super) struct OfClient(ClientId);
+pub(super) struct Client(ClientId);
 
-impl FromRequestParts<AppState> for OfClient {
+impl FromRequestParts<AppState> for Client {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Answer<Self> {

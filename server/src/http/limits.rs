@@ -30,7 +30,7 @@ pub(super) async fn bound(State(state): State<AppState>, request: Request, next:
 async fn admit(state: AppState, mut request: Request, next: Next) -> Answer<Response> {
     // Nothing counts it yet: it has no turn to wait for, and so a bound of its own.
     let identified = timeout(state.load.limits.turn, identify(request.headers(), &state)).await;
-    let caller = identified.map_err(|_| Overload::OfWork)??;
+    let caller = identified.map_err(|_| Overload::Work)??;
     request.extensions_mut().insert(caller);
     let place = state.load.place(caller)?;
     let granted = Arc::new(Granted::default());
@@ -71,11 +71,11 @@ async fn admit(state: AppState, mut request: Request, next: Next) -> Answer<Resp
 impl From<Overload> for Refusal {
     fn from(overload: Overload) -> Self {
         let (status, remedy) = match overload {
-            Overload::OfClient => (
+            Overload::Client => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "send it again when one of them has ended",
             ),
-            Overload::OfBodies | Overload::OfWork => {
+            Overload::Bodies | Overload::Work => {
                 (StatusCode::SERVICE_UNAVAILABLE, "try again after a second")
             }
         };

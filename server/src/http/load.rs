@@ -29,11 +29,11 @@ pub(crate) struct Load {
 struct Taken {
     body_bytes: u64,
     admin_body_bytes: u64,
-    clients: HashMap<ClientId, OfClient>,
+    clients: HashMap<ClientId, Client>,
 }
 
 #[derive(Default)]
-struct OfClient {
+struct Client {
     requests: usize,
     body_bytes: u64,
 }
@@ -43,13 +43,13 @@ struct OfClient {
 pub(super) enum Overload {
     /// This client has as many requests in work as it may.
     #[error("this client has as many requests in work as it may")]
-    OfClient,
+    Client,
     /// The server has no room for more bodies.
     #[error("the server holds as much of requests' bodies as it can")]
-    OfBodies,
+    Bodies,
     /// The server does as much as it can.
     #[error("the server works on as many requests as it can")]
-    OfWork,
+    Work,
 }
 
 /// A turn to work, until this is dropped.
@@ -80,7 +80,7 @@ impl Load {
             let mut taken = self.taken();
             let own = taken.clients.entry(client).or_default();
             if own.requests >= self.limits.requests_per_client.max(1) {
-                return Err(Overload::OfClient);
+                return Err(Overload::Client);
             }
             own.requests += 1;
         }
@@ -107,19 +107,19 @@ impl Place {
         let mut taken = self.load.taken();
         if self.caller == Caller::Admin {
             if bytes > (most / 2).saturating_sub(taken.admin_body_bytes) {
-                return Err(Overload::OfBodies);
+                return Err(Overload::Bodies);
             }
             taken.admin_body_bytes += bytes;
             *self.own_bytes() += bytes;
             return Ok(());
         }
         if bytes > most.saturating_sub(taken.body_bytes) {
-            return Err(Overload::OfBodies);
+            return Err(Overload::Bodies);
         }
         if let Caller::Client(client) = self.caller {
             let own = taken.clients.entry(client).or_default();
             if bytes > (most / 2).saturating_sub(own.body_bytes) {
-                return Err(Overload::OfClient);
+                return Err(Overload::Client);
             }
             own.body_bytes += bytes;
         }
@@ -150,7 +150,7 @@ impl Place {
         // A semaphore that is never closed gives what it has.
         match timeout(load.limits.turn, turn).await {
             Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(Overload::OfWork),
+            Ok(Err(_)) | Err(_) => Err(Overload::Work),
         }
     }
 
@@ -206,7 +206,7 @@ mod tests {
         let load = load();
         let first = load.place(A).unwrap();
         let _second = load.place(A).unwrap();
-        assert_eq!(load.place(A).err(), Some(Overload::OfClient));
+        assert_eq!(load.place(A).err(), Some(Overload::Client));
         assert!(load.place(B).is_ok() && load.place(Caller::Admin).is_ok());
         drop(first);
         assert!(load.place(A).is_ok());
@@ -217,14 +217,14 @@ mod tests {
         let load = load();
         let a = load.place(A).unwrap();
         assert_eq!(a.hold(500), Ok(()));
-        assert_eq!(a.hold(1), Err(Overload::OfClient));
+        assert_eq!(a.hold(1), Err(Overload::Client));
         let b = load.place(B).unwrap();
         assert_eq!(b.hold(500), Ok(()));
         let other = load.place(Caller::Client(ClientId::new(3))).unwrap();
-        assert_eq!(other.hold(1), Err(Overload::OfBodies));
+        assert_eq!(other.hold(1), Err(Overload::Bodies));
         let admin = load.place(Caller::Admin).unwrap();
         assert_eq!(admin.hold(500), Ok(()), "what clients cannot take");
-        assert_eq!(admin.hold(1), Err(Overload::OfBodies));
+        assert_eq!(admin.hold(1), Err(Overload::Bodies));
         drop(a);
         assert_eq!(other.hold(500), Ok(()));
         drop((b, other, admin));
@@ -248,7 +248,7 @@ mod tests {
             turns.push(place.turn().await.unwrap());
         }
         let none_left = load.place(Caller::Client(ClientId::new(3))).unwrap();
-        assert_eq!(none_left.turn().await.err(), Some(Overload::OfWork));
+        assert_eq!(none_left.turn().await.err(), Some(Overload::Work));
     }
 
     #[tokio::test]
@@ -260,7 +260,7 @@ mod tests {
         }
         let more = Caller::Client(ClientId::new(3));
         let refused = load.place(more).unwrap().turn().await;
-        assert_eq!(refused.err(), Some(Overload::OfWork));
+        assert_eq!(refused.err(), Some(Overload::Work));
         for caller in [Caller::Admin, Caller::Nobody] {
             assert!(load.place(caller).unwrap().turn().await.is_ok());
         }

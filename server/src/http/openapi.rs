@@ -62,7 +62,7 @@ pub(super) enum Anywhere {
     Timeout(#[to_schema] Problem),
     /// This client has as many requests in work as it may; try again after Retry-After seconds.
     #[response(status = 429, content_type = "application/problem+json")]
-    OfClient(#[to_schema] Problem),
+    Client(#[to_schema] Problem),
     /// The server failed; its log says why.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(#[to_schema] Problem),

@@ -98,8 +98,7 @@ pub(super) fn measure(
     let tuning = Instant::now();
     let tuned = tune(
         experiment, setting, &methods, &journal, shared, cancel, context,
-    );
-    let tuned = tuned.map_err(interrupted)?;
+    )?;
     let tuning = tuning.elapsed();
     let comparison = experiment.with_rates(&tuned).run_with(
         &methods,
@@ -195,7 +194,7 @@ pub(super) fn refuse_failures(failed: usize, runs: usize) -> Result<()> {
 }
 
 /// Tells what a comparison that was stopped has kept.
-fn interrupted(error: promptfed_eval::Error) -> anyhow::Error {
+pub(super) fn interrupted(error: promptfed_eval::Error) -> anyhow::Error {
     match error {
         promptfed_eval::Error::Cancelled { kept } => {
             eprintln!("{kept} runs are kept");

@@ -1,6 +1,7 @@
 //! `--tune`: learning rates that are tried for every method.
 
 use super::Shared;
+use super::measured::interrupted;
 use super::setting::SettingArgs;
 use crate::Context;
 use anyhow::Result;
@@ -53,7 +54,7 @@ pub(super) fn tune(
     shared: &Shared,
     cancel: &AtomicBool,
     context: &Context,
-) -> Result<Vec<Tuned>, promptfed_eval::Error> {
+) -> Result<Vec<Tuned>> {
     let Some(Rates(rates)) = &setting.tune else {
         return Ok(Vec::new());
     };
@@ -62,7 +63,8 @@ pub(super) fn tune(
     let taking = named.filter(|(spec, _)| spec.takes_rate());
     let taking: Vec<&dyn Method> = taking.map(|(_, method)| method.as_ref()).collect();
     let progress = &context.progress;
-    experiment.tune(&taking, rates, journal, progress, cancel, &shared.resources)
+    let tuned = experiment.tune(&taking, rates, journal, progress, cancel, &shared.resources);
+    tuned.map_err(interrupted)
 }
 
 #[cfg(test)]
