@@ -18,7 +18,7 @@ pub(super) fn simulated(comparison: &Comparison, summary: &[MethodSummary]) -> M
         p.note {
             "No clock was read: the time of a round is that of its slowest client, to receive what was sent to it, to train and to send, and the \
              server's after that. Bytes are those that were counted; how fast links and computers are is said under Provenance. What a method \
-             does besides training and sending takes no time."
+             does besides training and sending takes no time, and neither does the server's work where --server-speed does not say how long."
         }
         (accuracy_by_seconds(comparison))
         @if comparison.target_accuracy.is_some() || summary.iter().any(|row| row.simulated_seconds.is_some()) {

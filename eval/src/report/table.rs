@@ -10,6 +10,8 @@ use crate::statistics::Interval;
 use crate::summary::MethodSummary;
 
 pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Markup {
+    let shared = summary.iter().map(|row| row.jobs).max();
+    let shared = shared.filter(|jobs| *jobs > 1);
     html! {
         div.scroll {
             table.results {
@@ -20,6 +22,10 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                     "counted where they crossed: up is client to server, down is server to client. fgl and fused go over \
                      HTTP, and their bytes are all that the clients' sockets carried; the others' are the encoded \
                      messages alone."
+                    @if let Some(jobs) = shared {
+                        " Beside others: while it was measured, up to " (count(jobs as u64)) " runs shared the machine, each with its share of the threads; alone it \
+                         takes less time."
+                    }
                 }
                 thead {
                     tr {
@@ -63,12 +69,6 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                             td colspan="11" {
                                 @if let Some(method) = comparison.methods.get(i) { p.note { (method.description) } }
                                 @if row.collapsed { p.note { "Collapsed: it takes nearly every image for one class." } }
-                                @if row.jobs > 1 {
-                                    p.note {
-                                        "Measured while up to " (count(row.jobs as u64)) " runs shared the machine, each with its share of the threads: it takes \
-                                         less time alone."
-                                    }
-                                }
                                 @if row.runs == 1 { p.note { "One seed: no interval." } }
                                 @if let Some(images) = row.synthetic {
                                     p.note {

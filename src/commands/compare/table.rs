@@ -97,7 +97,12 @@ pub(super) fn interval(interval: Interval) -> String {
 
 /// Simulated seconds; a dash where there are none.
 fn time(seconds: Option<f64>) -> String {
-    seconds.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.1}"))
+    let told = |seconds: f64| {
+        // One exchange of prompts is over in a fraction of one.
+        let digits = if seconds < 1.0 { 3 } else { 1 };
+        format!("{seconds:.digits$}")
+    };
+    seconds.map_or_else(|| "–".to_owned(), told)
 }
 
 /// One seed has no spread.
