@@ -7,8 +7,11 @@ use super::{FeatureSet, QualityError};
 /// Rows whose distances are held at once.
 const BLOCK: usize = 512;
 
+/// The share of |a|^2 + |b|^2 below which a distance by the products is mostly rounding.
+const CANCELS: f32 = 1e-3;
+
 /// Hands the squared Euclidean distances of every row of `from` to all rows of `to` to `on_row`, in order:
-/// |a - b|^2 = |a|^2 + |b|^2 - 2 a.b, not below 0.
+/// |a - b|^2 = |a|^2 + |b|^2 - 2 a.b, and of near rows the sum of the squared differences.
 pub(super) fn squared_distances(
     from: &FeatureSet,
     to: &FeatureSet,
@@ -26,17 +29,21 @@ pub(super) fn squared_distances(
     let norms = squared_norms(&to, width);
     for (block, rows) in from.chunks(BLOCK * width).enumerate() {
         let lengths = squared_norms(rows, width);
-        let rows = Tensor::from_slice(rows, (lengths.len(), width), &Device::Cpu)?;
-        let mut products = rows.matmul(&columns)?.flatten_all()?.to_vec1::<f32>()?;
-        for (i, (row, length)) in products
-            .chunks_exact_mut(norms.len())
-            .zip(lengths)
-            .enumerate()
-        {
-            for (value, norm) in row.iter_mut().zip(&norms) {
-                *value = (length + norm - 2.0 * *value).max(0.0);
+        let block_of_rows = Tensor::from_slice(rows, (lengths.len(), width), &Device::Cpu)?;
+        let products = block_of_rows.matmul(&columns)?;
+        let mut products = products.flatten_all()?.to_vec1::<f32>()?;
+        let distances = products.chunks_exact_mut(norms.len());
+        let rows = rows.chunks_exact(width).zip(lengths);
+        for (i, (distances, (row, length))) in distances.zip(rows).enumerate() {
+            let others = to.chunks_exact(width).zip(&norms);
+            for (value, (other, norm)) in distances.iter_mut().zip(others) {
+                let lengths = length + norm;
+                *value = lengths - 2.0 * *value;
+                if *value < CANCELS * lengths {
+                    *value = row.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum();
+                }
             }
-            on_row(block * BLOCK + i, row);
+            on_row(block * BLOCK + i, distances);
         }
     }
     Ok(())
