@@ -124,9 +124,7 @@ impl Error {
     /// Whether training ran into values that are not finite: with a lower learning rate it may not.
     pub(crate) fn is_divergence(&self) -> bool {
         match self {
-            Self::Learn(promptfed_learn::Error::Diverged { .. }) => true,
-            // What the last step left is found where the weights are read again.
-            Self::Learn(error) => error.to_string().contains(NOT_FINITE),
+            Self::Learn(error) => error.is_divergence(),
             // A server tells it in words.
             Self::Round(reason) => [DIVERGED, NOT_FINITE]
                 .iter()

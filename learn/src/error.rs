@@ -1,6 +1,7 @@
 //! What can go wrong in this crate.
 
 use promptfed_data::ErrorKind;
+use promptfed_nn::WeightProblem;
 
 /// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -153,6 +154,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether training ran into values that are not finite, which a lower learning rate may avoid. What the last step left of them is found
+    /// where the weights are read again.
+    pub fn is_divergence(&self) -> bool {
+        match self {
+            Self::Diverged { .. } => true,
+            Self::Layer(promptfed_nn::Error::Mismatch { problems, .. }) => problems
+                .iter()
+                .any(|problem| matches!(problem, WeightProblem::NotFinite { .. })),
+            _ => false,
+        }
+    }
+
     /// What kind of failure it is: settings and images that do not fit are wrong input.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -178,5 +191,22 @@ impl Error {
             | Self::Layer(_)
             | Self::Tensor(_) => ErrorKind::Failed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_that_are_not_finite_diverged_and_others_that_do_not_fit_did_not() {
+        let of = |problem| {
+            let origin = "the given weights".to_owned();
+            let problems = vec![problem];
+            Error::Layer(promptfed_nn::Error::Mismatch { origin, problems })
+        };
+        let name = || "head.weight".to_owned();
+        assert!(of(WeightProblem::NotFinite { name: name() }).is_divergence());
+        assert!(!of(WeightProblem::Unexpected { name: name() }).is_divergence());
     }
 }

@@ -5,11 +5,11 @@ use super::round_view;
 use super::submit::ServerArgs;
 use crate::Context;
 use crate::exit::BadInput;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_client::AdminClient;
-use promptfed_prompts::protocol::{ClientId, RegistrationRequest, shown};
+use promptfed_prompts::protocol::{ClientEntry, ClientId, RegistrationRequest, shown};
 
 /// Clients of a server: list them, end or replace a token (administrator).
 #[derive(ClapArgs)]
@@ -51,7 +51,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         Command::List(args) => list(&args, context),
         Command::Revoke(args) => {
             let admin = args.admin.connect(&args.server)?;
-            let revoked = admin.revoke(find(&admin, &args.client)?)?;
+            let client = find(&admin, &args.client)?.client_id;
+            let revoked = admin.revoke(client)?;
             if context.json {
                 println!("{}", serde_json::to_string(&revoked)?);
             } else {
@@ -62,13 +63,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         }
         Command::Rotate(args) => {
             let admin = args.admin.connect(&args.server)?;
-            let client = find(&admin, &args.client)?;
-            let clients = admin.clients()?;
-            let known = clients.into_iter().find(|known| known.client_id == client);
-            let known =
-                known.ok_or_else(|| anyhow!("there is no client {client}").context(BadInput))?;
             let registration = admin.register(&RegistrationRequest {
-                name: known.name,
+                name: find(&admin, &args.client)?.name,
                 replace_token: true,
             })?;
             show_registration(&registration, context)
@@ -100,16 +96,19 @@ fn list(args: &ListArgs, context: &Context) -> Result<()> {
 }
 
 /// The client of this name, or else of this number.
-pub(super) fn find(admin: &AdminClient, client: &str) -> Result<ClientId> {
-    let clients = admin.clients()?;
-    let named = clients.iter().find(|known| known.name == client);
+pub(super) fn find(admin: &AdminClient, client: &str) -> Result<ClientEntry> {
+    let mut clients = admin.clients()?;
+    let named = clients.iter().position(|known| known.name == client);
     let numbered = || {
         let number: ClientId = client.parse().ok()?;
-        clients.iter().find(|known| known.client_id == number)
+        clients.iter().position(|known| known.client_id == number)
     };
-    let found = named.or_else(numbered).map(|known| known.client_id);
-    found.ok_or_else(|| {
-        anyhow!("the server has no client {client:?}; `promptfed client list` shows them")
-            .context(BadInput)
-    })
+    match named.or_else(numbered) {
+        Some(place) => Ok(clients.swap_remove(place)),
+        None => {
+            let text =
+                format!("the server has no client {client:?}; `promptfed client list` shows them");
+            Err(anyhow::Error::msg(text).context(BadInput))
+        }
+    }
 }

@@ -226,7 +226,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         Command::Retry(args) => end(&args, context, AdminClient::retry),
         Command::Exclude(args) => {
             let admin = args.end.admin.connect(&args.end.server)?;
-            let client = client::find(&admin, &args.client)?;
+            let client = client::find(&admin, &args.client)?.client_id;
             let status = if args.undo {
                 admin.include(args.end.round, client)?
             } else {

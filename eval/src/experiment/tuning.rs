@@ -62,9 +62,10 @@ impl Experiment {
         let mut rates = rates.to_vec();
         rates.sort_by(f32::total_cmp);
         let mut scores: Vec<Vec<RateScore>> = methods.iter().map(|_| Vec::new()).collect();
+        let mut trial = self.on_held_out()?;
+        let test = trial.test(resources)?;
         for &rate in &rates {
-            let trial = self.trial(rate)?;
-            let test = trial.test(resources)?;
+            trial.setting.recipe.training.learning_rate = rate;
             let queue = Queue {
                 experiment: &trial,
                 methods: methods.to_vec(),
@@ -96,7 +97,7 @@ impl Experiment {
     }
 
     /// The same on a part of the private images, with another part of them in place of the test images, and one seed.
-    fn trial(&self, rate: f32) -> Result<Self> {
+    fn on_held_out(&self) -> Result<Self> {
         let first = *self.setting.seeds.first().ok_or(Error::NoSeeds)?;
         let (learned_from, held_out) = held_out(&self.data.private, first);
         if held_out.is_empty() {
@@ -104,8 +105,7 @@ impl Experiment {
                 images: self.data.private.len(),
             });
         }
-        let mut recipe = self.setting.recipe.clone();
-        recipe.training.learning_rate = rate;
+        let recipe = self.setting.recipe.clone();
         Ok(Self {
             data: ExperimentData {
                 private: learned_from,

@@ -21,8 +21,8 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// The multiple of the width, and the stride, of each block.
-    pub(crate) fn blocks(self) -> &'static [(usize, usize)] {
+    /// The multiple of the width, and the stride, of each block of two 3x3 convolutions.
+    pub fn blocks(self) -> &'static [(usize, usize)] {
         match self {
             Self::Small => &[(1, 2), (2, 2), (4, 2), (4, 1)],
             Self::Resnet18 => &[

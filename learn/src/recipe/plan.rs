@@ -35,10 +35,7 @@ impl From<&TrainingPlan> for Recipe {
                 PictureFit::Squash => Fit::Squash,
             },
             width: width as usize,
-            architecture: match architecture {
-                ClassifierArchitecture::Small => Architecture::Small,
-                ClassifierArchitecture::Resnet18 => Architecture::Resnet18,
-            },
+            architecture: architecture.into(),
             training: TrainConfig {
                 epochs: epochs as usize,
                 batch_size: batch_size as usize,
@@ -105,6 +102,15 @@ impl Recipe {
             },
             validation_fraction: *validation_fraction,
             seed: *seed,
+        }
+    }
+}
+
+impl From<ClassifierArchitecture> for Architecture {
+    fn from(told: ClassifierArchitecture) -> Self {
+        match told {
+            ClassifierArchitecture::Small => Self::Small,
+            ClassifierArchitecture::Resnet18 => Self::Resnet18,
         }
     }
 }

@@ -1,8 +1,5 @@
 //! Bodies: JSON messages and raw bytes, bounded in size.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
@@ -12,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::arrival::ArrivalError;
 use super::problem::{Answer, Refusal};
+use crate::listen::{NotCollected, collected};
 use crate::state::AppState;
 
 /// A JSON message.
@@ -23,7 +21,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Message<T> {
     async fn from_request(request: Request, _: &AppState) -> Answer<Self> {
         let (parts, body) = request.into_parts();
         check_media_type(&parts.headers, "application/json")?;
-        let bytes = read(&parts.headers, body, MAX_MESSAGE_BYTES).await?;
+        let bytes = read(body, MAX_MESSAGE_BYTES).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             let remedy = "write the message as GET /openapi.json describes it";
             Refusal::malformed(format!("the JSON message cannot be read: {error}"), remedy)
@@ -46,29 +44,14 @@ pub(super) fn check_media_type(headers: &HeaderMap, expected: &str) -> Answer<()
 }
 
 /// Reads a body of at most `limit` bytes; one that announces more is refused before it is read.
-pub(super) async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> Answer<Vec<u8>> {
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > limit as u64) {
+pub(super) async fn read(body: Body, limit: usize) -> Answer<Vec<u8>> {
+    if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::too_large(limit));
     }
-    let mut all = Vec::new();
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let Ok(data) = frame.map_err(broken_off)?.into_data() else {
-            continue;
-        };
-        if data.len() > limit - all.len() {
-            return Err(Refusal::too_large(limit));
-        }
-        if all.is_empty() {
-            // It is at most the limit.
-            all.reserve_exact(announced.map_or(0, |bytes| bytes as usize));
-        }
-        // A frame that is kept would keep the buffer that it lies in, however short it is.
-        all.extend_from_slice(&data);
-    }
-    Ok(all)
+    collected(body, limit).await.map_err(|why| match why {
+        NotCollected::TooLarge => Refusal::too_large(limit),
+        NotCollected::Broken(error) => broken_off(error),
+    })
 }
 
 fn broken_off(error: axum::Error) -> Refusal {
@@ -89,19 +72,40 @@ fn arrival_error(error: &axum::Error) -> Option<&ArrivalError> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::{Bytes, Frame};
+
     use super::*;
+
+    /// So many bytes, none of them announced.
+    struct OneByOne(usize);
+
+    impl hyper::body::Body for OneByOne {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let left = self.0.checked_sub(1);
+            Poll::Ready(left.map(|left| {
+                self.0 = left;
+                Ok(Frame::data(Bytes::from_static(b"0")))
+            }))
+        }
+    }
 
     #[tokio::test]
     async fn a_body_without_announced_length_is_cut_at_the_limit() {
-        let headers = HeaderMap::new();
-        assert_eq!(
-            read(&headers, Body::from(vec![0; 5]), 5)
-                .await
-                .unwrap()
-                .len(),
-            5
-        );
-        let refusal = read(&headers, Body::from(vec![0; 6]), 5).await.unwrap_err();
+        let of = |bytes| Body::new(OneByOne(bytes));
+        assert_eq!(read(of(5), 5).await.unwrap().len(), 5);
+        let refusal = read(of(6), 5).await.unwrap_err();
+        assert_eq!(refusal.status(), 413);
+        let refusal = read(Body::from(vec![0; 6]), 5).await.unwrap_err();
         assert_eq!(refusal.status(), 413);
     }
 }

@@ -17,7 +17,7 @@ use super::openapi::{Access, Anywhere, Body, OfRound, OfState};
 use super::problem::{Answer, Refusal};
 use crate::job::{in_gigabytes, most_memory, needed_memory};
 use crate::state::AppState;
-use crate::store::{Change, Deleted};
+use crate::store::{Change, Deleted, Store};
 
 /// So much must be free on the disk when a round closes.
 const JOB_BYTES: usize = 16 << 20;
@@ -145,13 +145,7 @@ pub(super) async fn close(
     Round(round): Round,
     State(state): State<AppState>,
 ) -> Answer<Json<RoundStatus>> {
-    let folder = Arc::clone(&state.folder);
-    let change = state.store(move |store| {
-        folder.prove_space(JOB_BYTES)?;
-        store.close(round)
-    });
-    let change = change.await?;
-    state.jobs.wake();
+    let change = queued(&state, move |store| store.close(round)).await?;
     changed(&state, round, change, |status| match status.state {
         RoundState::Open => Refusal::wrong_state(
             format!("round {round} has no submission yet"),
@@ -163,6 +157,21 @@ pub(super) async fn close(
         ),
         _ => Refusal::wrong_state(told(&status), "open a new round"),
     })
+}
+
+/// Has a round's job queued, where the disk has room for it.
+async fn queued(
+    state: &AppState,
+    change: impl FnOnce(&Store) -> crate::Result<Change> + Send + 'static,
+) -> Answer<Change> {
+    let folder = Arc::clone(&state.folder);
+    let change = state.store(move |store| {
+        folder.prove_space(JOB_BYTES)?;
+        change(store)
+    });
+    let change = change.await?;
+    state.jobs.wake();
+    Ok(change)
 }
 
 /// A round's state in a sentence.
@@ -185,13 +194,7 @@ pub(super) async fn retry(
     Round(round): Round,
     State(state): State<AppState>,
 ) -> Answer<Json<RoundStatus>> {
-    let folder = Arc::clone(&state.folder);
-    let change = state.store(move |store| {
-        folder.prove_space(JOB_BYTES)?;
-        store.retry(round)
-    });
-    let change = change.await?;
-    state.jobs.wake();
+    let change = queued(&state, move |store| store.retry(round)).await?;
     changed(&state, round, change, |status| {
         let remedy = match status.state {
             RoundState::Failed { .. } | RoundState::Paused { .. } => {

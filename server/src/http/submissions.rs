@@ -38,7 +38,7 @@ pub(super) async fn submit(
     check_media_type(&parts.headers, WIRE_MEDIA_TYPE)?;
     let spec = state.store(move |store| store.round_spec(round)).await?;
     let spec = spec.ok_or_else(|| Refusal::no_round(round))?;
-    let wire = read(&parts.headers, body, MAX_WIRE_BYTES).await?;
+    let wire = read(body, MAX_WIRE_BYTES).await?;
     let (bytes, label_space) = (wire.len() as u64, spec.label_space.name().to_owned());
     // What decodes takes much memory; who is slow to send holds up nobody.
     let _permit = state

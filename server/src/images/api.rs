@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::worker::EngineThread;
+use crate::listen::collected;
 use crate::token::TokenHash;
 
 /// Largest request that is read, in bytes.
@@ -126,7 +127,7 @@ fn generated(image: &Image, seed: ImageSeed) -> Answer<Generated> {
 }
 
 async fn read(body: Body) -> Answer<GenerationRequest> {
-    let bytes = tokio::time::timeout(ARRIVAL, to_bytes(body, MAX_REQUEST_BYTES))
+    let bytes = tokio::time::timeout(ARRIVAL, collected(body, MAX_REQUEST_BYTES))
         .await
         .map_err(|_| Refusal::slow())?
         .map_err(|_| Refusal::too_large(MAX_REQUEST_BYTES))?;

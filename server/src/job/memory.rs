@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use promptfed_prompts::protocol::{ClassifierArchitecture, ImageBudget, RoundSpec};
+use promptfed_learn::Architecture;
+use promptfed_prompts::protocol::{ImageBudget, RoundSpec};
 
 /// Bytes of a value of a feature map, in bf16.
 const MAP_BYTES: u64 = 2;
@@ -23,7 +24,7 @@ pub(crate) fn needed(spec: &RoundSpec, prompts: u64) -> u64 {
     let chosen = plan.fuse.as_ref().and_then(|fuse| fuse.keep);
     let images = chosen.map_or(made, |keep| keep.min(made));
     let side = u64::from(training.image_size);
-    let (parameters, maps) = classifier(training.architecture, side, training.width.into());
+    let (parameters, maps) = classifier(training.architecture.into(), side, training.width.into());
     let batch = u64::from(training.batch_size).min(images);
     images
         .saturating_mul(3 * side * side)
@@ -32,26 +33,12 @@ pub(crate) fn needed(spec: &RoundSpec, prompts: u64) -> u64 {
 }
 
 /// Parameters of the convolutions of a classifier, and the values of the feature maps that they make of an image.
-fn classifier(architecture: ClassifierArchitecture, side: u64, width: u64) -> (u64, u64) {
-    // The multiple of the width, and the stride, of each block of two convolutions.
-    let blocks: &[(u64, u64)] = match architecture {
-        ClassifierArchitecture::Small => &[(1, 2), (2, 2), (4, 2), (4, 1)],
-        ClassifierArchitecture::Resnet18 => &[
-            (1, 1),
-            (1, 1),
-            (2, 2),
-            (2, 1),
-            (4, 2),
-            (4, 1),
-            (8, 2),
-            (8, 1),
-        ],
-    };
+fn classifier(architecture: Architecture, side: u64, width: u64) -> (u64, u64) {
     let (mut side, mut before) = (side, width);
     let (mut parameters, mut maps) = (9 * 3 * width, side * side * width);
-    for (multiple, stride) in blocks {
-        let channels = multiple * width;
-        side = side.div_ceil(*stride);
+    for &(multiple, stride) in architecture.blocks() {
+        let channels = multiple as u64 * width;
+        side = side.div_ceil(stride as u64);
         parameters += 9 * channels * (before + channels);
         maps += 2 * side * side * channels;
         before = channels;
@@ -88,7 +75,7 @@ pub(crate) fn in_gigabytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use promptfed_learn::{Architecture, Classifier, ClassifierConfig};
+    use promptfed_learn::{Classifier, ClassifierConfig};
 
     use super::*;
 
@@ -98,7 +85,7 @@ mod tests {
         let convolutions = 9 * (12 + 32 + 96 + 384 + 512);
         // Maps of 16, 8, 4, 2 and 2 pixels.
         let maps = 256 * 4 + 2 * (64 * 4 + 16 * 8 + 4 * 16 + 4 * 16);
-        let small = classifier(ClassifierArchitecture::Small, 16, 4);
+        let small = classifier(Architecture::Small, 16, 4);
         assert_eq!(small, (convolutions, maps));
         for architecture in [Architecture::Small, Architecture::Resnet18] {
             let config = ClassifierConfig {
@@ -106,11 +93,7 @@ mod tests {
                 ..ClassifierConfig::new(3, 16).with_width(4)
             };
             let real = Classifier::new(config, 0).unwrap().num_parameters() as u64;
-            let plan = match architecture {
-                Architecture::Small => ClassifierArchitecture::Small,
-                Architecture::Resnet18 => ClassifierArchitecture::Resnet18,
-            };
-            let (least, _) = classifier(plan, 16, 4);
+            let (least, _) = classifier(architecture, 16, 4);
             // Without shortcuts, normalisation and head.
             assert!(least <= real && real < least * 5 / 4, "{least} {real}");
         }

@@ -1,6 +1,7 @@
 //! Sockets: accepting, TLS, and what each connection may take of the server.
 
 mod certificates;
+mod collected;
 mod connections;
 mod held;
 mod limits;
@@ -30,6 +31,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use self::certificates::CertificateFiles;
 pub(crate) use self::certificates::Certificates;
+pub(crate) use self::collected::{NotCollected, collected};
 use self::connections::{Connections, Place};
 pub(crate) use self::held::Held;
 pub use self::limits::Limits;

@@ -13,12 +13,13 @@ use crate::report::format::{self, bytes_tick, percent, plural};
 use crate::report::shown::all_seeds;
 use crate::role::Role;
 
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 430.0;
-const LEFT: f64 = 58.0;
-const RIGHT: f64 = 730.0;
-const TOP: f64 = 34.0;
-const BOTTOM: f64 = HEIGHT - 52.0;
+// The same place for both ways to see what accuracy costs: bytes here, simulated seconds beside it.
+pub(super) const WIDTH: f64 = 760.0;
+pub(super) const HEIGHT: f64 = 430.0;
+pub(super) const LEFT: f64 = 58.0;
+pub(super) const RIGHT: f64 = 730.0;
+pub(super) const TOP: f64 = 34.0;
+pub(super) const BOTTOM: f64 = HEIGHT - 52.0;
 /// Width of the lane for runs without bytes, which have no place on a logarithmic axis.
 const LANE: f64 = 44.0;
 /// The break between that lane and the axis.

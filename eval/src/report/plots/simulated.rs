@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::axis::Axis;
+use super::cost::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH};
 use super::drawing::Drawing;
 use super::frame::{Frame, px};
 use super::marks::{key, line, marker};
@@ -11,13 +12,6 @@ use crate::comparison::{Comparison, MethodRun};
 use crate::report::files;
 use crate::report::format::{percent, seconds};
 use crate::report::shown::all_seeds;
-
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 430.0;
-const LEFT: f64 = 58.0;
-const RIGHT: f64 = 730.0;
-const TOP: f64 = 34.0;
-const BOTTOM: f64 = HEIGHT - 52.0;
 
 pub(in crate::report) fn accuracy_by_seconds(comparison: &Comparison) -> Markup {
     let Some(drawing) = simulated(comparison) else {
