@@ -44,13 +44,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for part in &report.backends {
         println!("{}: {} of {} images", part.name, part.chosen, part.made);
     }
-    let (images, weights) = load_fused(&out, 32)?;
+    let (images, supervision) = load_fused(&out, 32)?;
     println!(
         "{} images of {} x {} pixels, {}",
         images.len(),
         images.size,
         images.size,
-        match weights {
+        match supervision.weights {
             Some(_) => "with weights",
             None => "all of one weight",
         }

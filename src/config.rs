@@ -83,14 +83,8 @@ pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Settings> {
     if asks_for_help(&args) {
         return Ok(Settings::of(args));
     }
-    if args.iter().any(|arg| arg == "--no-config") {
+    let Some(file) = file_of(&args) else {
         return Ok(Settings::of(args));
-    }
-    let given = given_file(&args);
-    let file = match &given {
-        Some(path) => path.clone(),
-        None if Path::new(DEFAULT_FILE).is_file() => PathBuf::from(DEFAULT_FILE),
-        None => return Ok(Settings::of(args)),
     };
     let text = promptfed_files::read_text(&file, MAX_BYTES)?;
     let mut table: Table = text
@@ -108,6 +102,53 @@ pub(crate) fn merge(args: Vec<OsString>, root: &Command) -> Result<Settings> {
         backends,
         taken,
     })
+}
+
+/// The configuration file that is read for a command line, if any.
+pub(crate) fn file_of(args: &[OsString]) -> Option<PathBuf> {
+    if args.iter().any(|arg| arg == "--no-config") {
+        return None;
+    }
+    let default = || {
+        Path::new(DEFAULT_FILE)
+            .is_file()
+            .then(|| DEFAULT_FILE.into())
+    };
+    given_file(args).or_else(default)
+}
+
+/// The settings of a configuration file, each as its table and key, with its line. Values are not told: some are secrets.
+///
+/// # Errors
+/// A file that cannot be read, or is not valid TOML.
+pub(crate) fn settings_in(file: &Path) -> Result<Vec<(String, usize)>> {
+    let text = promptfed_files::read_text(file, MAX_BYTES)?;
+    let table: Table = text
+        .parse()
+        .with_context(|| format!("{} is not valid TOML", file.display()))?;
+    let source = Source {
+        file: file.to_owned(),
+        text,
+    };
+    let mut found = Vec::new();
+    list_settings(&table, &mut Vec::new(), &source, &mut found);
+    Ok(found)
+}
+
+fn list_settings<'a>(
+    table: &'a Table,
+    path: &mut Vec<&'a str>,
+    source: &Source,
+    found: &mut Vec<(String, usize)>,
+) {
+    for (key, value) in table {
+        path.push(key);
+        match value {
+            Value::Table(inner) => list_settings(inner, path, source, found),
+            _ => found.push((path.join("."), source.line(path))),
+        }
+        path.pop();
+    }
 }
 
 /// The text of a configuration file.

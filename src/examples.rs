@@ -19,17 +19,16 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("label-space list", "promptfed label-space list"),
     ("label-space show", "promptfed label-space show imagenette"),
+    ("enrol", "promptfed enrol hospital-a.enrol"),
+    ("submit", "promptfed submit prompts.json --round 1"),
     (
-        "submit",
-        "promptfed submit prompts.json --round 1 --server https://server:7878 --token \"$TOKEN\"",
+        "receipt",
+        "promptfed receipt prompts.round-1.receipt.json --check",
     ),
+    ("withdraw", "promptfed withdraw --round 1"),
     (
         "serve",
         "promptfed serve --addr 0.0.0.0:7878 --tls self-signed --data-dir federation --engine pocket --engine sd:models/sd15",
-    ),
-    (
-        "register",
-        "promptfed register hospital-a --admin-token-file federation/admin.token",
     ),
     (
         "backup",
@@ -41,7 +40,11 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     (
         "client",
-        "promptfed client list --admin-token-file federation/admin.token",
+        "promptfed client add hospital-a --address https://server:7878 --admin-token-file federation/admin.token > hospital-a.enrol",
+    ),
+    (
+        "client add",
+        "promptfed client add hospital-a --address https://server:7878 --admin-token-file federation/admin.token > hospital-a.enrol",
     ),
     (
         "client list",
@@ -53,28 +56,19 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     (
         "client rotate",
-        "promptfed client rotate hospital-a --admin-token-file federation/admin.token",
+        "promptfed client rotate hospital-a --address https://server:7878 --admin-token-file federation/admin.token > hospital-a.enrol",
     ),
-    (
-        "round",
-        "promptfed round status 1 --wait --server https://server:7878 --token \"$TOKEN\"",
-    ),
+    ("round", "promptfed round status 1 --wait"),
     (
         "round open",
         "promptfed round open classes.toml --level domain --expected-clients 5 --images 5000 --admin-token-file federation/admin.token",
     ),
-    (
-        "round spec",
-        "promptfed round spec 1 --out round.json --token \"$TOKEN\"",
-    ),
-    ("round show", "promptfed round show 1 --token \"$TOKEN\""),
-    (
-        "round list",
-        "promptfed round list --server https://server:7878 --token \"$TOKEN\"",
-    ),
+    ("round spec", "promptfed round spec 1 --out round.json"),
+    ("round show", "promptfed round show 1"),
+    ("round list", "promptfed round list"),
     (
         "round status",
-        "promptfed round status 1 --wait --timeout 3600 --token \"$TOKEN\"",
+        "promptfed round status 1 --wait --timeout 3600",
     ),
     (
         "round close",
@@ -105,12 +99,29 @@ const EXAMPLES: &[(&str, &str)] = &[
         "promptfed round delete 1 --force --admin-token-file federation/admin.token",
     ),
     (
-        "round results",
-        "promptfed round results 1 --json --token \"$TOKEN\"",
+        "round images",
+        "promptfed round images 1 --class cat --out look --admin-token-file federation/admin.token",
     ),
     (
+        "round train",
+        "promptfed round train 1 --epochs 40 --learning-rate 0.02 --wait --admin-token-file federation/admin.token",
+    ),
+    (
+        "round redraw",
+        "promptfed round redraw 1 --class cat --wait --publish --admin-token-file federation/admin.token",
+    ),
+    (
+        "round trainings",
+        "promptfed round trainings 1 --admin-token-file federation/admin.token",
+    ),
+    (
+        "round publish",
+        "promptfed round publish 1 2 --admin-token-file federation/admin.token",
+    ),
+    ("round results", "promptfed round results 1 --json"),
+    (
         "round model",
-        "promptfed round model 1 --out model.safetensors --token \"$TOKEN\"",
+        "promptfed round model 1 --out model.safetensors",
     ),
     (
         "write",
@@ -121,8 +132,20 @@ const EXAMPLES: &[(&str, &str)] = &[
         "promptfed synth --prompts prompts.json --engine pocket --images 3000 --out synthetic",
     ),
     (
+        "worker",
+        "promptfed worker synthetic --engine sd:models/sd15 --precision bf16",
+    ),
+    (
         "synth serve",
         "promptfed synth serve --engine pocket --addr 0.0.0.0:7979 --allow-plain-http --token-file images.token",
+    ),
+    (
+        "synth show",
+        "promptfed synth show synthetic/images/cat/00000000.png",
+    ),
+    (
+        "synth remake",
+        "promptfed synth remake synthetic/images/cat/00000000.png --out again.png",
     ),
     (
         "fuse",
@@ -157,7 +180,12 @@ const EXAMPLES: &[(&str, &str)] = &[
         "compare",
         "promptfed compare --private train/ --test test/ --partition dirichlet:5:0.5 --methods fgl,fedavg,centralised,chance",
     ),
+    (
+        "results",
+        "promptfed results grid-results --out docs/results.md",
+    ),
     ("methods", "promptfed methods --json"),
+    ("doctor", "promptfed doctor --server https://server:7878"),
     ("schema", "promptfed schema round status"),
     (
         "completions",

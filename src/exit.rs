@@ -18,12 +18,13 @@ Exit codes:
   2    the command line is wrong
   3    the input is wrong or not there: data, prompts, label space, model or configuration file
   4    the server, the model hub, an image service or a language model's could not be reached or refused
-  130  `synth`, `write`, `compare` or `demo` was stopped by ctrl-c and can go on; other commands end by the signal
+  130  `synth`, `worker`, `write`, `compare` or `demo` was stopped by ctrl-c and can go on; other commands end by the signal
 
 Environment:
   PROMPTFED_LOG     what is logged to standard error, e.g. info or promptfed_server=debug (default: warn;
                     `serve` also tells of rounds, submissions and jobs)
   PROMPTFED_ASSETS  folder with the bundled weights and drawings
+  PROMPTFED_TOKEN   a client's token, and PROMPTFED_ADMIN_TOKEN the administrator's, where no file is named
 
 Every flag can stand in promptfed.toml: [synth] steps = 8 is promptfed synth --steps 8. A flag of the command line wins over the
 environment, the environment over the file, the file over what is built in.
@@ -151,10 +152,10 @@ fn of_request(error: &promptfed_client::RequestError) -> String {
     };
     let remedy = match problem.code {
         ProblemCode::Unauthenticated => {
-            "give a token of this server: a client's with --token or PROMPTFED_TOKEN, the administrator's with --admin-token-file or PROMPTFED_ADMIN_TOKEN"
+            "give a token that this server knows: a client's by --credentials (`promptfed enrol` writes them), --token-file or PROMPTFED_TOKEN, the administrator's by --admin-token-file or PROMPTFED_ADMIN_TOKEN"
         }
         ProblemCode::NameTaken => {
-            "choose another name, or give this client a new token with --replace-token"
+            "leave these names out or choose others; `promptfed client rotate` prints new strings for clients that are registered"
         }
         _ => return error.to_string(),
     };
@@ -177,6 +178,7 @@ fn kind_of(error: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
         .or_else(|| of(error, promptfed_server::Error::kind))
         .or_else(|| of(error, promptfed_client::Error::kind))
         .or_else(|| of(error, promptfed_client::RequestError::kind))
+        .or_else(|| of(error, promptfed_client::ReceiptError::kind))
         .or_else(|| of(error, promptfed_synth::Error::kind))
         .or_else(|| of(error, promptfed_synth::service::ServiceError::kind))
         .or_else(|| of(error, promptfed_learn::Error::kind))

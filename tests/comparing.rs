@@ -165,7 +165,16 @@ fn generative_methods_stand_beside_themselves() {
         "fgl-rounds:level=class:rounds=2:server-epochs=1",
         "fedavg",
     ];
-    let more = ["--images", "12", "--synthetic-epochs", "2", "--rounds", "2"];
+    let more = [
+        "--images",
+        "12",
+        "--synthetic-epochs",
+        "2",
+        "--rounds",
+        "2",
+        "--links=up=1MB,down=10MB",
+        "--sample-seconds=0.02",
+    ];
     let told = run(folder.path(), &compare(&methods.join(","), &more));
     let rows = told["methods"].as_array().unwrap();
     let bytes = |row: usize, direction: &str, kind: &str| -> u64 {
@@ -178,6 +187,9 @@ fn generative_methods_stand_beside_themselves() {
     for (row, name) in rows.iter().zip(methods) {
         assert_eq!(row["name"], name);
     }
+    // Nobody said how long the server takes.
+    let warnings = told["warnings"].to_string();
+    assert!(warnings.contains("--server-speed"), "{warnings}");
     assert!(bytes(1, "up", "prompts") > bytes(0, "up", "prompts"));
     assert_eq!(bytes(2, "up", "prompts"), bytes(0, "up", "prompts"));
     // The same models as FedAvg's up; down one round fewer, and the server's first.
@@ -394,10 +406,45 @@ fn a_grid_is_measured_cell_by_cell() {
     assert!(place.join("tables/runs.csv").exists() && place.join("figures").exists());
     let before = cells(&place);
     assert_eq!(before.len(), 4);
-    // Once more it adds nothing, and tells the same.
-    let again = json(&mut promptfed(folder.path(), &args));
+    // Once more it adds nothing, and tells the same, wherever the command is typed.
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let above = [
+        "compare",
+        "../grid.toml",
+        "--out",
+        "../out",
+        "--data-root",
+        "..",
+    ];
+    let again = json(&mut promptfed(&elsewhere, &above));
     assert_eq!(again["rows"], told["rows"]);
     assert_eq!(cells(&place), before);
+    let page = ["results", "out", "--out", "docs/results.md"];
+    let written = json(&mut promptfed(folder.path(), &page));
+    assert_eq!(written["comparisons"], 3);
+    let text = std::fs::read_to_string(folder.path().join("docs/results.md")).unwrap();
+    for part in [
+        "### pets, iid:2",
+        "### pets, dirichlet:2:0.5",
+        "### more pets, iid:3",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    let figures = written["figures"].as_array().unwrap();
+    for figure in figures {
+        assert!(folder.path().join(figure.as_str().unwrap()).exists());
+    }
+    for (args, part) in [
+        (
+            ["results", "pets", "--out", "docs/results.md"],
+            "results.json",
+        ),
+        (["results", "out", "--out", "docs/results"], ".md"),
+    ] {
+        let (code, told) = failure(&mut promptfed(folder.path(), &args));
+        assert!(code == 3 && told.contains(part), "{told}");
+    }
 }
 
 #[test]

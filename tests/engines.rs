@@ -11,7 +11,7 @@ use server::Server;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use support::{assets, failure, json, promptfed};
+use support::{assets, enrolled, failure, json, promptfed};
 
 /// `promptfed synth` of the prompts that [`write_prompts`] wrote.
 fn synth(folder: &Path, out: &str, args: &[&str]) -> Command {
@@ -391,13 +391,13 @@ fn a_round_has_several_engines() {
     ];
     let opened = json(run(&open).args(both).args(there));
     let round = opened["round_id"].to_string();
-    let registration = json(run(&["register", "a"]).args(there));
-    let token = registration["token"].as_str().unwrap();
+    let who = enrolled(here, &json(run(&["client", "add", "a"]).args(there)));
     json(run(&["extract", "--label-space", "emoji"]).arg(assets().join("emoji/private.parquet")));
-    json(run(&["submit", "--round", &round, "--token", token]).args(there));
-    let status = json(run(&["round", "status", &round, "--wait", "--token", token]).args(there));
+    json(run(&["submit", "--round", &round, "--credentials", &who]).args(there));
+    let status =
+        json(run(&["round", "status", &round, "--wait", "--credentials", &who]).args(there));
     assert_eq!(status["state"], "done", "{status}");
-    let results = json(run(&["round", "results", &round, "--token", token]).args(there));
+    let results = json(run(&["round", "results", &round, "--credentials", &who]).args(there));
     let sources = results["sources"].as_array().unwrap();
     assert_eq!(sources.len(), 2);
     assert_eq!(sources[0]["images"]["planned"], 22);

@@ -9,7 +9,7 @@ use assert_cmd::Command;
 use serde_json::{Value, json};
 use server::Server;
 use std::path::Path;
-use support::{assets, failure, json, promptfed};
+use support::{assets, enrolled, failure, json, promptfed};
 
 const THREE: [&str; 6] = [
     "--engine",
@@ -72,10 +72,13 @@ fn a_round_is_opened_with_a_fusion_and_tells_it() {
     let flags = ["--keep", "45", "--quotas", "transfer", "--floor", "0.4"];
     let opened = json(open(&with(&flags)).args(SMALL_MODELS));
     let round = opened["round_id"].to_string();
-    let registration = json(promptfed(here, &["register", "a"]).args(there));
-    let token = ["--token", registration["token"].as_str().unwrap()];
-    let with_token = |args: &[&str]| json(promptfed(here, args).args(there).args(token));
-    let spec = with_token(&["round", "spec", &round]);
+    let added = json(promptfed(here, &["client", "add", "a"]).args(there));
+    let credentials = enrolled(here, &added);
+    let as_client = |args: &[&str]| {
+        let who = ["--credentials", &credentials];
+        json(promptfed(here, args).args(there).args(who))
+    };
+    let spec = as_client(&["round", "spec", &round]);
     assert_eq!(
         spec["synthesis"]["fuse"],
         json!({
@@ -85,10 +88,10 @@ fn a_round_is_opened_with_a_fusion_and_tells_it() {
     );
     let private = assets().join("emoji/private.parquet");
     json(promptfed(here, &["extract", "--label-space", "emoji"]).arg(private));
-    with_token(&["submit", "--round", &round]);
-    let status = with_token(&["round", "status", &round, "--wait"]);
+    as_client(&["submit", "--round", &round]);
+    let status = as_client(&["round", "status", &round, "--wait"]);
     assert_eq!(status["state"], "done", "{status}");
-    let results = with_token(&["round", "results", &round]);
+    let results = as_client(&["round", "results", &round]);
     let fusion = &results["fusion"];
     assert_eq!(
         (&fusion["made"], &fusion["chosen"]),
@@ -194,6 +197,48 @@ fn one_engine_stands_beside_several_fused() {
     ] {
         assert!(page.contains(part), "{part}");
     }
+}
+
+#[test]
+fn methods_have_the_engine_and_the_choice_that_they_are_told_and_their_sets_are_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let soft = "fused:budget=generated:keep=0.5:quotas=none:select=random:soft-labels=0.5";
+    let mixture = "fused:quotas=none:select=all";
+    let methods = format!("fgl,fgl:engine=2,{soft},{mixture}");
+    let told = ["--methods", methods.as_str(), "--quality"];
+    let flags = [&THREE[..], &SMALL_MODELS, &told].concat();
+    let compared = json(&mut compare(here, "out", &flags));
+    let methods = compared["methods"].as_array().unwrap();
+    let names: Vec<&str> = methods
+        .iter()
+        .map(|m| m["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["fgl", "fgl:engine=2", soft, mixture]);
+    let images = |method: usize| methods[method]["synthetic"].clone();
+    assert_eq!(images(1), json!({ "made": 30, "trained_on": 30 }));
+    assert_eq!(images(2), json!({ "made": 30, "trained_on": 15 }));
+    assert_eq!(images(3), json!({ "made": 30, "trained_on": 30 }));
+
+    let record = std::fs::read(here.join("out/report.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    let provenance = record["comparison"]["provenance"].as_array().unwrap();
+    let said = |name: &str| {
+        let row = provenance.iter().find(|row| row[0] == name);
+        row.unwrap_or_else(|| panic!("{name}"))[1].as_str().unwrap()
+    };
+    let engine = |method: &str| said(&format!("{method} engine, seed 0")).to_owned();
+    assert!(engine("fgl") != engine("fgl:engine=2"));
+    for method in names {
+        for measure in ["density", "coverage", "precision", "recall", "Vendi score"] {
+            let value = said(&format!("{method} synthetic set, {measure}, seed 0"));
+            assert!(value.parse::<f64>().unwrap() >= 0.0, "{method} {measure}");
+        }
+    }
+
+    let few = [&THREE[..], &["--methods", "fgl:engine=4"]].concat();
+    let (code, told) = failure(&mut compare(here, "few", &few));
+    assert!(code == 3 && told.contains("fgl:engine=4"), "{told}");
 }
 
 #[test]

@@ -97,6 +97,43 @@ fn sets_are_fused_trained_on_tested_and_exported() {
         (trained["weighted"].as_bool(), trained["images"].as_u64()),
         (Some(true), Some(140))
     );
+    assert_eq!(trained["soft_labels"], false);
+
+    let soft = ["--select", "random", "--keep", "70", "--soft-labels"];
+    let quick = ["0.5", "--task-epochs", "2", "--task-width", "8"];
+    fuse(here, "soft", &[&soft[..], &quick].concat());
+    for row in lines(&here.join("soft/fused.jsonl")) {
+        let targets = row["targets"].as_array().unwrap();
+        let targets: Vec<f64> = targets.iter().map(|p| p.as_f64().unwrap()).collect();
+        let own = targets[row["class"].as_u64().unwrap() as usize];
+        assert!(
+            (targets.iter().sum::<f64>() - 1.0).abs() < 1e-5 && own >= 0.5 - 1e-6,
+            "{row}"
+        );
+    }
+    let args = [
+        "train",
+        "soft",
+        "--epochs",
+        "1",
+        "--width",
+        "8",
+        "--out",
+        "soft.safetensors",
+    ];
+    let softly = json(promptfed(here, &[]).args(args));
+    assert_eq!(
+        (
+            softly["soft_labels"].as_bool(),
+            softly["weighted"].as_bool()
+        ),
+        (Some(true), Some(false))
+    );
+    let (code, told) = failure(
+        promptfed(here, &["fuse", "sets/all", "sets/draw", "--out", "x"])
+            .args([&soft[..], &["1.5"]].concat()),
+    );
+    assert!(code == 3 && told.contains("at most 1"), "{code} {told}");
     let test = assets().join("emoji/test.parquet");
     let tested = json(
         promptfed(here, &[])
@@ -185,6 +222,46 @@ fn clients_answers_decide_the_quotas() {
         &[&flags[..], &["--feedback", "scores.json"]].concat(),
     );
     assert_eq!(two["feedback_bytes"].as_u64(), Some(2 * file.len() as u64));
+
+    let noisy = |seed: &[&str]| {
+        let mut command = promptfed(here, &["feedback"]);
+        let models = ["--models", "fused/task-models", "--out", "noisy.json"];
+        command
+            .arg(&private)
+            .args(models)
+            .args(["--noise", "laplace:2"]);
+        json(command.args(seed))["feedback"].clone()
+    };
+    let one = noisy(&["--noise-seed", "5"]);
+    assert_eq!(one, noisy(&["--noise-seed", "5"]));
+    assert_ne!(one["cells"], noisy(&[])["cells"]);
+    // Both counts of 2 backends, 7 domains and 10 classes; scale 4 / 2.
+    let told = &one["noise"][0];
+    assert_eq!(
+        (told["numbers"].as_u64(), told["sensitivity"].as_f64()),
+        (Some(280), Some(4.0))
+    );
+    assert!((told["deviation"].as_f64().unwrap() - 8f64.sqrt()).abs() < 1e-9);
+    let moved = one["cells"].as_array().unwrap().iter().zip(cells);
+    assert!(moved.filter(|(a, b)| a["right"] != b["right"]).count() > 130);
+    let file = std::fs::read_to_string(here.join("noisy.json")).unwrap();
+    assert!(!file.contains("seed"), "{file}");
+    let with = [
+        "--keep",
+        "100",
+        "--quotas",
+        "feedback",
+        "--feedback",
+        "noisy.json",
+    ];
+    let dealt = fuse(here, "noisy", &with);
+    assert_eq!(dealt["report"]["chosen"], 100);
+    let mut wrong = promptfed(here, &["feedback"]);
+    wrong
+        .arg(&private)
+        .args(["--models", "fused/task-models", "--noise", "gaussian:0"]);
+    let (code, told) = failure(&mut wrong);
+    assert!(code == 2 && told.contains("above 0"), "{code} {told}");
 
     let shown = promptfed(here, &[])
         .arg("feedback")
@@ -431,6 +508,27 @@ fn several_engines_are_fused_by_one_command_also_in_rounds() {
         "everything",
     ]));
     assert_eq!(all["report"]["chosen"], 420);
+
+    let writes = [
+        "--fuse", "--keep", "70", "--rounds", "2", "--writer", "grammar",
+    ];
+    let writes = [&writes[..], &["--per-prompt", "2"], &small].concat();
+    let told = json(&mut synth("written", &writes));
+    let written = told["written"].as_array().unwrap();
+    assert_eq!(written.len(), 2);
+    assert!(
+        written
+            .iter()
+            .all(|round| round["written"].as_u64() > Some(0))
+    );
+    let page = std::fs::read_to_string(here.join("written/fused/report.html")).unwrap();
+    assert!(page.contains("prompts written") && page.contains("Refused, since it"));
+    let lines = lines(&here.join("written/round-1/written.jsonl"));
+    let first = lines[0]["prompt"].as_str().unwrap();
+    assert!(first.contains(','), "{first}");
+    let alone = ["--fuse", "--keep", "70", "--writer", "grammar"];
+    let (code, told) = failure(&mut synth("idle", &alone));
+    assert!(code == 3 && told.contains("without --rounds 2"), "{told}");
 
     let (code, told) = failure(&mut synth("idle", &small));
     assert!(

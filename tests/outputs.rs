@@ -322,7 +322,8 @@ fn the_folder_of_a_running_server_stays() {
     let registered = json(&mut promptfed(
         here,
         &[
-            "register",
+            "client",
+            "add",
             "a",
             "--server",
             &server.url,
@@ -575,8 +576,8 @@ fn an_output_that_is_no_regular_file_is_refused_at_once() {
             &TRAIN[..],
             &["extract", "photos"],
             &["label-space", "from", "photos"],
-            &["round", "model", "1", "--token", "t"],
-            &["round", "spec", "1", "--token", "t"],
+            &["round", "model", "1"],
+            &["round", "spec", "1"],
         ] {
             let mut command = promptfed(here, args);
             command

@@ -9,7 +9,7 @@ use promptfed::data::Fit;
 use promptfed::learn::Classifier;
 use serde_json::Value;
 use server::Server;
-use support::{assets, failure, json, promptfed};
+use support::{assets, enrolled, failure, json, promptfed};
 
 #[test]
 fn each_step_by_itself() {
@@ -130,22 +130,26 @@ fn a_round_over_http() {
         command.args(args).args(["--server", &server.url]);
         command
     };
-    let registration = json(&mut run(&["register", "hospital-a"]));
-    let token = registration["token"].as_str().unwrap();
+    let who = &enrolled(here, &json(&mut run(&["client", "add", "hospital-a"])));
     assert_eq!(json(&mut run(&["round", "open"]))["state"], "open");
     json(
         promptfed(here, &[])
             .arg("extract")
             .arg(assets().join("emoji/private.parquet")),
     );
-    let sent = json(&mut run(&["submit", "--round", "1", "--token", token]));
+    let sent = json(&mut run(&["submit", "--round", "1", "--credentials", who]));
     assert_eq!(sent["answer"]["outcome"], "stored");
     assert!(sent["bytes_up"].as_u64().unwrap() > 200);
     let status = json(&mut run(&[
-        "round", "status", "1", "--wait", "--token", token,
+        "round",
+        "status",
+        "1",
+        "--wait",
+        "--credentials",
+        who,
     ]));
     assert_eq!(status["state"], "done");
-    let fetch = ["round", "model", "1", "--token", token];
+    let fetch = ["round", "model", "1", "--credentials", who];
     let model = json(&mut run(&fetch));
     let file = std::fs::read(here.join("model.safetensors")).unwrap();
     assert_eq!(model["bytes"].as_u64().unwrap(), file.len() as u64);
@@ -165,13 +169,15 @@ fn a_round_over_http() {
     json(run(&fetch).arg("--force"));
     assert_eq!(std::fs::read(here.join("model.safetensors")).unwrap(), file);
     std::fs::write(here.join("round.json"), "mine").unwrap();
-    let spec = ["round", "spec", "1", "--token", token];
+    let spec = ["round", "spec", "1", "--credentials", who];
     let (code, told) = failure(&mut run(&spec));
     assert!(code == 3 && told.contains("--force"), "{code} {told}");
 
-    let (code, told) = failure(&mut run(&["round", "status", "1", "--token", "wrong"]));
-    assert_eq!(code, 4, "{told}");
-    let again = json(&mut run(&["submit", "--round", "1", "--token", token]));
+    std::fs::write(here.join("wrong.token"), "pfc-1-wrong\n").unwrap();
+    let wrong = ["round", "status", "1", "--token-file", "wrong.token"];
+    let (code, told) = failure(&mut run(&wrong));
+    assert!(code == 4 && told.contains("--credentials"), "{code} {told}");
+    let again = json(&mut run(&["submit", "--round", "1", "--credentials", who]));
     assert_eq!(again["answer"]["outcome"], "duplicate");
     assert_eq!(again["answer"]["receipt"], sent["answer"]["receipt"]);
     json(
@@ -180,9 +186,82 @@ fn a_round_over_http() {
             .arg(assets().join("emoji/private.parquet"))
             .args(["--level", "domain", "--out", "other.json"]),
     );
-    let late = ["submit", "other.json", "--round", "1", "--token", token];
+    let late = ["submit", "other.json", "--round", "1", "--credentials", who];
     let (code, told) = failure(&mut run(&late));
     assert!(code == 4 && told.contains("round"), "{code} {told}");
+}
+
+#[test]
+fn a_client_keeps_a_receipt_and_takes_its_prompts_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let server = Server::start(here, &[]);
+    let run = |args: &[&str]| {
+        let mut command = promptfed(here, args);
+        command.args(["--server", &server.url]);
+        command
+    };
+    let who = &enrolled(here, &json(&mut run(&["client", "add", "hospital-a"])));
+    json(&mut run(&["round", "open", "emoji"]));
+    json(
+        promptfed(here, &["extract", "--label-space", "emoji"])
+            .arg(assets().join("emoji/private.parquet")),
+    );
+    let submit = ["submit", "--round", "1", "--credentials", who];
+    let sent = json(&mut run(&submit));
+    let file = sent["receipt_file"].as_str().unwrap();
+    assert_eq!(file, "prompts.round-1.receipt.json");
+    let kept = json(&mut promptfed(here, &["receipt", file]));
+    assert_eq!(kept["receipt"]["receipt"], sent["answer"]["receipt"]);
+    assert_eq!(kept["receipt"]["server"], server.url);
+    assert_eq!(kept["held"], Value::Null);
+    let check = ["receipt", file, "--check", "--credentials", who];
+    assert_eq!(json(&mut run(&check))["held"], true);
+    let (code, told) = failure(&mut promptfed(
+        here,
+        &["receipt", file, "--credentials", who],
+    ));
+    assert!(code == 3 && told.contains("--check"), "{code} {told}");
+    let (code, told) = failure(&mut run(&["receipt", file, "--check"]));
+    assert!(
+        code == 3 && told.contains("PROMPTFED_TOKEN"),
+        "{code} {told}"
+    );
+
+    let withdraw = ["withdraw", "--round", "1", "--credentials", who];
+    let withdrawn = json(&mut run(&withdraw));
+    assert_eq!(withdrawn["receipt"], sent["answer"]["receipt"]);
+    assert_eq!(json(&mut run(&withdraw)).get("receipt"), None);
+    let (code, told) = failure(&mut run(&check));
+    assert!(
+        code == 4 && told.contains("submitted nothing"),
+        "{code} {told}"
+    );
+    let less = ["extract", "--label-space", "emoji", "--max-prompts", "3"];
+    json(
+        promptfed(here, &less)
+            .args(["--out", "less.json"])
+            .arg(assets().join("emoji/private.parquet")),
+    );
+    let submit_less = ["submit", "less.json", "--round", "1", "--credentials", who];
+    let other = json(&mut run(&submit_less));
+    assert_eq!(other["answer"]["outcome"], "stored");
+    let (code, told) = failure(&mut run(&check));
+    assert!(
+        code == 4 && told.contains("holds another submission"),
+        "{code} {told}"
+    );
+    // Nothing but an earlier receipt is replaced, and nothing is sent then.
+    let (code, told) = failure(run(&submit).args(["--receipt", "less.json"]));
+    assert!(code == 3 && told.contains("--receipt"), "{code} {told}");
+    let held = json(&mut run(&[
+        "receipt",
+        "less.round-1.receipt.json",
+        "--check",
+        "--credentials",
+        who,
+    ]));
+    assert_eq!(held["held"], true);
 }
 
 #[test]
@@ -200,11 +279,16 @@ fn an_operator_looks_after_rounds_and_copies_them() {
         String::from_utf8(assert.get_output().stdout.clone()).unwrap()
     };
     std::fs::write(here.join("names.txt"), "hospital-a\n\nhospital-b\n").unwrap();
-    let registered = json(&mut run(&["register", "--from", "names.txt"]));
-    assert_eq!(registered[1]["name"], "hospital-b");
-    let (code, error) = failure(&mut run(&["register", "new", "hospital-a"]));
-    assert!(code == 4 && error.contains("hospital-a"), "{code} {error}");
-    let token = registered[0]["token"].as_str().unwrap();
+    let added = json(&mut run(&["client", "add", "--from", "names.txt"]));
+    assert_eq!(added[1]["name"], "hospital-b");
+    let known = ["client", "add", "new", "hospital-b", "hospital-a"];
+    let (code, error) = failure(&mut run(&known));
+    assert!(
+        code == 4 && error.contains("\"hospital-b\", \"hospital-a\""),
+        "{code} {error}"
+    );
+    assert!(error.contains("client rotate"), "{error}");
+    let who = &enrolled(here, &added[0]);
     json(&mut run(&[
         "round",
         "open",
@@ -213,7 +297,7 @@ fn an_operator_looks_after_rounds_and_copies_them() {
         "9",
     ]));
 
-    let show = ["round", "show", "1", "--token", token];
+    let show = ["round", "show", "1", "--credentials", who];
     let plan = json(&mut run(&show));
     assert_eq!(plan["prompts"]["max_per_client"], 9);
     let shown = told(&show);
@@ -234,7 +318,7 @@ fn an_operator_looks_after_rounds_and_copies_them() {
         .success();
     let warned = String::from_utf8_lossy(&extracted.get_output().stderr).into_owned();
     assert!(warned.contains("--max-prompts 9"), "{warned}");
-    let submit = ["submit", "--round", "1", "--token", token];
+    let submit = ["submit", "--round", "1", "--credentials", who];
     let (code, error) = failure(&mut run(&submit));
     assert!(
         code == 4 && error.contains("takes 9 of each client"),
@@ -298,6 +382,8 @@ fn an_operator_looks_after_rounds_and_copies_them() {
     );
     let rotated = json(&mut run(&["client", "rotate", "hospital-b"]));
     assert_eq!(rotated["name"], "hospital-b");
+    let again = ["round", "list", "--credentials", &enrolled(here, &rotated)];
+    json(&mut run(&again));
 }
 
 #[test]
@@ -312,8 +398,7 @@ fn a_round_keeps_to_its_recipe_and_tells_what_had_no_effect() {
         command.args(["--server", &server.url]);
         command
     };
-    let registration = json(&mut run(&["register", "site"]));
-    let token = registration["token"].as_str().unwrap();
+    let who = &enrolled(here, &json(&mut run(&["client", "add", "site"])));
     let opened = |flags: &[&str]| {
         let open = [
             "round",
@@ -351,16 +436,27 @@ fn a_round_keeps_to_its_recipe_and_tells_what_had_no_effect() {
             private.to_str().unwrap(),
             "--round",
             round,
-            "--token",
-            token,
+            "--credentials",
+            who,
         ];
         json(&mut run(&extract));
-        json(&mut run(&["submit", "--round", round, "--token", token]));
         json(&mut run(&[
-            "round", "status", round, "--wait", "--token", token,
+            "submit",
+            "--round",
+            round,
+            "--credentials",
+            who,
+        ]));
+        json(&mut run(&[
+            "round",
+            "status",
+            round,
+            "--wait",
+            "--credentials",
+            who,
         ]));
     }
-    let results = |round: &str| json(&mut run(&["round", "results", round, "--token", token]));
+    let results = |round: &str| json(&mut run(&["round", "results", round, "--credentials", who]));
     let (first, second) = (results("1"), results("2"));
     let warnings = first["warnings"].to_string();
     assert!(
@@ -371,7 +467,7 @@ fn a_round_keeps_to_its_recipe_and_tells_what_had_no_effect() {
     let sampling = &second["sources"][0]["sampling"];
     assert_eq!(sampling["guidance"]["fixed"].to_string(), "2.2");
 
-    json(&mut run(&["round", "model", "1", "--token", token]));
+    json(&mut run(&["round", "model", "1", "--credentials", who]));
     let file = std::fs::read(here.join("model.safetensors")).unwrap();
     let model = Classifier::from_safetensors(&file).unwrap();
     let recipe = model.recipe().unwrap();
@@ -448,8 +544,6 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
                 "emoji",
                 "--steps",
                 "0",
-                "--admin-token",
-                "t",
                 "--server",
                 "http://127.0.0.1:1",
             ],
@@ -457,22 +551,25 @@ fn mistakes_are_told_in_one_line_with_their_exit_code() {
             "--steps is out of range",
         ),
         (
-            &["round", "list", "--token", "t", "--server", "nowhere"],
+            &[
+                "round",
+                "list",
+                "--token-file",
+                "classes.toml",
+                "--server",
+                "nowhere",
+            ],
             3,
             "server address",
         ),
-        (
-            &["round", "open", "numbers.toml", "--admin-token", "t"],
-            3,
-            "prompt_name",
-        ),
+        (&["round", "open", "numbers.toml"], 3, "prompt_name"),
         (
             &["extract", "empty", "--label-space", "classes.toml"],
             3,
             "[[classes]]",
         ),
         (
-            &["submit", "absent", "--round", "1", "--token", "t"],
+            &["submit", "absent", "--round", "1"],
             3,
             "absent does not exist",
         ),
@@ -500,6 +597,7 @@ fn one_kind_of_failure_has_one_exit_code() {
     write("columns.csv", "prompt,speed\na fox,3\n");
     write("grid.toml", "[[data]]\nname = 3\n");
     write("noise.safetensors", "no weights");
+    write("token", "0123456789abcdef");
     write("file", "in the way");
     std::fs::create_dir_all(here.join("photos/cat")).unwrap();
     write("photos/cat/broken.png", "no picture");
@@ -525,9 +623,14 @@ fn one_kind_of_failure_has_one_exit_code() {
         (vec!["partition", "absent", "--partition", "iid:2"], 3),
         (vec!["compare", "absent.toml"], 3),
         (vec!["label-space", "from", "absent"], 3),
-        (vec!["submit", "absent", "--round", "1", "--token", "t"], 3),
-        (vec!["register", "site", "--admin-token-file", "absent"], 3),
-        (vec!["register", "site", "--admin-token-file", "photos"], 3),
+        (vec!["submit", "absent", "--round", "1"], 3),
+        (vec!["client", "list", "--admin-token-file", "absent"], 3),
+        (vec!["client", "list", "--admin-token-file", "photos"], 3),
+        (vec!["client", "list"], 3),
+        (vec!["round", "list"], 3),
+        (vec!["round", "list", "--credentials", "absent"], 3),
+        (vec!["enrol", "absent"], 3),
+        (vec!["enrol", "token"], 3),
         (vec!["--config", "absent.toml", "methods"], 3),
         // Not what it should be.
         (synth("broken.json").to_vec(), 3),
@@ -560,10 +663,10 @@ fn one_kind_of_failure_has_one_exit_code() {
         ),
         // A server out of reach.
         (
-            to_nobody(&["register", "site", "--admin-token", "0123456789abcdef"]),
+            to_nobody(&["client", "add", "site", "--admin-token-file", "token"]),
             4,
         ),
-        (to_nobody(&["round", "list", "--token", "t"]), 4),
+        (to_nobody(&["round", "list", "--token-file", "token"]), 4),
         // No place for the result.
         (
             vec!["label-space", "from", "photos", "--out", "file/below"],
@@ -591,22 +694,38 @@ fn tokens_cross_to_other_machines_over_tls_alone() {
     let server = Server::start(here, &["--data-dir", "data", "--tls", "self-signed"]);
     assert!(server.url.starts_with("https://"), "{}", server.url);
     let fingerprint = std::fs::read_to_string(here.join("data/tls/fingerprint")).unwrap();
-    let register = [
-        "register",
+    let add = [
+        "client",
+        "add",
         "site",
         "--server",
         &server.url,
         "--admin-token-file",
         "data/admin.token",
     ];
-    let (code, told) = failure(&mut promptfed(here, &register));
+    let (code, told) = failure(&mut promptfed(here, &add));
     assert_eq!(code, 4, "{told}");
     assert!(told.contains("--server-fingerprint"), "{told}");
     let pinned = ["--server-fingerprint", fingerprint.trim()];
-    let registered = json(promptfed(here, &register).args(pinned));
-    assert_eq!(registered["name"], "site");
-    let token = registered["token"].as_str().unwrap();
-    let list = ["round", "list", "--server", &server.url, "--token", token];
+    let added = json(promptfed(here, &add).args(pinned));
+    assert_eq!(added["name"], "site");
+    // What was enrolled with is known by the fingerprint, and that alone is not.
+    let who = &enrolled(here, &added);
+    let by_credentials = ["round", "list", "--credentials", who];
+    json(&mut promptfed(here, &by_credentials));
+    let credentials = std::fs::read(here.join(who)).unwrap();
+    let credentials: Value = serde_json::from_slice(&credentials).unwrap();
+    assert_eq!(credentials["fingerprint"], fingerprint.trim());
+    let token = credentials["token"].as_str().unwrap();
+    std::fs::write(here.join("site.token"), token).unwrap();
+    let list = [
+        "round",
+        "list",
+        "--server",
+        &server.url,
+        "--token-file",
+        "site.token",
+    ];
     let certificate = here.join("data/tls/cert.pem");
     json(promptfed(here, &list).env("SSL_CERT_FILE", &certificate));
     json(promptfed(here, &list).arg("--ca-file").arg(&certificate));
@@ -620,16 +739,22 @@ fn tokens_cross_to_other_machines_over_tls_alone() {
             .arg("--ca-file")
             .arg(&certificate),
     );
-    let (code, told) = failure(promptfed(here, &list).env(fingerprint, &other));
-    assert_eq!(code, 4, "{told}");
-    assert!(told.contains(&other), "{told}");
+    for (asked, expected) in [(&list[..], 4), (&by_credentials[..], 3)] {
+        let (code, told) = failure(promptfed(here, asked).env(fingerprint, &other));
+        assert_eq!(code, expected, "{told}");
+        assert!(told.contains(&other), "{told}");
+    }
     let (code, told) = failure(promptfed(here, &list).env("SSL_CERT_FILE", "none.pem"));
     assert_eq!(code, 3, "{told}");
     for part in ["SSL_CERT_FILE", "none.pem"] {
         assert!(told.contains(part), "{told}");
     }
 
-    let elsewhere = ["--server", "http://192.0.2.1:7878", "--token", "t"];
+    let elsewhere = ["--server", "http://192.0.2.1:7878"];
+    // Nor to another server than its own.
+    let (code, told) = failure(promptfed(here, &by_credentials).args(elsewhere));
+    assert!(code == 3 && told.contains(&server.url), "{code} {told}");
+    let elsewhere = [&elsewhere[..], &["--token-file", "site.token"]].concat();
     let (code, told) = failure(promptfed(here, &["round", "list"]).args(elsewhere));
     assert_eq!(code, 3, "{told}");
     assert!(told.contains("--allow-plain-http"), "{told}");

@@ -436,15 +436,7 @@ fn classes_that_prompts_cannot_say_are_refused_before_the_images() {
     assert!(prompts.contains("a Black footed Albatross"), "{prompts}");
     assert!(!released(here).contains("001"), "{}", released(here));
     // Data whose words nobody has seen opens no round.
-    let open = [
-        "round",
-        "open",
-        ".",
-        "--admin-token",
-        "t",
-        "--server",
-        "http://127.0.0.1:1",
-    ];
+    let open = ["round", "open", ".", "--server", "http://127.0.0.1:1"];
     let (code, told) = failure(&mut promptfed(here, &open));
     assert!(code == 3 && told.contains("label-space from"), "{told}");
 }

@@ -37,7 +37,9 @@ fn commands(heading: &str, words: &[(&str, &str)]) -> Vec<Vec<String>> {
         known.map_or(word, |(_, to)| *to).to_owned()
     };
     let command = |line: &str| {
-        let mut told = line.split_whitespace().take_while(|word| *word != "#");
+        let mut told = line
+            .split_whitespace()
+            .take_while(|word| !["#", ">"].contains(word));
         let mut args = Vec::new();
         while let Some(word) = told.next() {
             if LEFT_OUT.contains(&word) {
@@ -51,16 +53,12 @@ fn commands(heading: &str, words: &[(&str, &str)]) -> Vec<Vec<String>> {
     lines.map(command).collect()
 }
 
-/// Flags with a value that say where and how machines reach each other. These tests have one machine, whose address and tokens are exported, and TLS has
-/// tests of its own.
-const LEFT_OUT: [&str; 6] = [
-    "--addr",
-    "--tls",
-    "--server-fingerprint",
-    "--ca-file",
-    "--server",
-    "--token",
-];
+/// Flags with a value that say where and how machines reach each other. These tests have one machine, whose address is exported to the operator, and TLS
+/// has tests of its own.
+const LEFT_OUT: [&str; 3] = ["--addr", "--address", "--tls"];
+
+/// The first command of "Your own data" that is a client's.
+const FIRST_OF_CLIENT: usize = 4;
 
 /// Pictures of three classes in each domain.
 fn pictures(folder: &Path, domains: &[&str], first: u32, each: u32) {
@@ -97,9 +95,10 @@ fn your_own_data_goes_the_way_that_is_told() {
         commands(heading, &[]).iter().map(first).collect::<Vec<_>>(),
         [
             "serve",
-            "register",
+            "client",
             "label-space",
             "round",
+            "enrol",
             "extract",
             "submit",
             "round",
@@ -110,31 +109,32 @@ fn your_own_data_goes_the_way_that_is_told() {
     let told = commands(heading, &[]);
     let serve: Vec<&str> = told[0][1..].iter().map(String::as_str).collect();
     let server = Server::start(here, &serve);
-    let mut token = String::new();
-    // The server's address and the token are exported.
-    let run = |token: &str, words: &[(&str, &str)], index: usize, more: &[&str]| {
+    let run = |words: &[(&str, &str)], index: usize, more: &[&str]| {
         let line = &commands(heading, words)[index];
         let mut command = promptfed(here, &[]);
-        command.env("PROMPTFED_SERVER", &server.url);
-        json(command.env("PROMPTFED_TOKEN", token).args(line).args(more))
+        if index < FIRST_OF_CLIENT {
+            command.env("PROMPTFED_SERVER", &server.url);
+        }
+        json(command.args(line).args(more))
     };
-    let registration = run(&token, &[], 1, &[]);
-    let space = run(&token, &[], 2, &[]);
+    let added = run(&[], 1, &[]);
+    let string = added["enrolment"].as_str().unwrap();
+    std::fs::write(here.join("hospital-a.enrol"), string).unwrap();
+    let space = run(&[], 2, &[]);
     assert_eq!(space["classes"], serde_json::json!(["cat", "dog", "fox"]));
     let small = ["--steps=1", "--epochs=1", "--width=8"];
-    let opened = run(&token, &[("5000", "6"), ("5", "1")], 3, &small);
+    let opened = run(&[("5000", "6"), ("5", "1")], 3, &small);
     assert_eq!(opened["state"], "open");
 
-    token.push_str(registration["token"].as_str().unwrap());
-    let extracted = run(&token, &[], 4, &[]);
+    assert_eq!(run(&[], FIRST_OF_CLIENT, &[])["name"], "hospital-a");
+    let extracted = run(&[], 5, &[]);
     assert_eq!(extracted["images"], 18);
     assert_eq!(extracted["prompts"], 6);
-    let sent = run(&token, &[], 5, &[]);
+    let sent = run(&[], 6, &[]);
     assert_eq!(sent["answer"]["outcome"], "stored");
-    assert_eq!(run(&token, &[], 6, &[])["state"], "done");
+    assert_eq!(run(&[], 7, &[])["state"], "done");
     // The remark behind it.
-    let model = ["round", "model", "1", "--token", &token];
-    json(promptfed(here, &model).args(["--server", &server.url]));
+    json(&mut promptfed(here, &["round", "model", "1"]));
     assert!(here.join("model.safetensors").exists());
 
     let small = [
@@ -146,7 +146,7 @@ fn your_own_data_goes_the_way_that_is_told() {
         "--batch-size=4",
         "--min-per-client=1",
     ];
-    let compared = run(&token, &[], 7, &small);
+    let compared = run(&[], 8, &small);
     assert_eq!(compared["methods"].as_array().unwrap().len(), 2);
 }
 

@@ -10,7 +10,7 @@ use promptfed::prompts::{LabelSpace, TemplateSet};
 use serde_json::Value;
 use server::Server;
 use std::path::Path;
-use support::{failure, json, promptfed};
+use support::{enrolled, failure, json, promptfed};
 
 /// What a command that must succeed prints, and what it warns of.
 fn told(command: &mut Command) -> (String, String) {
@@ -180,7 +180,7 @@ fn a_site_can_name_its_domain() {
         ),
         (&["extract", "pets", "--domain", "x"], "level `class`"),
         (&["extract", "pets", "--level", "domain"], "by `--domain`"),
-        (&["extract", "pets", "--token", "t"], "--round"),
+        (&["extract", "pets", "--credentials", "c"], "--round"),
     ] {
         let (code, error) = failure(&mut promptfed(here, args));
         assert!(code == 3 && error.contains(part), "{args:?}: {error}");
@@ -256,8 +256,7 @@ fn client_and_server_agree_through_the_round() {
         command.args(["--server", &server.url]);
         command
     };
-    let registration = json(&mut there(&["register", "site"]));
-    let token = registration["token"].as_str().unwrap();
+    let who = &enrolled(here, &json(&mut there(&["client", "add", "site"])));
 
     // The classes of a round: of data, of a file made from it, by name.
     let (from, _) = told(&mut promptfed(here, &["label-space", "from", "cells"]));
@@ -289,10 +288,17 @@ fn client_and_server_agree_through_the_round() {
     );
 
     // From the server, and from the file that it gives.
-    let (spec, _) = told(&mut there(&["round", "spec", "1", "--token", token]));
+    let (spec, _) = told(&mut there(&["round", "spec", "1", "--credentials", who]));
     assert!(spec.contains("level domain, templates pocket"), "{spec}");
     let by_server = [
-        "extract", "cells", "--round", "1", "--token", token, "--domain", "site_a",
+        "extract",
+        "cells",
+        "--round",
+        "1",
+        "--credentials",
+        who,
+        "--domain",
+        "site_a",
     ];
     let by_server = json(&mut there(&by_server));
     assert_eq!(
@@ -322,7 +328,7 @@ fn client_and_server_agree_through_the_round() {
         assert!(code == 2 && error.contains(excluded[0]), "{error}");
     }
     let (code, error) = failure(&mut there(&["extract", "cells", "--round", "1"]));
-    assert!(code == 3 && error.contains("--token"), "{error}");
+    assert!(code == 3 && error.contains("--credentials"), "{error}");
 
     // Another level is refused, whoever comes first.
     let other = [
@@ -334,7 +340,7 @@ fn client_and_server_agree_through_the_round() {
         "o.json",
     ];
     json(&mut promptfed(here, &other));
-    let submit = |file: &str| there(&["submit", file, "--round", "1", "--token", token]);
+    let submit = |file: &str| there(&["submit", file, "--round", "1", "--credentials", who]);
     let (code, error) = failure(&mut submit("o.json"));
     assert!(
         code == 4 && error.contains("`class`") && error.contains("`domain`"),

@@ -1,21 +1,44 @@
 //! The administrator of a federation: registers clients, opens and ends rounds.
 
+use std::fmt;
 use std::ops::Deref;
 
 use promptfed_prompts::ledger::PayloadKind;
 use promptfed_prompts::protocol::{
-    ClientEntry, ClientId, DeletedRound, Registration, RegistrationRequest, RegistrationsRequest,
+    ClientEntry, ClientId, DeletedRound, Invitation, RegistrationRequest, RegistrationsRequest,
     RoundEvent, RoundId, RoundMember, RoundSpec, RoundStatus,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::enrol::{self, new_token};
 use crate::request_error::RequestError;
 use crate::session::{Call, RetryPolicy, Session};
 use crate::trust::ServerTrust;
 
 /// The administrator's name in the ledger.
 pub const ADMIN: &str = "administrator";
+
+/// A client that has enrolled, in the program that it runs in.
+#[derive(Clone)]
+pub struct Registration {
+    /// The identifier that the server assigned.
+    pub client_id: ClientId,
+    /// The registered name.
+    pub name: String,
+    /// The bearer token, a secret.
+    pub token: String,
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Registration(client {}, {:?})",
+            self.client_id, self.name
+        )
+    }
+}
 
 /// The administrator's session with a server; what everybody may read is in [`Session`].
 pub struct AdminClient(Session);
@@ -45,12 +68,12 @@ impl AdminClient {
         Session::new(url, ADMIN, token, RetryPolicy::default(), trust).map(Self)
     }
 
-    /// Registers a client; its token is shown only here. It is not repeated on a broken connection, because the name
-    /// may be taken by then: with `replace_token` set it can be done again.
+    /// Registers a client, or gives one that is registered another code, where `replace_token` is set; the code is shown only here, and works for a
+    /// week. It is not repeated on a broken connection, because the name may be taken by then: with `replace_token` set it can be done again.
     ///
     /// # Errors
     /// [`RequestError::Refused`] with code `name_taken`.
-    pub fn register(&self, request: &RegistrationRequest) -> Result<Registration, RequestError> {
+    pub fn invite(&self, request: &RegistrationRequest) -> Result<Invitation, RequestError> {
         // Which names of earlier versions are known, the server knows.
         if !request.replace_token {
             request.validate()?;
@@ -61,6 +84,47 @@ impl AdminClient {
             Some(request),
             request.replace_token,
         )
+    }
+
+    /// As [`AdminClient::invite`], of several clients: all or none.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] with code `name_taken`, which names all that are.
+    pub fn invite_all(
+        &self,
+        request: &RegistrationsRequest,
+    ) -> Result<Vec<Invitation>, RequestError> {
+        if !request.replace_tokens {
+            request.validate()?;
+        }
+        self.post(
+            "/v1/registrations".to_owned(),
+            PayloadKind::Control,
+            Some(request),
+            request.replace_tokens,
+        )
+    }
+
+    /// Invites a client and enrols it, for a program that is operator and client at once.
+    ///
+    /// # Errors
+    /// As [`AdminClient::invite`].
+    pub fn register(&self, request: &RegistrationRequest) -> Result<Registration, RequestError> {
+        self.enrol(&self.invite(request)?)
+    }
+
+    /// Enrols an invited client, for a program that is operator and client at once.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] with the codes of [`crate::EnrolmentString::enrol`].
+    pub fn enrol(&self, invitation: &Invitation) -> Result<Registration, RequestError> {
+        let token = new_token(invitation.client_id)?;
+        let enrolment = enrol::enrol(&self.0, &invitation.code, &token)?;
+        Ok(Registration {
+            client_id: enrolment.client_id,
+            name: enrolment.name,
+            token,
+        })
     }
 
     /// Opens a round. It is not repeated on a broken connection: that could open two.
@@ -163,24 +227,6 @@ impl AdminClient {
         self.change("DELETE", exclusion(round, client))
     }
 
-    /// Registers several clients, all or none; their tokens are shown only here. As [`AdminClient::register`], it is repeated only with
-    /// `replace_tokens` set.
-    ///
-    /// # Errors
-    /// [`RequestError::Refused`] with code `name_taken`.
-    pub fn register_all(
-        &self,
-        request: &RegistrationsRequest,
-    ) -> Result<Vec<Registration>, RequestError> {
-        request.validate()?;
-        self.post(
-            "/v1/registrations".to_owned(),
-            PayloadKind::Control,
-            Some(request),
-            request.replace_tokens,
-        )
-    }
-
     /// All clients in the order of their registration.
     ///
     /// # Errors
@@ -190,7 +236,7 @@ impl AdminClient {
             .message(&Call::get("/v1/clients".to_owned(), PayloadKind::Control))
     }
 
-    /// Ends a client's token; what it has submitted stays.
+    /// Ends a client's token and takes back its code; what it has submitted stays.
     ///
     /// # Errors
     /// [`RequestError::Refused`] with code `not_found`.
@@ -210,7 +256,7 @@ impl AdminClient {
     }
 
     /// A request without a message; the server may get it twice.
-    fn change<T: DeserializeOwned>(
+    pub(crate) fn change<T: DeserializeOwned>(
         &self,
         method: &'static str,
         path: String,
@@ -224,7 +270,7 @@ impl AdminClient {
         })
     }
 
-    fn post<T: DeserializeOwned>(
+    pub(crate) fn post<T: DeserializeOwned>(
         &self,
         path: String,
         kind: PayloadKind,

@@ -28,7 +28,8 @@ pub struct Preview {
     pub json: String,
     /// Hash of `json`.
     pub hash: ContentHash,
-    /// Bytes of the compressed form, the body of the submission.
+    /// Bytes of the compressed form. The body of a submission is that, padded to a size class and sealed: an eighth more at most, and 566
+    /// bytes at least.
     pub wire_bytes: usize,
     /// The prompts as the server's generator will read them, in the order in which they leave, each with the images behind it.
     pub prompts: Vec<PreviewPrompt>,

@@ -27,11 +27,16 @@ mod attributes;
 mod captioner;
 mod class_words;
 mod colour;
+mod credentials;
 mod domain;
+mod enrol;
 mod error;
 mod extract;
 mod extract_options;
 mod extraction;
+mod operator;
+mod probe;
+mod receipt;
 mod release;
 mod request_error;
 mod session;
@@ -41,7 +46,7 @@ mod tls_fault;
 mod transport;
 mod trust;
 
-pub use admin::{ADMIN, AdminClient};
+pub use admin::{ADMIN, AdminClient, Registration};
 pub use attributes::{Attributes, Tone, mean_luma};
 pub use captioner::{
     AttributeCaptioner, BlipCaptioner, CAPTIONER_NAMES, CaptionInput, CaptionProblem, Captioner,
@@ -49,13 +54,18 @@ pub use captioner::{
 };
 pub use class_words::{check_class_words, check_label_space_words};
 pub use colour::Colour;
+pub use credentials::Credentials;
 pub use domain::{NamedDomain, give_domain, name_domain, without_domain};
+pub use enrol::{EnrolmentString, NoEnrolmentString, new_token};
 pub use error::{Error, Result};
 pub use extract::{extract, extract_with_progress};
 pub use extract_options::ExtractOptions;
 pub use extraction::{
     ClassImages, ExtractReport, Extraction, Preview, PreviewPrompt, WithoutCaption,
 };
+pub use operator::ImagesAsked;
+pub use probe::{ServerProbe, ShownCertificate, probe};
+pub use receipt::{ReceiptError, ReceiptFile};
 pub use release::{ReleaseRules, Withheld};
 pub use request_error::RequestError;
 pub use session::{RetryPolicy, Session};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use promptfed_files::ErrorKind;
+use promptfed_privacy::SealingError;
 use promptfed_prompts::ContentHash;
 use promptfed_prompts::protocol::{InvalidMessage, Problem, ProblemCode, RoundId, RoundState};
 
@@ -63,11 +64,32 @@ pub enum RequestError {
         remedy: &'static str,
     },
     /// The token is none, and nothing was sent.
-    #[error("the token {reason}; copy it again as `promptfed register` printed it")]
+    #[error(
+        "the token {reason}; give the file that `promptfed enrol` or the server wrote, as it is"
+    )]
     Token {
         /// What is wrong with it; the token itself is not told.
         reason: &'static str,
     },
+    /// A file is not what `promptfed enrol` writes, and nothing was sent.
+    #[error("{} is no file of credentials ({reason}); `promptfed enrol` writes one", .file.display())]
+    Credentials {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it; what stands in it is not told.
+        reason: String,
+    },
+    /// The operating system gives no random numbers.
+    #[error(
+        "the operating system gives no random numbers ({reason}); without them no token can be made"
+    )]
+    Randomness {
+        /// What it says.
+        reason: String,
+    },
+    /// The prompts could not be sealed to the round's key, and were not sent.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
     /// A message is out of range and was not sent.
     #[error(transparent)]
     Invalid(#[from] InvalidMessage),
@@ -177,8 +199,18 @@ pub enum RequestError {
         /// Its final state.
         state: RoundState,
     },
-    /// The round was not done in the time allowed.
-    #[error("round {round} is not done after {} s: it is {}; wait longer", waited.as_secs(), .state.name())]
+    /// A later training of a round's images ended without results.
+    #[error("training {training} of round {round} ended without results: {}; the model that clients get is the same as before", reason(.state))]
+    TrainingEnded {
+        /// The round.
+        round: RoundId,
+        /// The training.
+        training: u32,
+        /// Its last state.
+        state: RoundState,
+    },
+    /// The round, or a later training of its images, was not done in the time allowed.
+    #[error("round {round}: not done after {} s, but {}; wait longer", waited.as_secs(), .state.name())]
     StillWorking {
         /// The round.
         round: RoundId,
@@ -199,10 +231,16 @@ impl RequestError {
             | Self::Address { .. }
             | Self::PlainHttp { .. }
             | Self::CaFile { .. }
+            | Self::Credentials { .. }
             | Self::CertFileVariable { .. } => ErrorKind::Input,
             Self::File(error) => error.kind(),
             Self::TlsSettings { .. }
+            | Self::Randomness { .. }
             | Self::RoundEnded {
+                state: RoundState::Failed { .. },
+                ..
+            }
+            | Self::TrainingEnded {
                 state: RoundState::Failed { .. },
                 ..
             } => ErrorKind::Failed,
@@ -243,6 +281,7 @@ fn check(url: &str, reason: &str) -> &'static str {
 fn reason(state: &RoundState) -> String {
     match state {
         RoundState::Failed { reason } => format!("it failed, {reason}"),
+        RoundState::Paused { reason } => format!("it is paused, {reason}"),
         other => format!("it is {}", other.name()),
     }
 }

@@ -26,8 +26,8 @@ use crate::trust::ServerTrust;
 /// This program's version.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How long a server may be away while a round is waited for.
-const LONGEST_AWAY: Duration = Duration::from_secs(300);
+/// How long a server may be away while a round, or a training, is waited for.
+pub(crate) const LONGEST_AWAY: Duration = Duration::from_secs(300);
 
 /// Largest model that is downloaded, in bytes.
 const MAX_MODEL_BYTES: u64 = 4 << 30;
@@ -61,7 +61,8 @@ impl Default for RetryPolicy {
 pub struct Session {
     agent: Agent,
     base: String,
-    authorization: String,
+    /// Absent of one that nobody's token is sent in.
+    authorization: Option<String>,
     /// Whether the server, or what stands before it, takes announced bodies.
     announces: AtomicBool,
     caller: String,
@@ -105,6 +106,18 @@ impl Session {
         retry: RetryPolicy,
         trust: &ServerTrust,
     ) -> Result<Self, RequestError> {
+        let mut session = Self::without_token(url, caller, retry, trust)?;
+        session.authorization = Some(format!("Bearer {}", clean_token(token)?));
+        Ok(session)
+    }
+
+    /// As [`Session::new`], for what is asked without a token.
+    pub(crate) fn without_token(
+        url: &str,
+        caller: impl Into<String>,
+        retry: RetryPolicy,
+        trust: &ServerTrust,
+    ) -> Result<Self, RequestError> {
         let uri = url.parse::<Uri>().ok();
         let scheme = uri.as_ref().and_then(Uri::scheme_str);
         if !matches!(scheme, Some("http" | "https")) {
@@ -126,7 +139,7 @@ impl Session {
                 tls::config(trust, scheme == Some("https"))?,
             ),
             base: url.trim_end_matches('/').to_owned(),
-            authorization: format!("Bearer {}", clean_token(token)?),
+            authorization: None,
             announces: AtomicBool::new(true),
             caller: caller.into(),
             retry,
@@ -419,10 +432,12 @@ impl Session {
 
     /// Makes one request; body bytes enter the ledger as they cross, whatever the end.
     fn attempt(&self, call: &Call<'_>) -> Result<Answer, ureq::Error> {
-        let request = http::Request::builder()
+        let mut request = http::Request::builder()
             .method(call.method)
-            .uri(self.url(call))
-            .header(http::header::AUTHORIZATION, &self.authorization);
+            .uri(self.url(call));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(http::header::AUTHORIZATION, authorization);
+        }
         let mut announced = false;
         let mut response = match call.body {
             None => self.agent.run(request.body(())?)?,

@@ -2,12 +2,15 @@
 
 use std::ops::Deref;
 
-use promptfed_prompts::PromptSet;
+use promptfed_privacy::{SealedFor, seal};
 use promptfed_prompts::ledger::PayloadKind;
 use promptfed_prompts::protocol::{
-    Registration, RoundId, SubmissionAnswer, SubmissionReceipt, WIRE_MEDIA_TYPE,
+    RoundId, RoundSealing, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt, WIRE_MEDIA_TYPE,
+    Withdrawal,
 };
+use promptfed_prompts::{ContentHash, PromptSet};
 
+use crate::admin::Registration;
 use crate::request_error::RequestError;
 use crate::session::{Call, RetryPolicy, Session};
 use crate::trust::ServerTrust;
@@ -37,7 +40,7 @@ impl FederationClient {
         Self::with_retry(url, name, token, RetryPolicy::default())
     }
 
-    /// A session for a client that was just registered.
+    /// A session for a client that has just enrolled in this program.
     ///
     /// # Errors
     /// [`RequestError::Address`], and [`RequestError::Token`] for what is no token.
@@ -71,9 +74,10 @@ impl FederationClient {
         Session::new(url, name, token, RetryPolicy::default(), trust).map(Self)
     }
 
-    /// Submits a prompt set. When this returns, the server has it on its disk.
+    /// Submits a prompt set, sealed to the round's key: whoever carries or stores it on the way sees its size class. When this returns, the server
+    /// has it on its disk.
     ///
-    /// Repeating it is safe: the same content has the same receipt.
+    /// Repeating it is safe: the same content has the same receipt, though it is sealed anew each time.
     ///
     /// # Errors
     /// [`RequestError::Refused`] for a wrong label space, a closed round and other refusals.
@@ -82,20 +86,51 @@ impl FederationClient {
         round: RoundId,
         prompts: &PromptSet,
     ) -> Result<SubmissionAnswer, RequestError> {
-        let wire = prompts.to_wire();
+        let sealing = self.sealing(round)?;
+        let (sent, hash) = match &sealing.key {
+            Some(key) => {
+                let owner = SealedFor {
+                    round,
+                    client: sealing.client_id,
+                };
+                let sealed = seal(&prompts.to_wire(), key, owner)?;
+                let hash = ContentHash::of(&sealed);
+                (sealed, hash)
+            }
+            // Of a round that was opened before there were keys.
+            None => (prompts.to_wire(), prompts.hash()),
+        };
         let answer: SubmissionAnswer = self.0.message(&Call {
             method: "PUT",
             path: submission(round),
-            body: Some((WIRE_MEDIA_TYPE, PayloadKind::Prompts, &wire)),
+            body: Some((WIRE_MEDIA_TYPE, PayloadKind::Prompts, &sent)),
             answer: PayloadKind::Control,
             repeatable: true,
         })?;
-        let (sent, received) = (prompts.hash(), answer.receipt.hash);
-        if sent == received {
+        // Of content that was there already the receipt is for the bytes that brought it.
+        let is_earlier = sealing.key.is_some()
+            && answer.outcome == SubmissionOutcome::Duplicate
+            && answer.receipt.prompts == prompts.len() as u64;
+        let received = answer.receipt.hash;
+        if hash == received || is_earlier {
             Ok(answer)
         } else {
-            Err(RequestError::Receipt { sent, received })
+            Err(RequestError::Receipt {
+                sent: hash,
+                received,
+            })
         }
+    }
+
+    /// To which key, and under which number, this client seals its prompts for a round.
+    ///
+    /// # Errors
+    /// As every request: [`RequestError`] tells.
+    pub fn sealing(&self, round: RoundId) -> Result<RoundSealing, RequestError> {
+        self.0.message(&Call::get(
+            format!("/v1/rounds/{round}/sealing"),
+            PayloadKind::Control,
+        ))
     }
 
     /// The receipt of what this client has submitted.
@@ -105,6 +140,19 @@ impl FederationClient {
     pub fn receipt(&self, round: RoundId) -> Result<SubmissionReceipt, RequestError> {
         self.0
             .message(&Call::get(submission(round), PayloadKind::Control))
+    }
+
+    /// Takes back what this client has submitted to a round that is open; it may submit again.
+    ///
+    /// Repeating it is safe: where nothing is left, the answer has no receipt.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] with code `wrong_state` once the round is closed.
+    pub fn withdraw(&self, round: RoundId) -> Result<Withdrawal, RequestError> {
+        self.0.message(&Call {
+            method: "DELETE",
+            ..Call::get(submission(round), PayloadKind::Control)
+        })
     }
 }
 

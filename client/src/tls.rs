@@ -13,6 +13,7 @@ use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, OtherError,
     RootCertStore, SignatureScheme, StreamOwned,
 };
+use rustls_native_certs::{load_certs_from_paths, load_native_certs};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
     TransportAdapter,
@@ -30,62 +31,99 @@ pub(crate) fn config(
     is_used: bool,
 ) -> Result<Arc<ClientConfig>, RequestError> {
     // Reading the system's authorities takes time; whoever has many sessions reads them once.
-    static OF_SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    static FAULT: OnceLock<Option<String>> = OnceLock::new();
-    if trust.ca_file.is_some() || trust.fingerprint.is_some() {
-        return new_config(trust);
+    static OF_SYSTEM: OnceLock<OfSystem> = OnceLock::new();
+    if let Some(expected) = trust.fingerprint {
+        return new_config(Believed::One(expected));
     }
-    if is_used && let Some(reason) = FAULT.get_or_init(fault_of_environment) {
-        return Err(RequestError::CertFileVariable {
-            reason: reason.clone(),
-        });
+    if let Some(file) = &trust.ca_file {
+        return new_config(Believed::Authorities(in_file(file)?));
     }
-    match OF_SYSTEM.get() {
-        Some(known) => Ok(Arc::clone(known)),
+    let known = match OF_SYSTEM.get() {
+        Some(known) => known,
         None => {
-            let new = new_config(trust)?;
-            Ok(Arc::clone(OF_SYSTEM.get_or_init(|| new)))
+            let new = OfSystem::read()?;
+            OF_SYSTEM.get_or_init(|| new)
         }
+    };
+    match &known.fault {
+        Some(reason) if is_used => Err(RequestError::CertFileVariable {
+            reason: reason.clone(),
+        }),
+        _ => Ok(Arc::clone(&known.config)),
     }
 }
 
-fn new_config(trust: &ServerTrust) -> Result<Arc<ClientConfig>, RequestError> {
+/// Settings that believe the authorities of the system, or those of the environment in their place, and Mozilla's.
+struct OfSystem {
+    config: Arc<ClientConfig>,
+    /// Why `SSL_CERT_FILE` gives no authorities, where it names a file.
+    fault: Option<String>,
+}
+
+impl OfSystem {
+    fn read() -> Result<Self, RequestError> {
+        let (certificates, fault) = match of_system() {
+            Ok(certificates) => (certificates, None),
+            Err(reason) => (Vec::new(), Some(reason)),
+        };
+        let mut roots = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
+        roots.add_parsable_certificates(certificates);
+        Ok(Self {
+            config: new_config(Believed::Authorities(roots))?,
+            fault,
+        })
+    }
+}
+
+/// Whose certificates are believed.
+enum Believed {
+    Authorities(RootCertStore),
+    One(Fingerprint),
+}
+
+fn new_config(believed: Believed) -> Result<Arc<ClientConfig>, RequestError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| RequestError::TlsSettings {
             reason: error.to_string(),
         })?;
-    let config = match trust.fingerprint {
-        Some(expected) => builder
+    let config = match believed {
+        Believed::One(expected) => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Pinned { expected, provider })),
-        None => builder.with_root_certificates(roots(trust.ca_file.as_deref())?),
+        Believed::Authorities(roots) => builder.with_root_certificates(roots),
     };
     Ok(Arc::new(config.with_no_client_auth()))
 }
 
-/// Why `SSL_CERT_FILE`, which is read in place of the system's authorities, gives none.
-fn fault_of_environment() -> Option<String> {
-    let file = std::env::var_os("SSL_CERT_FILE")?;
-    let loaded = rustls_native_certs::load_certs_from_paths(Some(Path::new(&file)), None);
-    if !loaded.certs.is_empty() {
-        return None;
+/// The authorities of the system, or of what the environment names in their place; why `SSL_CERT_FILE` gives none.
+fn of_system() -> Result<Vec<CertificateDer<'static>>, String> {
+    let Some(file) = std::env::var_os("SSL_CERT_FILE") else {
+        return Ok(load_native_certs().certs);
+    };
+    let file = Path::new(&file);
+    let loaded = load_certs_from_paths(Some(file), None);
+    if loaded.certs.is_empty() {
+        return Err(match loaded.errors.first() {
+            Some(error) => error.to_string(),
+            None => format!("there is no certificate in {}", file.display()),
+        });
     }
-    Some(match loaded.errors.first() {
-        Some(error) => error.to_string(),
-        None => format!("there is no certificate in {}", Path::new(&file).display()),
-    })
+    let mut certificates = loaded.certs;
+    let folders = std::env::var_os("SSL_CERT_DIR").unwrap_or_default();
+    for folder in std::env::split_paths(&folders) {
+        if !folder.as_os_str().is_empty() {
+            certificates.extend(load_certs_from_paths(None, Some(&folder)).certs);
+        }
+    }
+    Ok(certificates)
 }
 
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, RequestError> {
-    let Some(file) = ca_file else {
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
-    };
+/// The authorities in a file.
+fn in_file(file: &Path) -> Result<RootCertStore, RequestError> {
     let fault = |reason: String| RequestError::CaFile {
         file: file.to_owned(),
         reason,

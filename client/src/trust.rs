@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// How a client knows its server, beside the address. By default it believes the authorities of the system (or, in their place, those
 /// in the file that `SSL_CERT_FILE` names and the folders of `SSL_CERT_DIR`) and those of Mozilla, and speaks plain HTTP to this machine alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,8 +18,9 @@ pub struct ServerTrust {
     pub allow_plain_http: bool,
 }
 
-/// SHA-256 of a certificate.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// SHA-256 of a certificate, as text 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Fingerprint([u8; 32]);
 
 /// A text that is no fingerprint.
@@ -54,6 +57,20 @@ impl FromStr for Fingerprint {
             *byte = ((pair[0] << 4) | pair[1]) as u8;
         }
         Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = NoFingerprint;
+
+    fn try_from(text: String) -> Result<Self, NoFingerprint> {
+        text.parse()
+    }
+}
+
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> Self {
+        fingerprint.to_string()
     }
 }
 

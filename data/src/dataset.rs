@@ -22,6 +22,9 @@ pub struct Dataset {
     pub warnings: Vec<DatasetWarning>,
     /// The weight of every sample in a training loss, where they differ; 0 or above, and only their ratios count.
     pub weights: Option<Vec<f32>>,
+    /// The probabilities of all classes that a classifier is to give each sample, in label order, where they are not its label alone; each
+    /// sample's sum to 1.
+    pub targets: Option<Vec<Vec<f32>>>,
     /// What each part (level of folders, column, part of a list) was taken for, from the outermost.
     pub parts: Vec<Part>,
     /// Lists, tables and names files that were read for it.
@@ -57,12 +60,14 @@ impl Dataset {
 
     /// The weights of the samples that were decoded, in order; none where they do not differ.
     pub fn weights_of_decoded(&self, report: &DecodeReport) -> Option<Vec<f32>> {
-        let mut skipped = report.skipped.iter().map(|s| s.sample).peekable();
-        let kept = |(sample, weight): (usize, &f32)| {
-            skipped.next_if_eq(&sample).is_none().then_some(*weight)
-        };
         let weights = self.weights.as_ref()?;
-        Some(weights.iter().enumerate().filter_map(kept).collect())
+        Some(decoded(weights, report).copied().collect())
+    }
+
+    /// The targets of the samples that were decoded, `[samples, classes]` one after the other; none where they are the labels alone.
+    pub fn targets_of_decoded(&self, report: &DecodeReport) -> Option<Vec<f32>> {
+        let targets = self.targets.as_ref()?;
+        Some(decoded(targets, report).flatten().copied().collect())
     }
 
     /// The samples at `indices`, with the same names and without warnings. Keep indices ascending where samples come
@@ -80,10 +85,23 @@ impl Dataset {
                 .weights
                 .as_ref()
                 .map(|weights| indices.iter().map(|&i| weights[i]).collect()),
+            targets: self
+                .targets
+                .as_ref()
+                .map(|targets| indices.iter().map(|&i| targets[i].clone()).collect()),
             parts: self.parts.clone(),
             read: self.read.clone(),
         }
     }
+}
+
+/// What belongs to the samples that were decoded, in order.
+fn decoded<'a, T>(values: &'a [T], report: &DecodeReport) -> impl Iterator<Item = &'a T> {
+    let mut skipped = report.skipped.iter().map(|s| s.sample).peekable();
+    let kept = move |(sample, value): (usize, &'a T)| {
+        skipped.next_if_eq(&sample).is_none().then_some(value)
+    };
+    values.iter().enumerate().filter_map(kept)
 }
 
 /// One labelled picture, not yet read.

@@ -222,6 +222,7 @@ impl Listing {
             samples: self.samples,
             warnings: self.warnings,
             weights: None,
+            targets: None,
             parts: self.parts,
             read: self.read,
         })

@@ -30,6 +30,9 @@ pub struct Comparison {
     /// What in the runs had no effect, was not read or was left out, in words, each once.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Classes of whose words the first engine that tells what it knows was never shown some: its images of them need not look like them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen_classes: Vec<String>,
     /// Runs that failed; their methods' figures are those of the others.
     #[serde(default)]
     pub failures: Vec<Failure>,

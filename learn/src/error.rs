@@ -91,6 +91,17 @@ pub enum Error {
         value: f32,
     },
 
+    /// Soft labels that are no probabilities.
+    #[error(
+        "the soft label of image {index} sums to {sum}; probabilities are not negative and sum to 1"
+    )]
+    Targets {
+        /// The image.
+        index: usize,
+        /// What its values sum to.
+        sum: f64,
+    },
+
     /// Batch normalisation of a single value per channel, which is that value's own mean: it would give 0 whatever the image.
     #[error(
         "a batch of 1 image of {image_size} px leaves one value per channel to normalise, which says nothing; train on 2 images or more, in batches of 2 or more, or on images of 9 px or more"
@@ -175,6 +186,7 @@ impl Error {
             | Self::Label { .. }
             | Self::ClassNames { .. }
             | Self::SampleWeight { .. }
+            | Self::Targets { .. }
             | Self::OneValue { .. }
             | Self::File { .. } => ErrorKind::Input,
             Self::Cancelled => ErrorKind::Interrupted,

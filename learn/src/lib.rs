@@ -28,6 +28,7 @@ pub mod objective;
 mod onnx;
 mod recipe;
 mod selection;
+mod supervision;
 mod tally;
 mod text;
 mod train;
@@ -40,6 +41,7 @@ pub use evaluate::{Evaluation, evaluate, predictions};
 pub use objective::Objective;
 pub use recipe::Recipe;
 pub use selection::{Choice, HeldOut, MIN_IN_ALL, MIN_OF_A_CLASS, Selection};
+pub use supervision::Supervision;
 pub use tally::Tally;
 pub use text::{TextTower, TextTraining, Vocabulary};
 pub use train::{

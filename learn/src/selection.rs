@@ -4,8 +4,7 @@ use std::fmt;
 
 use promptfed_data::{LabelledImages, stratified_split};
 
-use crate::images::check_len;
-use crate::{Result, Tally};
+use crate::{Result, Supervision, Tally};
 
 /// Fewest validation images of each class by which an epoch is chosen.
 pub const MIN_OF_A_CLASS: u64 = 5;
@@ -143,32 +142,32 @@ pub struct HeldOut {
     pub validation: LabelledImages,
     /// Which epoch is to be kept.
     pub selection: Selection,
-    /// The weight of every image of `training` in the loss, where they differ.
-    pub weights: Option<Vec<f32>>,
+    /// What is known of the images of `training` beside their labels.
+    pub supervision: Supervision,
 }
 
 impl HeldOut {
     /// Holds `fraction` of every class out, drawn with `seed` (see [`stratified_split`]); nothing where those would be too few to
     /// choose by.
     pub fn of(images: &LabelledImages, fraction: f64, seed: u64) -> Self {
-        Self::split(images, None, fraction, seed)
+        Self::split(images, &Supervision::default(), fraction, seed)
     }
 
-    /// [`HeldOut::of`] for images with a weight each; those held out choose whatever theirs.
+    /// [`HeldOut::of`] for images of which more is known than their labels; those held out choose by their labels, whatever that is.
     ///
     /// # Errors
-    /// [`Error::Inconsistent`](crate::Error::Inconsistent) if there is not one weight for each image.
-    pub fn weighted(
+    /// As [`Supervision::check`].
+    pub fn supervised(
         images: &LabelledImages,
-        weights: &[f32],
+        supervision: &Supervision,
         fraction: f64,
         seed: u64,
     ) -> Result<Self> {
-        check_len(weights.len(), images.len(), "sample weights", "training")?;
-        Ok(Self::split(images, Some(weights), fraction, seed))
+        supervision.check(images.len(), images.class_names.len())?;
+        Ok(Self::split(images, supervision, fraction, seed))
     }
 
-    fn split(images: &LabelledImages, weights: Option<&[f32]>, fraction: f64, seed: u64) -> Self {
+    fn split(images: &LabelledImages, supervision: &Supervision, fraction: f64, seed: u64) -> Self {
         let (kept, held) = stratified_split(&images.labels, fraction, seed);
         let (training, validation) = (images.subset(&kept), images.subset(&held));
         let classes = images
@@ -183,14 +182,14 @@ impl HeldOut {
                 training,
                 validation,
                 selection,
-                weights: weights.map(|weights| kept.iter().map(|&i| weights[i]).collect()),
+                supervision: supervision.subset(&kept, images.len()),
             };
         }
         Self {
             training: images.clone(),
             validation: images.subset(&[]),
             selection,
-            weights: weights.map(<[f32]>::to_vec),
+            supervision: supervision.clone(),
         }
     }
 }

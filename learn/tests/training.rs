@@ -5,8 +5,8 @@ mod common;
 
 use common::squares;
 use promptfed_learn::{
-    Augmentation, Classifier, ClassifierConfig, Error, HeldOut, Recipe, TrainConfig, evaluate,
-    train, train_weighted,
+    Augmentation, Classifier, ClassifierConfig, Error, HeldOut, Recipe, Supervision, TrainConfig,
+    evaluate, train, train_weighted,
 };
 
 fn classifier(seed: u64) -> Classifier {
@@ -284,8 +284,15 @@ fn weights_follow_their_images_through_a_recipe_that_holds_some_out() {
         recipe.train(&mut model, held, None, &mut |_| ()).unwrap();
         evaluate(&model, &squares(80, 16, 4)).unwrap().accuracy
     };
-    let held = recipe.hold_out_weighted(&images, &weights).unwrap();
-    assert_eq!(held.weights.as_ref().unwrap().len(), held.training.len());
+    let supervised = |weights: &[f32]| Supervision {
+        weights: Some(weights.to_vec()),
+        ..Supervision::default()
+    };
+    let held = recipe
+        .hold_out_supervised(&images, &supervised(&weights))
+        .unwrap();
+    let kept = held.supervision.weights.as_ref().unwrap();
+    assert_eq!(kept.len(), held.training.len());
     assert!(!held.validation.is_empty());
     // The held-out images have wrong labels too, and would choose the epoch by them.
     let weighted = HeldOut {
@@ -293,13 +300,55 @@ fn weights_follow_their_images_through_a_recipe_that_holds_some_out() {
         ..held
     };
     let plain = HeldOut {
-        weights: None,
+        supervision: Supervision::default(),
         ..weighted.clone()
     };
     let (weighted, plain) = (accuracy(&weighted), accuracy(&plain));
     assert!(weighted > 0.95, "{weighted}");
     assert!(plain < 0.3, "{plain}");
-    assert!(recipe.hold_out_weighted(&images, &weights[1..]).is_err());
+    let short = supervised(&weights[1..]);
+    assert!(recipe.hold_out_supervised(&images, &short).is_err());
+}
+
+#[test]
+fn soft_labels_teach_in_place_of_labels() {
+    // All labels are wrong; the soft labels know better, with a tenth of doubt.
+    let right = squares(400, 16, 4);
+    let mut images = right.clone();
+    images.labels.iter_mut().for_each(|l| *l = (*l + 1) % 4);
+    let targets = right
+        .labels
+        .iter()
+        .flat_map(|label| (0..4).map(move |class| if class == *label { 0.9 } else { 0.1 / 3.0 }));
+    let supervision = Supervision {
+        targets: Some(targets.collect()),
+        ..Supervision::default()
+    };
+    let recipe = Recipe {
+        image_size: 16,
+        width: 6,
+        training: TrainConfig {
+            batch_size: 32,
+            augmentation: Augmentation {
+                flip: false,
+                shift: 0.05,
+            },
+            ..TrainConfig::default()
+        },
+        validation_fraction: 0.0,
+        ..Recipe::default()
+    }
+    .with(10, 0);
+    let held = recipe.hold_out_supervised(&images, &supervision).unwrap();
+    let mut model = recipe.start(4).unwrap();
+    recipe.train(&mut model, &held, None, &mut |_| ()).unwrap();
+    let accuracy = evaluate(&model, &squares(80, 16, 4)).unwrap().accuracy;
+    assert!(accuracy > 0.9, "{accuracy}");
+    let short = Supervision {
+        targets: supervision.targets.map(|targets| targets[4..].to_vec()),
+        ..Supervision::default()
+    };
+    assert!(recipe.hold_out_supervised(&images, &short).is_err());
 }
 
 #[test]

@@ -288,6 +288,12 @@ pub enum Error {
         /// Text found.
         found: String,
     },
+    /// Not a round's key.
+    #[error("`{found}` is not a round's key; expected 64 lower-case hexadecimal digits")]
+    NotAKey {
+        /// Text found.
+        found: String,
+    },
     /// Not a content hash.
     #[error("`{found}` is not a content hash; expected 64 lower-case hexadecimal digits")]
     NotAHash {

@@ -6,8 +6,10 @@
 
 mod access;
 mod decimal;
+mod enrolment;
 mod fuse;
 mod ids;
+mod images;
 mod name;
 mod operation;
 mod plan;
@@ -16,16 +18,25 @@ mod results;
 mod round;
 #[cfg(feature = "openapi")]
 mod schemas;
+mod sealing;
+mod training;
 
 pub use access::{
-    Registration, RegistrationRequest, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
+    RegistrationRequest, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt, Withdrawal,
 };
 pub use decimal::decimal;
+pub use enrolment::{
+    CODE_SECONDS, Enrolment, EnrolmentRequest, Invitation, MAX_CODE_SECONDS, MAX_ENROLMENT_BYTES,
+};
 pub use fuse::{
     FusePlan, FusedPart, FusedSource, FusionSummary, QuotaPlan, QuotaSource, TaskModelKind,
     TaskPlan,
 };
 pub use ids::{ClientId, RoundId};
+pub use images::{
+    DropRequest, DroppedImages, IMAGE_MEDIA_TYPE, ImagePage, LEAST_HASH_DIGITS,
+    MAX_DROPPED_AT_ONCE, MAX_LISTED_IMAGES, SyntheticImage,
+};
 pub use name::shown;
 pub use operation::{
     ClientEntry, DeletedRound, MAX_REGISTRATIONS, Readiness, RegistrationsRequest, RoundEvent,
@@ -42,6 +53,8 @@ pub use results::{
     SyntheticSummary, Versions,
 };
 pub use round::{FailureKind, Health, RoundState, RoundStatus};
+pub use sealing::{RoundSealing, SealingKey};
+pub use training::{RedrawnClass, TrainingRequest, TrainingStatus};
 
 /// Media type of a prompt set in wire format.
 pub const WIRE_MEDIA_TYPE: &str = "application/vnd.promptfed.prompts";

@@ -1,4 +1,4 @@
-//! How a server bears many clients: registers them at once, has each submit a small prompt set over a socket of its own, and tells requests a
+//! How a server bears many clients: registers them at once, has each enrol and submit a small prompt set over a socket of its own, and tells requests a
 //! second and how long a submission takes as the round fills.
 //!
 //! ```text
@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use promptfed_client::{AdminClient, FederationClient};
+use promptfed_client::{AdminClient, FederationClient, Registration};
 use promptfed_prompts::protocol::{
-    ClassifierArchitecture, ImageBudget, MAX_REGISTRATIONS, PictureFit, PromptPlan, Registration,
+    ClassifierArchitecture, ImageBudget, Invitation, MAX_REGISTRATIONS, PictureFit, PromptPlan,
     RegistrationsRequest, RoundId, RoundSpec, SourcePlan, SynthesisPlan, TrainingPlan,
 };
 use promptfed_prompts::{ClassIndex, Domain, LabelSpace, Level, PromptSet, TemplateSet};
@@ -82,12 +82,15 @@ fn main() -> Result<()> {
     let round = admin.open_round(&plan()?)?.round_id;
 
     let begun = Instant::now();
-    let registrations = register(&admin, settings.clients)?;
+    let invitations = invite(&admin, settings.clients)?;
     println!(
         "{} clients registered in {:.2} s",
-        registrations.len(),
+        invitations.len(),
         begun.elapsed().as_secs_f64()
     );
+    let begun = Instant::now();
+    let registrations = enrol(&admin, &invitations, settings.threads)?;
+    println!("and enrolled in {:.2} s", begun.elapsed().as_secs_f64());
     let sets = prompt_sets(settings.domains)?;
     let begun = Instant::now();
     let times = submit(&url, round, &registrations, &sets, settings.threads)?;
@@ -172,16 +175,37 @@ fn plan() -> Result<RoundSpec> {
     })
 }
 
-fn register(admin: &AdminClient, clients: usize) -> Result<Vec<Registration>> {
+fn invite(admin: &AdminClient, clients: usize) -> Result<Vec<Invitation>> {
     let names: Vec<String> = (0..clients).map(|i| format!("load {i}")).collect();
-    let mut registrations = Vec::with_capacity(clients);
+    let mut invitations = Vec::with_capacity(clients);
     for names in names.chunks(MAX_REGISTRATIONS) {
-        registrations.extend(admin.register_all(&RegistrationsRequest {
-            names: names.to_vec(),
+        invitations.extend(admin.invite_all(&RegistrationsRequest {
             replace_tokens: true,
+            ..RegistrationsRequest::of(names.to_vec())
         })?);
     }
-    Ok(registrations)
+    Ok(invitations)
+}
+
+/// Spends the codes, each thread a part of them.
+fn enrol(
+    admin: &AdminClient,
+    invitations: &[Invitation],
+    threads: usize,
+) -> Result<Vec<Registration>> {
+    let parts = invitations.chunks(invitations.len().div_ceil(threads));
+    thread::scope(|scope| {
+        let workers: Vec<_> = parts
+            .map(|part| scope.spawn(move || part.iter().map(|one| admin.enrol(one)).collect()))
+            .collect();
+        let mut registrations = Vec::with_capacity(invitations.len());
+        for worker in workers {
+            let part: std::result::Result<Vec<_>, promptfed_client::RequestError> =
+                worker.join().map_err(|_| "a thread panicked")?;
+            registrations.extend(part?);
+        }
+        Ok(registrations)
+    })
 }
 
 /// What a client of each domain sends: its classes in its style.

@@ -11,7 +11,9 @@ use promptfed_prompts::protocol::RoundId;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::data_folder::{DATABASE, DataFolder, MODEL_ENDING, MODELS, ROUNDS, close_to_others};
+use crate::data_folder::{
+    DATABASE, DataFolder, KEYS, MODELS, ROUNDS, close_to_others, key_name, round_of,
+};
 use crate::{Error, Result};
 
 /// The list of a backup's files, written last: without it there is no backup.
@@ -31,16 +33,35 @@ const BACKUP_FOLDER: FolderKind = FolderKind {
     lock: ".promptfed/backup.lock",
 };
 
-/// What a backup holds.
+/// Whether a backup holds the private keys of rounds, with which whoever has it can open the prompts in its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoundKeys {
+    /// They are kept elsewhere. A server that is given the copy can hand out what is done, and go on with nothing that needs prompts.
+    LeftOut,
+    /// The copy has them too.
+    Copied,
+}
+
+/// What a backup holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupReport {
     /// Files, the database among them.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Rounds that have sealed prompts, or take them, and whose private key is not in the copy.
+    pub rounds_without_key: Vec<RoundId>,
 }
 
 impl BackupReport {
+    fn new() -> Self {
+        Self {
+            files: 0,
+            bytes: 0,
+            rounds_without_key: Vec::new(),
+        }
+    }
+
     fn add(&mut self, bytes: u64) {
         self.files += 1;
         self.bytes += bytes;
@@ -52,7 +73,7 @@ impl BackupReport {
 ///
 /// # Errors
 /// When `data_dir` is no server's, `to` is not empty or lies in it, or a file cannot be copied.
-pub fn backup(data_dir: &Path, to: &Path) -> Result<BackupReport> {
+pub fn backup(data_dir: &Path, to: &Path, keys: RoundKeys) -> Result<BackupReport> {
     let source = data_dir.join(DATABASE);
     if !source.is_file() {
         return Err(refused(data_dir, "is no data folder of a server"));
@@ -71,10 +92,12 @@ pub fn backup(data_dir: &Path, to: &Path) -> Result<BackupReport> {
         from: data_dir,
         to,
         list: format!("{HEAD}\n"),
-        report: BackupReport { files: 0, bytes: 0 },
+        report: BackupReport::new(),
+        keys,
     };
     copy.enter(Path::new(DATABASE), hash_of(&to.join(DATABASE))?)?;
     copy.top(&rounds)?;
+    copy.report.rounds_without_key = rounds_without_key(to)?;
     copy.list.push_str(&format!("end {}\n", copy.report.files));
     write_secret(&to.join(LIST), copy.list.as_bytes())?;
     drop(folder);
@@ -97,7 +120,7 @@ pub fn restore(from: &Path, data_dir: &Path) -> Result<BackupReport> {
     }
     // Nothing is written before the whole list has been compared.
     let files = read_list(from, &list)?;
-    let mut report = BackupReport { files: 0, bytes: 0 };
+    let mut report = BackupReport::new();
     for Listed { path, bytes, hash } in &files {
         let (found, length) = hash_of(&from.join(path))?;
         if (found, length) != (*hash, *bytes) {
@@ -125,6 +148,7 @@ pub fn restore(from: &Path, data_dir: &Path) -> Result<BackupReport> {
         return Err(error);
     }
     fs_err::rename(&partial, folder.database())?;
+    report.rounds_without_key = rounds_without_key(data_dir)?;
     Ok(report)
 }
 
@@ -134,22 +158,24 @@ struct Copy<'a> {
     to: &'a Path,
     list: String,
     report: BackupReport,
+    keys: RoundKeys,
 }
 
 impl Copy<'_> {
     /// Copies all but the database, what does not stay, and files of rounds that the database does not know.
     fn top(&mut self, rounds: &[RoundId]) -> Result<()> {
-        let is_of_round = |name: &str| name.parse().is_ok_and(|round| rounds.contains(&round));
+        let is_of_round = |name: &str| round_of(name).is_some_and(|round| rounds.contains(&round));
         for entry in sorted(self.from)? {
             let name = entry.to_string_lossy().into_owned();
             match name.as_str() {
                 SCRATCH => {}
                 name if name.starts_with(DATABASE) => {}
-                ROUNDS | MODELS => {
+                KEYS if self.keys == RoundKeys::LeftOut => {}
+                ROUNDS | MODELS | KEYS => {
                     let entries = unless_gone(sorted(&self.from.join(&name)))?;
                     for entry in entries.unwrap_or_default() {
                         let text = entry.to_string_lossy();
-                        if is_of_round(text.strip_suffix(MODEL_ENDING).unwrap_or(&text)) {
+                        if is_of_round(&text) {
                             self.tree(&Path::new(&name).join(&entry))?;
                         }
                     }
@@ -230,6 +256,25 @@ fn copy_database(from: &Path, to: &Path) -> Result<Vec<RoundId>> {
     let mut statement = copy.prepare("SELECT id FROM rounds")?;
     let ids = statement.query_map([], |row| Ok(RoundId::new(row.get(0)?)))?;
     Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The rounds of a data folder or a copy of one whose prompts need a private key that is not there.
+fn rounds_without_key(folder: &Path) -> Result<Vec<RoundId>> {
+    let database = folder.join(DATABASE);
+    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // A copy may be of a version that knew of no keys.
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM pragma_table_info('rounds') WHERE name = 'sealing_key')";
+    let has_keys: bool = connection.query_row(sql, [], |row| row.get(0))?;
+    if !has_keys {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT id FROM rounds WHERE sealing_key IS NOT NULL AND (state = 'open' OR submitted > 0) ORDER BY id";
+    let mut statement = connection.prepare(sql)?;
+    let ids = statement.query_map([], |row| Ok(RoundId::new(row.get(0)?)))?;
+    let mut rounds: Vec<RoundId> = ids.collect::<rusqlite::Result<_>>()?;
+    rounds.retain(|round| !folder.join(KEYS).join(key_name(*round)).exists());
+    Ok(rounds)
 }
 
 fn check_database(connection: &Connection) -> Result<()> {

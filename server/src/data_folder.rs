@@ -6,6 +6,7 @@ use promptfed_files::{FileError, FolderKind, OwnFolder, write_secret};
 
 use promptfed_prompts::protocol::RoundId;
 
+use crate::store::Work;
 use crate::token::Token;
 use crate::{Error, Result};
 
@@ -17,9 +18,12 @@ use crate::{Error, Result};
 /// server.sqlite.v1            the database as it was before its tables were changed, where they were
 /// admin.token                 the administrator's token, unless one was given
 /// tls/                        a certificate of its own, its key and its fingerprint, where it was asked for one
+/// keys/<id>.key               the private key that opens a round's prompts
 /// rounds/<id>/synthetic/      a round's images and manifest
 /// rounds/<id>/fused/          which of them were chosen, where the plan fuses them
+/// rounds/<id>/redrawn/<class>-<draw>/   images of a class, by its number, that were made again
 /// models/<id>.safetensors     a round's trained model
+/// models/<id>-<training>.safetensors    that of a later training of its images
 /// ```
 pub(crate) struct DataFolder {
     folder: OwnFolder,
@@ -29,7 +33,11 @@ pub(crate) struct DataFolder {
 pub(crate) const ROUNDS: &str = "rounds";
 /// Where the models lie, and how their names end.
 pub(crate) const MODELS: &str = "models";
-pub(crate) const MODEL_ENDING: &str = ".safetensors";
+const MODEL_ENDING: &str = ".safetensors";
+
+/// Where the private keys of rounds lie, and how their names end.
+pub(crate) const KEYS: &str = "keys";
+const KEY_ENDING: &str = ".key";
 
 /// Name of the database.
 pub(crate) const DATABASE: &str = "server.sqlite";
@@ -55,7 +63,7 @@ impl DataFolder {
         Ok(Self { folder })
     }
 
-    fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.folder.root()
     }
 
@@ -77,10 +85,47 @@ impl DataFolder {
             .join("fused")
     }
 
-    pub(crate) fn model(&self, round: RoundId) -> PathBuf {
+    /// The images of a class that were made again the `draw`th time.
+    pub(crate) fn redrawn(&self, round: RoundId, class: u32, draw: u32) -> PathBuf {
+        self.redraws_of(round).join(format!("{class}-{draw}"))
+    }
+
+    /// The classes of which images were made again, each with the number of the time, in order.
+    pub(crate) fn redraws(&self, round: RoundId) -> Result<Vec<(u32, u32)>> {
+        let entries = match fs_err::read_dir(self.redraws_of(round)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            let parts = name.split_once('-');
+            if let Some((Ok(class), Ok(draw))) =
+                parts.map(|(c, d)| (c.parse::<u32>(), d.parse::<u32>()))
+            {
+                found.push((class, draw));
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    fn redraws_of(&self, round: RoundId) -> PathBuf {
+        self.root()
+            .join(ROUNDS)
+            .join(round.to_string())
+            .join("redrawn")
+    }
+
+    pub(crate) fn model(&self, work: Work) -> PathBuf {
+        let name = match work.training {
+            1 => work.round.to_string(),
+            later => format!("{}-{later}", work.round),
+        };
         self.root()
             .join(MODELS)
-            .join(format!("{round}{MODEL_ENDING}"))
+            .join(format!("{name}{MODEL_ENDING}"))
     }
 
     /// The folder of a certificate that the server makes for itself.
@@ -94,6 +139,11 @@ impl DataFolder {
         fs_err::create_dir_all(rounds.join(round.to_string()))?;
         close_to_others(&rounds);
         Ok(())
+    }
+
+    /// A folder for the images of a round that are made again.
+    pub(crate) fn prepare_redraws(&self, round: RoundId) -> Result<()> {
+        Ok(fs_err::create_dir_all(self.redraws_of(round))?)
     }
 
     /// Lets nobody but the server's user read a round's images.
@@ -120,28 +170,41 @@ impl DataFolder {
         ))
     }
 
-    /// Removes all of a round that lies in files.
+    /// Removes all of a round that lies in files, the key to its prompts first.
     pub(crate) fn discard_round(&self, round: RoundId) -> Result<()> {
+        gone(fs_err::remove_file(
+            self.root().join(KEYS).join(key_name(round)),
+        ))?;
         self.discard_images(round)?;
-        gone(fs_err::remove_file(self.model(round)))
+        let entries = match fs_err::read_dir(self.root().join(MODELS)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if round_of(&entry.file_name().to_string_lossy()) == Some(round) {
+                gone(fs_err::remove_file(entry.path()))?;
+            }
+        }
+        Ok(())
     }
 
-    /// Removes the files of rounds that are no more. One that cannot be removed is not in the way of the others.
-    pub(crate) fn sweep(&self, is_there: impl Fn(RoundId) -> Result<bool>) -> Result<()> {
+    /// Removes the files of rounds that are no more: `unless_there` calls what it is given where there is no such round. One that cannot be removed is
+    /// not in the way of the others.
+    pub(crate) fn sweep(
+        &self,
+        unless_there: impl Fn(RoundId, &dyn Fn() -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
         let mut swept = Ok(());
-        for folder in [ROUNDS, MODELS] {
+        for folder in [ROUNDS, MODELS, KEYS] {
             let Ok(entries) = fs_err::read_dir(self.root().join(folder)) else {
                 continue;
             };
             for entry in entries {
                 let name = entry?.file_name();
-                let name = name.to_string_lossy();
-                let number = name.strip_suffix(MODEL_ENDING).unwrap_or(&name);
                 // Asked after its files were found: a round is there before they are.
-                if let Ok(round) = number.parse::<RoundId>()
-                    && !is_there(round)?
-                {
-                    swept = swept.and(self.discard_round(round));
+                if let Some(round) = round_of(&name.to_string_lossy()) {
+                    swept = swept.and(unless_there(round, &|| self.discard_round(round)));
                 }
             }
         }
@@ -166,6 +229,26 @@ impl DataFolder {
         write_secret(&file, format!("{}\n", token.as_str()).as_bytes())?;
         Ok(token)
     }
+}
+
+/// Name of the file of a round's private key.
+pub(crate) fn key_name(round: RoundId) -> String {
+    format!("{round}{KEY_ENDING}")
+}
+
+/// The round that a folder of images or a file of a model or of a key is of.
+pub(crate) fn round_of(name: &str) -> Option<RoundId> {
+    if let Some(round) = name.strip_suffix(KEY_ENDING) {
+        return round.parse().ok();
+    }
+    let round = match name.strip_suffix(MODEL_ENDING) {
+        None => name,
+        Some(model) => match model.split_once('-') {
+            Some((round, training)) => training.parse::<u32>().ok().map(|_| round)?,
+            None => model,
+        },
+    };
+    round.parse().ok()
 }
 
 /// What is not there needs no removal.
@@ -214,22 +297,50 @@ mod tests {
     fn only_what_belongs_to_no_round_is_swept() {
         let folder = tempfile::tempdir().unwrap();
         let data = DataFolder::lock(folder.path()).unwrap();
-        for round in [1, 2] {
+        let models = |round| [1, 2].map(|training| data.model(Work { round, training }));
+        for round in [1, 2, 21] {
             let round = RoundId::new(round);
             data.prepare_round(round).unwrap();
             fs_err::create_dir_all(data.synthetic(round)).unwrap();
+            fs_err::create_dir_all(data.redrawn(round, 0, 1)).unwrap();
+            fs_err::create_dir_all(folder.path().join("keys")).unwrap();
+            fs_err::write(folder.path().join("keys").join(key_name(round)), b"k").unwrap();
             fs_err::create_dir_all(folder.path().join("models")).unwrap();
-            fs_err::write(data.model(round), b"m").unwrap();
+            for model in models(round) {
+                fs_err::write(model, b"m").unwrap();
+            }
         }
         fs_err::write(folder.path().join("rounds/notes.txt"), b"mine").unwrap();
-        data.sweep(|round| Ok(round == RoundId::new(2))).unwrap();
-        assert!(!data.model(RoundId::new(1)).exists());
+        data.sweep(|round, discard| match round.get() {
+            1 => discard(),
+            _ => Ok(()),
+        })
+        .unwrap();
+        assert!(models(RoundId::new(1)).iter().all(|model| !model.exists()));
         assert!(!folder.path().join("rounds/1").exists());
-        assert!(data.synthetic(RoundId::new(2)).exists() && data.model(RoundId::new(2)).exists());
+        assert!(!folder.path().join("keys/1.key").exists());
+        assert!(folder.path().join("keys/2.key").exists());
+        assert!(data.synthetic(RoundId::new(2)).exists());
+        assert_eq!(data.redraws(RoundId::new(2)).unwrap(), [(0, 1)]);
+        assert!(models(RoundId::new(2)).iter().all(|model| model.exists()));
         assert!(folder.path().join("rounds/notes.txt").exists());
         data.prove_space(1 << 10).unwrap();
         data.discard_round(RoundId::new(2)).unwrap();
         data.discard_round(RoundId::new(2)).unwrap();
+        assert!(models(RoundId::new(2)).iter().all(|model| !model.exists()));
+        assert!(models(RoundId::new(21)).iter().all(|model| model.exists()));
+    }
+
+    #[test]
+    fn files_are_known_by_their_round() {
+        let known = |name| round_of(name).map(RoundId::get);
+        assert_eq!(known("3"), Some(3));
+        assert_eq!(known("3.safetensors"), Some(3));
+        assert_eq!(known("3-12.safetensors"), Some(3));
+        assert_eq!(known("3.key"), Some(3));
+        for other in ["3-a.safetensors", "3-1.key", "3-12", "notes.txt", "", "-1"] {
+            assert_eq!(known(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use promptfed_files::ErrorKind;
+use promptfed_prompts::protocol::RoundId;
 
 use crate::job::in_gigabytes;
 
@@ -82,6 +83,21 @@ pub enum Error {
     /// A document in the database cannot be read. For the operator.
     #[error("a document in the database cannot be read: {0}; restore the data folder from a copy")]
     Document(#[from] serde_json::Error),
+    /// The private key of a round is not where it was put. For the operator.
+    #[error(
+        "{}: the private key of round {round} {reason}, and its prompts cannot be opened; put the file back from where keys are kept, or delete the round", file.display()
+    )]
+    RoundKey {
+        /// The round.
+        round: RoundId,
+        /// Where the key should be.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A stored prompt set cannot be opened. For the operator.
+    #[error("a stored prompt set: {0}")]
+    Sealing(#[from] promptfed_privacy::SealingError),
     /// The prompts could not be pooled.
     #[error("pooling: {0}")]
     Prompts(#[from] promptfed_prompts::Error),
@@ -104,6 +120,22 @@ pub enum Error {
         needed: u64,
         /// Bytes there are.
         most: u64,
+    },
+    /// All of a round's images were dropped.
+    #[error(
+        "all images of round {round} were dropped; take some back in with `promptfed round images {round} --drop HASH --undo`, or open a new round"
+    )]
+    NoImage {
+        /// The round.
+        round: RoundId,
+    },
+    /// A class whose images cannot be made again.
+    #[error(
+        "nobody has submitted a prompt of {class:?}, so that no image of it can be made again; ask for a training without it"
+    )]
+    NoPrompt {
+        /// The class.
+        class: String,
     },
     /// A backup cannot be made or restored. For the operator.
     #[error("{}: {reason}", folder.display())]
@@ -134,6 +166,10 @@ impl Error {
             | Self::ForeignDatabase
             | Self::NewerDatabase { .. }
             | Self::Backup { .. }
+            | Self::RoundKey { .. }
+            | Self::Sealing(_)
+            | Self::NoImage { .. }
+            | Self::NoPrompt { .. }
             | Self::Prompts(_) => ErrorKind::Input,
             Self::Listen { .. }
             | Self::SelfSigned(_)

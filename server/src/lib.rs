@@ -19,23 +19,27 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backup;
+mod dashboard;
 mod data_folder;
 mod error;
 mod http;
 mod images;
+mod inspect;
 mod job;
 mod listen;
 mod metrics;
+mod role;
 mod server;
 mod state;
 mod store;
 mod token;
 
-pub use backup::{BackupReport, backup, restore};
+pub use backup::{BackupReport, RoundKeys, backup, restore};
 pub use data_folder::DATA_FOLDER_LOCK;
 pub use error::{Error, Result};
 pub use http::{api_document, app};
 pub use images::{ImageServer, ImageServerConfig, new_token, serve_images};
+pub use inspect::{Inspection, inspect};
 pub use listen::{CertificateFiles, Limits, Transport};
 pub use promptfed_synth::registry::Engines;
 pub use server::{RunningServer, Server, ServerConfig, run_blocking};

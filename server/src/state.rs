@@ -4,18 +4,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use promptfed_synth::registry::Engines;
-use tokio::sync::Semaphore;
 
+use crate::dashboard::Visits;
 use crate::data_folder::DataFolder;
-use crate::http::{LastCheck, Load};
+use crate::http::{Decoders, LastCheck, Load};
 use crate::job::Jobs;
 use crate::listen::Limits;
 use crate::store::Store;
 use crate::token::TokenHash;
 use crate::{Error, Result};
-
-/// Submissions that are decoded at once; more wait.
-const MAX_SUBMISSIONS: usize = 4;
 
 /// What every request handler can reach; cloning is cheap.
 #[derive(Clone)]
@@ -29,8 +26,9 @@ pub struct Shared {
     pub(crate) jobs: Jobs,
     pub(crate) admin: TokenHash,
     pub(crate) load: Arc<Load>,
-    pub(crate) submissions: Semaphore,
+    pub(crate) decoders: Arc<Decoders>,
     pub(crate) last_check: LastCheck,
+    pub(crate) visits: Visits,
 }
 
 impl AppState {
@@ -49,8 +47,9 @@ impl AppState {
             jobs,
             admin,
             load: Load::new(limits),
-            submissions: Semaphore::new(MAX_SUBMISSIONS),
+            decoders: Arc::default(),
             last_check: LastCheck::default(),
+            visits: Visits::default(),
         }))
     }
 

@@ -4,6 +4,7 @@ use promptfed_prompts::protocol::ClientId;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 
+use crate::role::Role;
 use crate::{Error, Result};
 
 /// Least length of an administrator's token that is given, in bytes.
@@ -14,14 +15,30 @@ pub(crate) const MIN_TOKEN_BYTES: usize = 16;
 pub(crate) struct Token(String);
 
 impl Token {
-    /// A new token for a client: `pfc-<client>-<64 hexadecimal digits>`, 256 bits from the operating system.
-    pub(crate) fn for_client(client: ClientId) -> Result<Self> {
-        Ok(Self(format!("pfc-{client}-{}", secret()?)))
+    /// A new code, for which a client gets its token: `pfe-<client>-<64 hexadecimal digits>`, 256 bits from the operating system, so that none is
+    /// guessed.
+    pub(crate) fn code_for(client: ClientId) -> Result<Self> {
+        Ok(Self(format!("pfe-{client}-{}", secret()?)))
     }
 
     /// A new token for the administrator: `pfa-<64 hexadecimal digits>`.
     pub(crate) fn for_admin() -> Result<Self> {
         Ok(Self(format!("pfa-{}", secret()?)))
+    }
+
+    /// A new token for who signs in to the dashboard in this role: `pfo-` or `pfv-` and 64 hexadecimal digits.
+    pub(crate) fn for_role(role: Role) -> Result<Self> {
+        let kind = match role {
+            Role::Admin => return Self::for_admin(),
+            Role::Operator => "pfo",
+            Role::Viewer => "pfv",
+        };
+        Ok(Self(format!("{kind}-{}", secret()?)))
+    }
+
+    /// What a session of the dashboard is known by: 64 hexadecimal digits, 256 bits from the operating system.
+    pub(crate) fn for_session() -> Result<Self> {
+        Ok(Self(secret()?))
     }
 
     /// A token that somebody else made up.
@@ -34,10 +51,14 @@ impl Token {
         }
     }
 
-    /// The client that a presented token claims to belong to.
+    /// The client that a presented token claims to belong to: `pfc-<client>-<what the client made>`.
     pub(crate) fn claimed_client(presented: &str) -> Option<ClientId> {
-        let (client, _) = presented.strip_prefix("pfc-")?.split_once('-')?;
-        client.parse().ok()
+        client_after("pfc-", presented)
+    }
+
+    /// The client that a presented code claims to be for.
+    pub(crate) fn invited_client(presented: &str) -> Option<ClientId> {
+        client_after("pfe-", presented)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -49,12 +70,17 @@ impl Token {
     }
 }
 
-/// blake3 of a token. A token has 256 random bits, so that its plain hash cannot be searched for.
-#[derive(Clone, Copy)]
+fn client_after(kind: &str, presented: &str) -> Option<ClientId> {
+    let (client, _) = presented.strip_prefix(kind)?.split_once('-')?;
+    client.parse().ok()
+}
+
+/// blake3 of a token or a code. It has 256 random bits, so that its plain hash cannot be searched for; compared in constant time.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TokenHash(blake3::Hash);
 
 impl TokenHash {
-    fn of(token: &str) -> Self {
+    pub(crate) fn of(token: &str) -> Self {
         Self(blake3::hash(token.as_bytes()))
     }
 
@@ -69,7 +95,7 @@ impl TokenHash {
     /// Whether a presented token has this hash; takes the same time for every token of one length.
     pub(crate) fn matches(&self, presented: &str) -> bool {
         // `blake3::Hash` compares in constant time.
-        self.0 == Self::of(presented).0
+        *self == Self::of(presented)
     }
 }
 
@@ -87,15 +113,13 @@ mod tests {
 
     #[test]
     fn only_the_token_itself_matches() {
-        let token = Token::for_client(ClientId::new(7)).unwrap();
-        assert_eq!(
-            Token::claimed_client(token.as_str()),
-            Some(ClientId::new(7))
-        );
-        assert!(token.hash().matches(token.as_str()));
-        let other = Token::for_client(ClientId::new(7)).unwrap();
-        assert!(!token.hash().matches(other.as_str()));
-        assert!(!token.hash().matches(""));
+        let code = Token::code_for(ClientId::new(7)).unwrap();
+        assert_eq!(Token::invited_client(code.as_str()), Some(ClientId::new(7)));
+        assert_eq!(Token::claimed_client(code.as_str()), None);
+        assert!(code.hash().matches(code.as_str()));
+        let other = Token::code_for(ClientId::new(7)).unwrap();
+        assert!(!code.hash().matches(other.as_str()));
+        assert!(!code.hash().matches(""));
     }
 
     #[test]

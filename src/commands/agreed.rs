@@ -2,14 +2,13 @@
 
 use super::engines::templates_of;
 use super::extract::WordingArgs;
+use super::identity::{self, CLIENT_FLAGS, ClientArgs};
 use super::idle;
-use super::submit::DEFAULT_SERVER;
-use super::trust::{TRUST_FLAGS, TrustArgs};
+use super::trust::TRUST_FLAGS;
 use crate::Context;
 use crate::exit::BadInput;
 use anyhow::{Context as _, Result};
 use clap::{ArgMatches, Args};
-use promptfed_client::FederationClient;
 use promptfed_prompts::LabelSpace;
 use promptfed_prompts::protocol::{MAX_MESSAGE_BYTES, PromptPlan, RoundId, RoundSpec};
 use promptfed_synth::registry::EngineRef;
@@ -22,31 +21,18 @@ pub(crate) struct AgreedArgs {
     /// level and templates are the round's
     #[arg(long, value_name = "ROUND|FILE", conflicts_with_all = ["label_space", "level", "templates"])]
     round: Option<String>,
-    /// The server's address, for --round [default: http://127.0.0.1:7878]
-    #[arg(long, env = SERVER, value_name = "URL")]
-    server: Option<String>,
-    /// This client's token, from `promptfed register`, for --round
-    #[arg(long, env = TOKEN, hide_env_values = true)]
-    token: Option<String>,
     #[command(flatten)]
-    trust: TrustArgs,
+    client: ClientArgs,
 }
-
-const SERVER: &str = "PROMPTFED_SERVER";
-const TOKEN: &str = "PROMPTFED_TOKEN";
 
 /// Refuses flags about a server that nobody asks.
 pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     let reason = match matches.get_one::<String>("round") {
-        Some(round) if round.parse::<RoundId>().is_ok() => return Ok(()),
+        Some(round) if round.parse::<RoundId>().is_ok() => return identity::refuse_idle(matches),
         Some(_) => "where --round is a file",
         None => "without --round; nothing is sent here",
     };
-    idle::refuse(
-        matches,
-        &[&["server", "token"][..], &TRUST_FLAGS].concat(),
-        reason,
-    )
+    idle::refuse(matches, &[&CLIENT_FLAGS[..], &TRUST_FLAGS].concat(), reason)
 }
 
 /// What all clients of a round do alike.
@@ -106,15 +92,10 @@ impl AgreedArgs {
         let Ok(number) = round.parse::<RoundId>() else {
             return read(round.as_ref());
         };
-        let Some(token) = &self.token else {
-            let text = format!(
-                "round {number} is read with this client's token: give --token or {TOKEN}, or --round FILE of `promptfed round spec`"
-            );
-            return Err(anyhow::Error::msg(text).context(BadInput));
-        };
-        let server = self.server.as_deref().unwrap_or(DEFAULT_SERVER);
-        let client = FederationClient::with_trust(server, "client", token, &self.trust.trust())?;
-        Ok(client.round(number)?)
+        let client = self.client.connect().with_context(|| {
+            format!("round {number} is read from its server, and --round FILE of `promptfed round spec` without one")
+        })?;
+        Ok(client.session.round(number)?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `promptfed client`: a server's clients.
 
-use super::register::{AdminArgs, show_registration};
+use super::identity::AdminArgs;
+use super::invitations::{InvitationArgs, show};
 use super::round_view;
 use super::submit::ServerArgs;
 use crate::Context;
@@ -9,9 +10,12 @@ use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_client::AdminClient;
-use promptfed_prompts::protocol::{ClientEntry, ClientId, RegistrationRequest, shown};
+use promptfed_prompts::protocol::{ClientEntry, ClientId, RegistrationsRequest, shown};
+use promptfed_prompts::same_name::composed;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Clients of a server: list them, end or replace a token (administrator).
+/// Clients of a server: invite and list them, end or replace a token (administrator).
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -20,12 +24,28 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Register clients, all that are named or none, and print for each the string by which it enrols
+    ///
+    /// Hand each string to its client alone, over another way than the network that it protects. It works once.
+    Add(AddArgs),
     /// List all clients
     List(ListArgs),
-    /// End a client's token; what it has submitted stays
+    /// End a client's token and its string; what it has submitted stays
     Revoke(OneArgs),
-    /// Give a client a new token; its old one stops working
-    Rotate(OneArgs),
+    /// Print new strings for clients; their tokens work until they have enrolled again, and `client revoke` ends them at once
+    Rotate(RotateArgs),
+}
+
+#[derive(ClapArgs)]
+struct AddArgs {
+    /// The clients' names
+    #[arg(value_name = "NAME", required_unless_present = "from")]
+    names: Vec<String>,
+    /// File with the clients' names, one a line
+    #[arg(long, value_name = "FILE", conflicts_with = "names")]
+    from: Option<PathBuf>,
+    #[command(flatten)]
+    invitation: InvitationArgs,
 }
 
 #[derive(ClapArgs)]
@@ -46,8 +66,21 @@ struct OneArgs {
     admin: AdminArgs,
 }
 
+#[derive(ClapArgs)]
+struct RotateArgs {
+    /// The clients' names or numbers
+    #[arg(value_name = "CLIENT", required = true)]
+    clients: Vec<String>,
+    #[command(flatten)]
+    invitation: InvitationArgs,
+}
+
+/// Largest file of names in bytes.
+const LONGEST: u64 = 8 << 20;
+
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     match args.command {
+        Command::Add(args) => add(args, context),
         Command::List(args) => list(&args, context),
         Command::Revoke(args) => {
             let admin = args.admin.connect(&args.server)?;
@@ -61,15 +94,39 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             }
             Ok(())
         }
-        Command::Rotate(args) => {
-            let admin = args.admin.connect(&args.server)?;
-            let registration = admin.register(&RegistrationRequest {
-                name: find(&admin, &args.client)?.name,
-                replace_token: true,
-            })?;
-            show_registration(&registration, context)
-        }
+        Command::Rotate(args) => rotate(&args, context),
     }
+}
+
+fn add(args: AddArgs, context: &Context) -> Result<()> {
+    let names: Vec<String> = match &args.from {
+        Some(file) => promptfed_files::read_text(file, LONGEST)?
+            .lines()
+            .map(composed)
+            .filter(|name| !name.is_empty())
+            .collect(),
+        None => args.names.iter().map(|name| composed(name)).collect(),
+    };
+    let request = RegistrationsRequest {
+        code_seconds: args.invitation.seconds(),
+        ..RegistrationsRequest::of(names)
+    };
+    let invitations = args.invitation.connect()?.invite_all(&request)?;
+    show(&args.invitation.strings(invitations)?, context)
+}
+
+fn rotate(args: &RotateArgs, context: &Context) -> Result<()> {
+    let admin = args.invitation.connect()?;
+    let known = admin.clients()?;
+    let named = args.clients.iter().map(|client| find_in(&known, client));
+    let names = named.map(|found| found.map(|entry| entry.name.clone()));
+    let request = RegistrationsRequest {
+        names: names.collect::<Result<_>>()?,
+        replace_tokens: true,
+        code_seconds: args.invitation.seconds(),
+    };
+    let invitations = admin.invite_all(&request)?;
+    show(&args.invitation.strings(invitations)?, context)
 }
 
 fn list(args: &ListArgs, context: &Context) -> Result<()> {
@@ -80,35 +137,54 @@ fn list(args: &ListArgs, context: &Context) -> Result<()> {
     }
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
-    table.set_header(["client", "name", "registered", "token"]);
+    table.set_header(["client", "name", "registered", "token", "string"]);
     for client in &clients {
         table.add_row([
             client.client_id.to_string(),
             shown(&client.name),
             round_view::age(client.registered_at),
-            client.revoked_at.map_or("works".to_owned(), |at| {
-                format!("revoked {}", round_view::age(at))
-            }),
+            token(client),
+            string(client),
         ]);
     }
     println!("{table}");
     Ok(())
 }
 
+/// How it stands with a client's token.
+fn token(client: &ClientEntry) -> String {
+    match (client.revoked_at, client.enrolled_at) {
+        (Some(at), _) => format!("revoked {}", round_view::age(at)),
+        (None, Some(_)) => "works".to_owned(),
+        (None, None) => "not enrolled yet".to_owned(),
+    }
+}
+
+/// How it stands with the string that a client has not spent.
+fn string(client: &ClientEntry) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_millis();
+    match client.code_expires_at {
+        None => String::new(),
+        Some(at) if u128::from(at) <= now => "expired".to_owned(),
+        Some(at) => format!("until {}", round_view::time(at)),
+    }
+}
+
 /// The client of this name, or else of this number.
 pub(super) fn find(admin: &AdminClient, client: &str) -> Result<ClientEntry> {
-    let mut clients = admin.clients()?;
-    let named = clients.iter().position(|known| known.name == client);
+    find_in(&admin.clients()?, client).cloned()
+}
+
+fn find_in<'a>(clients: &'a [ClientEntry], client: &str) -> Result<&'a ClientEntry> {
+    let named = clients.iter().find(|known| known.name == client);
     let numbered = || {
         let number: ClientId = client.parse().ok()?;
-        clients.iter().position(|known| known.client_id == number)
+        clients.iter().find(|known| known.client_id == number)
     };
-    match named.or_else(numbered) {
-        Some(place) => Ok(clients.swap_remove(place)),
-        None => {
-            let text =
-                format!("the server has no client {client:?}; `promptfed client list` shows them");
-            Err(anyhow::Error::msg(text).context(BadInput))
-        }
-    }
+    named.or_else(numbered).ok_or_else(|| {
+        let text =
+            format!("the server has no client {client:?}; `promptfed client list` shows them");
+        anyhow::Error::msg(text).context(BadInput)
+    })
 }

@@ -146,6 +146,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         dropout: 0.0,
         tune: None,
         simulation: SimulationArgs::default(),
+        quality: false,
         generated: Some(budget.generated),
         fuse: Mode::Random,
         fusion: FusionArgs::by_transfer(),

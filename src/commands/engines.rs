@@ -11,6 +11,7 @@ use promptfed_prompts::protocol::SourcePlan;
 use promptfed_synth::engines::DeviceKind;
 use promptfed_synth::engines::sd::Precision;
 use promptfed_synth::registry::{Backend, EngineOptions, EngineRef, Engines, Prepared, Setup};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Which engines, and how they work.
@@ -50,6 +51,48 @@ impl EngineArgs {
             engine: engines,
             ..Self::default()
         }
+    }
+
+    /// Whether an engine is named.
+    pub(super) fn is_named(&self) -> bool {
+        !self.engine.is_empty()
+    }
+
+    /// The same settings of this engine alone.
+    pub(super) fn with(&self, engine: &str) -> Self {
+        Self {
+            engine: vec![engine.to_owned()],
+            ..self.clone()
+        }
+    }
+
+    /// The flags and their values, as for the command line of another process.
+    pub(super) fn flags(&self) -> Vec<OsString> {
+        let mut flags = Vec::new();
+        let mut add = |flag: &str, value: OsString| flags.extend([flag.into(), value]);
+        for engine in &self.engine {
+            add("--engine", engine.into());
+        }
+        if let Some(device) = self.device {
+            let device = match device {
+                DeviceKind::Cpu => "cpu",
+                DeviceKind::Cuda => "cuda",
+            };
+            add("--device", device.into());
+        }
+        if let Some(batch) = self.batch {
+            add("--batch", batch.to_string().into());
+        }
+        if let Some(size) = self.size {
+            add("--size", size.to_string().into());
+        }
+        if let Some(variable) = &self.key_env {
+            add("--key-env", variable.into());
+        }
+        if let Some(file) = &self.key_file {
+            add("--key-file", file.into());
+        }
+        flags
     }
 
     /// The engines with their settings.

@@ -276,7 +276,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
 /// One line about a prompt set.
 pub(crate) fn summary(prompts: &PromptSet) -> String {
     format!(
-        "{} {}-level prompts, {} on the wire, hash {}",
+        "{} {}-level prompts, {} compressed, hash {}",
         prompts.len(),
         prompts.level(),
         bytes(prompts.to_wire().len() as u64),

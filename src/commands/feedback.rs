@@ -13,7 +13,7 @@ use promptfed_eval::report::bytes;
 use promptfed_files::{prove_writable, write_whole};
 use promptfed_learn::Recipe;
 use promptfed_synth::fuse::{
-    Candidates, Feedback, FeedbackKind, features_of, look_at, read_task_models,
+    Candidates, Feedback, FeedbackKind, Noise, Sensitivity, features_of, look_at, read_task_models,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 ///
 /// With --models, the small models that `promptfed fuse` trained on each backend's images are tested on the private images: two counts
 /// for each backend, domain and class. With --sets, each private image votes for the synthetic ones of its class that it looks like
-/// (WASP): one sum for each backend, domain and class. Nothing is sent: the file holds all that would leave this machine.
+/// (WASP): one sum for each backend, domain and class. Nothing is sent: the file holds all that would leave this machine. Without --noise
+/// the numbers are exact, and tell of each image.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     /// Folder, list or Parquet file of private images
@@ -43,6 +44,13 @@ pub(crate) struct Args {
     /// Synthetic images that each private image votes for, with weights 1, 1/2, 1/4, ..
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     neighbours: u16,
+    /// Add noise to each number that private images have a part in, for differential privacy of each image: gaussian:SIGMA, its standard
+    /// deviation, or laplace:EPSILON; what it promises is in the file
+    #[arg(long, value_name = "KIND:NUMBER")]
+    noise: Option<Noise>,
+    /// Seed of the noise, which is a secret: it takes the noise off again [default: one drawn by the operating system and kept nowhere]
+    #[arg(long, value_name = "N", requires = "noise")]
+    noise_seed: Option<u64>,
     /// Where the numbers go (JSON)
     #[arg(long, value_name = "FILE", default_value = "feedback.json")]
     out: PathBuf,
@@ -76,6 +84,12 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         return Ok(());
     }
     println!("{}", table(&feedback));
+    for of in &feedback.noise {
+        println!(
+            "noise {} on {} numbers: {}",
+            of.noise, of.numbers, of.promise
+        );
+    }
     println!(
         "{}: {} for all that is in this table. Nothing was sent.",
         args.out.display(),
@@ -115,7 +129,13 @@ fn scores(args: &Args, models: &Path, context: &Context) -> Result<Feedback> {
         .unwrap_or_default();
     let dataset = private(args, &classes, context)?;
     let images = decoded(args, &dataset, size, fit)?;
-    Ok(Feedback::of_models(&models, &images)?)
+    let feedback = Feedback::of_models(&models, &images)?;
+    noisy(
+        args,
+        feedback,
+        Sensitivity::of_scores(models.len()),
+        &classes,
+    )
 }
 
 fn votes(args: &Args, context: &Context) -> Result<Feedback> {
@@ -139,12 +159,23 @@ fn votes(args: &Args, context: &Context) -> Result<Feedback> {
         &cancel,
     )?;
     bar.finish_and_clear();
-    Ok(Feedback::of_votes(
-        &candidates,
-        &images,
-        &features,
-        args.neighbours.into(),
-    )?)
+    let neighbours = args.neighbours.into();
+    let feedback = Feedback::of_votes(&candidates, &images, &features, neighbours)?;
+    let classes = candidates.class_names();
+    noisy(args, feedback, Sensitivity::of_votes(neighbours), classes)
+}
+
+/// The numbers as they leave, with noise where it is asked for.
+fn noisy(
+    args: &Args,
+    feedback: Feedback,
+    sensitivity: Sensitivity,
+    classes: &[String],
+) -> Result<Feedback> {
+    let Some(noise) = args.noise else {
+        return Ok(feedback);
+    };
+    Ok(feedback.with_noise(noise, sensitivity, classes, args.noise_seed)?)
 }
 
 fn table(feedback: &Feedback) -> Table {

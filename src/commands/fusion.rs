@@ -6,13 +6,14 @@ use crate::{Context, interrupt};
 use anyhow::Result;
 use clap::{ArgMatches, Args as ClapArgs, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use promptfed_eval::methods::ChoosingSpec;
 use promptfed_eval::report;
 use promptfed_learn::Recipe;
 use promptfed_prompts::protocol::FusePlan;
 use promptfed_synth::fuse::select::Mode;
 use promptfed_synth::fuse::{
-    Aids, Cost, Feedback, FuseProgress, FuseReport, FuseSpec, QuotaSource, Softmax, TaskKind,
-    TaskSpec, WeightAdjustment, fuse,
+    Aids, Cost, Feedback, FuseProgress, FuseReport, FuseSpec, QuotaSource, SoftLabels, Softmax,
+    TaskKind, TaskSpec, WeightAdjustment, fuse,
 };
 use promptfed_synth::{Error, SyntheticSet};
 use promptfed_vision::EfficientNet;
@@ -71,6 +72,9 @@ pub(crate) struct FusionArgs {
     /// Adjust the images' weights by training on them so many times (FuseGen: 30)
     #[arg(long, value_name = "N")]
     adjust_weights: Option<u32>,
+    /// Train on soft labels: the votes of the other backends' task models have this part of each chosen image's label, above 0 to 1
+    #[arg(long, value_name = "SHARE")]
+    soft_labels: Option<f64>,
     /// What a backend's task model is: a small network, or logistic regression on the features of EfficientNet-lite0
     #[arg(long, value_name = "network|features", default_value = "network")]
     task_model: TaskKind,
@@ -89,12 +93,13 @@ pub(crate) struct FusionArgs {
 }
 
 /// The flags about fusion.
-pub(super) const FUSION_FLAGS: [&str; 10] = [
+pub(super) const FUSION_FLAGS: [&str; 11] = [
     "quotas",
     "feedback",
     "temperature",
     "floor",
     "adjust_weights",
+    "soft_labels",
     "task_model",
     "task_epochs",
     "task_width",
@@ -116,6 +121,7 @@ impl FusionArgs {
             temperature: None,
             floor: Softmax::default().floor,
             adjust_weights: None,
+            soft_labels: None,
             task_model: model,
             task_epochs: recipe.training.epochs,
             task_width: recipe.width,
@@ -152,6 +158,7 @@ pub(super) fn refuse_idle(matches: &ArgMatches, size: &[&str]) -> Result<()> {
         || needs.influence
         || by_transfer
         || in_rounds
+        || matches.contains_id("soft_labels")
         || matches.get_flag("signals");
     if !trains {
         let flags = ["task_model", "task_images"];
@@ -190,6 +197,21 @@ pub(crate) struct Fusion {
 }
 
 impl FusionArgs {
+    /// The same where a method of a comparison is told something else.
+    pub(crate) fn told(&self, told: &ChoosingSpec) -> Self {
+        let quotas = told.by_transfer.map(|by| by.then_some(QuotasArg::Transfer));
+        let adjust = told
+            .adjust_weights
+            .map(|times| (times > 0).then_some(times));
+        let soft = told.soft_labels.map(|share| (share > 0.0).then_some(share));
+        Self {
+            quotas: quotas.unwrap_or(self.quotas),
+            adjust_weights: adjust.unwrap_or(self.adjust_weights),
+            soft_labels: soft.unwrap_or(self.soft_labels),
+            ..self.clone()
+        }
+    }
+
     /// The fusion that is asked for; everything that it uses is read.
     pub(crate) fn fusion(&self, asked: Choosing) -> Result<Fusion> {
         let feedback = feedback(&self.feedback)?;
@@ -259,6 +281,7 @@ impl FusionArgs {
             weights: self
                 .adjust_weights
                 .map(|iterations| WeightAdjustment { iterations }),
+            soft_labels: self.soft_labels.map(|share| SoftLabels { share }),
             task: TaskSpec {
                 model: self.task_model,
                 recipe: recipe.with(self.task_epochs, 0),

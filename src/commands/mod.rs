@@ -2,13 +2,16 @@
 
 mod agreed;
 mod backup;
+mod changed_recipe;
 mod client;
 mod compare;
 mod comparison_folder;
 mod data;
 mod demo;
+mod doctor;
 mod domain;
 mod engines;
+mod enrol;
 mod evaluate;
 mod export;
 mod extract;
@@ -16,7 +19,9 @@ mod feedback;
 mod filter;
 mod fuse;
 mod fusion;
+mod identity;
 mod idle;
+mod invitations;
 mod label_space;
 mod methods;
 mod model;
@@ -26,11 +31,14 @@ mod precision;
 mod predict;
 mod preview;
 mod quality;
+mod receipt;
 mod recipe;
-mod register;
 mod release;
+mod results;
 mod round;
+mod round_images;
 mod round_open;
+mod round_train;
 mod round_view;
 mod schema;
 mod serve;
@@ -40,7 +48,9 @@ mod submit;
 mod synth;
 mod train;
 mod trust;
+mod withdraw;
 mod words;
+mod worker;
 mod write;
 
 pub(crate) use self::trust::prefer_flag;
@@ -56,17 +66,21 @@ pub(crate) enum Command {
     Extract(extract::Args),
     /// The classes of a federation: take them from data, show the built-in ones
     LabelSpace(label_space::Args),
+    /// Client: join a server's federation, by the string of its operator
+    Enrol(enrol::Args),
     /// Client: send extracted prompts to a server's round
     Submit(submit::Args),
+    /// Client: show the receipt of a submission, and check that the server holds it still
+    Receipt(receipt::Args),
+    /// Client: take back what was submitted to a round that is open
+    Withdraw(withdraw::Args),
     /// Server: accept prompts, synthesise, train, hand out the model
     Serve(serve::Args),
     /// Server administration: copy a server's data folder while the server works
     Backup(backup::BackupArgs),
     /// Server administration: put a copy of a data folder where a server can use it
     Restore(backup::RestoreArgs),
-    /// Server administration: give clients their tokens
-    Register(register::Args),
-    /// Server administration: clients and their tokens
+    /// Server administration: invite clients, list them, end or replace their tokens
     Client(client::Args),
     /// Rounds of a server: open, watch, close, fetch the results and the model
     Round(round::Args),
@@ -74,6 +88,8 @@ pub(crate) enum Command {
     Write(write::Args),
     /// Turn prompts into a labelled set of training images
     Synth(synth::Args),
+    /// Draw images of a job that `synth --workers` runs, as one of several processes
+    Worker(worker::Args),
     /// Choose images of several synthetic sets by what they teach, and weigh them
     Fuse(fuse::Args),
     /// Write a fused set (folder or Parquet shards) or a classifier (ONNX) for other programs
@@ -92,8 +108,12 @@ pub(crate) enum Command {
     Partition(partition::Args),
     /// Compare generative learning with federated averaging and central training on your own data
     Compare(compare::Args),
+    /// Write the results of a grid of comparisons as one page of Markdown
+    Results(results::Args),
     /// List the methods that `compare` knows: what each shares, and what it can be told
     Methods(methods::Args),
+    /// Say whether this machine, and a server, can do their work
+    Doctor(doctor::Args),
     /// Print the JSON Schema of what a command prints with --json
     Schema(schema::Args),
     /// Print what completes commands and flags in a shell
@@ -112,6 +132,7 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     };
     match command {
         "extract" => extract::refuse_idle(matches)?,
+        "doctor" => doctor::refuse_idle(matches)?,
         "compare" => compare::refuse_idle(matches)?,
         "synth" => synth::refuse_idle(matches)?,
         "fuse" => fusion::refuse_idle(matches, &["image_size"])?,
@@ -129,15 +150,19 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
                 "here, where a language model computes as its file says",
             )?;
         }
-        "register" => register::refuse_idle(matches)?,
+        "submit" | "withdraw" => identity::refuse_idle(matches)?,
+        "receipt" => {
+            identity::refuse_idle(matches)?;
+            receipt::refuse_idle(matches)?;
+        }
         "client" => {
             if let Some((_, matches)) = matches.subcommand() {
-                register::refuse_idle(matches)?;
+                identity::refuse_idle(matches)?;
             }
         }
         "round" => {
             if let Some((command, matches)) = matches.subcommand() {
-                register::refuse_idle(matches)?;
+                identity::refuse_idle(matches)?;
                 if command == "open" {
                     round_open::refuse_idle(matches)?;
                 }
@@ -146,8 +171,10 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         _ => {}
     }
     if [
+        "enrol",
         "submit",
-        "register",
+        "receipt",
+        "withdraw",
         "client",
         "backup",
         "restore",
@@ -155,6 +182,7 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         "partition",
         "label-space",
         "export",
+        "results",
         "methods",
         "schema",
         "completions",
@@ -175,15 +203,18 @@ impl Command {
             Self::Demo(args) => demo::run(args, context),
             Self::Extract(args) => extract::run(args, context),
             Self::LabelSpace(args) => label_space::run(args, context),
+            Self::Enrol(args) => enrol::run(args, context),
             Self::Submit(args) => submit::run(args, context),
+            Self::Receipt(args) => receipt::run(args, context),
+            Self::Withdraw(args) => withdraw::run(args, context),
             Self::Serve(args) => serve::run(args, context),
             Self::Backup(args) => backup::backup(args, context),
             Self::Restore(args) => backup::restore(args, context),
-            Self::Register(args) => register::run(args, context),
             Self::Client(args) => client::run(args, context),
             Self::Round(args) => round::run(args, context),
             Self::Write(args) => write::run(args, context),
             Self::Synth(args) => synth::run(args, context),
+            Self::Worker(args) => worker::run(&args, context),
             Self::Fuse(args) => fuse::run(args, context),
             Self::Export(args) => export::run(args, context),
             Self::Feedback(args) => feedback::run(args, context),
@@ -193,7 +224,9 @@ impl Command {
             Self::Quality(args) => quality::run(args, context),
             Self::Partition(args) => partition::run(args, context),
             Self::Compare(args) => compare::run(args, context),
+            Self::Results(args) => results::run(args, context),
             Self::Methods(args) => methods::run(args, context),
+            Self::Doctor(args) => doctor::run(&args, context),
             Self::Schema(args) => schema::run(args, context),
             Self::Completions(args) => shell::completions(args, context),
             Self::Man(args) => shell::man(args, context),

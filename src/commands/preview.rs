@@ -92,7 +92,7 @@ impl Shown<'_> {
         }
         writeln!(
             text,
-            "{} prompts from {} images ({} left out), {} on the wire, hash {}",
+            "{} prompts from {} images ({} left out), {} compressed, hash {}",
             preview.prompts.len(),
             report.used,
             report.images - report.used,

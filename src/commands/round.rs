@@ -1,9 +1,11 @@
 //! `promptfed round`: a server's rounds.
 
 use super::client;
+use super::identity::{AdminArgs, MemberArgs};
 use super::out_file::refuse_other;
-use super::register::AdminArgs;
+use super::round_images::{self, ImagesArgs};
 use super::round_open::{OpenArgs, open};
+use super::round_train::{self, PublishArgs, RedrawArgs, TrainArgs, change};
 use super::round_view;
 use super::submit::ServerArgs;
 use crate::Context;
@@ -14,7 +16,7 @@ use promptfed_client::{AdminClient, Session};
 use promptfed_eval::observer::Observer;
 use promptfed_files::{prove_writable, write_whole};
 use promptfed_prompts::ContentHash;
-use promptfed_prompts::protocol::{RoundId, RoundSpec, RoundState, RoundStatus, shown};
+use promptfed_prompts::protocol::{RoundId, RoundResults, RoundState, RoundStatus, shown};
 use serde::Serialize;
 use std::ops::{ControlFlow, Deref};
 use std::path::PathBuf;
@@ -34,57 +36,47 @@ enum Command {
     /// Save what clients and server agreed on: classes, level, templates, and the plan of the server's work
     Spec(SpecArgs),
     /// Show what clients and server agreed on: classes, level, templates, quota, images
-    Show(ShowArgs),
+    Show(RoundArgs),
     /// List all rounds
-    List(TokenArgs),
+    List(MemberArgs),
     /// Where a round stands; with --wait until it is done
     Status(StatusArgs),
     /// End the time for submissions and start the job (administrator)
     Close(EndArgs),
-    /// End a round without results (administrator)
-    Cancel(EndArgs),
+    /// End a round, or a later training of its images, without results (administrator)
+    Cancel(JobArgs),
     /// Who has submitted and who has not (administrator)
     Submissions(EndArgs),
     /// What happened to a round: submissions, attempts, stages with their seconds (administrator)
     Log(EndArgs),
-    /// Try the job of a round that failed, or is paused, again (administrator)
-    Retry(EndArgs),
+    /// Try the job of a round, or of a later training, that failed or is paused again (administrator)
+    Retry(JobArgs),
     /// Remove a client's prompts from a round that is open, paused or has failed, and take none of it any more (administrator)
     Exclude(ExcludeArgs),
     /// Delete a round with its prompts, images and model, for good (administrator)
     Delete(DeleteArgs),
     /// What a finished round found: hashes, image counts, learning curve
-    Results(RoundArgs),
+    Results(ResultsArgs),
     /// Download a finished round's model
     Model(ModelArgs),
-}
-
-#[derive(ClapArgs)]
-struct TokenArgs {
-    #[command(flatten)]
-    server: ServerArgs,
-    /// A client's token, from `promptfed register`
-    #[arg(
-        long,
-        env = "PROMPTFED_TOKEN",
-        hide_env_values = true,
-        required_unless_present = "admin_token_file"
-    )]
-    token: Option<String>,
-    /// File with the administrator's token, in place of a client's; goes before --token
-    #[arg(long, value_name = "FILE")]
-    admin_token_file: Option<PathBuf>,
-}
-
-impl TokenArgs {
-    fn connect(&self) -> Result<Box<dyn Deref<Target = Session>>> {
-        let session: Box<dyn Deref<Target = Session>> = match (&self.admin_token_file, &self.token)
-        {
-            (None, Some(token)) => Box::new(self.server.client("client", token)?),
-            (file, _) => Box::new(AdminArgs::of_file(file.clone()).connect(&self.server)?),
-        };
-        Ok(session)
-    }
+    /// Look through a round's images, download them, drop bad ones (administrator)
+    ///
+    /// What is dropped stays where it is and is told in the round's log and in results; no training takes it from then on. `promptfed round train`
+    /// trains without it, `promptfed round redraw` makes a class's images again.
+    Images(ImagesArgs),
+    /// Train on a finished round's images once more, with other settings or without what was dropped (administrator)
+    ///
+    /// The round's results stay as they are. Clients get the new model once it is published, with --publish or `promptfed round publish`.
+    Train(Box<TrainArgs>),
+    /// Make the images of a class of a finished round again, and train on them (administrator)
+    ///
+    /// The new ones take the place of those that the class has, which stay on the disk. Seeds are derived from those of the first images and from how
+    /// often the class was drawn, so that none is drawn twice. Clients get the model once it is published.
+    Redraw(RedrawArgs),
+    /// List the trainings of a round's images, which of them is published, and the hash of each model (administrator)
+    Trainings(EndArgs),
+    /// Make the model of a training the one that clients get (administrator)
+    Publish(PublishArgs),
 }
 
 #[derive(ClapArgs)]
@@ -92,7 +84,7 @@ struct RoundArgs {
     /// The round's number
     round: RoundId,
     #[command(flatten)]
-    token: TokenArgs,
+    member: MemberArgs,
 }
 
 #[derive(ClapArgs)]
@@ -108,26 +100,38 @@ struct StatusArgs {
 }
 
 #[derive(ClapArgs)]
-struct EndArgs {
+pub(super) struct EndArgs {
     /// The round's number
-    round: RoundId,
+    pub(super) round: RoundId,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
     admin: AdminArgs,
 }
 
+impl EndArgs {
+    /// A session as the administrator.
+    pub(super) fn connect(&self) -> Result<AdminClient> {
+        self.admin.connect(&self.server)
+    }
+}
+
 #[derive(ClapArgs)]
-struct ShowArgs {
-    /// The round's number
-    round: RoundId,
+struct JobArgs {
     #[command(flatten)]
-    server: ServerArgs,
+    end: EndArgs,
+    /// The later training, of `promptfed round trainings`, in place of the round itself
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    training: Option<u32>,
+}
+
+#[derive(ClapArgs)]
+struct ResultsArgs {
     #[command(flatten)]
-    admin: AdminArgs,
-    /// A client's token, in place of the administrator's
-    #[arg(long, env = "PROMPTFED_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    round: RoundArgs,
+    /// Those of this training, published or not (administrator) [default: the training that is published]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    training: Option<u32>,
 }
 
 #[derive(ClapArgs)]
@@ -153,7 +157,7 @@ struct DeleteArgs {
 #[derive(ClapArgs)]
 struct ModelArgs {
     #[command(flatten)]
-    round: RoundArgs,
+    results: ResultsArgs,
     /// Where the model goes (safetensors)
     #[arg(long, value_name = "FILE", default_value = "model.safetensors")]
     out: PathBuf,
@@ -179,10 +183,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         Command::Open(args) => open(&args, context),
         Command::Spec(args) => save_spec(&args, context),
         Command::Show(args) => {
-            let (spec, status) = match &args.token {
-                Some(token) => read(&*args.server.client("client", token)?, args.round)?,
-                None => read(&*args.admin.connect(&args.server)?, args.round)?,
-            };
+            let session = args.member.connect()?;
+            let (spec, status) = (session.round(args.round)?, session.status(args.round)?);
             let mut text = format!("{}\n{}", line(&status), round_view::plan(&spec));
             if status.attempts > 0 {
                 text += &format!("\nthe job was begun {} times", status.attempts);
@@ -195,7 +197,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             show(context, &rounds, &lines.join("\n"))
         }
         Command::Status(args) => {
-            let client = args.round.token.connect()?;
+            let client = args.round.member.connect()?;
             let round = args.round.round;
             let status = if args.wait {
                 let bar = context.progress.bar("round", 0);
@@ -214,7 +216,10 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             show(context, &status, &line(&status))
         }
         Command::Close(args) => end(&args, context, AdminClient::close),
-        Command::Cancel(args) => end(&args, context, AdminClient::cancel),
+        Command::Cancel(args) => match args.training {
+            None => end(&args.end, context, AdminClient::cancel),
+            Some(training) => change(&args.end, training, context, AdminClient::cancel_training),
+        },
         Command::Submissions(args) => {
             let members = args.admin.connect(&args.server)?.members(args.round)?;
             show(context, &members, &round_view::members(&members))
@@ -223,7 +228,10 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             let events = args.admin.connect(&args.server)?.log(args.round)?;
             show(context, &events, &round_view::events(&events))
         }
-        Command::Retry(args) => end(&args, context, AdminClient::retry),
+        Command::Retry(args) => match args.training {
+            None => end(&args.end, context, AdminClient::retry),
+            Some(training) => change(&args.end, training, context, AdminClient::retry_training),
+        },
         Command::Exclude(args) => {
             let admin = args.end.admin.connect(&args.end.server)?;
             let client = client::find(&admin, &args.client)?.client_id;
@@ -236,26 +244,40 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         }
         Command::Delete(args) => delete(&args, context),
         Command::Results(args) => {
-            let results = args.token.connect()?.results(args.round)?;
+            let (_, results) = args.fetch()?;
             show(context, &results, &round_view::results(&results))
         }
         Command::Model(args) => {
             prove_writable(&args.out)?;
-            let client = args.round.token.connect()?;
-            let results = client.results(args.round.round)?;
+            let (session, results) = args.results.fetch()?;
             refuse_other("--out", &args.out, results.model.hash, args.force)?;
-            write_whole(&args.out, &client.model(&results)?)?;
+            let model = match args.results.training {
+                None => session.model(&results)?,
+                Some(_) => session.training_model(&results)?,
+            };
+            write_whole(&args.out, &model)?;
             let told = format!("{}: hash {}", args.out.display(), results.model.hash);
             show(context, &results.model, &told)
         }
+        Command::Images(args) => round_images::run(&args, context),
+        Command::Train(args) => round_train::train(&args, context),
+        Command::Redraw(args) => round_train::redraw(&args, context),
+        Command::Trainings(args) => round_train::trainings(&args, context),
+        Command::Publish(args) => round_train::publish(&args, context),
     }
 }
 
-fn read(
-    session: &Session,
-    round: RoundId,
-) -> Result<(RoundSpec, RoundStatus), promptfed_client::RequestError> {
-    Ok((session.round(round)?, session.status(round)?))
+impl ResultsArgs {
+    /// A session, and the results that are asked for.
+    fn fetch(&self) -> Result<(Box<dyn Deref<Target = Session>>, RoundResults)> {
+        let session = self.round.member.connect()?;
+        let round = self.round.round;
+        let results = match self.training {
+            None => session.results(round)?,
+            Some(training) => session.training_results(round, training)?,
+        };
+        Ok((session, results))
+    }
 }
 
 fn delete(args: &DeleteArgs, context: &Context) -> Result<()> {
@@ -278,7 +300,7 @@ fn delete(args: &DeleteArgs, context: &Context) -> Result<()> {
 
 fn save_spec(args: &SpecArgs, context: &Context) -> Result<()> {
     prove_writable(&args.out)?;
-    let spec = args.round.token.connect()?.round(args.round.round)?;
+    let spec = args.round.member.connect()?.round(args.round.round)?;
     let text = format!("{}\n", serde_json::to_string_pretty(&spec)?);
     refuse_other(
         "--out",
@@ -368,7 +390,7 @@ fn awaited(status: &RoundStatus) -> String {
     }
 }
 
-fn state(state: &RoundState) -> String {
+pub(super) fn state(state: &RoundState) -> String {
     match state {
         RoundState::Synthesising { done, total } => {
             format!("synthesising, {done} of {total} images")

@@ -1,9 +1,11 @@
 //! Rounds as people read them. Names and texts of others are shown without what a terminal would obey.
 
+use super::round::state;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use promptfed_eval::report::bytes;
 use promptfed_prompts::protocol::{
-    ImageBudget, RoundEvent, RoundMember, RoundResults, RoundSpec, SourceOutcome, shown,
+    DroppedImages, ImageBudget, ImagePage, RedrawnClass, RoundEvent, RoundMember, RoundResults,
+    RoundSpec, SourceOutcome, TrainingPlan, TrainingStatus, shown,
 };
 use std::time::{Duration, SystemTime};
 
@@ -117,6 +119,16 @@ pub(super) fn results(results: &RoundResults) -> String {
         .map_or("none".to_owned(), |a| format!("{:.1} %", 100.0 * a));
     let seconds = results.seconds;
     let rows = [
+        ("training", results.training.to_string()),
+        (
+            "settings",
+            results
+                .plan
+                .as_ref()
+                .map_or("those of the round's plan".to_owned(), settings),
+        ),
+        ("classes drawn again", redrawn(&results.redrawn)),
+        ("images dropped", results.dropped.to_string()),
         ("prompts, pooled", results.pooled.prompts.to_string()),
         ("hash of the pool", results.pooled.hash.to_string()),
         (
@@ -188,6 +200,84 @@ pub(super) fn results(results: &RoundResults) -> String {
     parts.join("\n")
 }
 
+/// A round's trainings and what came of them.
+pub(super) fn trainings(trainings: &[TrainingStatus]) -> String {
+    let mut table = table(&[
+        "training",
+        "state",
+        "settings",
+        "drawn again",
+        "accuracy",
+        "model",
+        "",
+    ]);
+    for training in trainings {
+        let model = training.model.as_ref();
+        let accuracy = training.validation_accuracy;
+        table.add_row([
+            training.training.to_string(),
+            state(&training.state),
+            settings(&training.plan),
+            redrawn(&training.redrawn),
+            accuracy.map_or(String::new(), |a| format!("{:.1} %", 100.0 * a)),
+            model.map_or(String::new(), |model| model.hash.to_string()),
+            (if training.published { "published" } else { "" }).to_owned(),
+        ]);
+    }
+    table.to_string()
+}
+
+/// What most often differs between two trainings.
+fn settings(plan: &TrainingPlan) -> String {
+    format!(
+        "{} epochs, rate {}, batches of {}, {} pixels, width {}, seed {}",
+        plan.epochs, plan.learning_rate, plan.batch_size, plan.image_size, plan.width, plan.seed
+    )
+}
+
+fn redrawn(classes: &[RedrawnClass]) -> String {
+    let each = classes
+        .iter()
+        .map(|again| format!("{} ({})", shown(&again.class), again.draw));
+    let each: Vec<String> = each.collect();
+    match each.is_empty() {
+        true => "none".to_owned(),
+        false => each.join(", "),
+    }
+}
+
+/// A round's images, by the first digits of their hashes.
+pub(super) fn images(page: &ImagePage) -> String {
+    let mut table = table(&[
+        "hash", "class", "domain", "engine", "draw", "prompt", "seed", "",
+    ]);
+    for image in &page.images {
+        table.add_row([
+            image.hash.to_string().chars().take(12).collect(),
+            shown(&image.class),
+            image.domain.as_deref().map_or(String::new(), shown),
+            shown(&image.engine),
+            image.draw.to_string(),
+            shown(&image.prompt),
+            image.seed.chars().take(12).collect(),
+            (if image.dropped { "dropped" } else { "" }).to_owned(),
+        ]);
+    }
+    format!("{table}\n{} of {} images", page.images.len(), page.total)
+}
+
+/// What was dropped or taken back in.
+pub(super) fn drops(drops: &DroppedImages, undo: bool) -> String {
+    format!(
+        "{} images {}; {} of round {} are dropped; `promptfed round train {}` trains without them",
+        drops.changed.len(),
+        if undo { "taken back in" } else { "dropped" },
+        drops.dropped,
+        drops.round_id,
+        drops.round_id,
+    )
+}
+
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
@@ -203,7 +293,7 @@ fn table(header: &[&str]) -> Table {
 }
 
 /// A moment in Greenwich time, as 2026-01-31 12:00:00.
-fn time(milliseconds: u64) -> String {
+pub(super) fn time(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     let (day, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(day);

@@ -2,6 +2,7 @@
 
 use super::engines::{EngineArgs, engines};
 use super::filter::ClipArgs;
+use super::identity::given_admin_token;
 use super::trust::ConnectionArgs;
 use crate::Context;
 use crate::output::notice;
@@ -30,9 +31,9 @@ pub(crate) struct Args {
     clip: ClipArgs,
     #[command(flatten)]
     connections: ConnectionArgs,
-    /// The administrator's token [default: made at the first start, kept in DATA_DIR/admin.token]
-    #[arg(long, env = "PROMPTFED_ADMIN_TOKEN", hide_env_values = true)]
-    admin_token: Option<String>,
+    /// File with the administrator's token; goes before PROMPTFED_ADMIN_TOKEN [default: DATA_DIR/admin.token, made at the first start]
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
 }
 
 /// Reads an address with its port; names are looked up.
@@ -64,7 +65,8 @@ fn listening(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    let given = args.admin_token.is_some();
+    let admin_token = given_admin_token(args.admin_token_file.as_deref())?;
+    let given = admin_token.is_some();
     let data_dir = args.data_dir.clone();
     let config = ServerConfig {
         addr: args.addr,
@@ -72,7 +74,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         engines: args
             .clip
             .add_to(engines(args.engines.prepare(0, context)?))?,
-        admin_token: args.admin_token,
+        admin_token,
         limits: args.connections.limits(),
         transport: args.connections.transport(),
     };
@@ -97,7 +99,9 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             notice(format_args!("administrator's token: {}", file.display()));
         }
         let url = server.url();
-        notice(format_args!("API: {url}/openapi.json; ctrl-c ends"));
+        notice(format_args!(
+            "dashboard: {url}/dashboard; API: {url}/openapi.json; ctrl-c ends"
+        ));
     })?;
     Ok(())
 }

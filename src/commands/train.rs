@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args as ClapArgs;
 use promptfed_data::{Adjustment, Part, load};
 use promptfed_files::{prove_writable, write_whole};
-use promptfed_learn::{EpochStats, Recipe};
+use promptfed_learn::{EpochStats, Recipe, Supervision};
 use promptfed_prompts::ContentHash;
 use promptfed_synth::engines::DeviceKind;
 use serde::Serialize;
@@ -54,6 +54,8 @@ struct Shown<'a> {
     seed: u64,
     /// Whether images have weights.
     weighted: bool,
+    /// Whether images have soft labels.
+    soft_labels: bool,
     recipe: &'a Recipe,
     adjusted: &'a BTreeMap<Adjustment, usize>,
     selected_epoch: usize,
@@ -78,11 +80,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
     let mut warnings = data::warnings(&dataset, &decoding);
     warnings.extend(recipe.doubts(&images.class_names));
     tell_doubts(&recipe, &images.class_names);
-    let weights = dataset.weights_of_decoded(&decoding);
-    let held_out = match &weights {
-        Some(weights) => recipe.hold_out_weighted(&images, weights)?,
-        None => recipe.hold_out(&images),
+    let supervision = Supervision {
+        weights: dataset.weights_of_decoded(&decoding),
+        targets: dataset.targets_of_decoded(&decoding),
     };
+    let held_out = recipe.hold_out_supervised(&images, &supervision)?;
     let mut model = recipe.start(label_space.len())?.on(&device)?;
     let bar = context.progress.bar("training", args.epochs as u64);
     let report = recipe.train(&mut model, &held_out, None, &mut |epoch| {
@@ -106,7 +108,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             validation_images: held_out.validation.len(),
             data_hash: images.hash().to_hex().to_string(),
             seed: args.seed,
-            weighted: weights.is_some(),
+            weighted: supervision.weights.is_some(),
+            soft_labels: supervision.targets.is_some(),
             recipe: &recipe,
             adjusted: &decoding.adjusted,
             selected_epoch: report.selected_epoch + 1,
@@ -124,7 +127,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
             args.out.display(),
             model.num_parameters(),
             held_out.training.len(),
-            if weights.is_some() { "weighted " } else { "" },
+            described(&supervision),
             report.selected_epoch + 1,
             args.epochs,
             report.selection,
@@ -135,4 +138,14 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What is said of images of which more is known than their labels.
+fn described(supervision: &Supervision) -> &'static str {
+    match (&supervision.weights, &supervision.targets) {
+        (None, None) => "",
+        (Some(_), None) => "weighted ",
+        (None, Some(_)) => "softly labelled ",
+        (Some(_), Some(_)) => "weighted, softly labelled ",
+    }
 }

@@ -25,6 +25,11 @@ pub(crate) struct UnknownWords {
 }
 
 impl UnknownWords {
+    /// The classes of whose words some are unknown.
+    pub(crate) fn classes(&self) -> Vec<String> {
+        self.classes.keys().cloned().collect()
+    }
+
     fn is_empty(&self) -> bool {
         self.classes.is_empty() && self.domains.is_empty() && self.texts.is_empty()
     }

@@ -80,6 +80,27 @@ influence = {"weight": weight, "bias": bias, "features": x, "labels": y, "held_o
              "damping": damping, "gradient": gradient, "solution": solution, "influence": -per_image @ solution,
              "lissa_scale": scale, "lissa_samples": samples, "lissa": s / scale}
 
+# Images that the map is not fitted to, in two parts: each measured on the other, and one that it is fitted to on both.
+first = 8
+
+
+def solved(x_, y_):
+    q = softmax(with_one(x_) @ theta.T)
+    own = q[np.arange(len(y_)), y_][:, None]
+    g = ((-4 * own * (one_hot[y_] - q)).T @ with_one(x_) / len(y_)).ravel()
+    return np.linalg.solve(hessian(x) + damping * np.eye(c * (d + 1)), g)
+
+
+def influence_by(x_, y_, s_):
+    q = softmax(with_one(x_) @ theta.T)
+    return -np.einsum("nc,nd->ncd", q - one_hot[y_], with_one(x_)).reshape(len(y_), -1) @ s_
+
+
+across = np.concatenate([influence_by(held[:first], held_y[:first], solved(held[first:], held_y[first:])),
+                         influence_by(held[first:], held_y[first:], solved(held[:first], held_y[:first])),
+                         influence_by(x[:1], y[:1], solved(held, held_y))])
+influence_across = {"first": first, "influence": across}
+
 # WASP, section 3.2.
 private, private_y = f32(rng.normal(size=(20, 4))), rng.integers(0, 2, 20)
 synthetic, synthetic_y = f32(rng.normal(size=(30, 4))), rng.integers(0, 2, 30)
@@ -130,6 +151,14 @@ points = f32(points)
 diversity = {"points": points, "taken": k_centre(points, 8)}
 
 
+# Soft labels: Reed et al. 2015, with the mean of other models' votes.
+soft_labels = []
+for share, label, models in [(0.3, 1, 2), (1.0, 0, 3), (0.5, 3, 1), (0.6, 2, 0)]:
+    votes_ = f32(softmax(2 * rng.normal(size=(models, 4))))
+    mean = votes_.mean(0) if models else np.eye(4)[label]
+    soft_labels.append({"share": share, "label": label, "votes": votes_, "target": (1 - share) * np.eye(4)[label] + share * mean})
+
+
 def plain(value):
     if isinstance(value, dict):
         return {key: plain(of) for key, of in value.items()}
@@ -138,5 +167,6 @@ def plain(value):
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
-cases = {"agreement": agreement, "weights": weights, "influence": influence, "votes": votes, "quotas": quotas, "diversity": diversity}
+cases = {"agreement": agreement, "weights": weights, "influence": influence, "influence_across": influence_across, "votes": votes, "quotas": quotas, "diversity": diversity,
+         "soft_labels": soft_labels}
 OUT.write_text(json.dumps(plain(cases)) + "\n")

@@ -101,7 +101,7 @@ def goal(report):
 
 def score_row(s):
     mean = f"{100*s['mean']:.1f}" + (f" ({100*s['low']:.1f} to {100*s['high']:.1f})" if s["seeds"] > 1 else "")
-    name = "distilled: " if s.get("weights") == "student" else ""
+    name = "distilled: " if str(s.get("weights", "")).startswith("student") else ""
     return f"| {name}{sampler_words(s['sampler'])} | {calls(s['sampler'])} | {', '.join(s['sets'])} | {s['per']} | {s['fit_steps']} | {s['seeds']} | {mean} |"
 
 

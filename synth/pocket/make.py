@@ -1,4 +1,4 @@
-"""Makes one of the generators: trains, chooses the sampling, distils if it must, measures, exports, writes the card.
+"""Makes one of the generators: trains, chooses the sampling, distils, measures, exports, writes the card.
 
   python make.py MODEL --data DATA --out OUT --minutes 8         MODEL is all, photo, draw or tiny
   python make.py MODEL --data DATA --out OUT --steps 20000       on a CPU; counts training steps, not time
@@ -47,18 +47,21 @@ def flags(**settings):
 
 
 def choose(a, out, distil):
-    """-> dict(tuned, compared, chosen): the scores of the guidance scales and of the samplings compared, and the chosen one of these;
-    `weights` names the folder of each. The student is made only where few calls of the teacher lose too much."""
+    """-> dict(tuned, compared, chosen): the scores of the guidance scales and of the samplings compared, the cheaper the later, and the chosen one of
+    these; `weights` names the folder of each. A cheaper one takes the place of the chosen one where it loses no more than sampling.WITHIN against it."""
     sets = a.choose_sets or measure.sets_of(RECIPES[a.model])
     common = (a.model, out / "teacher", a.data, sets)
     tuned = sampling.tune(*common, a.scales, a.choose_per, a.choose_fit_steps)
     guidance = sampling.best(tuned, a.scales)
     compared = [dict(s, weights="teacher") for s in sampling.compare(*common, guidance, a.choose_per, a.choose_fit_steps, a.choose_seeds)]
-    fits = lambda s: s["mean"] >= compared[0]["mean"] - sampling.WITHIN
-    if not fits(compared[-1]):
-        distil(guidance)
-        compared.append(dict(sampling.score(a.model, out / "student", a.data, sets, a.choose_per, a.choose_fit_steps, a.choose_seeds), weights="student"))
-    return dict(tuned=tuned, compared=compared, chosen=next(s for s in reversed(compared) if fits(s)))
+    for calls in a.student_calls:
+        student = f"student-{calls}"
+        distil(student, calls, guidance)
+        compared.append(dict(sampling.score(a.model, out / student, a.data, sets, a.choose_per, a.choose_fit_steps, a.choose_seeds), weights=student))
+    chosen = compared[0]
+    for s in compared[1:]:
+        chosen = s if s["mean"] >= chosen["mean"] - sampling.WITHIN else chosen
+    return dict(tuned=tuned, compared=compared, chosen=chosen)
 
 
 def make(a):
@@ -82,8 +85,10 @@ def make(a):
         state = weights.load_checkpoint(out / "pocket.pt")
         weights.export(state["ema"], state["cfg"], state["step"], weights.SAMPLER, out / "tokenizer.json", out / "teacher")
     stage(out / "teacher" / "config.json", teach)
-    def distil(guidance):
-        stage(out / "student" / "config.json", lambda: distill.main([a.model] + flags(teacher=out / "teacher", data=a.data, out=out / "student", guidance=guidance) + distilling + fast))
+    if a.distill_minutes:
+        distilling = flags(minutes=a.distill_minutes)
+    def distil(student, calls, guidance):
+        stage(out / student / "config.json", lambda: distill.main([a.model] + flags(teacher=out / "teacher", data=a.data, out=out / student, calls=calls, guidance=guidance) + distilling + fast))
     kept = lambda: dict(tuned=[], compared=[], chosen=dict(sampler=json.loads((pathlib.Path(a.keep) / "config.json").read_text())["sampler"], weights="teacher"))
     stage(out / "choice.json", lambda: (out / "choice.json").write_text(json.dumps(kept() if a.keep else choose(a, out, distil), indent=1) + "\n"))
     choice, ship = json.loads((out / "choice.json").read_text()), out / "weights"
@@ -110,9 +115,11 @@ def main(args=None):
     p.add_argument("model", choices=list(RECIPES))
     p.add_argument("--data", required=True)
     p.add_argument("--out", required=True)
-    p.add_argument("--minutes", type=float, help="for training, and a third as many for distilling if it must; measuring comes on top")
+    p.add_argument("--minutes", type=float, help="for training, and a third as many for distilling; measuring comes on top")
     p.add_argument("--processor-minutes", type=float, help="the same of processor time, in place of --minutes")
     p.add_argument("--steps", type=int, help="training steps, in place of --minutes")
+    p.add_argument("--student-calls", type=int, nargs="*", default=[4], metavar="CALLS", help="network calls of each student to distil and to compare with the teacher; none: do not distil")
+    p.add_argument("--distill-minutes", type=float, help="by the clock, for each student; where not given, a third of the minutes of training")
     p.add_argument("--distill-steps", type=int, default=1600)
     p.add_argument("--init", help="exported folder or another run's folder to begin from")
     p.add_argument("--keep", metavar="DIR", help="take the sampling of this exported folder as it is, in place of choosing")

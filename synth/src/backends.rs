@@ -320,7 +320,9 @@ fn run_one(
     let (mut engine, spec) = match (job.load)() {
         Ok(loaded) => loaded,
         Err(Error::Cancelled) => return Ok(done),
-        // Whatever keeps an engine from being loaded is its own fault.
+        // Which engine there is belongs to the job, as below.
+        Err(error @ Error::DifferentJob { .. }) => return Err(error),
+        // Whatever else keeps an engine from being loaded is its own fault.
         Err(error) => return Ok(done.set_aside(error)),
     };
     done.info = Some(engine.describe().clone());

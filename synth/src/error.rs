@@ -79,6 +79,14 @@ pub enum Error {
     /// A prompt of a prompt set that its label space or templates cannot render.
     #[error(transparent)]
     Prompts(#[from] promptfed_prompts::Error),
+    /// A picture without a generation record that can be used.
+    #[error("{}: the generation record: {reason}", file.display())]
+    Record {
+        /// The picture.
+        file: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// The output folder holds a different job.
     #[error(
         "{}: this folder holds a job with a different {field} ({found}, asked for {wanted}); choose another folder or repeat the job's own settings",
@@ -190,6 +198,35 @@ pub enum Error {
     /// The index of pixel hashes failed.
     #[error("the index of pixel hashes failed: {0}; delete {file} in the job's folder and run it again", file = crate::job::INDEX_FILE)]
     Index(#[from] rusqlite::Error),
+    /// The ledger of shards failed, which workers share.
+    #[error("{}: the ledger of shards failed: {reason}; stop all workers of this job, delete the file and run the job again", file.display())]
+    Ledger {
+        /// The ledger.
+        file: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// What workers make could not be put or read.
+    #[error("the store of what workers make failed: {0}")]
+    Store(String),
+    /// Images that no worker could draw.
+    #[error("{images} images were set aside from image {first} on: {}; mend it and run the job again", reasons.join("; "))]
+    SetAside {
+        /// The first of them.
+        first: u64,
+        /// How many.
+        images: u32,
+        /// What workers told.
+        reasons: Vec<String>,
+    },
+    /// A worker that cannot work on a job.
+    #[error("{}: {reason}", folder.display())]
+    Worker {
+        /// The job's folder.
+        folder: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// A Parquet shard could not be written or read.
     #[error("parquet: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
@@ -241,6 +278,9 @@ impl Error {
             | Self::NoImages { .. }
             | Self::EmptyClasses { .. }
             | Self::Index(_)
+            | Self::Ledger { .. }
+            | Self::Store(_)
+            | Self::SetAside { .. }
             | Self::Parquet(_)
             | Self::Png(_) => ErrorKind::Failed,
             Self::Model(_)
@@ -252,6 +292,8 @@ impl Error {
             | Self::Spec(_)
             | Self::PromptLine { .. }
             | Self::Prompts(_)
+            | Self::Record { .. }
+            | Self::Worker { .. }
             | Self::DifferentJob { .. }
             | Self::Grammar { .. }
             | Self::UnfinishedWriting { .. }

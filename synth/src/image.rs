@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use ::image::ImageError;
 use promptfed_prompts::ContentHash;
 
+use crate::generation_record::RECORD_KEYWORD;
 use crate::{Error, Result};
 
 /// An RGB image of real numbers, [height, width, 3] (row, column, channel), nominally in [-1, 1].
@@ -86,7 +88,7 @@ impl Image {
     /// # Errors
     /// What the encoder says, as of an image without pixels.
     pub fn to_png(&self) -> Result<Vec<u8>> {
-        encode_png(self.height, self.width, &self.to_rgb8())
+        encode_png(self.height, self.width, &self.to_rgb8(), None)
     }
 
     /// Writes the image as a PNG file, whole or not at all.
@@ -98,17 +100,29 @@ impl Image {
     }
 }
 
-/// Encodes [height, width, 3] pixels as PNG; the same pixels give the same bytes.
-pub(crate) fn encode_png(height: u32, width: u32, pixels: &[u8]) -> Result<Vec<u8>> {
-    use ::image::{ExtendedColorType, ImageEncoder, codecs::png};
+/// Encodes [height, width, 3] pixels as PNG, with the text of a [`GenerationRecord`](crate::GenerationRecord) where there is one; the same
+/// pixels and text give the same bytes.
+pub(crate) fn encode_png(
+    height: u32,
+    width: u32,
+    pixels: &[u8],
+    record: Option<&str>,
+) -> Result<Vec<u8>> {
+    let fault = |error: png::EncodingError| Error::Png(ImageError::IoError(error.into()));
     let mut bytes = Vec::new();
-    png::PngEncoder::new_with_quality(
-        &mut bytes,
-        png::CompressionType::Fast,
-        png::FilterType::Adaptive,
-    )
-    .write_image(pixels, width, height, ExtendedColorType::Rgb8)
-    .map_err(Error::Png)?;
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
+    encoder.set_filter(png::Filter::Adaptive);
+    if let Some(text) = record {
+        encoder
+            .add_itxt_chunk(RECORD_KEYWORD.to_owned(), text.to_owned())
+            .map_err(fault)?;
+    }
+    let mut writer = encoder.write_header().map_err(fault)?;
+    writer.write_image_data(pixels).map_err(fault)?;
+    writer.finish().map_err(fault)?;
     Ok(bytes)
 }
 

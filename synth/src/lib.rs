@@ -25,11 +25,13 @@ mod bundled;
 pub mod engines;
 mod error;
 pub mod fuse;
+mod generation_record;
 mod generator;
 mod hash;
 mod image;
 pub mod job;
 mod load;
+pub mod queue;
 pub mod registry;
 mod seed;
 pub mod service;
@@ -42,6 +44,7 @@ pub use backends::{
 };
 pub use bundled::bundled_assets;
 pub use error::{Error, Result};
+pub use generation_record::{Difference, GenerationRecord, RECORD_KEYWORD, RecordedImage};
 pub use generator::{
     EngineInfo, Generator, ImageRequest, Origin, Reproducible, Sampler, SamplingDefaults,
 };

@@ -156,7 +156,10 @@ pub(crate) fn relabelled(dataset: Dataset, label_space: &LabelSpace) -> Dataset 
         }
     }
     let mut relabelled = dataset.subset(&kept);
-    for sample in &mut relabelled.samples {
+    for (index, sample) in relabelled.samples.iter_mut().enumerate() {
+        if let Some(targets) = &mut relabelled.targets {
+            targets[index] = retargeted(&targets[index], sample.label, &labels, label_space.len());
+        }
         if let Some(Some(label)) = labels.get(sample.label as usize) {
             sample.label = *label;
         }
@@ -170,6 +173,24 @@ pub(crate) fn relabelled(dataset: Dataset, label_space: &LabelSpace) -> Dataset 
     let names = label_space.classes().iter().map(|class| class.name.clone());
     relabelled.class_names = names.collect();
     relabelled
+}
+
+/// The soft label of an image of class `own` with the classes that `labels` has places for among `classes`; what the others had is
+/// shared out in proportion.
+fn retargeted(targets: &[f32], own: u32, labels: &[Option<u32>], classes: usize) -> Vec<f32> {
+    let mut kept = vec![0.0; classes];
+    for (target, label) in targets.iter().zip(labels) {
+        if let Some(label) = label {
+            kept[*label as usize] += target;
+        }
+    }
+    let sum: f32 = kept.iter().sum();
+    if sum > 0.0 {
+        kept.iter_mut().for_each(|target| *target /= sum);
+    } else if let Some(Some(label)) = labels.get(own as usize) {
+        kept[*label as usize] = 1.0;
+    }
+    kept
 }
 
 /// Reads the accepted images of a job's output folder, resized to `size` x `size`: [`open_images`] in memory.

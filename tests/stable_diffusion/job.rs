@@ -158,7 +158,7 @@ fn mistakes_are_told_with_their_remedy() {
         (model, &["--strength", "0.5"], 2, "--init-image"),
         (model, &["--init-image", "text.png"], 3, "text.png"),
         (model, &["--init-image", model], 3, "is a folder"),
-        (model, &["--latents", model], 1, "sd15"),
+        (model, &["--latents", model], 3, "is a folder"),
         (
             model,
             &["--latents", numbers, "--height", "128"],

@@ -1,6 +1,6 @@
 //! Rounds over HTTP whose images Stable Diffusion makes.
 
-use super::{failure, golden, json};
+use super::{failure, golden, json, support};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -60,8 +60,8 @@ fn a_round_with_the_engine_sd() {
         command
     };
     let there = ["--server", url];
-    let registration = json(run(&["register", "hospital-a"]).args(there));
-    let token = registration["token"].as_str().unwrap();
+    let added = json(run(&["client", "add", "hospital-a"]).args(there));
+    let who = &support::enrolled(here, &added);
     let open = [
         "round",
         "open",
@@ -81,17 +81,17 @@ fn a_round_with_the_engine_sd() {
         "0.000001",
     ];
     assert_eq!(json(run(&open).args(there))["state"], "open");
-    let extract = ["extract", "--round", "1", "--token", token];
+    let extract = ["extract", "--round", "1", "--credentials", who];
     json(
         run(&extract)
             .args(there)
             .arg(assets.join("emoji/private.parquet")),
     );
-    json(run(&["submit", "--round", "1", "--token", token]).args(there));
-    let status = ["round", "status", "1", "--wait", "--token", token];
+    json(run(&["submit", "--round", "1", "--credentials", who]).args(there));
+    let status = ["round", "status", "1", "--wait", "--credentials", who];
     let status = json(run(&status).args(there));
     assert_eq!(status["state"], "done", "{status}");
-    let results = json(run(&["round", "results", "1", "--token", token]).args(there));
+    let results = json(run(&["round", "results", "1", "--credentials", who]).args(there));
     let filter = &results["sources"][0]["sampling"]["filter"];
     assert!((filter["min_score"].as_f64().unwrap() - 1e-6).abs() < 1e-9);
     let rows = here.join("promptfed-server/rounds/1/synthetic/manifest.jsonl");

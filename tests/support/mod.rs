@@ -18,6 +18,8 @@ pub(crate) fn program(folder: &Path) -> std::process::Command {
     command
         .current_dir(folder)
         .env("PROMPTFED_ASSETS", assets())
+        .env_remove("PROMPTFED_ADMIN_TOKEN")
+        .env_remove("PROMPTFED_CREDENTIALS")
         .env_remove("PROMPTFED_TOKEN")
         .env_remove("PROMPTFED_SERVER")
         .env_remove("PROMPTFED_SERVER_FINGERPRINT")
@@ -41,6 +43,17 @@ pub(crate) fn json(command: &mut Command) -> Value {
     let args: Vec<String> = args.map(|arg| arg.into_owned()).collect();
     schema::check_printed(&args, &printed);
     printed
+}
+
+/// Enrols a client by what `client add` or `client rotate` printed of it; returns its credentials, a file named after it.
+pub(crate) fn enrolled(folder: &Path, handed: &Value) -> String {
+    let file = format!("{}.credentials", handed["name"].as_str().unwrap());
+    let string = handed["enrolment"].as_str().unwrap();
+    let enrol = ["enrol", "--force", "--credentials", &file];
+    let told = json(promptfed(folder, &enrol).write_stdin(string));
+    assert_eq!(told["client_id"], handed["client_id"]);
+    assert_eq!(told["credentials"], file.as_str());
+    file
 }
 
 /// Runs a command that must fail; returns its exit code and what it said.

@@ -4,7 +4,7 @@ use crate::support::{program, schema};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// A server with its data in a folder; killed when it is dropped.
 pub(crate) struct Server {
@@ -21,9 +21,23 @@ impl Server {
         )
     }
 
+    /// As [`Server::start`], with all that it and its libraries log in a file.
+    #[allow(dead_code)] // each test uses a part
+    pub(crate) fn logging(folder: &Path, log: &Path) -> Self {
+        let mut program = program(folder);
+        program
+            .env("PROMPTFED_LOG", "trace")
+            .stderr(std::fs::File::create(log).unwrap());
+        Self::of(program, &["serve", "--addr", "127.0.0.1:0"])
+    }
+
     /// A command that tells its `url` once it listens.
     pub(crate) fn listening(folder: &Path, command: &[&str]) -> Self {
-        let mut child = program(folder)
+        Self::of(program(folder), command)
+    }
+
+    fn of(mut program: Command, command: &[&str]) -> Self {
+        let mut child = program
             .args(command)
             .arg("--json")
             .stdout(Stdio::piped())

@@ -182,6 +182,7 @@ impl Experiment {
             methods: collected.results,
             provenance,
             warnings: collected.warnings,
+            unseen_classes: Vec::new(),
             failures: collected.failures,
             tuned: Vec::new(),
             target_accuracy: self.setting.target_accuracy,

@@ -113,7 +113,7 @@ impl FrozenNetwork {
     }
 
     /// The features, and the time that those took before which are taken from the cache.
-    fn cached(
+    pub(super) fn cached(
         &self,
         images: &LabelledImages,
         cancel: &AtomicBool,

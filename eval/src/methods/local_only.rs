@@ -3,7 +3,7 @@
 use super::{Card, Method, Models, Probe, Trained, World};
 use crate::predictor::Predictor;
 use crate::{Result, seeds};
-use promptfed_learn::HeldOut;
+use promptfed_learn::{HeldOut, Supervision};
 use rayon::prelude::*;
 
 /// Every client trains a model on its own images and shares nothing. What is reported is the mean over the clients' models.
@@ -43,7 +43,7 @@ impl Method for LocalOnly {
                     training: client.train.clone(),
                     validation: client.validation.clone(),
                     selection: world.federation.selection.clone(),
-                    weights: None,
+                    supervision: Supervision::default(),
                 };
                 recipe.train(&mut model, &images, Some(world.cancel), &mut |_| {})?;
             }

@@ -28,6 +28,7 @@ mod per_client;
 mod public_images;
 mod rounds;
 mod scaffold;
+mod set_quality;
 mod spec;
 mod trained_prototypes;
 
@@ -52,7 +53,8 @@ pub use moon::Moon;
 pub use participation::Participation;
 pub use rounds::{LocalTask, RoundMethod, RoundPlan, Rounds};
 pub use scaffold::Scaffold;
-pub use spec::{Budget, MethodName, MethodSpec, SettingOf, SpecError};
+pub use set_quality::WithSetQuality;
+pub use spec::{Budget, ChoosingSpec, MethodName, MethodSpec, SettingOf, SpecError};
 
 use crate::comparison::{SubmittedPrompts, SyntheticCounts};
 use crate::observer::Observer;

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::counts::Counts;
 use super::files;
-use super::format::{NONE, count, percent, plural};
+use super::format::{self, NONE, count, percent, plural};
 use super::plots::swatch;
 use crate::comparison::Comparison;
 
@@ -30,7 +30,7 @@ pub(super) fn by_class(comparison: &Comparison) -> Markup {
                         th scope="col" rowspan="2" { "Class" }
                         th.n scope="col" rowspan="2" { "Support" }
                         @for (i, method, _) in &measured {
-                            th.group scope="colgroup" colspan="2" { (swatch(*i)) " " (method.name) }
+                            th.group scope="colgroup" colspan="2" { (swatch(*i)) " " (format::method(&method.name)) }
                         }
                     }
                     tr {

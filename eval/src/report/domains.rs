@@ -24,7 +24,7 @@ pub(super) fn by_domain(comparison: &Comparison) -> Markup {
                     tr {
                         th scope="col" { "Domain" }
                         @for (i, method) in comparison.methods.iter().enumerate() {
-                            th.n scope="col" { (swatch(i)) " " (method.name) }
+                            th.n scope="col" { (swatch(i)) " " (format::method(&method.name)) }
                         }
                     }
                 }

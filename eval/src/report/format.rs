@@ -13,6 +13,16 @@ pub(super) fn figure(value: f64, shown: &str) -> Markup {
     html! { @if value.is_finite() { data value=(value) { (shown) } } @else { (shown) } }
 }
 
+/// A method's name, which breaks onto another line between its settings alone.
+pub(super) fn method(name: &str) -> Markup {
+    html! {
+        @for (i, part) in name.split_inclusive([':', ',']).enumerate() {
+            @if i > 0 { wbr; }
+            (part)
+        }
+    }
+}
+
 /// Bytes as people read them, with the exact number for machines and on hovering.
 pub(super) fn byte_figure(value: u64) -> Markup {
     html! { data value=(value) title={ (count(value)) " bytes" } { (bytes(value)) } }
@@ -159,6 +169,17 @@ pub(super) fn plural(n: usize, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_break_between_settings() {
+        let shown = |name: &str| method(name).into_string();
+        assert_eq!(shown("fedavg"), "fedavg");
+        assert_eq!(
+            shown("fgl-rounds:level=class:rounds=2"),
+            "fgl-rounds:<wbr>level=class:<wbr>rounds=2"
+        );
+        assert_eq!(shown("<b>:x"), "&lt;b&gt;:<wbr>x");
+    }
 
     #[test]
     fn bytes_change_unit_where_three_digits_end() {

@@ -47,6 +47,7 @@ fn words(comparison: &Comparison, summary: &[MethodSummary]) -> (String, Vec<Str
         other_generative(&comparison.pairs, summary, subject, rival),
         ceiling(summary, subject),
         floor(summary, subject),
+        unseen(comparison),
         unfinished(summary),
     ];
     (sentence, remarks.into_iter().flatten().collect())
@@ -200,6 +201,19 @@ fn floor(summary: &[MethodSummary], subject: &MethodSummary) -> Option<String> {
         format!(
             "{what} {mean}: {} has learned nothing that the test set shows.",
             subject.name
+        )
+    })
+}
+
+/// What the generator cannot draw is no measure of what prompts are worth.
+fn unseen(comparison: &Comparison) -> Option<String> {
+    let unseen = &comparison.unseen_classes;
+    (!unseen.is_empty()).then(|| {
+        format!(
+            "The generator was never shown the words of {} of {} classes ({}): its images of them need not look like them, and what is trained on them is measured with that.",
+            unseen.len(),
+            comparison.data.classes.len(),
+            unseen.join(", ")
         )
     })
 }

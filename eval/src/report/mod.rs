@@ -10,6 +10,7 @@ mod files;
 mod format;
 mod fusion;
 mod gallery;
+mod grid;
 mod headline;
 mod page;
 mod plots;
@@ -27,6 +28,7 @@ mod write;
 
 pub use format::bytes;
 pub use fusion::write_fusion;
+pub use grid::{GridComparison, grid_folder, write_grid};
 pub use ranks::critical_difference;
 pub use write::{ReportFiles, write};
 

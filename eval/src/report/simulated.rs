@@ -48,7 +48,7 @@ fn table(comparison: &Comparison, summary: &[MethodSummary]) -> Markup {
             tbody {
                 @for (i, row) in summary.iter().enumerate() {
                     tr {
-                        th scope="row" { (swatch(i)) " " (row.name) }
+                        th scope="row" { (swatch(i)) " " (format::method(&row.name)) }
                         td.n { (time(row.simulated_seconds)) }
                         @if comparison.target_accuracy.is_some() {
                             td.n { (time(row.seconds_to_target)) }

@@ -50,7 +50,7 @@ pub(super) fn results(comparison: &Comparison, summary: &[MethodSummary]) -> Mar
                 tbody {
                     @for (i, row) in summary.iter().enumerate() {
                         tr {
-                            th scope="row" { (swatch(i)) " " (row.name) }
+                            th scope="row" { (swatch(i)) " " (format::method(&row.name)) }
                             td.n.strong { (share(row.accuracy_mean, row.accuracy_std, row.runs, row.accuracy_interval)) }
                             td.n { (share(row.balanced_accuracy, row.balanced_accuracy_std, row.runs, row.balanced_accuracy_interval)) }
                             td.n { (share(row.macro_f1, row.macro_f1_std, row.runs, row.macro_f1_interval)) }
@@ -156,7 +156,7 @@ pub(super) fn bytes_by_kind(summary: &[MethodSummary]) -> Markup {
                             @for (n, direction) in [Direction::Up, Direction::Down].into_iter().enumerate() {
                                 tr {
                                     @if n == 0 {
-                                        th scope="rowgroup" rowspan="2" { (swatch(i)) " " (row.name) }
+                                        th scope="rowgroup" rowspan="2" { (swatch(i)) " " (format::method(&row.name)) }
                                     }
                                     th scope="row" { (direction.to_string()) }
                                     @for kind in &kinds {

@@ -4,6 +4,7 @@
 mod contents;
 mod figures;
 mod files;
+mod grid;
 mod hostile;
 mod odd_records;
 mod sample;

@@ -115,6 +115,7 @@ pub(crate) fn comparison() -> Comparison {
             ),
         ]),
         warnings: vec!["3 of 12 prompts are longer than this engine reads".into()],
+        unseen_classes: Vec::new(),
         failures: vec![Failure {
             method: "fedavg".into(),
             seed: 3,

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 /// Elements that have no end tag.
-const VOID: [&str; 2] = ["meta", "img"];
+const VOID: [&str; 3] = ["meta", "img", "wbr"];
 
 /// Panics unless every element is closed in order and no element has an attribute twice (browsers drop the second).
 ///

@@ -14,6 +14,19 @@ pub struct Distillation {
     pub temperature: f32,
 }
 
+impl Distillation {
+    /// Learning from soft labels: the teacher's probabilities themselves, `[images, classes]`, with a part `label_smoothing` of each
+    /// image's spread evenly over all classes. The gradient is that of the cross-entropy with them; the loss is less by their entropy.
+    pub fn of_probabilities(probabilities: &[f32], classes: usize, label_smoothing: f32) -> Self {
+        let even = label_smoothing / classes.max(1) as f32;
+        let smoothed = |p: &f32| ((1.0 - label_smoothing) * p + even).ln();
+        Self {
+            logits: probabilities.iter().map(smoothed).collect(),
+            temperature: 1.0,
+        }
+    }
+}
+
 impl Objective for Distillation {
     fn head(&mut self, batch: &HeadBatch<'_>) -> Result<HeadGradients> {
         let classes = batch.classes();
@@ -50,10 +63,9 @@ impl Objective for Distillation {
             for ((g, s), t) in gradient.iter_mut().zip(&student).zip(&teacher) {
                 let (s, t) = (f64::from(*s), f64::from(*t));
                 if t > 0.0 {
-                    loss += scale
-                        * f64::from(self.temperature)
-                        * t
-                        * (t / s.max(f64::MIN_POSITIVE)).ln();
+                    // What is no number stays none, and ends the training.
+                    let s = s.clamp(f64::MIN_POSITIVE, 1.0);
+                    loss += scale * f64::from(self.temperature) * t * (t / s).ln();
                 }
                 *g = (scale * (s - t)) as f32;
             }
@@ -66,6 +78,7 @@ impl Objective for Distillation {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Classes;
     use super::super::tests::{Example, assert_slopes};
     use super::*;
 
@@ -81,6 +94,53 @@ mod tests {
     #[test]
     fn gradients_are_slopes() {
         assert_slopes(&mut teacher());
+    }
+
+    #[test]
+    fn soft_labels_that_are_hard_teach_what_labels_teach() {
+        let example = Example::new();
+        for label_smoothing in [0.0, 0.1] {
+            let mut hard = Classes { label_smoothing };
+            let expected = hard.head(&example.batch()).unwrap();
+            // The batch's images stand at these places of the training set.
+            let mut targets = vec![0.25; 24];
+            for (label, index) in example.labels.iter().zip([4, 0, 1]) {
+                let row = &mut targets[index * 4..index * 4 + 4];
+                row.fill(0.0);
+                row[*label as usize] = 1.0;
+            }
+            let mut soft = Distillation::of_probabilities(&targets, 4, label_smoothing);
+            let found = soft.head(&example.batch()).unwrap();
+            assert_eq!(found.correct, expected.correct);
+            for (found, expected) in found.logits.iter().zip(&expected.logits) {
+                assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_a_soft_label_is_what_is_predicted_less_what_is_wanted() {
+        let example = Example::new();
+        let targets = [0.7, 0.2, 0.1, 0.0].repeat(6);
+        let mut soft = Distillation::of_probabilities(&targets, 4, 0.0);
+        let found = soft.head(&example.batch()).unwrap();
+        assert!(found.loss.is_finite() && found.loss > 0.0);
+        let batch = example.batch();
+        for (row, gradient) in batch.logits.chunks(4).zip(found.logits.chunks(4)) {
+            let mut p = row.to_vec();
+            softmax(&mut p, 4);
+            for ((g, p), t) in gradient.iter().zip(&p).zip(&targets) {
+                assert!((g - (p - t) / 3.0).abs() < 1e-6, "{g} {p} {t}");
+            }
+        }
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_give_no_finite_loss() {
+        let mut example = Example::new();
+        example.logits.fill(f32::NAN);
+        let found = teacher().head(&example.batch()).unwrap();
+        assert!(!found.loss.is_finite(), "{}", found.loss);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use promptfed_data::{Fit, LabelledImages};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Architecture, Classifier, ClassifierConfig, EpochStats, HeldOut, Result, TrainConfig,
-    TrainReport, train_held_out,
+    Architecture, Classifier, ClassifierConfig, EpochStats, HeldOut, Result, Supervision,
+    TrainConfig, TrainReport, train_held_out,
 };
 
 /// How a classifier is made from labelled images: its shape, its training, what is held out to choose the epoch.
@@ -101,17 +101,17 @@ impl Recipe {
         HeldOut::of(images, self.validation_fraction, self.training.seed)
     }
 
-    /// The same of images with a weight each in the loss.
+    /// The same of images of which more is known than their labels.
     ///
     /// # Errors
-    /// As [`HeldOut::weighted`].
-    pub fn hold_out_weighted(&self, images: &LabelledImages, weights: &[f32]) -> Result<HeldOut> {
-        HeldOut::weighted(
-            images,
-            weights,
-            self.validation_fraction,
-            self.training.seed,
-        )
+    /// As [`HeldOut::supervised`].
+    pub fn hold_out_supervised(
+        &self,
+        images: &LabelledImages,
+        supervision: &Supervision,
+    ) -> Result<HeldOut> {
+        let (fraction, seed) = (self.validation_fraction, self.training.seed);
+        HeldOut::supervised(images, supervision, fraction, seed)
     }
 
     /// Trains a classifier that [`Recipe::start`] made.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::classifier::{Batch, Layout, State};
 use crate::evaluate::predictions;
 use crate::images::{check_labelled, check_len};
-use crate::objective::{Classes, HeadGradients, Objective};
+use crate::objective::{Classes, Distillation, HeadGradients, Objective};
 use crate::{Choice, Classifier, Error, HeldOut, Result, Selection, Tally};
 use schedule::learning_rate;
 use sgd::Sgd;
@@ -94,10 +94,11 @@ pub fn train(
     training.run(model, config, progress)
 }
 
-/// Like [`train()`], on images of which some may be held out. Setting `cancel` ends it within a batch.
+/// Like [`train()`], on images of which some may be held out, with their weights as [`train_weighted`] has them; where they have soft
+/// labels, the network learns those in place of the labels ([`Distillation::of_probabilities`]). Setting `cancel` ends it within a batch.
 ///
 /// # Errors
-/// As [`train()`], and [`Error::Cancelled`].
+/// As [`train_weighted`] and [`Supervision::check`](crate::Supervision::check), and [`Error::Cancelled`].
 pub fn train_held_out(
     model: &mut Classifier,
     images: &HeldOut,
@@ -106,9 +107,15 @@ pub fn train_held_out(
     progress: &mut dyn FnMut(&EpochStats),
 ) -> Result<TrainReport> {
     let validation = (!images.validation.is_empty()).then_some(&images.validation);
+    let classes = model.config().classes;
+    images.supervision.check(images.training.len(), classes)?;
+    let targets = images.supervision.targets.as_deref();
+    let mut soft = targets
+        .map(|targets| Distillation::of_probabilities(targets, classes, config.label_smoothing));
     let training = Training {
-        weights: images.weights.as_deref(),
+        weights: images.supervision.weights.as_deref(),
         validation,
+        objective: soft.as_mut().map(|soft| soft as &mut dyn Objective),
         cancel,
         ..Training::on(&images.training)
     };

@@ -7,7 +7,7 @@ use super::problem::InvalidMessage;
 use super::{ClientId, RoundId};
 use crate::ContentHash;
 
-/// Asks for a place in the federation; sent with the administrator's token.
+/// Asks for a place in the federation, which is answered with an [`super::Invitation`]; sent with the administrator's token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -15,7 +15,7 @@ pub struct RegistrationRequest {
     /// The client's name, unique on the server: 1 to 100 bytes of visible text in Unicode form NFC, without words that mix Latin, Greek and
     /// Cyrillic letters, which look alike.
     pub name: String,
-    /// Whether a client that is registered already gets a new token; its old token stops working. This is off by default.
+    /// Whether a client that is registered already gets a new code; its token works until that is spent. This is off by default.
     #[serde(default)]
     pub replace_token: bool,
 }
@@ -30,18 +30,6 @@ impl RegistrationRequest {
     }
 }
 
-/// A client's place in the federation. The token is shown only here: the server keeps nothing but its hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Registration {
-    /// The identifier that the server assigned.
-    pub client_id: ClientId,
-    /// The registered name.
-    pub name: String,
-    /// The bearer token, a secret.
-    pub token: String,
-}
-
 /// Proof that the server has stored a prompt set durably.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -50,10 +38,11 @@ pub struct SubmissionReceipt {
     pub round_id: RoundId,
     /// The client whose token was used.
     pub client_id: ClientId,
-    /// Hash of the prompt set's canonical JSON ([`crate::PromptSet::hash`]).
+    /// Hash of the bytes that were sent, where they are sealed; of a round without a key, of the prompt set's canonical JSON
+    /// ([`crate::PromptSet::hash`]).
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub hash: ContentHash,
-    /// Size of the wire form in bytes.
+    /// Size of what was sent in bytes.
     pub bytes: u64,
     /// Number of distinct prompts.
     pub prompts: u64,
@@ -82,4 +71,17 @@ pub struct SubmissionAnswer {
     pub outcome: SubmissionOutcome,
     /// The receipt; the same content always has the same receipt.
     pub receipt: SubmissionReceipt,
+}
+
+/// What a client has taken back of a round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Withdrawal {
+    /// The round.
+    pub round_id: RoundId,
+    /// The client whose token was used.
+    pub client_id: ClientId,
+    /// The receipt of the prompt set that was removed; without it, there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<SubmissionReceipt>,
 }

@@ -29,6 +29,10 @@ pub struct FusePlan {
     /// Times that the images' weights are adjusted by training on them, 1 to 1000; without it each image weighs 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adjust_weights: Option<u32>,
+    /// The part that the votes of the other sources' task models have in an image's label in training, above 0 and at most 1; without it an
+    /// image is of its class alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_labels: Option<f64>,
     /// The models that say which source is good at what; they look at images at the size of the central model.
     #[serde(default)]
     pub task: TaskPlan,
@@ -129,6 +133,9 @@ impl FusePlan {
         }
         if let Some(times) = self.adjust_weights {
             check_integer("synthesis.fuse.adjust_weights", times.into(), 1..=1000)?;
+        }
+        if let Some(share) = self.soft_labels {
+            check_number("synthesis.fuse.soft_labels", share, f64::MIN_POSITIVE..=1.0)?;
         }
         let TaskPlan {
             epochs,
@@ -300,7 +307,7 @@ mod tests {
     #[test]
     fn every_range_is_checked() {
         type Break = fn(&mut SynthesisPlan, &mut FusePlan);
-        let breaks: [(&str, Break); 16] = [
+        let breaks: [(&str, Break); 18] = [
             ("select", |_, f| f.select.clear()),
             ("keep", |_, f| f.keep = None),
             ("keep", |_, f| f.keep = Some(0)),
@@ -325,6 +332,8 @@ mod tests {
             }),
             ("quotas.floor", |_, f| quotas(f).floor = 1.1),
             ("adjust_weights", |_, f| f.adjust_weights = Some(0)),
+            ("soft_labels", |_, f| f.soft_labels = Some(0.0)),
+            ("soft_labels", |_, f| f.soft_labels = Some(1.1)),
             ("task.epochs", |_, f| f.task.epochs = 0),
             ("task.width", |_, f| f.task.width = 513),
             ("task.images", |_, f| f.task.images = 1),

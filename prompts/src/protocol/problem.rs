@@ -34,6 +34,12 @@ pub enum ProblemCode {
     Unauthenticated,
     /// 403: the token is known but may not do this.
     Forbidden,
+    /// 403: the enrolment code is not known here.
+    UnknownCode,
+    /// 410: the enrolment code was spent.
+    SpentCode,
+    /// 410: the enrolment code has expired.
+    ExpiredCode,
     /// 404: no such path, round, or document.
     NotFound,
     /// 405: the path exists, the method does not.
@@ -42,7 +48,7 @@ pub enum ProblemCode {
     Timeout,
     /// 409: the round is in a state that does not allow this.
     WrongState,
-    /// 409: a client of this name is registered already.
+    /// 409: clients of these names are registered already.
     NameTaken,
     /// 413: the body is larger than the limit.
     TooLarge,
@@ -56,6 +62,8 @@ pub enum ProblemCode {
     WrongLabelSpace,
     /// 422: the prompt set cannot be pooled with the sets already submitted.
     Incompatible,
+    /// 422: the sealed prompt set does not open: it was changed, or sealed to another round's key or under another client's name.
+    NotOpened,
     /// 429 or 503: too many requests at once, of this client or of all; try again.
     Busy,
     /// 503: the server cannot do its work.

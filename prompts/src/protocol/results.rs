@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FusionSummary, GuidancePlan, RoundId};
+use super::{FusionSummary, GuidancePlan, RedrawnClass, RoundId, TrainingPlan};
 use crate::ContentHash;
 
 /// Everything needed to judge a finished round and to make it again.
@@ -11,6 +11,18 @@ use crate::ContentHash;
 pub struct RoundResults {
     /// The round.
     pub round_id: RoundId,
+    /// Which training of the round's images this is: 1 for the round's own, and for that of servers that knew no others.
+    #[serde(default = "first")]
+    pub training: u32,
+    /// How the model was trained; without it as the round's plan says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<TrainingPlan>,
+    /// The classes whose images were made again; the model was trained on those in place of the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redrawn: Vec<RedrawnClass>,
+    /// Images that the operator has dropped and that the model was not trained on for that.
+    #[serde(default)]
+    pub dropped: u64,
     /// The submitted prompt sets, sorted by hash; a client is shown its own alone.
     pub prompt_sets: Vec<SubmittedSet>,
     /// The pooled prompts.
@@ -19,9 +31,9 @@ pub struct RoundResults {
     /// engine a round.
     #[serde(default)]
     pub sources: Vec<SourceSummary>,
-    /// Images by quality.
+    /// Images by quality; of those that were made first, where some were made again.
     pub images: ImageCounts,
-    /// Images accepted for each class, in the label space's order.
+    /// Images for each class, in the label space's order: accepted, and not dropped.
     pub per_class: Vec<u64>,
     /// What of them was chosen for training, where the plan says so; without it, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,16 +61,21 @@ pub struct RoundResults {
     pub seeds: Seeds,
 }
 
+/// The round's own training.
+fn first() -> u32 {
+    1
+}
+
 /// One submitted prompt set, without the client's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SubmittedSet {
-    /// Hash of its canonical JSON.
+    /// The hash on its receipt.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub hash: ContentHash,
     /// Number of distinct prompts.
     pub prompts: u64,
-    /// Size of the wire form in bytes.
+    /// Size of what was sent in bytes.
     pub bytes: u64,
 }
 

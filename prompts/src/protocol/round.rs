@@ -7,7 +7,6 @@ use super::RoundId;
 /// A round's state. Transitions: open, queued, synthesising, fusing where the plan says so, training, done; any of them but `done` may end
 /// in `failed` or `cancelled`. An administrator can have a round that failed, or is paused, tried again: it is queued then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RoundState {

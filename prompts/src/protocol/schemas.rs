@@ -1,7 +1,11 @@
 //! How texts with rules of their own stand in the OpenAPI document.
 
-use utoipa::ToSchema;
+use std::borrow::Cow;
 
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::RoundState;
 use crate::ClassEntry;
 
 /// An ordered list of classes with distinct names.
@@ -41,4 +45,37 @@ pub(crate) struct TemplateSchema {
     positive: String,
     /// What to keep away from.
     negative: Option<String>,
+}
+
+/// A state, and what belongs to it: one object, since it lies flat in the statuses, where few generators of clients take a choice.
+#[derive(ToSchema)]
+#[schema(as = RoundState)]
+#[allow(dead_code)] // read by the derive only
+struct RoundStateSchema {
+    /// `open`, `queued`, `synthesising`, `fusing`, `training`, `paused`, `done`, `failed` or `cancelled`; later servers may have others.
+    state: String,
+    /// Images, or steps of the stage, that are finished: of `synthesising` and `fusing`.
+    done: Option<u64>,
+    /// Images, or steps of the stage, in all: of `synthesising` and `fusing`.
+    total: Option<u64>,
+    /// What is being done, in words: of `fusing`.
+    stage: Option<String>,
+    /// Epochs finished: of `training`.
+    epoch: Option<u32>,
+    /// Epochs planned: of `training`.
+    epochs: Option<u32>,
+    /// What happened, and what to do, in one sentence: of `paused` and `failed`.
+    reason: Option<String>,
+}
+
+impl PartialSchema for RoundState {
+    fn schema() -> RefOr<Schema> {
+        RoundStateSchema::schema()
+    }
+}
+
+impl ToSchema for RoundState {
+    fn name() -> Cow<'static, str> {
+        "RoundState".into()
+    }
 }

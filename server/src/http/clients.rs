@@ -5,7 +5,7 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use promptfed_prompts::protocol::{
-    ClientEntry, ClientId, ProblemCode, Registration, RegistrationRequest, RegistrationsRequest,
+    ClientEntry, ClientId, Invitation, ProblemCode, RegistrationRequest, RegistrationsRequest,
 };
 
 use super::access::Admin;
@@ -13,82 +13,102 @@ use super::message::Message;
 use super::openapi::{Access, Anywhere, Body, OfRound, OfState};
 use super::problem::{Answer, Refusal};
 use crate::state::AppState;
-use crate::store::Registered;
+use crate::store::{Invited, Registered, now};
 
-/// Registers a client and gives it a token, which is shown only once.
+/// Registers a client and gives it a code, which is shown only once.
 #[utoipa::path(post, path = "/v1/clients", tag = "clients", security(("admin" = [])),
     request_body = RegistrationRequest,
-    responses((status = 201, description = "Registered.", body = Registration), Access, Body, OfState, Anywhere))]
+    responses((status = 201, description = "Registered.", body = Invitation), Access, Body, OfState, Anywhere))]
 pub(super) async fn register(
     _: Admin,
     State(state): State<AppState>,
     Message(request): Message<RegistrationRequest>,
-) -> Answer<(StatusCode, Json<Registration>)> {
-    let is_name = request.validate();
+) -> Answer<(StatusCode, Json<Invitation>)> {
     let RegistrationRequest {
         name,
         replace_token,
     } = request;
-    if let Err(invalid) = is_name {
-        // Of earlier versions there are clients whose names would not be taken now.
-        let known = name.clone();
-        if !replace_token || !state.store(move |store| store.knows(&known)).await? {
-            return Err(invalid.into());
-        }
-    }
-    let mut registered = all(&state, vec![name], replace_token).await?;
-    let registration = registered
-        .pop()
-        .ok_or_else(|| Refusal::from(crate::Error::Panic("no client was registered".to_owned())))?;
-    Ok((StatusCode::CREATED, Json(registration)))
+    let mut request = RegistrationsRequest::of(vec![name]);
+    request.replace_tokens = replace_token;
+    let invitation = all(&state, request).await?.pop();
+    let none = || Refusal::from(crate::Error::Panic("no client was registered".to_owned()));
+    Ok((StatusCode::CREATED, Json(invitation.ok_or_else(none)?)))
 }
 
-/// Registers several clients, all or none, and gives each a token, which is shown only once.
+/// Registers several clients, all or none, and gives each a code, which is shown only once.
 #[utoipa::path(post, path = "/v1/registrations", tag = "clients", security(("admin" = [])),
     request_body = RegistrationsRequest,
-    responses((status = 201, description = "Registered, in the order of the names.", body = [Registration]), Access, Body, OfState, Anywhere))]
+    responses((status = 201, description = "Registered, in the order of the names.", body = [Invitation]), Access, Body, OfState, Anywhere))]
 pub(super) async fn register_all(
     _: Admin,
     State(state): State<AppState>,
     Message(request): Message<RegistrationsRequest>,
-) -> Answer<(StatusCode, Json<Vec<Registration>>)> {
-    request.validate()?;
+) -> Answer<(StatusCode, Json<Vec<Invitation>>)> {
+    Ok((StatusCode::CREATED, Json(all(&state, request).await?)))
+}
+
+async fn all(state: &AppState, request: RegistrationsRequest) -> Answer<Vec<Invitation>> {
+    // Of earlier versions there are clients whose names would not be taken now.
+    if let Err(invalid) = request.validate() {
+        if !request.replace_tokens {
+            return Err(invalid.into());
+        }
+        let names = request.names.clone();
+        let known = state.store(move |store| store.known_names(&names)).await?;
+        request.validate_but(|name| known.contains(name))?;
+    }
     let RegistrationsRequest {
         names,
         replace_tokens,
+        code_seconds,
     } = request;
-    let registered = all(&state, names, replace_tokens).await?;
-    Ok((StatusCode::CREATED, Json(registered)))
+    let expires_at = now().saturating_add(u64::from(code_seconds) * 1000);
+    let wanted = names.clone();
+    let registered = state.store(move |store| store.register(&wanted, replace_tokens, expires_at));
+    let invited = match registered.await? {
+        Registered::As(invited) => invited,
+        Registered::NamesTaken(names) => return Err(names_taken(&names)),
+    };
+    let invitations = names.into_iter().zip(invited).map(|(name, invited)| {
+        let Invited {
+            client,
+            code,
+            is_new,
+        } = invited;
+        match is_new {
+            true => tracing::info!(%client, name, "client registered"),
+            false => tracing::info!(%client, name, "client rotated"),
+        }
+        Invitation {
+            client_id: client,
+            name,
+            code: code.as_str().to_owned(),
+            expires_at,
+        }
+    });
+    Ok(invitations.collect())
 }
 
-async fn all(
-    state: &AppState,
-    names: Vec<String>,
-    replace_tokens: bool,
-) -> Answer<Vec<Registration>> {
-    let wanted = names.clone();
-    let registered = state.store(move |store| store.register(&wanted, replace_tokens));
-    match registered.await? {
-        Registered::As(clients) => {
-            let registrations = names.into_iter().zip(clients);
-            Ok(registrations
-                .map(|(name, (client_id, token))| {
-                    tracing::info!(%client_id, name, "client registered");
-                    Registration {
-                        client_id,
-                        name,
-                        token: token.as_str().to_owned(),
-                    }
-                })
-                .collect())
-        }
-        Registered::NameTaken(name) => Err(Refusal::new(
-            StatusCode::CONFLICT,
-            ProblemCode::NameTaken,
-            format!("a client named {name:?} is registered already"),
-            "choose another name, or set replace_token to give this client a new token",
-        )),
-    }
+/// Most names that a refusal lists.
+const MOST_NAMES: usize = 100;
+
+fn names_taken(names: &[String]) -> Refusal {
+    let listed: Vec<String> = names
+        .iter()
+        .take(MOST_NAMES)
+        .map(|name| format!("{name:?}"))
+        .collect();
+    let more = match names.len() - listed.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let names = listed.join(", ");
+    Refusal::new(
+        StatusCode::CONFLICT,
+        ProblemCode::NameTaken,
+        format!("registered already, so that nobody was registered: {names}{more}"),
+        "leave these out or choose other names, or set replace_token (of several, replace_tokens) to give these clients new codes",
+    )
 }
 
 /// All clients in the order of their registration.
@@ -101,7 +121,7 @@ pub(super) async fn list(
     Ok(Json(state.store(|store| store.clients()).await?))
 }
 
-/// Ends a client's token; what it has submitted stays. Doing it again changes nothing.
+/// Ends a client's token and takes back its code; what it has submitted stays. Doing it again changes nothing.
 #[utoipa::path(delete, path = "/v1/clients/{client_id}", tag = "clients", security(("admin" = [])),
     params(("client_id" = u32, Path, description = "The client.")),
     responses((status = 200, description = "Revoked.", body = ClientEntry), Access, OfRound, Anywhere))]
@@ -112,7 +132,7 @@ pub(super) async fn revoke(
 ) -> Answer<Json<ClientEntry>> {
     let revoked = state.store(move |store| store.revoke(client)).await?;
     let revoked = revoked.ok_or_else(|| no_client(client))?;
-    tracing::info!(%client, "token revoked");
+    tracing::info!(%client, "client revoked");
     Ok(Json(revoked))
 }
 

@@ -12,16 +12,16 @@ use super::problem::{Answer, Refusal};
 use crate::listen::{NotCollected, collected};
 use crate::state::AppState;
 
-/// A JSON message.
-pub(super) struct Message<T>(pub(super) T);
+/// A JSON message of at most `MOST` bytes.
+pub(super) struct Message<T, const MOST: usize = MAX_MESSAGE_BYTES>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for Message<T> {
+impl<T: DeserializeOwned, const MOST: usize> FromRequest<AppState> for Message<T, MOST> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &AppState) -> Answer<Self> {
         let (parts, body) = request.into_parts();
         check_media_type(&parts.headers, "application/json")?;
-        let bytes = read(body, MAX_MESSAGE_BYTES).await?;
+        let bytes = read(body, MOST).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             let remedy = "write the message as GET /openapi.json describes it";
             Refusal::malformed(format!("the JSON message cannot be read: {error}"), remedy)

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use promptfed_prompts::protocol::Problem;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{
+    Components as Named, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Schema,
+};
 use utoipa::{IntoResponses, OpenApi as _};
 
 #[derive(utoipa::OpenApi)]
@@ -30,7 +32,7 @@ pub(super) fn head() -> OpenApi {
             "admin",
             "The administrator's token; the server writes it to admin.token in its data folder.",
         ),
-        ("client", "A client's token, from its registration."),
+        ("client", "A client's token, which it has enrolled with."),
     ] {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
@@ -43,9 +45,49 @@ pub(super) fn head() -> OpenApi {
 
 /// The finished document as JSON.
 pub(super) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-    let (_, document) = super::documented().split_for_parts();
+    let (_, mut document) = super::documented().split_for_parts();
+    name_contents(document.components.get_or_insert_default());
     document.to_json().unwrap_or_default()
 });
+
+/// Gives a name to what stands in the variants of enums. Generators of clients make names of their own for objects without one, and the public one
+/// for Python makes those twice and leaves the enum out.
+fn name_contents(components: &mut Named) {
+    let mut named = Vec::new();
+    for (name, schema) in &mut components.schemas {
+        let RefOr::T(Schema::OneOf(choice)) = schema else {
+            continue;
+        };
+        for variant in &mut choice.items {
+            let RefOr::T(Schema::Object(variant)) = variant else {
+                continue;
+            };
+            for (field, content) in &mut variant.properties {
+                if !is_inline_object(content) {
+                    continue;
+                }
+                let own = format!("{name}{}", capitalised(field));
+                let reference = RefOr::Ref(Ref::from_schema_name(&own));
+                named.push((own, std::mem::replace(content, reference)));
+            }
+        }
+    }
+    components.schemas.extend(named);
+}
+
+fn is_inline_object(schema: &RefOr<Schema>) -> bool {
+    matches!(schema, RefOr::T(Schema::Object(object)) if !object.properties.is_empty())
+}
+
+/// `some_words` as `SomeWords`.
+fn capitalised(words: &str) -> String {
+    let each = words.split('_').map(|word| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    });
+    each.collect()
+}
 
 /// Bytes as they are.
 #[derive(utoipa::ToSchema)]
@@ -102,6 +144,18 @@ pub(super) enum Body {
     /// The message can be read but a value is not acceptable.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(#[to_schema] Problem),
+}
+
+/// Problems of routes that spend a code.
+#[derive(IntoResponses)]
+#[allow(dead_code)] // read by the derive only
+pub(super) enum OfCode {
+    /// The code is not known here.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Unknown(#[to_schema] Problem),
+    /// The code was used already, or has expired.
+    #[response(status = 410, content_type = "application/problem+json")]
+    Gone(#[to_schema] Problem),
 }
 
 /// Problems of routes that name a round.

@@ -31,6 +31,11 @@ impl Refusal {
         })
     }
 
+    /// What is told.
+    pub(crate) fn into_problem(self) -> Problem {
+        self.0
+    }
+
     pub(crate) fn no_round(round: RoundId) -> Self {
         let message = format!("there is no round {round}");
         Self::new(

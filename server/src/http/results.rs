@@ -1,10 +1,12 @@
 //! What a finished round hands out.
 
+use std::path::PathBuf;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use promptfed_prompts::protocol::{
     MODEL_MEDIA_TYPE, RoundId, RoundResults, RoundState, SyntheticSummary,
 };
@@ -15,8 +17,9 @@ use super::openapi::{Access, Anywhere, Bytes, OfRound, OfState};
 use super::problem::{Answer, Refusal};
 use super::viewer::Viewer;
 use crate::state::AppState;
+use crate::store::Work;
 
-/// Everything needed to judge the round and to make it again.
+/// Everything needed to judge the round and to make it again, of the training that is published.
 #[utoipa::path(get, path = "/v1/rounds/{round_id}/results", tag = "results",
     security(("admin" = []), ("client" = [])),
     params(("round_id" = u32, Path, description = "The round.")),
@@ -28,6 +31,8 @@ pub(super) async fn results(
 ) -> Answer<Json<RoundResults>> {
     let mut results = finished(&state, round, viewer).await?;
     viewer.keep_own(&state, round, &mut results).await?;
+    // Whichever training is published.
+    results.model.path = format!("/v1/rounds/{round}/model");
     Ok(Json(results))
 }
 
@@ -57,7 +62,7 @@ pub(super) async fn synthetic(
     }))
 }
 
-/// The trained model as a safetensors file.
+/// The trained model as a safetensors file, of the training that is published.
 #[utoipa::path(get, path = "/v1/rounds/{round_id}/model", tag = "results",
     security(("admin" = []), ("client" = [])),
     params(("round_id" = u32, Path, description = "The round.")),
@@ -69,8 +74,17 @@ pub(super) async fn model(
     Round(round): Round,
     State(state): State<AppState>,
 ) -> Answer<impl IntoResponse> {
-    finished(&state, round, viewer).await?;
-    let file = state.folder.model(round);
+    let training = finished(&state, round, viewer).await?.training;
+    let file = state.folder.model(Work { round, training });
+    sent(&state, file, MODEL_MEDIA_TYPE).await
+}
+
+/// A file as an answer.
+pub(super) async fn sent(
+    state: &AppState,
+    file: PathBuf,
+    media_type: &'static str,
+) -> Answer<Response> {
     let opened = state.store(move |_| {
         let file = fs_err::File::open(file)?;
         let length = file.metadata()?.len();
@@ -78,7 +92,7 @@ pub(super) async fn model(
     });
     let (file, length) = opened.await?;
     let body = Body::new(FileBody::new(file, length));
-    Ok(([(header::CONTENT_TYPE, MODEL_MEDIA_TYPE)], body))
+    Ok(([(header::CONTENT_TYPE, media_type)], body).into_response())
 }
 
 async fn finished(state: &AppState, round: RoundId, viewer: Viewer) -> Answer<RoundResults> {

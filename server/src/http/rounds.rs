@@ -17,7 +17,7 @@ use super::openapi::{Access, Anywhere, Body, OfRound, OfState};
 use super::problem::{Answer, Refusal};
 use crate::job::{in_gigabytes, most_memory, needed_memory};
 use crate::state::AppState;
-use crate::store::{Change, Deleted, Store};
+use crate::store::{Change, Deleted, Store, Work};
 
 /// So much must be free on the disk when a round closes.
 const JOB_BYTES: usize = 16 << 20;
@@ -60,7 +60,7 @@ pub(super) async fn open(
 }
 
 /// Refuses a round whose training cannot fit this machine; warns of one that takes more than half of it.
-fn check_memory(spec: &RoundSpec) -> Answer<Option<String>> {
+pub(super) fn check_memory(spec: &RoundSpec) -> Answer<Option<String>> {
     let Some(most) = most_memory() else {
         return Ok(None);
     };
@@ -159,11 +159,11 @@ pub(super) async fn close(
     })
 }
 
-/// Has a round's job queued, where the disk has room for it.
-async fn queued(
+/// Has a job queued, where the disk has room for it.
+pub(crate) async fn queued<T: Send + 'static>(
     state: &AppState,
-    change: impl FnOnce(&Store) -> crate::Result<Change> + Send + 'static,
-) -> Answer<Change> {
+    change: impl FnOnce(&Store) -> crate::Result<T> + Send + 'static,
+) -> Answer<T> {
     let folder = Arc::clone(&state.folder);
     let change = state.store(move |store| {
         folder.prove_space(JOB_BYTES)?;
@@ -175,7 +175,7 @@ async fn queued(
 }
 
 /// A round's state in a sentence.
-fn told(status: &RoundStatus) -> String {
+pub(crate) fn told(status: &RoundStatus) -> String {
     let (round, name) = (status.round_id, status.state.name());
     match &status.state {
         RoundState::Failed { reason } | RoundState::Paused { reason } => {
@@ -216,7 +216,7 @@ pub(super) async fn delete(
     Round(round): Round,
     State(state): State<AppState>,
 ) -> Answer<Json<DeletedRound>> {
-    let remedy = "cancel it first, and delete it when its job has ended";
+    let remedy = "cancel what is queued or in work first, the round's own job or a later training, and delete the round when that has ended";
     if state.jobs.works_on(round) {
         let message = format!("the job of round {round} is in work, or coming to its end");
         return Err(Refusal::wrong_state(message, remedy));
@@ -238,6 +238,10 @@ pub(super) async fn delete(
             tracing::info!(%round, submissions = deleted.submissions, "round deleted");
             Ok(Json(deleted))
         }
+        Deleted::InWork(status) if status.state == RoundState::Done => Err(Refusal::wrong_state(
+            format!("a training of round {round} is queued"),
+            "cancel the training first, and delete the round then",
+        )),
         Deleted::InWork(status) => Err(Refusal::wrong_state(told(&status), remedy)),
         Deleted::NoRound => Err(Refusal::no_round(round)),
     }
@@ -267,7 +271,7 @@ pub(super) async fn cancel(
 ) -> Answer<Json<RoundStatus>> {
     let change = state.store(move |store| store.cancel(round)).await?;
     if matches!(change, Change::Done(_)) {
-        state.jobs.cancel(round);
+        state.jobs.cancel(Work::of_round(round));
     }
     changed(&state, round, change, |status| {
         Refusal::wrong_state(
@@ -294,9 +298,9 @@ fn changed(
 }
 
 /// Puts the running job's progress into the status of its round.
-fn live(state: &AppState, status: &mut RoundStatus) {
+pub(crate) fn live(state: &AppState, status: &mut RoundStatus) {
     if status.state == RoundState::Queued
-        && let Some((progress, warnings)) = state.jobs.progress(status.round_id)
+        && let Some((progress, warnings)) = state.jobs.progress(Work::of_round(status.round_id))
     {
         status.state = progress;
         status.warnings = warnings;

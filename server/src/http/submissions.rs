@@ -3,11 +3,12 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use promptfed_privacy::{MAX_SEALED_BYTES, SealingError};
 use promptfed_prompts::protocol::{
-    ProblemCode, RoundId, RoundSpec, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
-    WIRE_MEDIA_TYPE,
+    ProblemCode, RoundId, RoundSpec, RoundState, RoundStatus, SubmissionAnswer, SubmissionOutcome,
+    SubmissionReceipt, WIRE_MEDIA_TYPE, Withdrawal,
 };
-use promptfed_prompts::{Error as PromptsError, MAX_WIRE_BYTES, PromptSet};
+use promptfed_prompts::{Error as PromptsError, PromptSet};
 
 use super::access::{Client, Round};
 use super::message::{check_media_type, read};
@@ -15,7 +16,7 @@ use super::openapi::{Access, Anywhere, Body, Bytes, OfRound, OfState};
 use super::problem::{Answer, Refusal};
 use crate::Error;
 use crate::state::AppState;
-use crate::store::{NewSubmission, Submitted};
+use crate::store::{NewSubmission, Submitted, Withdrawn};
 
 /// Stores the client's prompt set. It is checked first and on the disk when the answer comes.
 ///
@@ -24,7 +25,7 @@ use crate::store::{NewSubmission, Submitted};
 #[utoipa::path(put, path = "/v1/rounds/{round_id}/submission", tag = "submissions", security(("client" = [])),
     params(("round_id" = u32, Path, description = "The round.")),
     request_body(content = Bytes, content_type = "application/vnd.promptfed.prompts",
-        description = "A prompt set in wire format."),
+        description = "A prompt set in wire format, sealed to the round's key where it has one."),
     responses((status = 201, description = "Stored for the first time.", body = SubmissionAnswer),
         (status = 200, description = "Replaced, or the same as before.", body = SubmissionAnswer),
         Access, OfRound, Body, OfState, Anywhere))]
@@ -38,18 +39,24 @@ pub(super) async fn submit(
     check_media_type(&parts.headers, WIRE_MEDIA_TYPE)?;
     let spec = state.store(move |store| store.round_spec(round)).await?;
     let spec = spec.ok_or_else(|| Refusal::no_round(round))?;
-    let wire = read(body, MAX_WIRE_BYTES).await?;
-    let (bytes, label_space) = (wire.len() as u64, spec.label_space.name().to_owned());
+    let sent = read(body, MAX_SEALED_BYTES).await?;
+    let bytes = sent.len() as u64;
     // What decodes takes much memory; who is slow to send holds up nobody.
-    let _permit = state
-        .submissions
-        .acquire()
-        .await
-        .map_err(|e| Error::Panic(e.to_string()))?;
+    let _decoding = state.decoders.turn(Some(client)).await?;
     let submitted = state.store(move |store| {
+        let seal = match store.seal(round) {
+            Ok(Some(seal)) => seal,
+            Ok(None) => return Ok(Ok(Submitted::NoRound)),
+            Err(error @ Error::RoundKey { .. }) => return Ok(Err(no_key(round, &error))),
+            Err(error) => return Err(error),
+        };
+        let wire = match seal.open(client, &sent) {
+            Ok(wire) => wire,
+            Err(error) => return Ok(Err(unopened(error))),
+        };
         let set = match received(&wire, &spec) {
             Ok(set) => set,
-            Err(error) => return Ok(Err(unacceptable(error, round, &label_space))),
+            Err(error) => return Ok(Err(unacceptable(error, round, spec.label_space.name()))),
         };
         store
             .submit(&NewSubmission {
@@ -57,7 +64,8 @@ pub(super) async fn submit(
                 client,
                 spec: &spec,
                 set: &set,
-                wire: &wire,
+                sent: &sent,
+                seal: &seal,
             })
             .map(Ok)
     });
@@ -127,6 +135,56 @@ pub(super) async fn receipt(
     })
 }
 
+/// Takes the client's prompt set out of a round that is open; the client may submit again. Doing it again changes nothing.
+#[utoipa::path(delete, path = "/v1/rounds/{round_id}/submission", tag = "submissions", security(("client" = [])),
+    params(("round_id" = u32, Path, description = "The round.")),
+    responses((status = 200, description = "Withdrawn, or nothing was there.", body = Withdrawal),
+        Access, OfRound, OfState, Anywhere))]
+pub(super) async fn withdraw(
+    Client(client): Client,
+    Round(round): Round,
+    State(state): State<AppState>,
+) -> Answer<Json<Withdrawal>> {
+    // What is taken out of the pool's size is decoded again.
+    let _decoding = state.decoders.turn(Some(client)).await?;
+    let withdrawn = state.store(move |store| match store.round_spec(round)? {
+        None => Ok(Withdrawn::NoRound),
+        Some(spec) => store.withdraw(round, client, &spec),
+    });
+    match withdrawn.await? {
+        Withdrawn::Done(receipt) => {
+            if receipt.is_some() {
+                tracing::info!(%round, %client, "submission withdrawn");
+            }
+            Ok(Json(Withdrawal {
+                round_id: round,
+                client_id: client,
+                receipt,
+            }))
+        }
+        Withdrawn::WrongState(status) => Err(too_late(&status)),
+        Withdrawn::NoRound => Err(Refusal::no_round(round)),
+    }
+}
+
+/// Of a round that is closed nothing can be withdrawn: its prompts are in its images and its model, or are about to be.
+fn too_late(status: &RoundStatus) -> Refusal {
+    let remedy = match status.state {
+        RoundState::Failed { .. } | RoundState::Paused { .. } => {
+            "ask the operator to exclude this client, which removes its prompts and the images made of them, or to delete the round"
+        }
+        _ => "ask the operator to delete the round with its prompts, images and model",
+    };
+    Refusal::wrong_state(
+        format!(
+            "round {} is {}, and prompts are withdrawn from open rounds alone",
+            status.round_id,
+            status.state.name()
+        ),
+        remedy,
+    )
+}
+
 /// Reads a prompt set and holds it to what the round has agreed.
 fn received(wire: &[u8], spec: &RoundSpec) -> Result<PromptSet, PromptsError> {
     let set = PromptSet::from_wire(wire, &spec.label_space)?;
@@ -134,6 +192,35 @@ fn received(wire: &[u8], spec: &RoundSpec) -> Result<PromptSet, PromptsError> {
         plan.check(&set)?;
     }
     Ok(set)
+}
+
+/// A set that is not sealed as the round asks.
+fn unopened(error: SealingError) -> Refusal {
+    let message = error.to_string();
+    match error {
+        SealingError::TooLarge { max, .. } => Refusal::too_large(max),
+        SealingError::NotOpened => Refusal::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            ProblemCode::NotOpened,
+            message,
+            "seal it to the key, and under the client's number, of GET /v1/rounds/{round_id}/sealing",
+        ),
+        _ => Refusal::malformed(
+            message,
+            "use the server's release of promptfed, which seals prompts to the key of GET /v1/rounds/{round_id}/sealing",
+        ),
+    }
+}
+
+/// A round whose private key was lost takes nothing more.
+fn no_key(round: RoundId, error: &Error) -> Refusal {
+    tracing::error!(%round, %error, "submission refused");
+    Refusal::wrong_state(
+        format!(
+            "the server has lost the key of round {round}, and can open no prompts that are sealed to it"
+        ),
+        "ask the operator to put the key back, or to open another round",
+    )
 }
 
 fn unacceptable(error: PromptsError, round: RoundId, label_space: &str) -> Refusal {

@@ -10,14 +10,15 @@ use promptfed_prompts::protocol::{RoundId, RoundState};
 
 use super::{Current, PAUSE_AFTER_FAILURE, Worker, failure};
 use crate::Error;
-use crate::store::{Begun, Ended};
+use crate::store::{Begun, Ended, Work};
 
 impl Worker {
-    /// Works on one round; whatever happens, the thread lives on.
-    pub(super) fn attempt(&self, round: RoundId) {
+    /// Works on one job; whatever happens, the thread lives on.
+    pub(super) fn attempt(&self, work: Work) {
+        let Work { round, training } = work;
         let interrupt = Arc::new(AtomicBool::new(false));
         *self.shared.lock() = Some(Current {
-            round,
+            work,
             progress: RoundState::Queued,
             warnings: Vec::new(),
             interrupt: Arc::clone(&interrupt),
@@ -26,13 +27,13 @@ impl Worker {
         });
         // A round cancelled, or a stop asked for, before `current` was set would otherwise go unseen.
         if !self.shared.stopping() {
-            match self.store.begin_attempt(round) {
+            match self.store.begin_attempt(work) {
                 Ok(Begun::Attempt(attempt)) => {
-                    tracing::info!(%round, attempt, "job begins");
-                    self.work_on(round, &interrupt);
+                    tracing::info!(%round, training, attempt, "job begins");
+                    self.work_on(work, &interrupt);
                 }
                 Ok(Begun::SetAside) => {
-                    tracing::error!(%round, "job set aside: it ended the server too often");
+                    tracing::error!(%round, training, "job set aside: it ended the server too often");
                     self.shared.metrics.ended("poison");
                 }
                 Ok(Begun::NotQueued) => {}
@@ -45,8 +46,12 @@ impl Worker {
         *self.shared.lock() = None;
     }
 
-    fn work_on(&self, round: RoundId, interrupt: &Arc<AtomicBool>) {
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.run(round, interrupt)));
+    fn work_on(&self, work: Work, interrupt: &Arc<AtomicBool>) {
+        let Work { round, training } = work;
+        let outcome = catch_unwind(AssertUnwindSafe(|| match training {
+            1 => self.run(round, interrupt),
+            _ => self.train_again(work, interrupt),
+        }));
         let outcome = outcome.unwrap_or_else(|panic| Err(Error::Panic(panic_text(&*panic))));
         let made = self.shared.lock().as_ref().map_or(0, |job| {
             let of_engines = job.images.values();
@@ -57,30 +62,30 @@ impl Worker {
         self.shared.metrics.made(made);
         match outcome {
             Ok(Some(results)) => {
-                tracing::info!(%round, images = made, "job done");
-                self.record(round, &Ended::Done(&results), "done");
+                tracing::info!(%round, training, images = made, "job done");
+                self.record(work, &Ended::Done(&results), "done");
             }
             Ok(None) => {
-                tracing::info!(%round, images = made, "job interrupted");
-                self.record(round, &Ended::Stopped, "stopped");
+                tracing::info!(%round, training, images = made, "job interrupted");
+                self.record(work, &Ended::Stopped, "stopped");
             }
             Err(error) => {
-                let ended = failure::ended(round, &error);
+                let ended = failure::ended(work, &error);
                 let how = match ended {
                     Ended::Paused(_) => "paused",
                     _ => "failed",
                 };
-                tracing::error!(%round, %error, "job {how}");
-                self.record(round, &ended, how);
+                tracing::error!(%round, training, %error, "job {how}");
+                self.record(work, &ended, how);
             }
         }
     }
 
     /// Writes down how an attempt ended; what may pass, as a disk that is full, is waited for, so that the attempt is not made again for nothing.
-    fn record(&self, round: RoundId, ended: &Ended<'_>, how: &'static str) {
+    fn record(&self, work: Work, ended: &Ended<'_>, how: &'static str) {
         self.shared.metrics.ended(how);
-        while let Err(error) = self.store.end_attempt(round, ended) {
-            tracing::error!(%round, %error, "the end of an attempt could not be recorded");
+        while let Err(error) = self.store.end_attempt(work, ended) {
+            tracing::error!(round = %work.round, %error, "the end of an attempt could not be recorded");
             if self.shared.stopping() || matches!(ended, Ended::Stopped) {
                 return;
             }
@@ -115,10 +120,10 @@ impl Worker {
         *now = images;
         let is_first = images > *found && !current.is_further;
         current.is_further |= is_first;
-        let round = current.round;
+        let work = current.work;
         drop(shared);
-        if is_first && let Err(error) = self.store.progressed(round) {
-            tracing::warn!(%round, %error, "progress could not be recorded");
+        if is_first && let Err(error) = self.store.progressed(work) {
+            tracing::warn!(round = %work.round, %error, "progress could not be recorded");
         }
     }
 }

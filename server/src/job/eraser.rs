@@ -104,7 +104,9 @@ impl Work {
     /// Erases what deleted rounds have left in folders and in the database.
     fn erase(&self) -> Result<bool> {
         // One that fails is not in the way of the other.
-        let swept = self.folder.sweep(|round| self.store.has_round(round));
+        let swept = self
+            .folder
+            .sweep(|round, discard| self.store.unless_there(round, discard));
         let is_done = self.store.erase(&self.connection)?;
         swept.map(|()| is_done)
     }

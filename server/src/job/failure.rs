@@ -3,11 +3,11 @@
 use std::io;
 
 use promptfed_files::FileError;
-use promptfed_prompts::protocol::{FailureKind, RoundId};
+use promptfed_prompts::protocol::FailureKind;
 use promptfed_synth::Error as SynthError;
 
 use crate::Error;
-use crate::store::Ended;
+use crate::store::{Ended, Work};
 
 impl Error {
     /// Whether the same may go well another time, after what is outside the round has changed.
@@ -18,7 +18,7 @@ impl Error {
             Self::Database(error) => database_may_pass(error),
             Self::Synthesis(error) => synthesis_may_pass(error),
             Self::Fusing(error) => synthesis_may_pass(error),
-            Self::Memory { .. } => true,
+            Self::Memory { .. } | Self::RoundKey { .. } => true,
             _ => false,
         }
     }
@@ -44,7 +44,7 @@ impl Error {
 }
 
 /// How an attempt ended in an error.
-pub(super) fn ended(round: RoundId, error: &Error) -> Ended<'static> {
+pub(super) fn ended(work: Work, error: &Error) -> Ended<'static> {
     if let Error::Synthesis(SynthError::DifferentJob {
         field,
         found,
@@ -55,7 +55,8 @@ pub(super) fn ended(round: RoundId, error: &Error) -> Ended<'static> {
     {
         return Ended::Paused(format!(
             "its first images were made by an engine with {field} {found}, and the server has {wanted} now; start the server with that engine again \
-             and then `promptfed round retry {round}`, or open a new round"
+             and then `{}`, or open a new round",
+            work.retry()
         ));
     }
     let kind = if error.may_pass() {
@@ -64,9 +65,7 @@ pub(super) fn ended(round: RoundId, error: &Error) -> Ended<'static> {
         FailureKind::Final
     };
     let remedy = match kind {
-        FailureKind::Transient => {
-            format!("; it can be tried again: `promptfed round retry {round}`")
-        }
+        FailureKind::Transient => format!("; it can be tried again: `{}`", work.retry()),
         _ => String::new(),
     };
     Ended::Failed(kind, format!("{error}{remedy}"))
@@ -146,6 +145,8 @@ fn synthesis_may_pass(error: &SynthError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use promptfed_prompts::protocol::RoundId;
+
     use super::*;
 
     #[test]
@@ -190,13 +191,16 @@ mod tests {
                 wanted: "\"bb\"".into(),
             })
         };
-        let Ended::Paused(reason) = ended(RoundId::new(3), &differs("engine.weights_hash")) else {
+        let Ended::Paused(reason) = ended(
+            Work::of_round(RoundId::new(3)),
+            &differs("engine.weights_hash"),
+        ) else {
             panic!("not paused")
         };
         for part in ["aa", "bb", "weights_hash", "round retry 3"] {
             assert!(reason.contains(part), "{reason}");
         }
-        let failed = ended(RoundId::new(3), &differs("seed"));
+        let failed = ended(Work::of_round(RoundId::new(3)), &differs("seed"));
         assert!(matches!(failed, Ended::Failed(FailureKind::Final, _)));
     }
 }

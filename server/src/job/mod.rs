@@ -1,12 +1,15 @@
-//! The jobs of closed rounds, one after the other on a thread of their own.
+//! The jobs of closed rounds, and later trainings of their images, one after the other on a thread of their own.
 
 mod attempt;
 mod eraser;
 mod failure;
 mod fusion;
+mod loading;
 mod memory;
+mod redrawing;
 mod stages;
 mod synthesis;
+mod training;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +26,7 @@ pub(crate) use memory::{in_gigabytes, most as most_memory, needed as needed_memo
 
 use crate::data_folder::DataFolder;
 use crate::metrics::Metrics;
-use crate::store::{Ended, Store};
+use crate::store::{Ended, Store, Work};
 use crate::{Error, Result};
 
 /// How long the runner waits before it asks a failing database again.
@@ -31,7 +34,7 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// What the rest of the server sees of the job runner; cloning is cheap.
 ///
-/// The queue itself is the store: rounds in state `queued`. So a restart finds its work again by looking.
+/// The queue itself is the store: rounds and trainings in state `queued`. So a restart finds its work again by looking.
 #[derive(Clone)]
 pub(crate) struct Jobs {
     wake: SyncSender<()>,
@@ -49,7 +52,7 @@ struct Shared {
 
 /// The job in work.
 struct Current {
-    round: RoundId,
+    work: Work,
     progress: RoundState,
     warnings: Vec<String>,
     interrupt: Arc<AtomicBool>,
@@ -60,7 +63,7 @@ struct Current {
 }
 
 impl Jobs {
-    /// Tells the runner that a round was queued.
+    /// Tells the runner that a round or a training was queued.
     pub(crate) fn wake(&self) {
         // A full channel means that the runner is about to look anyway.
         let _ = self.wake.try_send(());
@@ -71,28 +74,28 @@ impl Jobs {
         let _ = self.wake_eraser.try_send(());
     }
 
-    /// Interrupts the job of this round if it is in work.
-    pub(crate) fn cancel(&self, round: RoundId) {
-        if let Some(current) = self.shared.lock().as_ref().filter(|job| job.round == round) {
+    /// Interrupts this job if it is in work.
+    pub(crate) fn cancel(&self, work: Work) {
+        if let Some(current) = self.shared.lock().as_ref().filter(|job| job.work == work) {
             current.interrupt.store(true, Ordering::Relaxed);
         }
     }
 
-    /// How far the job of this round is, and what it warns of, if it is in work.
-    pub(crate) fn progress(&self, round: RoundId) -> Option<(RoundState, Vec<String>)> {
+    /// How far this job is, and what it warns of, if it is in work.
+    pub(crate) fn progress(&self, work: Work) -> Option<(RoundState, Vec<String>)> {
         let current = self.shared.lock();
         current
             .as_ref()
-            .filter(|job| job.round == round)
+            .filter(|job| job.work == work)
             .map(|job| (job.progress.clone(), job.warnings.clone()))
     }
 
-    /// Whether this round's job is in work, or coming to its end.
+    /// Whether a job of this round is in work, or coming to its end.
     pub(crate) fn works_on(&self, round: RoundId) -> bool {
         self.shared
             .lock()
             .as_ref()
-            .is_some_and(|job| job.round == round)
+            .is_some_and(|job| job.work.round == round)
     }
 
     /// What the job in work does.
@@ -103,6 +106,11 @@ impl Jobs {
     /// Whether the thread is there.
     pub(crate) fn are_alive(&self) -> bool {
         self.shared.alive.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server is about to end.
+    pub(crate) fn are_stopping(&self) -> bool {
+        self.shared.stopping()
     }
 
     /// What was counted.
@@ -187,11 +195,11 @@ impl JobRunner {
                 .lock()
                 .as_ref()
                 .filter(|job| fusing(job))
-                .map(|job| job.round);
-            if let Some(round) = left {
+                .map(|job| job.work);
+            if let Some(work) = left {
                 // It was asked to end, and did not end the server.
-                if let Err(error) = self.store.end_attempt(round, &Ended::Stopped) {
-                    tracing::error!(%round, %error, "the end of an attempt could not be recorded");
+                if let Err(error) = self.store.end_attempt(work, &Ended::Stopped) {
+                    tracing::error!(round = %work.round, %error, "the end of an attempt could not be recorded");
                 }
                 return;
             }
@@ -222,7 +230,7 @@ impl Worker {
     fn work(&self, woken: &Receiver<()>) {
         while !self.shared.stopping() {
             match self.store.next_queued() {
-                Ok(Some(round)) => self.attempt(round),
+                Ok(Some(work)) => self.attempt(work),
                 Ok(None) => {
                     if woken.recv().is_err() {
                         return;

@@ -4,19 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use promptfed_data::LabelledImages;
-use promptfed_learn::{Classifier, EpochStats, Recipe};
 use promptfed_prompts::protocol::{
-    CurvePoint, ModelSummary, PooledPrompts, RoundId, RoundResults, RoundSpec, RoundState, Seeds,
-    StageSeconds, SubmittedSet, Versions, decimal,
+    PooledPrompts, RoundId, RoundResults, RoundSpec, Seeds, StageSeconds, SubmittedSet, Versions,
 };
-use promptfed_prompts::{ContentHash, LabelSpace, PromptSet, WIRE_VERSION};
-use promptfed_synth::fuse::load_fused;
+use promptfed_prompts::{LabelSpace, PromptSet, WIRE_VERSION};
+use promptfed_synth::PromptSource;
 
 use super::Worker;
 use super::fusion::Fused;
 use super::memory::{most, needed};
-use crate::store::Stored;
+use super::synthesis::Drawing;
+use crate::store::{Draws, Stored, Work};
 use crate::{Error, Result};
 
 impl Worker {
@@ -37,15 +35,23 @@ impl Worker {
         })?;
         let (prompts, pooled_hash) = (pooled.len() as u64, pooled.hash());
         self.worked(round, "pooling", seconds.pooling);
-        let needed = needed(&spec, prompts);
-        if let Some(most) = most().filter(|most| needed > *most) {
-            return Err(Error::Memory { needed, most });
-        }
+        check_memory(&spec, prompts)?;
 
         self.folder.prepare_round(round)?;
         let folder = self.folder.synthetic(round);
+        let drawing = Drawing {
+            plan: &spec.synthesis,
+            shares: spec.synthesis.shares(),
+            prompts: PromptSource::Set {
+                prompts: pooled,
+                label_space: spec.label_space.clone(),
+            },
+            count: prompts,
+            folder: &folder,
+            again: None,
+        };
         let made = timed(&mut seconds.synthesis, || {
-            self.synthesise(&spec, pooled, &folder, interrupt)
+            self.synthesise(&drawing, interrupt)
         })?;
         self.worked(round, "synthesis", seconds.synthesis);
         self.folder.close_images(round)?;
@@ -70,42 +76,33 @@ impl Worker {
         if interrupted() {
             return Ok(None);
         }
-        let size = spec.training.image_size as usize;
-        let (images, weights) = timed(&mut seconds.loading, || {
-            Ok(match &fused {
-                None => (promptfed_synth::load_images(&folder, size)?, None),
-                Some(_) => load_fused(&fused_folder, size)?,
-            })
+        let loaded = timed(&mut seconds.loading, || {
+            self.load(round, &spec, &Draws::new())
         })?;
-        let per_class = match &fused {
-            None => count_classes(&images.labels, spec.label_space.len()),
-            Some(_) => {
-                let made = promptfed_synth::open_images(&folder)?;
-                let labels: Vec<u32> = made.samples.iter().map(|image| image.label).collect();
-                count_classes(&labels, spec.label_space.len())
-            }
-        };
         let (fusion, fusion_notes) = match fused {
             None => (None, Vec::new()),
             Some(Fused { summary, mut notes }) => {
-                notes.extend(unchosen(&spec.label_space, &per_class, &summary.per_class));
+                let chosen = &summary.per_class;
+                notes.extend(unchosen(&spec.label_space, &loaded.per_class, chosen));
                 (Some(summary), notes)
             }
         };
 
         let trained = timed(&mut seconds.training, || {
-            self.train(&spec, &images, weights.as_deref(), interrupt)
-        });
-        let trained = match trained {
-            Err(Error::Training(promptfed_learn::Error::Cancelled)) => return Ok(None),
-            trained => trained?,
+            self.train(&spec, &loaded, interrupt)
+        })?;
+        let Some(trained) = trained else {
+            return Ok(None);
         };
         self.worked(round, "training", seconds.training);
-        let file = trained.classifier.to_safetensors()?;
-        promptfed_files::write_secret(&self.folder.model(round), &file)?;
+        let model = self.keep(Work::of_round(round), &trained.classifier)?;
 
         let results = RoundResults {
             round_id: round,
+            training: 1,
+            plan: Some(spec.training),
+            redrawn: Vec::new(),
+            dropped: loaded.dropped,
             prompt_sets: submissions,
             pooled: PooledPrompts {
                 hash: pooled_hash,
@@ -113,115 +110,67 @@ impl Worker {
             },
             sources: made.sources,
             images: made.images,
-            per_class,
+            per_class: loaded.per_class,
             fusion,
-            model: ModelSummary {
-                hash: ContentHash::of(&file),
-                bytes: file.len() as u64,
-                path: format!("/v1/rounds/{round}/model"),
-                parameters: trained.classifier.num_parameters() as u64,
-            },
+            model,
             validation_accuracy: trained.validation_accuracy,
             selected_epoch: trained.selected_epoch,
             selection: trained.selection,
-            warnings: [made.notes, fusion_notes, trained.warnings].concat(),
+            warnings: [made.notes, fusion_notes, loaded.notes, trained.warnings].concat(),
             curve: trained.curve,
             seconds,
-            versions: Versions {
-                server: env!("CARGO_PKG_VERSION").to_owned(),
-                wire: WIRE_VERSION,
-            },
-            seeds: Seeds {
-                synthesis: spec.synthesis.seed,
-                training: spec.training.seed,
-            },
+            versions: versions(),
+            seeds: seeds(&spec),
         };
         Ok(Some(results))
     }
+}
 
-    fn train(
-        &self,
-        spec: &RoundSpec,
-        images: &LabelledImages,
-        weights: Option<&[f32]>,
-        interrupt: &AtomicBool,
-    ) -> Result<Trained> {
-        let plan = &spec.training;
-        self.report(RoundState::Training {
-            epoch: 0,
-            epochs: plan.epochs,
-        });
-        let recipe = Recipe::from(plan);
-        let mut classifier = recipe.start(spec.label_space.len())?;
-        let mut progress = |stats: &EpochStats| {
-            let epoch = number(stats.epoch);
-            self.report(RoundState::Training {
-                epoch,
-                epochs: plan.epochs,
-            });
-        };
-        let warnings = recipe.doubts(&images.class_names);
-        let images = match weights {
-            None => recipe.hold_out(images),
-            Some(weights) => recipe.hold_out_weighted(images, weights)?,
-        };
-        let report = recipe.train(&mut classifier, &images, Some(interrupt), &mut progress)?;
-        let curve: Vec<_> = report.curve.iter().map(curve_point).collect();
-        Ok(Trained {
-            validation_accuracy: curve
-                .get(report.selected_epoch)
-                .and_then(|p| p.validation_accuracy),
-            selected_epoch: number(report.selected_epoch + 1),
-            selection: report.selection.to_string(),
-            warnings,
-            curve,
-            classifier,
-        })
+/// Refuses a training that cannot fit this machine.
+pub(super) fn check_memory(spec: &RoundSpec, prompts: u64) -> Result<()> {
+    let needed = needed(spec, prompts);
+    match most().filter(|most| needed > *most) {
+        Some(most) => Err(Error::Memory { needed, most }),
+        None => Ok(()),
     }
 }
 
-struct Trained {
-    classifier: Classifier,
-    curve: Vec<CurvePoint>,
-    selected_epoch: u32,
-    selection: String,
-    warnings: Vec<String>,
-    validation_accuracy: Option<f64>,
+/// This server's versions.
+pub(super) fn versions() -> Versions {
+    Versions {
+        server: env!("CARGO_PKG_VERSION").to_owned(),
+        wire: WIRE_VERSION,
+    }
 }
 
-fn pool(stored: Vec<Stored>, label_space: &LabelSpace) -> Result<(Vec<SubmittedSet>, PromptSet)> {
+pub(super) fn seeds(spec: &RoundSpec) -> Seeds {
+    Seeds {
+        synthesis: spec.synthesis.seed,
+        training: spec.training.seed,
+    }
+}
+
+pub(super) fn pool(
+    stored: Vec<Stored>,
+    label_space: &LabelSpace,
+) -> Result<(Vec<SubmittedSet>, PromptSet)> {
     let mut submitted = Vec::with_capacity(stored.len());
     let mut sets = Vec::with_capacity(stored.len());
     for Stored {
         hash,
         prompts,
+        bytes,
         wire,
     } in stored
     {
         submitted.push(SubmittedSet {
             hash,
             prompts,
-            bytes: wire.len() as u64,
+            bytes,
         });
         sets.push(PromptSet::from_wire(&wire, label_space)?);
     }
     Ok((submitted, PromptSet::merge(&sets)?))
-}
-
-fn curve_point(stats: &EpochStats) -> CurvePoint {
-    CurvePoint {
-        learning_rate: decimal(stats.learning_rate),
-        epoch: number(stats.epoch),
-        train_loss: decimal(stats.train_loss),
-        train_accuracy: decimal(stats.train_accuracy),
-        validation_accuracy: stats.validation_accuracy.map(decimal),
-        validation_balanced_accuracy: stats.validation_balanced_accuracy.map(decimal),
-    }
-}
-
-/// As messages have it.
-fn number(epoch: usize) -> u32 {
-    u32::try_from(epoch).unwrap_or(u32::MAX)
 }
 
 /// That classes of which there are images are not trained on.
@@ -238,17 +187,7 @@ fn unchosen(label_space: &LabelSpace, made: &[u64], chosen: &[u64]) -> Option<St
     (!missed.is_empty()).then_some(told)
 }
 
-fn count_classes(labels: &[u32], classes: usize) -> Vec<u64> {
-    let mut counts = vec![0; classes];
-    for label in labels {
-        if let Some(count) = counts.get_mut(*label as usize) {
-            *count += 1;
-        }
-    }
-    counts
-}
-
-fn timed<T>(seconds: &mut f64, stage: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn timed<T>(seconds: &mut f64, stage: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     let result = stage();
     *seconds = start.elapsed().as_secs_f64();

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use promptfed_prompts::PromptSet;
 use promptfed_prompts::protocol::{
-    EngineSummary, FilterSummary, ImageBudget as PlannedImages, ImageCounts, RoundSpec, RoundState,
+    EngineSummary, FilterSummary, ImageBudget as PlannedImages, ImageCounts, RoundState,
     SamplingSummary, SourceOutcome, SourceSummary, SynthesisPlan, decimal,
 };
 use promptfed_synth::{
@@ -16,7 +15,21 @@ use promptfed_synth::{
 };
 
 use super::Worker;
+use super::redrawing::Again;
 use crate::Result;
+
+/// Images that are to be made.
+pub(super) struct Drawing<'a> {
+    pub(super) plan: &'a SynthesisPlan,
+    /// Those of each source, in the plan's order.
+    pub(super) shares: Vec<PlannedImages>,
+    pub(super) prompts: PromptSource,
+    /// Number of the prompts.
+    pub(super) count: u64,
+    pub(super) folder: &'a Path,
+    /// Where they are made again, and not for the first time.
+    pub(super) again: Option<Again<'a>>,
+}
 
 /// What came of the plan.
 pub(super) struct Synthesised {
@@ -28,67 +41,60 @@ pub(super) struct Synthesised {
 }
 
 impl Worker {
-    /// Makes the images of a round in `folder`.
+    /// Makes images in a folder, or goes on with it.
     pub(super) fn synthesise(
         &self,
-        spec: &RoundSpec,
-        pooled: PromptSet,
-        folder: &Path,
+        drawing: &Drawing<'_>,
         interrupt: &Arc<AtomicBool>,
     ) -> Result<Synthesised> {
-        let plan = &spec.synthesis;
-        let count = pooled.len() as u64;
-        let prompts = PromptSource::Set {
-            prompts: pooled,
-            label_space: spec.label_space.clone(),
-        };
+        let plan = drawing.plan;
         let filter = self.filter(plan)?;
-        match plan.sources.as_slice() {
-            [source] => {
+        match (plan.sources.as_slice(), drawing.shares.as_slice()) {
+            ([source], [share]) => {
                 let (mut engine, mut job) =
-                    self.load(plan, &source.engine, plan.images, prompts, interrupt)?;
+                    self.load_engine(drawing, &source.engine, *share, interrupt)?;
                 job.filter = filter;
                 self.warn(promptfed_synth::notes(&*engine, &job)?);
+                let counted = drawing.counted(&source.engine);
                 let mut progress = |at: &JobProgress| {
-                    self.count(&source.engine, at.done);
+                    self.count(&counted, at.done);
                     self.report(RoundState::Synthesising {
                         done: at.done,
                         total: at.total,
                     })
                 };
+                let folder = drawing.folder;
                 let report =
                     promptfed_synth::run(&mut *engine, &job, folder, &mut progress, interrupt)?;
                 let mut made = Synthesised::none(report.cancelled);
                 made.add(&source.engine, engine.describe(), &job, &report);
                 Ok(made)
             }
-            _ => self.synthesise_with_several(plan, &prompts, count, filter, folder, interrupt),
+            _ => self.synthesise_with_several(drawing, filter, interrupt),
         }
     }
 
     fn synthesise_with_several(
         &self,
-        plan: &SynthesisPlan,
-        prompts: &PromptSource,
-        count: u64,
+        drawing: &Drawing<'_>,
         filter: Option<Arc<ClipFilter>>,
-        folder: &Path,
         interrupt: &Arc<AtomicBool>,
     ) -> Result<Synthesised> {
+        let plan = drawing.plan;
         let jobs = plan
             .sources
             .iter()
-            .zip(plan.shares())
+            .zip(&drawing.shares)
             .map(|(source, images)| {
                 let filter = filter.clone();
-                let (name, prompts) = (source.engine.clone(), prompts.clone());
+                let name = source.engine.clone();
                 BackendJob {
                     name: name.clone(),
                     engine: name.clone(),
                     is_service: self.engines.is_service(&name),
                     load: Box::new(move || {
                         let (engine, mut job) =
-                            self.load(plan, &name, images, prompts, interrupt)?;
+                            self.load_engine(drawing, &name, *images, interrupt)?;
                         job.filter = filter;
                         self.warn(promptfed_synth::notes(&*engine, &job)?);
                         Ok((engine, job))
@@ -97,7 +103,7 @@ impl Worker {
             });
         let at = Mutex::new(BTreeMap::<String, (u64, u64)>::new());
         let progress = |name: &str, progress: &JobProgress| {
-            self.count(name, progress.done);
+            self.count(&drawing.counted(name), progress.done);
             let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
             at.insert(name.to_owned(), (progress.done, progress.total));
             self.report(RoundState::Synthesising {
@@ -105,29 +111,34 @@ impl Worker {
                 total: at.values().map(|(_, total)| total).sum(),
             });
         };
+        let folder = drawing.folder;
         let report = run_backends(jobs.collect(), plan.seed, folder, &progress, interrupt)?;
         let mut made = Synthesised::none(report.cancelled);
-        for (backend, images) in report.backends.into_iter().zip(plan.shares()) {
+        for (backend, images) in report.backends.into_iter().zip(&drawing.shares) {
             let planned = match images {
-                PlannedImages::Total(images) => images,
-                PlannedImages::PerPrompt(images) => u64::from(images) * count,
+                PlannedImages::Total(images) => *images,
+                PlannedImages::PerPrompt(images) => u64::from(*images) * drawing.count,
             };
             made.add_backend(backend, planned);
         }
         Ok(made)
     }
 
-    fn load(
+    fn load_engine(
         &self,
-        plan: &SynthesisPlan,
+        drawing: &Drawing<'_>,
         name: &str,
         images: PlannedImages,
-        prompts: PromptSource,
         interrupt: &Arc<AtomicBool>,
     ) -> promptfed_synth::Result<(Box<dyn Generator>, JobSpec)> {
         let engine = self.engines.load(name, interrupt)?;
-        let mut job = synthesis_job(plan, images, prompts, engine.describe())?;
+        let prompts = drawing.prompts.clone();
+        let mut job = synthesis_job(drawing.plan, images, prompts, engine.describe())?;
         job.batch = self.engines.batch(name).unwrap_or(job.batch);
+        if let Some(again) = &drawing.again {
+            again.check_engine(name, engine.describe())?;
+            job.first_draw = again.draw.saturating_mul(job.attempts);
+        }
         Ok((engine, job))
     }
 
@@ -135,6 +146,16 @@ impl Worker {
     fn filter(&self, plan: &SynthesisPlan) -> Result<Option<Arc<ClipFilter>>> {
         let load = |score| self.engines.load_filter(score as f32).map(Arc::new);
         Ok(plan.min_clip_score.map(load).transpose()?)
+    }
+}
+
+impl Drawing<'_> {
+    /// The name under which the images of an engine are counted.
+    fn counted(&self, engine: &str) -> String {
+        match &self.again {
+            None => engine.to_owned(),
+            Some(again) => format!("{engine}, class {} ({})", again.class, again.draw),
+        }
     }
 }
 

@@ -142,7 +142,7 @@ impl Drop for InWork {
 }
 
 /// What counts as one peer: an IPv4 address, or the /64 network that one IPv6 host has all addresses of.
-fn network(peer: IpAddr) -> IpAddr {
+pub(super) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => {
             IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)))

@@ -11,7 +11,7 @@ mod transport;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ use tokio_rustls::TlsAcceptor;
 pub use self::certificates::CertificateFiles;
 pub(crate) use self::certificates::Certificates;
 pub(crate) use self::collected::{NotCollected, collected};
-use self::connections::{Connections, Place};
+use self::connections::{Connections, Place, network};
 pub(crate) use self::held::Held;
 pub use self::limits::Limits;
 use self::paced::Paced;
@@ -144,6 +144,10 @@ async fn accept_failed(error: &io::Error, connections: &Connections) {
     sleep(ACCEPT_PAUSE).await;
 }
 
+/// Who a request comes from: its address, or of IPv6 its /64 network. It travels with the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// What one connection can reach.
 struct Connection {
     app: Router,
@@ -161,7 +165,7 @@ impl Connection {
         }
         let Some(certificates) = self.certificates.clone() else {
             let socket = Paced::new(socket, &self.limits);
-            return self.http(socket).await;
+            return self.http(socket, peer).await;
         };
         let mut closes = self.closes.clone();
         let shaken = tokio::select! {
@@ -171,7 +175,7 @@ impl Connection {
             () = self.place.ended() => return,
         };
         match shaken {
-            Ok(Ok(Some(stream))) => self.http(stream).await,
+            Ok(Ok(Some(stream))) => self.http(stream, peer).await,
             Ok(Ok(None)) => tracing::debug!(%peer, "plain HTTP where TLS is spoken"),
             Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
             Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
@@ -199,11 +203,17 @@ impl Connection {
         TlsAcceptor::from(config).accept(socket).await.map(Some)
     }
 
-    async fn http(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    async fn http(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: SocketAddr,
+    ) {
+        let peer = Peer(network(peer.ip()));
         let place = Arc::clone(&self.place);
         let app = TowerToHyperService::new(self.app);
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
             let work = place.work();
+            request.extensions_mut().insert(peer);
             let answer = app.call(request);
             async move {
                 let answer = answer.await?;

@@ -20,21 +20,23 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) enum Deleted {
     /// It is gone.
     Done(DeletedRound),
-    /// Its job is queued or in work.
+    /// Its job, or a later training, is queued or in work.
     InWork(RoundStatus),
     /// There is no such round.
     NoRound,
 }
 
 impl Store {
-    /// Deletes a round that is not queued, with all that clients sent to it. Its bytes stay in the files until they are erased.
+    /// Deletes a round of which no work is queued, with all that clients sent to it. Its bytes stay in the files until they are erased.
     pub(crate) fn delete_round(&self, round: RoundId) -> Result<Deleted> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let Some(status) = read_status(&transaction, round)? else {
             return Ok(Deleted::NoRound);
         };
-        let sql = "SELECT state = 'queued' FROM rounds WHERE id = ?1";
+        let sql = "SELECT state = 'queued' OR EXISTS
+                (SELECT 1 FROM trainings WHERE round_id = rounds.id AND state = 'queued')
+            FROM rounds WHERE id = ?1";
         if transaction.query_row(sql, [round.get()], |row| row.get(0))? {
             return Ok(Deleted::InWork(status));
         }
@@ -56,6 +58,21 @@ impl Store {
     /// Whether there is a round of this number.
     pub(crate) fn has_round(&self, round: RoundId) -> Result<bool> {
         super::events::exists(&self.read(), round)
+    }
+
+    /// Discards what lies in files under a round's number, unless there is such a round.
+    pub(crate) fn unless_there(
+        &self,
+        round: RoundId,
+        discard: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        // None is opened meanwhile: the key of one that is being opened lies there before the round does, and its number may be one of which a crash
+        // left a key.
+        let connection = self.lock();
+        if super::events::exists(&connection, round)? {
+            return Ok(());
+        }
+        discard()
     }
 
     /// How many deleted rounds may still have bytes in the database's files.
@@ -134,6 +151,24 @@ fn empty_journal(connection: &Connection) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_a_round_that_is_there_are_not_discarded() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("server.sqlite")).unwrap();
+        let sql = "INSERT INTO rounds (name, spec, state, opened_at) VALUES ('r', '{}', 'open', 1)";
+        store.lock().execute(sql, []).unwrap();
+        let is_discarded = |round| {
+            let mut is_discarded = false;
+            let discard = || {
+                is_discarded = true;
+                Ok(())
+            };
+            store.unless_there(RoundId::new(round), discard).unwrap();
+            is_discarded
+        };
+        assert!(!is_discarded(1) && is_discarded(2));
+    }
 
     #[test]
     fn what_is_deleted_meanwhile_is_left_to_erase() {

@@ -1,14 +1,15 @@
 //! The clients of a round: who has submitted, who has not, who may not.
 
+use promptfed_prompts::ContentHash;
 use promptfed_prompts::protocol::{
     ClientId, RoundId, RoundMember, RoundSpec, RoundStatus, StoredSubmission,
 };
-use promptfed_prompts::{ContentHash, PromptSet};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::events::{exists, note};
-use super::pool::PoolSize;
+use super::pool::{PoolSize, opened};
 use super::rounds::read_status;
+use super::seal::Seal;
 use super::{Store, now};
 use crate::Result;
 
@@ -85,7 +86,8 @@ impl Store {
             let sql = "INSERT OR IGNORE INTO exclusions VALUES (?1, ?2, ?3)";
             connection.execute(sql, params![round.get(), client.get(), now()])?;
             if is_open {
-                forget_pieces(connection, round, client, spec)?;
+                let seal = self.seal_if_kept(connection, round)?;
+                forget_pieces(connection, round, client, spec, seal.as_ref())?;
             }
             let sql = "DELETE FROM submissions WHERE round_id = ?1 AND client_id = ?2";
             let removed = connection.execute(sql, [round.get(), client.get()])?;
@@ -148,22 +150,26 @@ impl Store {
     }
 }
 
-/// Takes a client's prompt set out of the size of its round's pool. One that cannot be read any more is not in the way of its removal.
+/// Takes a client's prompt set out of the size of its round's pool. One that cannot be opened or read any more is not in the way of its removal.
 pub(super) fn forget_pieces(
     connection: &Connection,
     round: RoundId,
     client: ClientId,
     spec: &RoundSpec,
+    seal: Option<&Seal>,
 ) -> Result<()> {
     let sql = "SELECT wire FROM submissions WHERE round_id = ?1 AND client_id = ?2";
     let wire: Option<Vec<u8>> = connection
         .query_row(sql, [round.get(), client.get()], |row| row.get(0))
         .optional()?;
-    let set = wire.and_then(|wire| PromptSet::from_wire(&wire, &spec.label_space).ok());
+    let Some((sent, seal)) = wire.zip(seal) else {
+        return Ok(());
+    };
+    let set = opened(seal, client, &sent, spec).ok();
     let mut size = PoolSize::read(connection, round)?;
     // Of a round from before pools were counted, nothing is.
     if let Some(set) = set.filter(|_| !size.is_uncounted()) {
-        size.remove(connection, round, &set)?;
+        size.remove(connection, round, seal.pieces(&set))?;
         size.write(connection, round)?;
     }
     Ok(())

@@ -1,14 +1,22 @@
 //! Everything the server must not lose, in one SQLite database.
 
+mod activity;
 mod attempts;
 mod clients;
+mod dropped;
+mod enrolment;
 mod erasure;
 mod events;
+mod keys;
 mod members;
 mod pool;
 mod rounds;
 mod schema;
+mod seal;
+mod sign_ins;
 mod submissions;
+mod trainings;
+mod withdrawals;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,26 +24,34 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 
-pub(crate) use attempts::{Begun, Ended};
-pub(crate) use clients::Registered;
+pub(crate) use activity::NumberedEvent;
+pub(crate) use attempts::{Begun, Ended, Work};
+pub(crate) use clients::{Invited, Registered};
+pub(crate) use enrolment::Enrolled;
 pub(crate) use erasure::Deleted;
 pub(crate) use members::Excluded;
 pub(crate) use rounds::Change;
+pub(crate) use schema::{APPLICATION_ID, NEWEST_VERSION};
+pub(crate) use sign_ins::DashboardToken;
 pub(crate) use submissions::{NewSubmission, Stored, Submitted};
+pub(crate) use trainings::{Asked, Draws, NewTraining, TrainingChange, TrainingPlanned, redrawn};
+pub(crate) use withdrawals::Withdrawn;
 
+use self::keys::Keys;
 use crate::Result;
 use crate::data_folder::close_to_others;
 
 /// How long a request waits for what else writes to the database, as the erasure of what was deleted does.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The database. Each method is one transaction and has reached the disk when it returns.
+/// The database, with the keys that lie beside it. Each method is one transaction and has reached the disk when it returns.
 pub(crate) struct Store {
     /// What is asked with every request is not held up by those that write. It ends first: the last to end clears the journal away, which takes one
     /// that writes.
     reader: Mutex<Connection>,
     connection: Mutex<Connection>,
     file: PathBuf,
+    keys: Keys,
 }
 
 impl Store {
@@ -56,6 +72,7 @@ impl Store {
             reader: Mutex::new(reader),
             connection: Mutex::new(connection),
             file: file.to_owned(),
+            keys: Keys::beside(file),
         })
     }
 
@@ -90,7 +107,7 @@ impl Store {
 }
 
 /// Milliseconds since 1970-01-01 UTC.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let elapsed = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -1,11 +1,12 @@
 //! How large the pool of a round is before it is pooled: what would not fit is refused when it comes, and not found after the round has closed.
 
-use promptfed_prompts::protocol::{RoundId, RoundSpec};
+use promptfed_prompts::protocol::{ClientId, RoundId, RoundSpec};
 use promptfed_prompts::{
     COUNTS_KEY, MAX_DECODED_BYTES, POOL_COUNT_BYTES, POOL_FRAME_BYTES, Piece, PieceKind, PromptSet,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::seal::Seal;
 use crate::Result;
 
 /// What the submissions of a round come to without equal pieces.
@@ -105,14 +106,14 @@ impl PoolSize {
         &mut self,
         connection: &Connection,
         round: RoundId,
-        set: &PromptSet,
+        pieces: impl IntoIterator<Item = Piece>,
     ) -> Result<()> {
         let sql = "UPDATE pieces SET holders = holders - 1 WHERE round_id = ?1 AND key = ?2
             RETURNING holders";
         let mut lessen = connection.prepare_cached(sql)?;
         let sql = "DELETE FROM pieces WHERE round_id = ?1 AND key = ?2";
         let mut delete = connection.prepare_cached(sql)?;
-        for piece in set.pieces() {
+        for piece in pieces {
             let holders: Option<u32> = lessen
                 .query_row(params![round.get(), piece.key], |row| row.get(0))
                 .optional()?;
@@ -163,12 +164,24 @@ impl PoolSize {
     }
 }
 
+/// A stored prompt set.
+pub(super) fn opened(
+    seal: &Seal,
+    client: ClientId,
+    sent: &[u8],
+    spec: &RoundSpec,
+) -> Result<PromptSet> {
+    let wire = seal.open(client, sent)?;
+    Ok(PromptSet::from_wire(&wire, &spec.label_space)?)
+}
+
 /// The pool of a round whose submissions were stored before pools were counted. One that cannot be read any more is left out: what it does to the
 /// job is not the next client's fault.
 pub(super) fn count_again(
     connection: &Connection,
     round: RoundId,
     spec: &RoundSpec,
+    seal: &Seal,
 ) -> Result<PoolSize> {
     connection.execute("DELETE FROM pieces WHERE round_id = ?1", [round.get()])?;
     let mut size = PoolSize::default();
@@ -176,9 +189,9 @@ pub(super) fn count_again(
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([round.get()])?;
     while let Some(row) = rows.next()? {
-        let (client, wire): (u32, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        match PromptSet::from_wire(&wire, &spec.label_space) {
-            Ok(set) => size.add(connection, round, set.pieces(), |_| false)?,
+        let (client, sent): (u32, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        match opened(seal, ClientId::new(client), &sent, spec) {
+            Ok(set) => size.add(connection, round, seal.pieces(&set), |_| false)?,
             Err(error) => {
                 tracing::warn!(%round, client, %error, "a stored prompt set cannot be counted");
             }
@@ -236,7 +249,8 @@ mod tests {
                 // As if the one without counts went again.
                 assert!(size.most_bytes() >= pool.to_json().len() as u64 + 8 * 19);
 
-                size.remove(&connection, round, leaves_first).unwrap();
+                size.remove(&connection, round, leaves_first.pieces())
+                    .unwrap();
                 size.write(&connection, round).unwrap();
                 let left = PoolSize::read(&connection, round).unwrap();
                 assert_eq!(left, size);
@@ -248,7 +262,7 @@ mod tests {
                 assert_eq!(left, alone);
                 assert!(left.most_bytes() >= stays.to_json().len() as u64);
 
-                size.remove(&connection, round, stays).unwrap();
+                size.remove(&connection, round, stays.pieces()).unwrap();
                 size.write(&connection, round).unwrap();
                 let none = PoolSize::read(&connection, round).unwrap();
                 assert_eq!(none, PoolSize::default());

@@ -24,7 +24,7 @@ pub(crate) enum Change {
 }
 
 impl Store {
-    /// Opens a round.
+    /// Opens a round, with a new key pair.
     pub(crate) fn open_round(&self, spec: &RoundSpec) -> Result<RoundStatus> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
@@ -35,6 +35,10 @@ impl Store {
         let id = transaction.last_insert_rowid();
         let sql = format!("{STATUS} WHERE r.id = ?1");
         let status = transaction.query_row(&sql, [id], status_of)?;
+        // Before the round is there: it is never without its key.
+        let key = self.keys.make(status.round_id)?;
+        let sql = "UPDATE rounds SET sealing_key = ?2 WHERE id = ?1";
+        transaction.execute(sql, params![id, key.as_bytes()])?;
         note(&transaction, status.round_id, "opened")?;
         transaction.commit()?;
         Ok(status)
@@ -42,18 +46,26 @@ impl Store {
 
     /// The plan of a round.
     pub(crate) fn round_spec(&self, round: RoundId) -> Result<Option<RoundSpec>> {
-        Ok(self
-            .round_text(round, "spec")?
-            .map(|text| serde_json::from_str(&text))
-            .transpose()?)
+        let sql = "SELECT spec FROM rounds WHERE id = ?1";
+        let text: Option<String> = self
+            .read()
+            .query_row(sql, [round.get()], |row| row.get(0))
+            .optional()?;
+        Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
-    /// The results of a round that is done.
+    /// The results of a round that is done: of the training whose model clients get.
     pub(crate) fn results(&self, round: RoundId) -> Result<Option<RoundResults>> {
-        Ok(self
-            .round_text(round, "results")?
-            .map(|text| serde_json::from_str(&text))
-            .transpose()?)
+        let sql = "SELECT coalesce((SELECT t.results FROM trainings t
+                WHERE t.round_id = r.id AND t.number = r.published), r.results)
+            FROM rounds r WHERE r.id = ?1";
+        let connection = self.read();
+        let mut statement = connection.prepare_cached(sql)?;
+        let text: Option<Option<String>> = statement
+            .query_row([round.get()], |row| row.get(0))
+            .optional()?;
+        let results = text.flatten().map(|text| serde_json::from_str(&text));
+        Ok(results.transpose()?)
     }
 
     /// Where a round stands; one that a job works on is `queued` here.
@@ -94,16 +106,6 @@ impl Store {
         })
     }
 
-    /// The round that was closed first and has no final state yet.
-    pub(crate) fn next_queued(&self) -> Result<Option<RoundId>> {
-        let sql = "SELECT id FROM rounds WHERE state = 'queued' ORDER BY closed_at, id LIMIT 1";
-        let id = self
-            .lock()
-            .query_row(sql, [], |row| row.get(0))
-            .optional()?;
-        Ok(id.map(RoundId::new))
-    }
-
     /// How many rounds there are in each state.
     pub(crate) fn states(&self) -> Result<Vec<(String, u64)>> {
         let connection = self.lock();
@@ -134,15 +136,6 @@ impl Store {
             None => Change::NoRound,
         })
     }
-
-    fn round_text(&self, round: RoundId, column: &'static str) -> Result<Option<String>> {
-        let sql = format!("SELECT {column} FROM rounds WHERE id = ?1");
-        let text = self
-            .read()
-            .query_row(&sql, [round.get()], |row| row.get(0))
-            .optional()?;
-        Ok(text.flatten())
-    }
 }
 
 pub(super) fn read_status(connection: &Connection, round: RoundId) -> Result<Option<RoundStatus>> {
@@ -156,19 +149,10 @@ fn status_of(row: &Row<'_>) -> rusqlite::Result<RoundStatus> {
     let failure: Option<String> = row.get(10)?;
     // Rounds that failed before kinds were told of had failed for good.
     let failure = (state == "failed").then(|| failure.unwrap_or_default());
-    let reason =
-        || -> rusqlite::Result<String> { Ok(row.get::<_, Option<String>>(3)?.unwrap_or_default()) };
     Ok(RoundStatus {
         round_id: RoundId::new(row.get(0)?),
         name: row.get(1)?,
-        state: match state.as_str() {
-            "open" => RoundState::Open,
-            "queued" => RoundState::Queued,
-            "done" => RoundState::Done,
-            "cancelled" => RoundState::Cancelled,
-            _ if failure.as_deref() == Some(PAUSED) => RoundState::Paused { reason: reason()? },
-            _ => RoundState::Failed { reason: reason()? },
-        },
+        state: state_of(&state, failure.as_deref(), row.get(3)?),
         expected_clients: row.get(4)?,
         opened_at: row.get(5)?,
         closed_at: row.get(6)?,
@@ -178,4 +162,17 @@ fn status_of(row: &Row<'_>) -> rusqlite::Result<RoundStatus> {
         attempts: row.get(9)?,
         failure: failure.filter(|name| name != PAUSED).as_deref().map(kind),
     })
+}
+
+/// A state as the database has it, of a round or of a training.
+pub(super) fn state_of(state: &str, failure: Option<&str>, reason: Option<String>) -> RoundState {
+    let reason = reason.unwrap_or_default();
+    match state {
+        "open" => RoundState::Open,
+        "queued" => RoundState::Queued,
+        "done" => RoundState::Done,
+        "cancelled" => RoundState::Cancelled,
+        _ if failure == Some(PAUSED) => RoundState::Paused { reason },
+        _ => RoundState::Failed { reason },
+    }
 }

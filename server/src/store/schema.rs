@@ -9,10 +9,10 @@ use crate::data_folder::close_to_others;
 use crate::{Error, Result};
 
 /// Marks the file as this program's database (`PRAGMA application_id`): "pfed".
-const APPLICATION_ID: i32 = 0x7066_6564;
+pub(crate) const APPLICATION_ID: i32 = 0x7066_6564;
 
 /// The statements that lead from version `i` to version `i + 1`. Published steps never change; new ones follow.
-const MIGRATIONS: [&str; 3] = ["
+const MIGRATIONS: [&str; 7] = ["
     CREATE TABLE clients (
         id            INTEGER PRIMARY KEY AUTOINCREMENT,
         name          TEXT    NOT NULL UNIQUE,
@@ -94,7 +94,70 @@ const MIGRATIONS: [&str; 3] = ["
     CREATE INDEX events_by_round ON events (round_id, is_submission, id);
     -- What is left to do after a crash.
     CREATE TABLE chores (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+", "
+    -- When a client's token was last made; without it, its hash is of none.
+    ALTER TABLE clients ADD COLUMN enrolled_at INTEGER;
+    UPDATE clients SET enrolled_at = registered_at;
+    -- The last code of a client.
+    CREATE TABLE enrolments (
+        client_id  INTEGER PRIMARY KEY REFERENCES clients (id),
+        code_hash  BLOB    NOT NULL,
+        expires_at INTEGER NOT NULL,
+        spent_at   INTEGER
+    ) STRICT;
+", "
+    -- Trainings of a round's images after its own, which has the number 1 and stands in `rounds`.
+    CREATE TABLE trainings (
+        round_id    INTEGER NOT NULL REFERENCES rounds (id) ON DELETE CASCADE,
+        number      INTEGER NOT NULL CHECK (number > 1),
+        plan        TEXT    NOT NULL,
+        -- The classes, by their numbers, whose images were made again, each with the number of the time.
+        draws       TEXT    NOT NULL,
+        publish     INTEGER NOT NULL,
+        state       TEXT    NOT NULL CHECK (state IN ('queued', 'done', 'failed', 'cancelled')),
+        failure     TEXT,
+        reason      TEXT,
+        results     TEXT,
+        attempts    INTEGER NOT NULL DEFAULT 0,
+        unfinished  INTEGER NOT NULL DEFAULT 0,
+        asked_at    INTEGER NOT NULL,
+        finished_at INTEGER,
+        PRIMARY KEY (round_id, number)
+    ) STRICT;
+    CREATE INDEX trainings_by_state ON trainings (state, asked_at);
+    -- The training whose model clients get.
+    ALTER TABLE rounds ADD COLUMN published INTEGER NOT NULL DEFAULT 1;
+    -- Images, by the hashes of their pixels, that no training takes.
+    CREATE TABLE dropped_images (
+        round_id   INTEGER NOT NULL REFERENCES rounds (id) ON DELETE CASCADE,
+        hash       BLOB    NOT NULL,
+        dropped_at INTEGER NOT NULL,
+        PRIMARY KEY (round_id, hash)
+    ) STRICT, WITHOUT ROWID;
+", "
+    -- Tokens of those who look at the dashboard beside the administrator.
+    CREATE TABLE dashboard_tokens (
+        id         INTEGER PRIMARY KEY AUTOINCREMENT,
+        role       TEXT    NOT NULL CHECK (role IN ('operator', 'viewer')),
+        name       TEXT    NOT NULL,
+        token_hash BLOB    NOT NULL UNIQUE,
+        made_at    INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE dashboard_sessions (
+        session_hash BLOB    PRIMARY KEY,
+        token_hash   BLOB    NOT NULL,
+        role         TEXT    NOT NULL CHECK (role IN ('admin', 'operator', 'viewer')),
+        ends_at      INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+", "
+    -- The public half of a round's key pair; rounds without one take prompts as they are.
+    ALTER TABLE rounds ADD COLUMN sealing_key BLOB;
+    -- Of a sealed prompt set: its content's mark, by which it is known when it comes again.
+    ALTER TABLE submissions ADD COLUMN content BLOB;
 "];
+
+/// The version of the tables that this program writes.
+pub(crate) const NEWEST_VERSION: usize = MIGRATIONS.len();
 
 /// Makes the tables in a new file, or checks and upgrades those of an old one.
 pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
@@ -193,7 +256,7 @@ mod tests {
             .unwrap();
         connection
             .execute(
-                "INSERT INTO submissions VALUES (2, 1, x'00', 'class', 1, 1, x'00', NULL)",
+                "INSERT INTO submissions VALUES (2, 1, x'00', 'class', 1, 1, x'00', NULL, NULL)",
                 [],
             )
             .unwrap();
@@ -209,6 +272,14 @@ mod tests {
             )
             .unwrap();
         assert_eq!(later, (0, 0));
+        let enrolled: u32 = connection
+            .query_row(
+                "SELECT count(*) FROM clients WHERE enrolled_at = registered_at",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(enrolled, 2, "their tokens go on working");
         let copy = Connection::open(folder.path().join("server.sqlite.v1")).unwrap();
         let kept: (u32, u32) = (
             copy.query_row("SELECT count(*) FROM submissions", [], |row| row.get(0))
@@ -217,6 +288,49 @@ mod tests {
                 .unwrap(),
         );
         assert_eq!(kept, (2, 1));
+    }
+
+    #[test]
+    fn tokens_and_submissions_of_version_3_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("server.sqlite");
+        let mut connection = Connection::open(&file).unwrap();
+        let of_version =
+            format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 3;");
+        connection
+            .execute_batch(&(MIGRATIONS[..3].concat() + &of_version))
+            .unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO clients (name, token_hash, registered_at, revoked_at)
+                    VALUES ('a', x'01', 1, NULL), ('b', zeroblob(32), 2, 3);
+                INSERT INTO rounds (name, spec, state, opened_at) VALUES ('r', '{}', 'open', 1);
+                INSERT INTO submissions VALUES (1, 1, x'00', 'class', 1, 1, x'00', 1);",
+            )
+            .unwrap();
+        prepare(&mut connection).unwrap();
+        let version: usize = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, NEWEST_VERSION);
+        let client = |id: u32| -> (Option<u32>, Option<u32>) {
+            let sql = "SELECT enrolled_at, revoked_at FROM clients WHERE id = ?1";
+            connection
+                .query_row(sql, [id], |row| Ok((row.get(0)?, row.get(1)?)))
+                .unwrap()
+        };
+        assert_eq!(client(1), (Some(1), None));
+        assert_eq!(client(2), (Some(2), Some(3)));
+        let round: (u32, u32, Option<Vec<u8>>, Option<Vec<u8>>) = connection
+            .query_row(
+                "SELECT r.submitted, r.published, r.sealing_key, s.content
+                    FROM rounds r JOIN submissions s ON s.round_id = r.id",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )
+            .unwrap();
+        assert_eq!(round, (1, 1, None, None));
+        assert!(folder.path().join("server.sqlite.v3").exists());
     }
 
     #[test]

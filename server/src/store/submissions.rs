@@ -1,5 +1,7 @@
 //! Prompt sets as the clients sent them, with their receipts.
 
+use std::borrow::Cow;
+
 use promptfed_prompts::protocol::{
     ClientId, RoundId, RoundSpec, SubmissionAnswer, SubmissionOutcome, SubmissionReceipt,
 };
@@ -9,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::events::{note, note_submission};
 use super::members::forget_pieces;
 use super::pool::{self, Most, PoolSize};
+use super::seal::{Marked, Seal};
 use super::{Store, now};
 use crate::Result;
 
@@ -20,8 +23,10 @@ pub(crate) struct NewSubmission<'a> {
     pub(crate) spec: &'a RoundSpec,
     /// The set itself.
     pub(crate) set: &'a PromptSet,
-    /// The bytes it was received as.
-    pub(crate) wire: &'a [u8],
+    /// The bytes it was received as, which are stored.
+    pub(crate) sent: &'a [u8],
+    /// What has opened them.
+    pub(crate) seal: &'a Seal,
 }
 
 /// What became of a submission.
@@ -44,10 +49,13 @@ pub(crate) enum Submitted {
     NoRound,
 }
 
-/// A stored prompt set.
+/// A stored prompt set, opened.
 pub(crate) struct Stored {
+    /// The hash on its receipt.
     pub(crate) hash: ContentHash,
     pub(crate) prompts: u64,
+    /// Size of what was sent.
+    pub(crate) bytes: u64,
     pub(crate) wire: Vec<u8>,
 }
 
@@ -60,7 +68,8 @@ impl Store {
         if let Some(excess) = Most::of(new.spec).excess_of(new.set.len()) {
             return Ok(Submitted::TooMuch(excess));
         }
-        let pieces: Vec<Piece> = new.set.pieces().collect();
+        let pieces: Vec<Piece> = new.seal.pieces(new.set).collect();
+        let content = new.seal.hash(Marked::Content, new.set.hash());
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let round = new.round.get();
@@ -75,7 +84,7 @@ impl Store {
         };
         let earlier = receipt(&transaction, new.round, new.client)?;
         let outcome = match earlier {
-            Some(receipt) if receipt.hash == new.set.hash() => {
+            Some(receipt) if is_held(&transaction, new, content)? => {
                 let answer = SubmissionAnswer {
                     outcome: SubmissionOutcome::Duplicate,
                     receipt,
@@ -101,7 +110,8 @@ impl Store {
             return Ok(Submitted::TooMuch(excess));
         }
         let received_at = now();
-        insert(&transaction, new, received_at)?;
+        let hash = new.seal.receipt_hash(new.set, new.sent);
+        insert(&transaction, new, hash, content, received_at)?;
         let told = format!(
             "client {} {}: {} prompts in {} bytes",
             new.client,
@@ -110,7 +120,7 @@ impl Store {
                 _ => "submitted",
             },
             new.set.len(),
-            new.wire.len()
+            new.sent.len()
         );
         note_submission(&transaction, new.round, &told)?;
         let closed = transaction.execute(
@@ -128,8 +138,8 @@ impl Store {
         let receipt = SubmissionReceipt {
             round_id: new.round,
             client_id: new.client,
-            hash: new.set.hash(),
-            bytes: new.wire.len() as u64,
+            hash,
+            bytes: new.sent.len() as u64,
             prompts: new.set.len() as u64,
             received_at,
         };
@@ -148,23 +158,42 @@ impl Store {
         receipt(&self.lock(), round, client)
     }
 
-    /// All prompt sets of a round, sorted by content so that their order does not depend on who came first.
+    /// All prompt sets of a round, opened, sorted by the hash on their receipts so that their order does not depend on who came first.
+    ///
+    /// # Errors
+    /// [`Error::RoundKey`](crate::Error::RoundKey) where the round's key is not there.
     pub(crate) fn submissions(&self, round: RoundId) -> Result<Vec<Stored>> {
+        let Some(seal) = self.seal(round)? else {
+            return Ok(Vec::new());
+        };
+        // Others wait for the reading alone: thousands of sets take a second to open.
+        let rows = self.sent(round)?.into_iter();
+        let open = |(hash, prompts, client, sent): (_, _, _, Vec<u8>)| -> Result<Stored> {
+            Ok(Stored {
+                hash,
+                prompts,
+                bytes: sent.len() as u64,
+                wire: seal.open(client, &sent)?.into_owned(),
+            })
+        };
+        rows.map(open).collect()
+    }
+
+    /// Hash on the receipt, prompts, client and bytes of all prompt sets of a round, sorted by the first.
+    fn sent(&self, round: RoundId) -> Result<Vec<(ContentHash, u64, ClientId, Vec<u8>)>> {
         let connection = self.lock();
-        let sql = "SELECT hash, prompts, wire FROM submissions WHERE round_id = ?1 ORDER BY hash, client_id";
+        let sql = "SELECT hash, prompts, client_id, wire FROM submissions
+            WHERE round_id = ?1 ORDER BY hash, client_id";
         let mut statement = connection.prepare(sql)?;
         let rows = statement.query_map([round.get()], |row| {
-            Ok(Stored {
-                hash: ContentHash::from_bytes(row.get(0)?),
-                prompts: row.get(1)?,
-                wire: row.get(2)?,
-            })
+            let hash = ContentHash::from_bytes(row.get(0)?);
+            Ok((hash, row.get(1)?, ClientId::new(row.get(2)?), row.get(3)?))
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }
 
-fn receipt(
+pub(super) fn receipt(
     connection: &Connection,
     round: RoundId,
     client: ClientId,
@@ -182,6 +211,15 @@ fn receipt(
         })
     });
     Ok(receipt.optional()?)
+}
+
+/// Whether the client's stored set has this content.
+fn is_held(connection: &Connection, new: &NewSubmission<'_>, content: ContentHash) -> Result<bool> {
+    let sql = "SELECT coalesce(content, hash) = ?3 FROM submissions
+        WHERE round_id = ?1 AND client_id = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let key = params![new.round.get(), new.client.get(), content.as_bytes()];
+    Ok(statement.query_row(key, |row| row.get(0))?)
 }
 
 /// What keeps a set from being pooled with those of other clients, by the rules of [`PromptSet::merge`]. Those that are stored agree with
@@ -203,9 +241,13 @@ fn difference(connection: &Connection, new: &NewSubmission<'_>) -> Result<Option
     let mut statement = connection.prepare_cached(sql)?;
     for (domain, template) in new.set.templates() {
         let other: Option<Vec<u8>> = statement
-            .query_row(params![round, domain_key(domain), client], |row| row.get(0))
+            .query_row(
+                params![round, domain_key(domain, new.seal), client],
+                |row| row.get(0),
+            )
             .optional()?;
-        if other.is_some_and(|other| other != template_hash(template).as_bytes()) {
+        let hash = template_hash(template, new.seal);
+        if other.is_some_and(|other| other != hash.as_bytes()) {
             let prompts = domain.map_or("prompts without a domain".to_owned(), |d| {
                 format!("domain {d}")
             });
@@ -230,13 +272,15 @@ fn add_to_pool(
     pieces: Vec<Piece>,
     has_others: bool,
 ) -> Result<Option<String>> {
-    let NewSubmission { round, spec, .. } = *new;
+    let NewSubmission {
+        round, spec, seal, ..
+    } = *new;
     let mut before = PoolSize::read(connection, round)?;
     if has_others && before.is_uncounted() {
-        before = pool::count_again(connection, round, spec)?;
+        before = pool::count_again(connection, round, spec, seal)?;
         before.write(connection, round)?;
     }
-    forget_pieces(connection, round, new.client, spec)?;
+    forget_pieces(connection, round, new.client, spec, Some(seal))?;
     let mut size = PoolSize::read(connection, round)?;
     let most = Most::of(spec);
     size.add(connection, round, pieces, |size| {
@@ -246,15 +290,22 @@ fn add_to_pool(
     Ok(size.excess(before, most))
 }
 
-fn insert(connection: &Connection, new: &NewSubmission<'_>, received_at: u64) -> Result<()> {
+fn insert(
+    connection: &Connection,
+    new: &NewSubmission<'_>,
+    hash: ContentHash,
+    content: ContentHash,
+    received_at: u64,
+) -> Result<()> {
     let (round, client, set) = (new.round.get(), new.client.get(), new.set);
     // Takes the templates of a replaced set along (ON DELETE CASCADE).
     let sql = "DELETE FROM submissions WHERE round_id = ?1 AND client_id = ?2";
     connection.execute(sql, params![round, client])?;
     let sql =
-        "INSERT INTO submissions (round_id, client_id, hash, level, prompts, received_at, wire, classes)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let (hash, level) = (set.hash(), set.level().as_str());
+        "INSERT INTO submissions (round_id, client_id, hash, level, prompts, received_at, wire, classes, content)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let level = set.level().as_str();
+    let content = new.seal.is_sealed().then_some(content);
     let classes = set.prompts().chunk_by(|one, next| one.class == next.class);
     connection.execute(
         sql,
@@ -265,25 +316,30 @@ fn insert(connection: &Connection, new: &NewSubmission<'_>, received_at: u64) ->
             level,
             set.len(),
             received_at,
-            new.wire,
-            classes.count()
+            new.sent,
+            classes.count(),
+            content.as_ref().map(ContentHash::as_bytes)
         ],
     )?;
     let sql = "INSERT INTO submission_templates (round_id, client_id, domain, hash) VALUES (?1, ?2, ?3, ?4)";
     let mut statement = connection.prepare(sql)?;
     for (domain, template) in set.templates() {
-        let hash = template_hash(template);
-        statement.execute(params![round, client, domain_key(domain), hash.as_bytes()])?;
+        let (domain, hash) = (
+            domain_key(domain, new.seal),
+            template_hash(template, new.seal),
+        );
+        statement.execute(params![round, client, domain, hash.as_bytes()])?;
     }
     Ok(())
 }
 
 /// A domain is never empty, so the empty text stands for prompts without one.
-fn domain_key(domain: Option<&Domain>) -> &str {
-    domain.map_or("", Domain::as_str)
+fn domain_key<'a>(domain: Option<&'a Domain>, seal: &Seal) -> Cow<'a, str> {
+    seal.text(Marked::Domain, domain.map_or("", Domain::as_str))
 }
 
-fn template_hash(template: &Template) -> ContentHash {
+fn template_hash(template: &Template, seal: &Seal) -> ContentHash {
     let (positive, negative) = (template.positive(), template.negative());
-    ContentHash::of(format!("{}:{positive}{negative}", positive.len()).as_bytes())
+    let hash = ContentHash::of(format!("{}:{positive}{negative}", positive.len()).as_bytes());
+    seal.hash(Marked::Template, hash)
 }

@@ -1,6 +1,7 @@
 //! Who may do what.
 
 use promptfed_client::{AdminClient, FederationClient, RequestError};
+use promptfed_privacy::sealed_bytes;
 use promptfed_prompts::protocol::{ProblemCode, RegistrationRequest, RoundId};
 use promptfed_server::{Error, Server};
 
@@ -88,7 +89,9 @@ fn nothing_of_the_administrators_is_done_for_a_client() {
             }
             let path = path
                 .replace("{round_id}", &round.to_string())
-                .replace("{client_id}", "1");
+                .replace("{client_id}", "1")
+                .replace("{training}", "1")
+                .replace("{hash}", "0");
             let request = ureq::http::Request::builder()
                 .method(method.to_uppercase().as_str())
                 .uri(format!("{}{path}", fixture.server.url()))
@@ -100,8 +103,8 @@ fn nothing_of_the_administrators_is_done_for_a_client() {
             asked += 1;
         }
     }
-    // Metrics, clients (4), opening, deleting, closing, cancelling and trying again, the log, members, exclusions (2).
-    assert_eq!(asked, 14);
+    // Metrics, clients (4), opening, deleting, closing, cancelling and trying again, the log, members, exclusions (2), images (3), trainings (7).
+    assert_eq!(asked, 24);
     assert_eq!(fixture.admin.rounds().unwrap().len(), 1);
 }
 
@@ -171,7 +174,7 @@ fn a_large_submission_with_a_wrong_token_is_refused_before_it_is_sent() {
         })
         .collect();
     let prompts = captioned_prompts(&captions.iter().map(String::as_str).collect::<Vec<_>>());
-    let bytes = prompts.to_wire().len() as u64;
+    let bytes = sealed_bytes(prompts.to_wire().len()) as u64;
     let stranger = FederationClient::new(&fixture.server.url(), "x", "pfc-1-0000").unwrap();
     assert_eq!(
         code(stranger.submit(round, &prompts)),

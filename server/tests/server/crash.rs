@@ -11,10 +11,11 @@ use std::sync::Mutex;
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-use promptfed_client::{AdminClient, FederationClient, RetryPolicy};
+use promptfed_client::{AdminClient, FederationClient, ImagesAsked, RetryPolicy};
+use promptfed_privacy::{PrivateKey, SealedFor};
 use promptfed_prompts::protocol::{
-    ImageBudget, RegistrationRequest, RoundId, RoundState, RoundStatus, SourcePlan,
-    SubmissionReceipt,
+    DropRequest, ImageBudget, RegistrationRequest, RoundId, RoundState, RoundStatus, SealingKey,
+    SourcePlan, SubmissionReceipt, TrainingPlan, TrainingRequest, TrainingStatus,
 };
 use promptfed_prompts::{ContentHash, PromptSet};
 use promptfed_server::run_blocking;
@@ -80,7 +81,7 @@ impl Process {
     }
 
     /// SIGKILL: the process cannot clean anything up.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -208,8 +209,22 @@ fn nothing_acknowledged_is_lost() {
     for (client, receipt) in &acknowledged {
         let sql = "SELECT wire FROM submissions WHERE round_id = ?1 AND client_id = ?2";
         let key = [receipt.round_id.get(), receipt.client_id.get()];
-        let wire: Vec<u8> = database.query_row(sql, key, |row| row.get(0)).unwrap();
-        assert_eq!(wire, prompts(*client, receipt.round_id.get()).to_wire());
+        let sent: Vec<u8> = database.query_row(sql, key, |row| row.get(0)).unwrap();
+        let file = folder.path().join(format!("keys/{}.key", receipt.round_id));
+        let secret: SealingKey = std::fs::read_to_string(file)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let owner = SealedFor {
+            round: receipt.round_id,
+            client: receipt.client_id,
+        };
+        let wire = PrivateKey::from_bytes(secret.as_bytes()).open(&sent, owner);
+        assert_eq!(
+            wire.unwrap(),
+            prompts(*client, receipt.round_id.get()).to_wire()
+        );
     }
 }
 
@@ -302,6 +317,85 @@ fn a_fusion_goes_on_after_kills_and_ends_the_same() {
         let fusion = results.fusion.unwrap();
         assert_eq!((fusion.made, fusion.chosen), (90, 60));
         (fusion.record_hash, fusion.chosen_hash, results.model.hash)
+    });
+    assert_eq!(wholes[0], wholes[1]);
+}
+
+#[test]
+fn a_class_drawn_again_goes_on_after_kills_and_ends_the_same() {
+    if std::env::var_os("PROMPTFED_BIN").is_some() {
+        println!("skipped: the program has no engine for tests");
+        return;
+    }
+    let mut spec = round_spec();
+    spec.synthesis.images = ImageBudget::PerPrompt(60);
+    spec.expected_clients = Some(1);
+    let request = TrainingRequest {
+        plan: Some(TrainingPlan {
+            epochs: 40,
+            ..spec.training
+        }),
+        redraw: vec!["dog".into()],
+        publish: true,
+        ..TrainingRequest::default()
+    };
+    let wholes = [false, true].map(|kills| {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let mut process = Process::start(folder.path(), address);
+        let admin = process.admin(folder.path());
+        let round = admin.open_round(&spec).unwrap().round_id;
+        let client = crate::support::client(&admin, &format!("http://{address}"), "a");
+        client.submit(round, &class_prompts(&[0, 1])).unwrap();
+        until(&admin, round, |_| false);
+        let first = admin.results(round).unwrap();
+        let image = admin.images(round, &ImagesAsked::default()).unwrap().images[0].hash;
+        let drops = DropRequest {
+            images: vec![image.to_string()],
+            undo: false,
+        };
+        admin.drop_images(round, &drops).unwrap();
+        let asked = admin.train(round, &request).unwrap();
+        let mut killed = 0;
+        // Right after it was acknowledged; among its images; in its training; and once it is there.
+        let moments: [fn(&RoundState) -> bool; 4] = [
+            |_| true,
+            |state| matches!(state, RoundState::Synthesising { done, .. } if *done >= 20),
+            |state| matches!(state, RoundState::Training { epoch, .. } if *epoch >= 2),
+            |_| false,
+        ];
+        for moment in moments.iter().filter(|_| kills) {
+            let mut on = |status: &TrainingStatus| match moment(&status.state) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            };
+            let reached = admin.wait_for_training(round, asked.training, None, &mut on);
+            killed += u32::from(reached.is_err());
+            process.kill();
+            // What is served meanwhile is the one or the other, and whole.
+            process = Process::start(folder.path(), address);
+            admin.health().unwrap();
+            let results = admin.results(round).unwrap();
+            let model = admin.training_model(&results).unwrap();
+            assert_eq!(ContentHash::of(&model), results.model.hash);
+            if results.training == 1 {
+                assert_eq!(results, first);
+            }
+        }
+        let mut on = |_: &TrainingStatus| ControlFlow::Continue(());
+        admin
+            .wait_for_training(round, asked.training, None, &mut on)
+            .unwrap();
+        let results = admin.results(round).unwrap();
+        let images = admin.images(round, &ImagesAsked::default()).unwrap();
+        process.kill();
+        assert_eq!(killed > 0, kills);
+        assert_eq!((results.training, results.dropped), (2, 1));
+        assert_eq!(
+            (&results.per_class[..], images.total),
+            (&[59, 60, 0][..], 180)
+        );
+        (results.model.hash, images)
     });
     assert_eq!(wholes[0], wholes[1]);
 }

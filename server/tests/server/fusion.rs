@@ -26,6 +26,7 @@ pub(crate) fn fused_round() -> RoundSpec {
             floor: 0.2,
         }),
         adjust_weights: Some(2),
+        soft_labels: None,
         task: TaskPlan {
             epochs: 12,
             width: 8,
@@ -110,8 +111,12 @@ fn the_images_of_three_engines_are_fused() {
         |file: &str| ContentHash::of(&std::fs::read(folder.join("fused").join(file)).unwrap());
     assert_eq!(hash("fuse.json"), fusion.record_hash);
     assert_eq!(hash("fused.jsonl"), fusion.chosen_hash);
-    let (images, weights) = promptfed_synth::fuse::load_fused(&folder.join("fused"), 16).unwrap();
-    assert_eq!((images.len(), weights.map(|w| w.len())), (90, Some(90)));
+    let (images, supervision) =
+        promptfed_synth::fuse::load_fused(&folder.join("fused"), 16).unwrap();
+    assert_eq!(
+        (images.len(), supervision.weights.map(|w| w.len())),
+        (90, Some(90))
+    );
 
     // The same plan chooses the same images and trains the same model; without weights it trains another.
     let again = work(&fixture, &client, &spec);

@@ -43,8 +43,10 @@ fn a_round_from_prompts_to_model() {
     let round = fixture.open(&spec);
     let (a, b) = (fixture.client("a"), fixture.client("b"));
     let sets = [class_prompts(&[0, 1]), class_prompts(&[1, 2])];
-    a.submit(round, &sets[0]).unwrap();
-    b.submit(round, &sets[1]).unwrap();
+    let receipts = [
+        a.submit(round, &sets[0]).unwrap().receipt,
+        b.submit(round, &sets[1]).unwrap().receipt,
+    ];
     let status = a.wait(round, None, &mut nothing).unwrap();
     assert_eq!(status.submissions, 2);
     assert!(status.finished_at >= status.closed_at);
@@ -55,7 +57,7 @@ fn a_round_from_prompts_to_model() {
         (results.pooled.hash, results.pooled.prompts),
         (pooled.hash(), 3)
     );
-    let mut hashes: Vec<_> = sets.iter().map(PromptSet::hash).collect();
+    let mut hashes = receipts.map(|receipt| receipt.hash);
     hashes.sort();
     assert_eq!(
         results

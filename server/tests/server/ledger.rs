@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use promptfed_client::{ADMIN, AdminClient, FederationClient};
+use promptfed_privacy::sealed_bytes;
 use promptfed_prompts::ledger::{Direction, Ledger, PayloadKind};
 use promptfed_prompts::protocol::RegistrationRequest;
 
@@ -100,7 +101,11 @@ fn the_ledger_counts_what_crosses_the_socket() {
     client.status(round).unwrap();
 
     let mut both = client.ledger();
-    let sent = (large.to_wire().len() + small.to_wire().len()) as u64;
+    let sent: usize = [&large, &small]
+        .map(|set| sealed_bytes(set.to_wire().len()))
+        .iter()
+        .sum();
+    let sent = sent as u64;
     assert_eq!(both.get("a", Direction::Up, PayloadKind::Prompts), sent);
     assert_eq!(
         both.get("a", Direction::Down, PayloadKind::RoundSpec),
@@ -139,7 +144,7 @@ fn threads_that_share_a_session_lose_no_byte() {
     });
     assert_eq!(totals(&client.ledger()), relay.counted());
     let sent: u64 = (0..3)
-        .map(|class| 10 * class_prompts(&[class]).to_wire().len() as u64)
+        .map(|class| 10 * sealed_bytes(class_prompts(&[class]).to_wire().len()) as u64)
         .sum();
     assert_eq!(
         client

@@ -8,7 +8,7 @@ use promptfed_prompts::protocol::{
     Problem, ProblemCode, RegistrationRequest, RegistrationsRequest, RoundId, RoundStatus,
 };
 use promptfed_prompts::{ContentHash, PromptSet};
-use promptfed_server::{Error, Server, backup, restore};
+use promptfed_server::{Error, RoundKeys, Server, backup, restore};
 
 use crate::support::{Fixture, captioned_prompts, class_prompts, config, engines, round_spec};
 
@@ -22,25 +22,24 @@ fn problem<T: std::fmt::Debug>(result: Result<T, RequestError>) -> Problem {
 }
 
 fn names(names: &[&str]) -> RegistrationsRequest {
-    RegistrationsRequest {
-        names: names.iter().map(ToString::to_string).collect(),
-        replace_tokens: false,
-    }
+    RegistrationsRequest::of(names.iter().map(ToString::to_string).collect())
 }
 
 #[test]
 fn many_are_registered_at_once_or_none() {
     let fixture = Fixture::start();
-    let both = fixture.admin.register_all(&names(&["a", "b"])).unwrap();
+    let both = fixture.admin.invite_all(&names(&["a", "b"])).unwrap();
     let url = fixture.server.url();
-    for (registration, name) in both.iter().zip(["a", "b"]) {
-        assert_eq!(registration.name, name);
-        let client = FederationClient::of(&url, registration).unwrap();
+    for (invitation, name) in both.iter().zip(["a", "b"]) {
+        assert_eq!(invitation.name, name);
+        let registration = fixture.admin.enrol(invitation).unwrap();
+        let client = FederationClient::of(&url, &registration).unwrap();
         assert!(client.rounds().unwrap().is_empty());
     }
-    let refused = problem(fixture.admin.register_all(&names(&["c", "a"])));
+    // All that are there already are told at once, and nobody else.
+    let refused = problem(fixture.admin.invite_all(&names(&["c", "a", "d", "b"])));
     assert_eq!(refused.code, ProblemCode::NameTaken);
-    assert!(refused.message.contains("\"a\""), "{refused:?}");
+    assert!(refused.message.ends_with(": \"a\", \"b\""), "{refused:?}");
     let known: Vec<String> = fixture
         .admin
         .clients()
@@ -50,7 +49,7 @@ fn many_are_registered_at_once_or_none() {
         .collect();
     assert_eq!(known, ["a", "b"]);
     for wrong in [&["x", "x"][..], &["x", "hospit\u{430}l"], &[]] {
-        let told = fixture.admin.register_all(&names(wrong));
+        let told = fixture.admin.invite_all(&names(wrong));
         assert!(matches!(told, Err(RequestError::Invalid(_))), "{wrong:?}");
     }
 }
@@ -97,7 +96,7 @@ fn who_has_submitted_is_told_and_who_has_not() {
     let stored = members[0].submission.as_ref().unwrap();
     assert_eq!(members[0].name, "a");
     assert_eq!((stored.prompts, stored.classes), (2, Some(2)));
-    assert_eq!((stored.bytes, stored.hash), (receipt.bytes, sent.hash()));
+    assert_eq!((stored.bytes, stored.hash), (receipt.bytes, receipt.hash));
     assert_eq!(stored.received_at, receipt.received_at);
     assert_eq!(members[1].name, "b");
     assert_eq!(members[1].submission, None);
@@ -190,12 +189,20 @@ fn holds(folder: &Path, wanted: &[u8]) -> bool {
     })
 }
 
-/// A prompt set with this caption, and its wire form, which is small enough to stand in one page of the database.
-fn told_apart(caption: &str) -> (PromptSet, Vec<u8>) {
-    let set = captioned_prompts(&[caption, "in a box", "on a mat"]);
-    let wire = set.to_wire();
-    assert!(wire.len() < 2000);
-    (set, wire)
+/// A prompt set with this caption.
+fn told_apart(caption: &str) -> PromptSet {
+    captioned_prompts(&[caption, "in a box", "on a mat"])
+}
+
+/// What the database has of a round's only submission. It is small enough to stand in one page.
+fn stored(folder: &Path, round: RoundId) -> Vec<u8> {
+    let database = rusqlite::Connection::open(folder.join("server.sqlite")).unwrap();
+    let sql = "SELECT wire FROM submissions WHERE round_id = ?1";
+    let sent: Vec<u8> = database
+        .query_row(sql, [round.get()], |row| row.get(0))
+        .unwrap();
+    assert!(sent.len() < 2000);
+    sent
 }
 
 /// Waits until nothing of deleted rounds is left in the database's files.
@@ -219,14 +226,16 @@ fn a_deleted_round_leaves_no_byte_of_its_prompts() {
     let a = fixture.client("a");
     let (gone, kept) = (fixture.open(&spec), fixture.open(&spec));
     let caption = b"a zebra of 1874 in the rain";
-    let (set, wire) = told_apart(std::str::from_utf8(caption).unwrap());
-    a.submit(gone, &set).unwrap();
-    let (other, other_wire) = told_apart("a lamp of 1903 in the fog");
-    a.submit(kept, &other).unwrap();
+    a.submit(gone, &told_apart(std::str::from_utf8(caption).unwrap()))
+        .unwrap();
+    a.submit(kept, &told_apart("a lamp of 1903 in the fog"))
+        .unwrap();
     for round in [gone, kept] {
         a.wait(round, None, &mut nothing).unwrap();
     }
     let folder = fixture.folder.path().to_owned();
+    let (wire, other_wire) = (stored(&folder, gone), stored(&folder, kept));
+    // The images' manifest tells the caption, whose set is sealed.
     assert!(holds(&folder, &wire) && holds(&folder, caption));
     // An earlier version's copy goes too.
     std::fs::write(folder.join("server.sqlite.v1"), &wire).unwrap();
@@ -240,6 +249,8 @@ fn a_deleted_round_leaves_no_byte_of_its_prompts() {
     assert_eq!((deleted.round_id, deleted.submissions), (gone, 1));
     assert!(!folder.join(format!("models/{gone}.safetensors")).exists());
     assert!(!folder.join(format!("rounds/{gone}")).exists());
+    assert!(!folder.join(format!("keys/{gone}.key")).exists());
+    assert!(folder.join(format!("keys/{kept}.key")).exists());
     erased(&fixture.admin);
     assert!(!folder.join("server.sqlite.v1").exists());
     assert!(!holds(&folder, &wire) && !holds(&folder, caption));
@@ -255,7 +266,7 @@ fn a_deleted_round_leaves_no_byte_of_its_prompts() {
     assert!(holds(&folder, &other_wire));
     assert_eq!(
         fixture.admin.results(kept).unwrap().prompt_sets[0].hash,
-        other.hash()
+        ContentHash::of(&other_wire)
     );
 
     let fixture = Fixture::start_in(fixture.stop(), Default::default());
@@ -268,8 +279,9 @@ fn a_deleted_round_leaves_no_byte_of_its_prompts() {
 fn an_erasure_that_fails_keeps_neither_the_answer_nor_the_server() {
     let fixture = Fixture::start();
     let round = fixture.open(&round_spec());
-    let (set, wire) = told_apart("a zebra of 1874 in the rain");
+    let set = told_apart("a zebra of 1874 in the rain");
     fixture.client("a").submit(round, &set).unwrap();
+    let wire = stored(fixture.folder.path(), round);
     // Reads the database as it is now, so that no byte of it can go.
     let database = fixture.folder.path().join("server.sqlite");
     let reader = rusqlite::Connection::open(&database).unwrap();
@@ -335,6 +347,15 @@ fn a_name_of_an_earlier_version_can_have_a_new_token() {
     let client = FederationClient::of(&fixture.server.url(), &registration).unwrap();
     assert!(client.rounds().unwrap().is_empty());
     let refused = problem(fixture.admin.register(&ask("hospit\u{430}l 2")));
+    assert_eq!(refused.code, ProblemCode::Invalid);
+    // Several at once as one alone.
+    let several = |more: &str| RegistrationsRequest {
+        replace_tokens: true,
+        ..names(&[name, more])
+    };
+    let invited = fixture.admin.invite_all(&several("b")).unwrap();
+    assert_eq!(invited[0].client_id, registration.client_id);
+    let refused = problem(fixture.admin.invite_all(&several("hospit\u{430}l 2")));
     assert_eq!(refused.code, ProblemCode::Invalid);
 }
 
@@ -420,16 +441,20 @@ fn a_copy_made_under_load_is_whole_and_serves() {
                 }
             });
         }
-        (before, backup(fixture.folder.path(), &copy).unwrap())
+        (
+            before,
+            backup(fixture.folder.path(), &copy, RoundKeys::LeftOut).unwrap(),
+        )
     });
     assert!(report.files > 16 && report.bytes > model.bytes);
+    assert_eq!(report.rounds_without_key, [done, open]);
     assert!(matches!(
-        backup(fixture.folder.path(), &copy),
+        backup(fixture.folder.path(), &copy, RoundKeys::LeftOut),
         Err(Error::Backup { .. })
     ));
     let token = fixture.server.admin_token().to_owned();
     let inside = fixture.folder.path().join("copies/monday");
-    let told = backup(fixture.folder.path(), &inside)
+    let told = backup(fixture.folder.path(), &inside, RoundKeys::LeftOut)
         .unwrap_err()
         .to_string();
     assert!(told.contains("data folder itself"), "{told}");
@@ -466,5 +491,5 @@ fn a_copy_made_under_load_is_whole_and_serves() {
     std::fs::remove_file(copy.join("backup.txt")).unwrap();
     assert!(restore(&copy, &fresh).is_err());
     let empty = tempfile::tempdir().unwrap();
-    assert!(backup(empty.path(), &space.path().join("x")).is_err());
+    assert!(backup(empty.path(), &space.path().join("x"), RoundKeys::LeftOut).is_err());
 }

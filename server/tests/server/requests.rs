@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use promptfed_prompts::MAX_WIRE_BYTES;
+use promptfed_privacy::MAX_SEALED_BYTES;
 use promptfed_prompts::protocol::{
     PROBLEM_MEDIA_TYPE, Problem, ProblemCode, RegistrationRequest, WIRE_MEDIA_TYPE,
 };
@@ -145,9 +145,18 @@ fn prompt_sets_that_are_none() {
         put(&good, "application/json"),
         (415, ProblemCode::UnsupportedMediaType)
     );
-    let announced = MAX_WIRE_BYTES + 1;
+    let announced = MAX_SEALED_BYTES + 1;
     let more = format!("Content-Type: {WIRE_MEDIA_TYPE}\r\nContent-Length: {announced}\r\n");
     let (_, problem) = raw(&fixture, &head("PUT", &path, &token, &more));
     assert_eq!((problem.status, problem.code), (413, ProblemCode::TooLarge));
+    // Whose token is wrong is refused before it sends anything: no 100 comes first.
+    let more = format!(
+        "Content-Type: {WIRE_MEDIA_TYPE}\r\nContent-Length: 3000000\r\nExpect: 100-continue\r\n"
+    );
+    let (_, problem) = raw(&fixture, &head("PUT", &path, "pfc-1-0000", &more));
+    assert_eq!(
+        (problem.status, problem.code),
+        (401, ProblemCode::Unauthenticated)
+    );
     assert_eq!(fixture.admin.status(round).unwrap().submissions, 0);
 }

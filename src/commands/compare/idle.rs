@@ -37,11 +37,10 @@ const OF_PROMPTS: [&str; 7] = [
     "max_prompts",
 ];
 
-/// What only training reads: of how images are read and held out, what every method that trains reads, and what classifiers read that begin
-/// with nothing.
-const OF_TRAINING: [&[&str]; 2] = [&["fit", "validation_fraction"], &OF_CLASSIFIERS];
+/// What every method reads that trains, also one that trains a head on a frozen network's features.
+const OF_TRAINING: [&str; 2] = ["fit", "validation_fraction"];
 
-/// What a head on a frozen network's features does not read.
+/// What only methods read that train a classifier of their own.
 const OF_CLASSIFIERS: [&str; 11] = [
     "precision",
     "architecture",
@@ -77,13 +76,13 @@ pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         }
     }
     if methods.iter().all(|method| method.name.trains_nothing()) {
+        let flags = [&OF_TRAINING[..], &OF_CLASSIFIERS].concat();
         idle::refuse(
             matches,
-            &OF_TRAINING.concat(),
+            &flags,
             "where no method trains; add one to --methods",
         )?;
-    }
-    if methods
+    } else if methods
         .iter()
         .all(|method| method.name.trains_nothing() || method.name.needs_features())
     {
@@ -118,8 +117,12 @@ pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         )?;
     }
     if runs(MethodName::Fused) {
-        fusion::refuse_idle(matches, &[])?;
-        if matches.get_one::<Mode>("fuse") == Some(&Mode::All) {
+        // What one of them is told may need what the flags say.
+        let is_told = methods.iter().any(|method| method.says_how_to_choose());
+        if !is_told {
+            fusion::refuse_idle(matches, &[])?;
+        }
+        if !is_told && matches.get_one::<Mode>("fuse") == Some(&Mode::All) {
             let reason =
                 "beside --fuse all, which trains on everything that is made; give --images";
             idle::refuse(matches, &["generated"], reason)?;
@@ -131,6 +134,7 @@ pub(in crate::commands) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
     if !methods.iter().any(|method| method.name.is_generative()) {
         const WITHOUT: &str = "without a method that makes images; add fgl or another to --methods";
         engines::refuse_all(matches, WITHOUT)?;
+        idle::refuse(matches, &["quality"], WITHOUT)?;
         idle::refuse(matches, &OF_FGL, WITHOUT)?;
         return idle::refuse(matches, &["level", "captioner", "model"], WITHOUT);
     }

@@ -2,6 +2,7 @@
 
 use super::differences::differences;
 use super::setting::SettingArgs;
+use super::simulation::free_server;
 use super::table::table;
 use super::tuning::tune;
 use super::{EarlierArgs, Shared};
@@ -109,6 +110,7 @@ pub(super) fn measure(
     );
     let mut comparison = comparison.map_err(interrupted)?;
     comparison.tuned = tuned;
+    comparison.unseen_classes = unknown_words.classes();
     comparison.seconds += tuning.as_secs_f64();
     comparison
         .settings
@@ -116,13 +118,19 @@ pub(super) fn measure(
     if setting.runs(MethodName::Fused) {
         let generated = setting.generated(prepared.len());
         comparison.settings.extend([
-            ("images made for fused".to_owned(), generated.to_string()),
             (
-                "images of fused chosen by".to_owned(),
+                "images made for fused, where it is told nothing else".to_owned(),
+                generated.to_string(),
+            ),
+            (
+                "images of fused chosen by, where it is told nothing else".to_owned(),
                 setting.fuse.to_string(),
             ),
         ]);
     }
+    let simulation = experiment.setting.simulation.as_ref();
+    let free = free_server(simulation, &comparison.summary());
+    comparison.warnings.extend(free);
     let silent = silent_clients(&comparison);
     let mut told = experiment.setting.recipe.doubts(classes);
     let late: Vec<String> = comparison

@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// its `partitions`, and flags of its own
     #[arg(value_name = "GRID.toml")]
     grid: Option<PathBuf>,
+    /// The folder in which a grid's data sets with relative paths lie [default: the current folder]
+    #[arg(long, value_name = "DIR", requires = "grid")]
+    data_root: Option<PathBuf>,
     /// The clients' images: folder, list or Parquet file
     #[arg(long, value_name = "DATA", required_unless_present = "grid")]
     private: Option<PathBuf>,

@@ -16,7 +16,7 @@ use clap::Args as ClapArgs;
 use promptfed_eval::feature_cache::FeatureCache;
 use promptfed_eval::methods::{
     Asking, Budget, Fgl, FglConfig, FrozenNetwork, LocalServer, Method, MethodName, MethodSpec,
-    Participation,
+    Participation, WithSetQuality,
 };
 use promptfed_eval::{Experiment, Setting};
 use promptfed_prompts::protocol::{ImageBudget, PromptPlan, SynthesisPlan};
@@ -72,6 +72,10 @@ pub(crate) struct SettingArgs {
     pub(crate) tune: Option<Rates>,
     #[command(flatten)]
     pub(crate) simulation: SimulationArgs,
+    /// Also measure how good each synthetic set is beside the private images, as `promptfed quality` does; the figures stand in the report's
+    /// provenance
+    #[arg(long)]
+    pub(crate) quality: bool,
     /// Images that the engines of fused make together, of which --images are chosen [default: --images of each engine]
     #[arg(long, value_name = "N", help_heading = "Fusion", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) generated: Option<u64>,
@@ -124,16 +128,26 @@ impl SettingArgs {
             .any(|method| method.name.is_generative())
     }
 
-    /// Refuses several engines where one alone would work, one where several are fused, and fewer images than are chosen.
+    /// Refuses several engines where one alone would work, one where several are fused, an engine that there is not, and fewer images than
+    /// are chosen.
     pub(super) fn check_engines(&self, engines: usize) -> Result<()> {
         let fuses = self.runs(MethodName::Fused);
+        let one_alone = |method: &&MethodSpec| method.name == MethodName::Fgl;
+        let alone = self.methods.iter().filter(one_alone);
+        let last = alone.max_by_key(|method| method.engine());
+        let last = last.filter(|method| method.engine() > 0);
+        if let Some(method) = last.filter(|method| method.engine() >= engines.max(1)) {
+            let text =
+                format!("{method} has an engine that is not named; name as many with --engine");
+            return Err(anyhow::Error::msg(text).context(BadInput));
+        }
         let generated = self.generated(engines);
         let text = match engines {
             0 | 1 if fuses => {
                 "fused chooses among the images of several engines; name another --engine, or leave fused out of --methods".to_owned()
             }
-            2.. if !fuses => {
-                "a second --engine has no effect without fused, and fgl has the first alone; add fused to --methods".to_owned()
+            2.. if !fuses && last.is_none() => {
+                "a second --engine has no effect without fused, and fgl has the first alone; add fused or fgl:engine=2 to --methods".to_owned()
             }
             _ if fuses && generated < self.images => format!(
                 "--generated {generated} are fewer than the {} of --images that are chosen; give as many or more",
@@ -219,19 +233,25 @@ impl SettingArgs {
             }
             let Some(server) = &server else { continue };
             let synthesis = match spec.name {
-                MethodName::Fused => self.fused_synthesis(prepared)?,
-                _ => self.synthesis(prepared.iter().take(1), self.images),
+                MethodName::Fused => self.fused_synthesis(spec, prepared)?,
+                _ => self.synthesis(engines_of(spec, prepared).iter(), self.images),
             };
             let config = self.fgl(spec, prompts, synthesis, prepared)?;
             let one_shot = Fgl::new(config, Arc::clone(server));
-            methods.push(spec.generative(one_shot, &budget));
+            let method = spec.generative(one_shot, &budget);
+            methods.push(match &network {
+                Some(network) if self.quality => {
+                    Box::new(WithSetQuality::new(method, network.clone()))
+                }
+                _ => method,
+            });
         }
         Ok(methods)
     }
 
-    /// Whether a method sees images by a network that is not trained.
+    /// Whether a method, or the measure of sets, sees images by a network that is not trained.
     pub(super) fn sees_features(&self) -> bool {
-        self.methods.iter().any(|m| m.name.needs_features())
+        self.quality || self.methods.iter().any(|m| m.name.needs_features())
     }
 
     /// The network that comes with the program, where a method sees by it.
@@ -270,26 +290,39 @@ impl SettingArgs {
         )
     }
 
-    /// Images that the engines of fused make together.
+    /// Images that the engines of fused make together, where it is told nothing else.
     pub(super) fn generated(&self, engines: usize) -> u64 {
-        match (self.generated, self.fuse) {
+        self.generated_for(self.fuse, engines)
+    }
+
+    fn generated_for(&self, select: Mode, engines: usize) -> u64 {
+        match (self.generated, select) {
+            (_, Mode::All) => self.images,
             (Some(generated), _) => generated,
-            (None, Mode::All) => self.images,
             (None, _) => self.images.saturating_mul(engines as u64).min(10_000_000),
         }
     }
 
-    /// The images of all engines, of which as many are chosen as fgl makes.
-    fn fused_synthesis(&self, prepared: &[Prepared]) -> Result<SynthesisPlan> {
+    /// The images of all engines, of which as many are chosen as fgl makes, or, where `budget` says so, as many are made.
+    fn fused_synthesis(&self, method: &MethodSpec, prepared: &[Prepared]) -> Result<SynthesisPlan> {
+        let told = method.choosing();
+        let select = told.select.unwrap_or(self.fuse);
+        let (made, kept) = match told.generated_share {
+            Some(share) => {
+                let kept = (share * self.images as f64).round() as u64;
+                (self.images, kept.max(1))
+            }
+            None => (self.generated_for(select, prepared.len()), self.images),
+        };
         let asked = Choosing {
-            select: self.fuse,
-            keep: (self.fuse != Mode::All).then_some(self.images),
+            select,
+            keep: (select != Mode::All).then_some(kept),
             image_size: self.recipe.image_size,
             seed: 0,
         };
         let plan = SynthesisPlan {
-            fuse: Some(self.fusion.plan(asked)?),
-            ..self.synthesis(prepared.iter(), self.generated(prepared.len()))
+            fuse: Some(self.fusion.told(&told).plan(asked)?),
+            ..self.synthesis(prepared.iter(), made)
         };
         plan.validate().map_err(|fault| out_of_range(&fault))?;
         Ok(plan)
@@ -298,16 +331,12 @@ impl SettingArgs {
     /// What determines the engines' images and the captions, beside what is asked for: models and their files.
     fn identity(
         &self,
-        method: MethodName,
+        method: &MethodSpec,
         prompts: &PromptArgs,
         prepared: &[Prepared],
     ) -> Result<String> {
-        let engines = match method {
-            MethodName::Fused => prepared,
-            _ => &prepared[..prepared.len().min(1)],
-        };
         let mut told = String::new();
-        for engine in engines {
+        for engine in engines_of(method, prepared) {
             let name = engine.backend().name();
             told.push_str(&format!("{name} {} ", engine.identity()?));
         }
@@ -343,8 +372,19 @@ impl SettingArgs {
             release: prompts.release.rules(),
             synthesis,
             epochs: self.synthetic_epochs,
-            engines: self.identity(method.name, prompts, prepared)?,
+            engines: self.identity(method, prompts, prepared)?,
         })
+    }
+}
+
+/// The engines that a method has.
+fn engines_of<'p>(method: &MethodSpec, prepared: &'p [Prepared]) -> &'p [Prepared] {
+    match method.name {
+        MethodName::Fused => prepared,
+        _ => {
+            let own = prepared.get(method.engine()..);
+            own.map_or(&[], |own| &own[..own.len().min(1)])
+        }
     }
 }
 

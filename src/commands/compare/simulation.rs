@@ -3,6 +3,7 @@
 use super::setting::above_zero_to_one;
 use clap::Args as ClapArgs;
 use promptfed_eval::simulation::{Links, ServerSpeed, Simulation, Stragglers};
+use promptfed_eval::summary::MethodSummary;
 
 /// How slow the clients' links and computers are.
 #[derive(ClapArgs, Clone, Default)]
@@ -47,6 +48,24 @@ impl SimulationArgs {
             deadline: self.deadline,
         })
     }
+}
+
+/// Says where a server makes images and trains on them in no time of the simulated clock, and what it took here.
+pub(super) fn free_server(
+    simulation: Option<&Simulation>,
+    methods: &[MethodSummary],
+) -> Option<String> {
+    if simulation?.server != ServerSpeed::default() {
+        return None;
+    }
+    let made = methods
+        .iter()
+        .find_map(|method| Some((method, method.synthetic?.made)));
+    let (method, images) = made?;
+    Some(format!(
+        "on the simulated clock the server makes images and trains on them in no time, though a whole run of {} took {:.1} s here, with {images} images; say how long with --server-speed image=SECONDS,sample=SECONDS",
+        method.name, method.seconds
+    ))
 }
 
 fn above_zero(text: &str) -> Result<f64, String> {

@@ -1,12 +1,16 @@
 //! The job of one engine.
 
+use super::workers::Processes;
 use super::{JobArgs, source, stable_diffusion};
 use crate::commands::words::UnknownWords;
 use crate::exit::BadInput;
 use crate::{Context, interrupt};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use promptfed_synth::job::run_shared;
 use promptfed_synth::registry::Prepared;
-use promptfed_synth::{EngineInfo, Generator, ImageBudget, JobReport, JobSpec, Reproducible};
+use promptfed_synth::{
+    EngineInfo, Generator, ImageBudget, JobProgress, JobReport, JobSpec, Reproducible,
+};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,17 +46,22 @@ pub(super) fn run(
     }
 
     let bar = context.progress.bar("images", 1);
-    let report = promptfed_synth::run(
-        engine,
-        &spec,
-        out,
-        &mut |progress| {
-            bar.set_length(progress.total);
-            bar.set_position(progress.done);
-            bar.set_message(format!("{:.1} images/s", progress.images_per_second));
-        },
-        &cancel,
-    )?;
+    let mut progress = |progress: &JobProgress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+        bar.set_message(format!("{:.1} images/s", progress.images_per_second));
+    };
+    let report = match args.workers.sharing() {
+        None => promptfed_synth::run(engine, &spec, out, &mut progress, &cancel)?,
+        Some((workers, sharing)) => {
+            let processes = Processes::start(args, workers, out, &cancel)?;
+            let report = run_shared(engine, &spec, &sharing, out, &mut progress, &cancel);
+            match (processes.end(), report) {
+                (Some(fault), Ok(report)) if report.cancelled => return Err(anyhow!(fault)),
+                (_, report) => report?,
+            }
+        }
+    };
     bar.finish_and_clear();
     tell_doubts("", engine.describe(), &report);
     let info = engine.describe();
@@ -87,6 +96,7 @@ pub(super) fn specify(
     spec.attempts = args.attempts;
     spec.filter = args.filter.load()?;
     spec.limit = args.limit;
+    spec.records = !args.no_record;
     Ok(spec)
 }
 

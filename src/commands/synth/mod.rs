@@ -1,16 +1,22 @@
 //! `promptfed synth`: prompts to images.
 
 mod job;
+mod remake;
+mod round_writer;
 mod rounds;
 mod sampling;
 mod seed;
 mod serve;
 mod several;
+mod show;
 mod source;
 mod stable_diffusion;
+mod workers;
 
+use self::round_writer::RoundWriterArgs;
 use self::seed::Seed;
 use self::stable_diffusion::SdArgs;
+use self::workers::WorkersArgs;
 use crate::Context;
 use crate::commands::engines::EngineArgs;
 use crate::commands::filter::FilterArgs;
@@ -46,6 +52,10 @@ pub(crate) struct Args {
 enum Command {
     /// Offer this machine's engines to others: `--engine remote:URL` there
     Serve(serve::Args),
+    /// Say how a picture was made, by the record that lies in its file
+    Show(show::Args),
+    /// Draw a picture again from the record in its file, and say whether the pixels are the same
+    Remake(remake::Args),
 }
 
 /// A job.
@@ -102,6 +112,9 @@ pub(crate) struct JobArgs {
     /// Form of the output
     #[arg(long, value_enum, default_value = "folder")]
     format: Format,
+    /// Write no generation record into the pictures: `synth show` and `remake` need it, and it holds the prompt
+    #[arg(long)]
+    no_record: bool,
     /// Draws per image before it is given up as faulty (NaN, one colour, duplicate, not passed by --filter-clip)
     #[arg(long, default_value_t = 4)]
     attempts: u32,
@@ -110,6 +123,8 @@ pub(crate) struct JobArgs {
     /// Stop after this many images of the plan; a later run goes on
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
+    #[command(flatten)]
+    workers: WorkersArgs,
     #[command(flatten)]
     sd: SdArgs,
     /// Fuse what several engines make into OUT/fused, choosing images by this mode of `promptfed fuse` [without a mode: random]
@@ -124,6 +139,8 @@ pub(crate) struct JobArgs {
     #[arg(long, requires = "rounds", help_heading = "Fusion")]
     negatives: bool,
     #[command(flatten)]
+    writing: RoundWriterArgs,
+    #[command(flatten)]
     keep: KeepArgs,
     #[command(flatten)]
     fusion: FusionArgs,
@@ -133,6 +150,7 @@ pub(crate) struct JobArgs {
 
 /// Refuses flags that would have no effect.
 pub(super) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
+    round_writer::refuse_idle(matches)?;
     if matches.contains_id("fuse") {
         return fusion::refuse_idle(matches, &["image_size"]);
     }
@@ -207,13 +225,22 @@ impl JobArgs {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<()> {
-    if let Some(Command::Serve(args)) = args.command {
-        return serve::run(args, context);
+    match args.command {
+        None => make(args.job, context),
+        Some(Command::Serve(args)) => serve::run(args, context),
+        Some(Command::Show(args)) => show::run(&args, context),
+        Some(Command::Remake(args)) => remake::run(&args, context),
     }
-    let args = args.job;
+}
+
+/// Runs the job that the flags tell of.
+fn make(args: JobArgs, context: &Context) -> Result<()> {
     let out = args.out.as_deref().context("give --out DIR")?;
     let prepared = args.engines.prepare(args.seed.value, context)?;
     args.refuse_idle(&prepared)?;
+    if prepared.len() > 1 {
+        args.workers.refuse_several()?;
+    }
     args.seed.tell();
     let unknown_words = args.unknown_words(&prepared)?;
     let fusion = args.fuse.map(|select| {

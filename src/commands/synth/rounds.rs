@@ -5,9 +5,11 @@ use crate::commands::fusion::{self, Fusion, show, told};
 use crate::exit::BadInput;
 use crate::{Context, interrupt};
 use anyhow::{Context as _, Result};
-use promptfed_synth::fuse::{FUSED, RoundQuota, RoundsProgress, RoundsSpec, rounds};
+use promptfed_synth::fuse::{
+    FUSED, Makers, RoundQuota, RoundWritten, RoundsProgress, RoundsSpec, rounds,
+};
 use promptfed_synth::registry::Prepared;
-use promptfed_synth::{EngineInfo, Error, JobSpec, PromptSource};
+use promptfed_synth::{EngineInfo, Error, Generator, JobSpec, PromptSource};
 use serde::Serialize;
 use std::path::Path;
 
@@ -20,6 +22,7 @@ struct Shown<'a> {
     out: String,
     quotas: &'a [Vec<RoundQuota>],
     failed: &'a [(String, u32, String)],
+    written: &'a [RoundWritten],
     fused: fusion::Shown<'a>,
 }
 
@@ -58,6 +61,7 @@ pub(super) fn run(
         args.sampling.apply(&mut job);
         job.output = args.format.into();
         job.attempts = args.attempts;
+        job.records = !args.no_record;
         job.batch = batch;
         job.filter.clone_from(&filter);
         job
@@ -75,19 +79,24 @@ pub(super) fn run(
                 backend,
                 job,
             } => format!("round {round}: {} of {} of {backend}", job.done, job.total),
+            RoundsProgress::Writing { round, at } => format!(
+                "round {round}: {} of {} prompts, {} refused",
+                at.written, at.wanted, at.refused
+            ),
             RoundsProgress::Fusing(at) => told(at),
         });
     };
     let aids = fusion.aids();
-    let result = rounds(
-        &mut backends,
-        &spec,
-        &setup,
-        aids,
-        out,
-        &mut progress,
-        &cancel,
-    );
+    let readers = backends.iter().map(|(_, engine)| engine.as_ref());
+    let readers: Vec<&dyn Generator> = readers.collect();
+    let mut writer = args.writing.open(&readers, &cancel)?;
+    let makers = Makers {
+        backends: &mut backends,
+        writing: writer
+            .as_mut()
+            .map(|writer| args.writing.writing(writer.as_mut())),
+    };
+    let result = rounds(makers, &spec, &setup, aids, out, &mut progress, &cancel);
     bar.finish_and_clear();
     let report = match result {
         Err(Error::Cancelled) => return Err(anyhow::Error::msg(interrupt::Interrupted)),
@@ -98,11 +107,24 @@ pub(super) fn run(
     }
     let fused = out.join(FUSED);
     fusion.finish(&report.fused, &fused)?;
+    for of_round in &report.written {
+        let RoundWritten {
+            round,
+            wanted,
+            written,
+            refused,
+        } = of_round;
+        eprintln!(
+            "note: round {round}: {written} of {wanted} prompts written, {} refused",
+            refused.total()
+        );
+    }
     if context.json {
         let shown = Shown {
             out: out.display().to_string(),
             quotas: &report.quotas,
             failed: &report.failed,
+            written: &report.written,
             fused: fusion.shown(&report.fused, &fused)?,
         };
         println!("{}", serde_json::to_string(&shown)?);

@@ -17,7 +17,8 @@ pub fn is_fused(folder: &Path) -> bool {
     folder.join(FUSE_FILE).is_file() && folder.join(FUSED_FILE).is_file()
 }
 
-/// Lists the images of a fused set where they lie in their jobs' folders, with their weights where they differ.
+/// Lists the images of a fused set where they lie in their jobs' folders, with their weights where they differ and their soft labels where
+/// they have some.
 ///
 /// # Errors
 /// A folder without a fused set; a job's folder that is not where it was or no longer holds the same images.
@@ -30,11 +31,24 @@ pub fn open_fused(folder: &Path) -> Result<Dataset> {
     let domain_names = name_domains(domains);
     let mut samples = Vec::new();
     let mut weights = Vec::new();
+    let mut targets = Vec::new();
     each_image(folder, &record, |fused, row, source| {
         samples.push(sample(row, source, &domain_names));
         weights.push(fused.weight);
+        targets.extend(fused.targets);
         Ok(())
     })?;
+    let classes = record.class_names.len();
+    if !targets.is_empty() && targets.len() < samples.len()
+        || targets.iter().any(|of_image| of_image.len() != classes)
+    {
+        return Err(Error::Output {
+            file: folder.join(FUSED_FILE),
+            reason: format!(
+                "not every image has a soft label of {classes} classes; fuse again in another folder"
+            ),
+        });
+    }
     let differ = weights.windows(2).any(|pair| pair[0] != pair[1]);
     let names = record.class_names.iter().map(String::as_str);
     Ok(Dataset {
@@ -43,6 +57,7 @@ pub fn open_fused(folder: &Path) -> Result<Dataset> {
         domain_names,
         samples,
         weights: differ.then_some(weights),
+        targets: (!targets.is_empty()).then_some(targets),
         ..Dataset::default()
     })
 }

@@ -33,6 +33,7 @@ mod rounds;
 mod run;
 pub mod select;
 pub mod signals;
+mod soft_labels;
 mod spec;
 mod task_model;
 mod weights;
@@ -41,7 +42,7 @@ pub use budget::Quota;
 pub use candidates::{Candidate, Candidates};
 pub use export::{Export, export};
 pub use features::FeatureFile;
-pub use feedback::{Feedback, FeedbackCell, FeedbackKind};
+pub use feedback::{Feedback, FeedbackCell, FeedbackKind, Noise, NoiseRecord, Sensitivity};
 pub use fused::{folder_of, is_fused, open_fused, open_fused_as};
 pub use loading::load_fused;
 pub use looking::{LENGTH, features_of, look_at};
@@ -52,10 +53,12 @@ pub use record::{
 pub use report::{BackendPart, COST_FILE, Cost, FuseReport, REPORT_FILE, Ranked};
 pub(crate) use rounds::jobs_of_rounds;
 pub use rounds::{
-    Backend, FUSED, QUOTAS_FILE, ROUNDS_FILE, RoundQuota, RoundsProgress, RoundsReport, RoundsSpec,
-    Setup, read_quotas, rounds,
+    Backend, FUSED, Makers, QUOTAS_FILE, ROUNDS_FILE, RoundQuota, RoundWriting, RoundWritingSpec,
+    RoundWritten, RoundsProgress, RoundsReport, RoundsSpec, Setup, read_quotas, read_written,
+    rounds,
 };
 pub use run::{Aids, FuseProgress, fuse};
+pub use soft_labels::SoftLabels;
 pub use spec::{FuseSpec, QuotaSource, TaskKind, TaskSpec};
 pub use task_model::{TASK_MODELS, TASK_MODELS_FILE, read_task_models};
 pub use weights::WeightAdjustment;

@@ -4,6 +4,7 @@ use promptfed_learn::Recipe;
 use promptfed_prompts::protocol::{self, FusePlan, QuotaPlan, TaskModelKind, TaskPlan};
 
 use super::quotas::Softmax;
+use super::soft_labels::SoftLabels;
 use super::spec::{FuseSpec, QuotaSource, TaskKind, TaskSpec};
 use super::weights::WeightAdjustment;
 use crate::{Error, Result};
@@ -38,6 +39,7 @@ impl FuseSpec {
             weights: plan
                 .adjust_weights
                 .map(|iterations| WeightAdjustment { iterations }),
+            soft_labels: plan.soft_labels.map(|share| SoftLabels { share }),
             task: TaskSpec {
                 model: match model {
                     TaskModelKind::Network => TaskKind::Network,
@@ -77,6 +79,7 @@ impl FuseSpec {
                 floor: self.softmax.floor,
             }),
             adjust_weights: self.weights.map(|weights| weights.iterations),
+            soft_labels: self.soft_labels.map(|soft| soft.share),
             task: TaskPlan {
                 model: match self.task.model {
                     TaskKind::Network => TaskModelKind::Network,
@@ -115,6 +118,7 @@ mod tests {
             let mode: Mode = name.parse().unwrap();
             let mut spec = FuseSpec::new(mode, (mode != Mode::All).then_some(40));
             spec.weights = Some(WeightAdjustment { iterations: 3 });
+            spec.soft_labels = Some(SoftLabels { share: 0.4 });
             spec.task.model = TaskKind::Features;
             spec.task.images = 77;
             spec.task.recipe = spec.task.recipe.with(5, 0);

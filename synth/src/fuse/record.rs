@@ -203,9 +203,12 @@ pub struct FusedRow {
     /// The standard deviation of the same, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variability: Option<f32>,
-    /// What training on it does to the loss on held-out images; below 0 it lowers it.
+    /// What training on it does to the loss on held-out images other than itself; below 0 it lowers it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub influence: Option<f32>,
+    /// The probabilities of all classes that training aims at, in label order, where labels are soft; they sum to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<f32>>,
 }
 
 /// Reads the references of a fused set's folder, first to last, without holding them in memory.

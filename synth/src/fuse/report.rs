@@ -243,6 +243,7 @@ fn each_fused_row(
             confidence: agreement.map(|a| a.confidence(image) as f32),
             variability: agreement.map(|a| a.variability(image) as f32),
             influence: signals.influence.as_ref().map(|influence| influence[image]),
+            targets: choice.and_then(|choice| choice.targets.clone()),
         };
         on_row(image, fused)
     })

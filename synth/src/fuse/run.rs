@@ -17,11 +17,12 @@ use super::record::{FUSE_FILE, FUSED_FILE, FuseRecord};
 use super::report::{COST_FILE, Cost, FuseReport, REPORT_FILE};
 use super::select::Choice;
 use super::signals::Transfer;
-use super::signals::influence::Labelled;
+use super::signals::influence::{HeldOut, Labelled, Solutions};
 use super::signals::outlying::outlying;
+use super::soft_labels::SoftLabels;
 use super::spec::{FuseSpec, QuotaSource, TaskKind};
 use super::task_model::{
-    TASK_MODELS, TASK_MODELS_FILE, TaskModel, TaskModelIndex, Trainer, check, keep, views,
+    TASK_MODELS, TASK_MODELS_FILE, TaskModel, TaskModelIndex, Trainer, check, keep, soften, views,
 };
 use crate::hash::hash_file;
 use crate::job::differing;
@@ -38,12 +39,11 @@ const FUSED_FOLDER: FolderKind = FolderKind {
 const TWO_BACKENDS: &str = "quotas by transfer judge two backends by the images of a third, and there is none: both have even quotas; \
     clients' feedback can tell them apart";
 
+/// Told where soft labels change nothing.
+const ONE_BACKEND: &str = "soft labels are the votes of other backends' task models, and there is one backend: its images keep their labels";
+
 /// Images by which the Hessian of the last layer is formed.
 const HESSIAN_IMAGES: usize = 2048;
-
-/// The share of images held out to measure influence on, and the most of them.
-const HELD_OUT: f64 = 0.1;
-const MOST_HELD_OUT: usize = 2000;
 
 /// Added to the Hessian's diagonal (FuseGen).
 const DAMPING: f64 = 5e-3;
@@ -137,9 +137,11 @@ pub fn fuse(
         run.look(network, &mut candidates)?;
     }
     let needs = spec.needs();
-    if needs.agreement {
-        run.ask_models(&mut candidates)?;
-    }
+    let models = if needs.agreement {
+        run.ask_models(&mut candidates)?
+    } else {
+        Vec::new()
+    };
     if needs.influence {
         run.weigh_influence(&mut candidates)?;
     }
@@ -161,6 +163,12 @@ pub fn fuse(
     }
     if let Some(adjustment) = spec.weights {
         run.adjust(&candidates, &mut choices, adjustment)?;
+    }
+    if let Some(soft) = spec.soft_labels {
+        if models.len() < 2 {
+            notes.push(ONE_BACKEND.to_owned());
+        }
+        run.soften(&candidates, &mut choices, soft, &models)?;
     }
     let report = run.timed("writing", |run| {
         let report = FuseReport::of(&candidates, &choices, transfer, quotas, notes)?;
@@ -306,7 +314,7 @@ impl Run<'_> {
     }
 
     /// Trains a task model for each backend, and has all of them look at every image.
-    fn ask_models(&mut self, candidates: &mut Candidates) -> Result<()> {
+    fn ask_models(&mut self, candidates: &mut Candidates) -> Result<Vec<TaskModel>> {
         const TRAINING: &str = "training task models";
         const ASKING: &str = "asking task models";
         let models = self.timed(TRAINING, |run| {
@@ -349,16 +357,17 @@ impl Run<'_> {
             })
         })?;
         candidates.signals.agreement = Some(agreement);
-        Ok(())
+        Ok(models)
     }
 
-    /// Trains a model on the images of all backends but some, and works out what each image does to the loss on those.
+    /// Trains a model on the images of all backends but some, and works out what each image does to the loss on those; to the loss on
+    /// half of those where it is one of the others.
     fn weigh_influence(&mut self, candidates: &mut Candidates) -> Result<()> {
         const STAGE: &str = "weighing influence";
         let influences = self.timed(STAGE, |run| {
             let total = 3;
             run.tell(STAGE, 0, total);
-            let (training, held_out) = hold_out(candidates, run.spec.seed);
+            let held_out = HeldOut::draw(candidates, run.spec.seed);
             let file = run.folder.scratch(FUSED_MODEL)?;
             let there = match run.spec.task.model {
                 TaskKind::Network => TaskModel::read(&file)?,
@@ -366,7 +375,7 @@ impl Run<'_> {
             };
             let model = match there {
                 Some(model) => model,
-                None => trainer(candidates, run.spec).train("fused model", &training)?,
+                None => trainer(candidates, run.spec).train("fused model", &held_out.training)?,
             };
             if let TaskModel::Network(model) = &model {
                 run.folder.write(&file, &model.to_safetensors()?)?;
@@ -379,28 +388,44 @@ impl Run<'_> {
                 let labels = images.iter().map(|&i| candidates.images()[i].class);
                 Ok((features.read(images)?, labels.collect()))
             };
-            let (held_features, held_labels) = rows(&held_out)?;
-            let gradient = layer.reverse_gradient(Labelled {
-                features: &held_features,
-                labels: &held_labels,
-            });
-            let mut some = candidates.drawn(run.spec.seed, "hessian", &training);
+            let parts = [rows(&held_out.parts[0])?, rows(&held_out.parts[1])?];
+            let mut some = candidates.drawn(run.spec.seed, "hessian", &held_out.training);
             some.truncate(HESSIAN_IMAGES);
-            let (some_features, some_labels) = rows(&some)?;
-            let images = Labelled {
-                features: &some_features,
-                labels: &some_labels,
-            };
-            let solution = layer.solve(images, DAMPING, &gradient, SOLVER_STEPS);
+            let some = rows(&some)?;
+            let [some, first, second] = [&some, &parts[0], &parts[1]]
+                .map(|(features, labels)| Labelled { features, labels });
+            let solutions = Solutions::of(&layer, some, [first, second], DAMPING, SOLVER_STEPS);
             let mut influences = Vec::with_capacity(candidates.len());
             features.each_row(|image, row| {
                 let label = candidates.images()[image].class;
-                influences.push(layer.influence(row, label, &solution) as f32);
+                let solution = solutions.for_part(held_out.part_of(image));
+                influences.push(layer.influence(row, label, solution) as f32);
             })?;
             Ok(influences)
         })?;
         candidates.signals.influence = Some(influences);
         Ok(())
+    }
+
+    fn soften(
+        &mut self,
+        candidates: &Candidates,
+        choices: &mut [Choice],
+        soft: SoftLabels,
+        models: &[TaskModel],
+    ) -> Result<()> {
+        const STAGE: &str = "softening labels";
+        self.timed(STAGE, |run| {
+            let total = choices.len();
+            let (cancel, progress) = (run.cancel, &mut run.progress);
+            soften(soft, models, candidates, choices, cancel, &mut |done| {
+                progress(FuseProgress {
+                    stage: STAGE,
+                    done,
+                    total,
+                });
+            })
+        })
     }
 
     fn adjust(
@@ -437,27 +462,4 @@ impl Run<'_> {
             Ok(())
         })
     }
-}
-
-/// Images to train on, and images to measure influence on: a tenth of each class, drawn at random.
-fn hold_out(candidates: &Candidates, seed: u64) -> (Vec<usize>, Vec<usize>) {
-    let mut by_class = vec![Vec::new(); candidates.class_names().len()];
-    for (index, image) in candidates.images().iter().enumerate() {
-        if let Some(class) = by_class.get_mut(image.class as usize) {
-            class.push(index);
-        }
-    }
-    let most = (MOST_HELD_OUT as f64 / candidates.len() as f64).min(HELD_OUT);
-    let (mut training, mut held_out) = (Vec::new(), Vec::new());
-    for class in by_class {
-        let drawn = candidates.drawn(seed, "held out", &class);
-        let held = (most * drawn.len() as f64).ceil() as usize;
-        // A class of one image is trained on.
-        let held = held.min(drawn.len().saturating_sub(1));
-        held_out.extend_from_slice(&drawn[..held]);
-        training.extend_from_slice(&drawn[held..]);
-    }
-    training.sort_unstable();
-    held_out.sort_unstable();
-    (training, held_out)
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::quotas::Softmax;
 use super::select::Mode;
 use super::signals::Needs;
+use super::soft_labels::SoftLabels;
 use super::weights::WeightAdjustment;
 use crate::{Error, Result};
 
@@ -23,6 +24,9 @@ pub struct FuseSpec {
     pub softmax: Softmax,
     /// How weights are adjusted; without it every image weighs 1.
     pub weights: Option<WeightAdjustment>,
+    /// How the chosen images' labels are softened; without it an image is of its class alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_labels: Option<SoftLabels>,
     /// The task models.
     pub task: TaskSpec,
     /// Whether what the selection does not read is worked out too, for the lineage: confidence, variability, influence.
@@ -94,7 +98,7 @@ impl Default for TaskSpec {
 }
 
 impl FuseSpec {
-    /// A fusion by this mode with no quotas, all weights 1, the default task models and seed 0.
+    /// A fusion by this mode with no quotas, all weights 1, hard labels, the default task models and seed 0.
     pub fn new(select: Mode, keep: Option<u64>) -> Self {
         Self {
             select,
@@ -102,6 +106,7 @@ impl FuseSpec {
             quotas: None,
             softmax: Softmax::default(),
             weights: None,
+            soft_labels: None,
             task: TaskSpec::default(),
             signals: false,
             seed: 0,
@@ -111,7 +116,9 @@ impl FuseSpec {
     /// The signals that are worked out.
     pub fn needs(&self) -> Needs {
         let mut needs = self.select.select().needs();
-        needs.agreement |= self.signals || self.quotas == Some(QuotaSource::Transfer);
+        needs.agreement |= self.signals
+            || self.quotas == Some(QuotaSource::Transfer)
+            || self.soft_labels.is_some();
         needs.influence |= self.signals;
         needs
     }
@@ -131,6 +138,9 @@ impl FuseSpec {
         self.softmax.validate()?;
         if let Some(weights) = &self.weights {
             weights.validate()?;
+        }
+        if let Some(soft) = &self.soft_labels {
+            soft.validate()?;
         }
         let fault = match (self.select, self.keep) {
             (Mode::All, Some(_)) => {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use promptfed_data::LabelledImages;
+use promptfed_data::{Dataset, LabelledImages};
 use promptfed_files::OwnFolder;
 use promptfed_learn::Classifier;
 use promptfed_nn::cross_entropy::arg_max;
@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::candidates::{Candidates, decode};
 use super::features::FeatureFile;
+use super::select::Choice;
 use super::signals::Agreement;
 use super::signals::influence::{Labelled, LastLayer};
+use super::soft_labels::SoftLabels;
 use super::spec::{TaskKind, TaskSpec, seed_of};
 use crate::{Error, Result};
 
@@ -137,6 +139,42 @@ pub(super) fn check(cancel: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
+/// What each model says of `images`, which `dataset` holds in that order: `[images, classes]` probabilities by model. Pictures are decoded
+/// once, where a network looks at them.
+pub(super) fn probabilities(
+    models: &[TaskModel],
+    candidates: &Candidates,
+    images: &[usize],
+    dataset: &Dataset,
+) -> Result<Vec<Vec<f32>>> {
+    let features = candidates.signals.features.as_ref();
+    let mut decoded: Option<LabelledImages> = None;
+    let mut of_models = Vec::with_capacity(models.len());
+    for model in models {
+        of_models.push(match model {
+            TaskModel::Network(model) => {
+                let pictures = match decoded.take() {
+                    Some(pictures) => pictures,
+                    None => decode(dataset, model.config().image_size)?,
+                };
+                let probabilities = model.probabilities(&pictures)?;
+                decoded = Some(pictures);
+                probabilities
+            }
+            TaskModel::Linear(layer) => {
+                let features = features.ok_or_else(|| {
+                    Error::Fusion("features of the images were not worked out".into())
+                })?;
+                let features = features.read(images)?;
+                let rows = features.chunks_exact(layer.width());
+                let p = rows.flat_map(|row| layer.probabilities(row));
+                p.map(|p| p as f32).collect()
+            }
+        });
+    }
+    Ok(of_models)
+}
+
 /// What all models say of all candidates, kept in `file` as far as it got.
 pub(super) fn views(
     models: &[TaskModel],
@@ -147,34 +185,10 @@ pub(super) fn views(
 ) -> Result<Agreement> {
     let file = FeatureFile::at(file, 2 * models.len());
     let classes = candidates.class_names().len();
-    let features = candidates.signals.features.as_ref();
     candidates.each_chunk(file.rows()?, CHUNK, |range, dataset| {
         check(cancel)?;
-        let mut of_models: Vec<Vec<f32>> = Vec::with_capacity(models.len());
-        let mut decoded: Option<LabelledImages> = None;
-        for model in models {
-            of_models.push(match model {
-                TaskModel::Network(model) => {
-                    let images = match decoded.take() {
-                        Some(images) => images,
-                        None => decode(dataset, model.config().image_size)?,
-                    };
-                    let probabilities = model.probabilities(&images)?;
-                    decoded = Some(images);
-                    probabilities
-                }
-                TaskModel::Linear(layer) => {
-                    let rows: Vec<usize> = range.clone().collect();
-                    let features = features.ok_or_else(|| {
-                        Error::Fusion("features of the images were not worked out".into())
-                    })?;
-                    let features = features.read(&rows)?;
-                    let rows = features.chunks_exact(layer.width());
-                    let p = rows.flat_map(|row| layer.probabilities(row));
-                    p.map(|p| p as f32).collect()
-                }
-            });
-        }
+        let images: Vec<usize> = range.clone().collect();
+        let of_models = probabilities(models, candidates, &images, dataset)?;
         let mut rows = Vec::with_capacity(range.len() * 2 * models.len());
         for (at, image) in range.clone().enumerate() {
             let class = candidates.images()[image].class as usize;
@@ -194,6 +208,45 @@ pub(super) fn views(
         predicted.extend(classes.iter().map(|class| *class as u32));
     })?;
     Ok(Agreement::new(models.len(), own, predicted))
+}
+
+/// Softens the labels of the chosen images, which are in the candidates' order, by what the models say of them. The models are those of the
+/// backends, in their order.
+pub(super) fn soften(
+    soft: SoftLabels,
+    models: &[TaskModel],
+    candidates: &Candidates,
+    choices: &mut [Choice],
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(usize),
+) -> Result<()> {
+    let classes = candidates.class_names().len();
+    let mut done = 0;
+    candidates.each_chunk(0, CHUNK, |range, dataset| {
+        check(cancel)?;
+        let of_chunk = choices[done..].iter();
+        let of_chunk = of_chunk.take_while(|choice| choice.row < range.end);
+        let end = done + of_chunk.count();
+        let chosen = &mut choices[done..end];
+        done = end;
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        let images: Vec<usize> = chosen.iter().map(|choice| choice.row).collect();
+        let places: Vec<usize> = images.iter().map(|image| image - range.start).collect();
+        let dataset = dataset.subset(&places);
+        let of_models = probabilities(models, candidates, &images, &dataset)?;
+        for (at, choice) in chosen.iter_mut().enumerate() {
+            let maker = candidates.backend(choice.row);
+            let others = of_models.iter().enumerate();
+            let others = others.filter(|(model, _)| *model != maker);
+            let votes = others.map(|(_, p)| &p[at * classes..(at + 1) * classes]);
+            let label = candidates.images()[choice.row].class as usize;
+            choice.targets = Some(soft.target(label, classes, votes));
+        }
+        progress(done);
+        Ok(())
+    })
 }
 
 /// The task models of a fusion's folder, for clients who score them.

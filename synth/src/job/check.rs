@@ -16,7 +16,7 @@ use super::output::Output;
 use super::pixel_index::PixelIndex;
 use super::shard::{self, SHARD_IMAGES};
 use super::spec::OutputFormat;
-use crate::image::{encode_png, pixel_hash, png_pixel_hash};
+use crate::image::{pixel_hash, png_pixel_hash};
 use crate::{Error, Image, Reproducible, Result};
 
 /// Longest picture file that is read.
@@ -181,26 +181,26 @@ fn make_again(
     let mut all = Vec::with_capacity(rows.len());
     for batch in rows.chunks(artist.spec.batch) {
         for (row, image) in batch.iter().zip(artist.draw_again(batch)?) {
-            let (image, remade) = fit(artist, index.as_deref_mut(), output, row, image)?;
+            let (png, remade) = fit(artist, index.as_deref_mut(), output, row, image)?;
+            all.push(png);
             if let Some(remade) = remade {
                 mended.changed.insert(row.index, remade);
             }
             mended.images += 1;
-            let pixels = image.to_rgb8();
-            all.push(encode_png(image.height(), image.width(), &pixels)?);
         }
     }
     Ok(all)
 }
 
-/// The image of a row made again: as it was, or by an engine that is not exact another one, which must pass whatever images pass.
+/// The image of a row made again, as a PNG file: as it was, or by an engine that is not exact another one, which must pass whatever
+/// images pass.
 fn fit(
     artist: &mut Artist<'_>,
     mut index: Option<&mut PixelIndex>,
     output: &Output<'_>,
     row: &ManifestRow,
     mut image: Image,
-) -> Result<(Image, Option<Remade>)> {
+) -> Result<(Vec<u8>, Option<Remade>)> {
     let lost = |reason: &str| Error::Output {
         file: output.path(row.file.as_deref().unwrap_or_default()),
         reason: format!("image {} is missing or damaged, and {reason}", row.index),
@@ -209,7 +209,7 @@ fn fit(
         let pixels = image.to_rgb8();
         let pixel_hash = pixel_hash(image.width(), &pixels);
         if Some(pixel_hash) == row.pixel_hash {
-            return Ok((image, None));
+            return Ok((artist.png(row, &image, &pixels, pixel_hash)?, None));
         }
         if artist.engine.reproducible == Reproducible::Exact {
             return Err(lost(
@@ -227,7 +227,8 @@ fn fit(
                 pixel_hash,
                 clip_score,
             };
-            return Ok((image, Some(remade)));
+            let png = artist.png(row, &image, &pixels, pixel_hash)?;
+            return Ok((png, Some(remade)));
         }
         if left > 0
             && let Some(again) = artist.draw_again(std::slice::from_ref(row))?.pop()

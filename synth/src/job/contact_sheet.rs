@@ -32,23 +32,36 @@ pub(super) struct ContactSheet {
 impl ContactSheet {
     /// Takes a row's image, where it is a file of its own and there is room.
     pub(super) fn add(&mut self, row: &ManifestRow) {
-        let Some(file) = row.file.as_ref().filter(|file| file.starts_with("images/")) else {
-            return;
-        };
+        let file = row.file.as_ref().filter(|file| file.starts_with("images/"));
+        if let Some(file) = file {
+            self.add_file(row.class, file);
+        }
+    }
+
+    /// Takes an image of a class, where there is room.
+    fn add_file(&mut self, class: u32, file: &str) {
         let known = self.classes.len();
         let all = COLUMNS * if known > 1 { 1 } else { ROWS };
-        match self.classes.get_mut(&row.class) {
-            Some(files) if files.len() < all => files.push(file.clone()),
+        match self.classes.get_mut(&class) {
+            Some(files) if files.len() < all => files.push(file.to_owned()),
             Some(_) => {}
             None if known < ROWS => {
-                self.classes.insert(row.class, vec![file.clone()]);
+                self.classes.insert(class, vec![file.to_owned()]);
             }
             None => {}
         }
     }
 
-    /// Writes the sheet: a row for each class in label order, or rows of one class. Nothing where no image is a file.
+    /// Writes the sheet. Nothing where no image is a file.
     pub(super) fn write(&self, folder: &OwnFolder, out_dir: &Path) -> Result<()> {
+        match self.png(out_dir)? {
+            Some(sheet) => Ok(folder.write(&place(out_dir), &sheet)?),
+            None => Ok(()),
+        }
+    }
+
+    /// The sheet: a row for each class in label order, or rows of one class.
+    fn png(&self, out_dir: &Path) -> Result<Option<Vec<u8>>> {
         let is_one = self.classes.len() == 1;
         let rows: Vec<&[String]> = self
             .classes
@@ -56,12 +69,31 @@ impl ContactSheet {
             .flat_map(|files| files.chunks(COLUMNS).take(if is_one { ROWS } else { 1 }))
             .collect();
         let Some(sheet) = drawn(&rows, out_dir) else {
-            return Ok(());
+            return Ok(None);
         };
         let mut bytes = std::io::Cursor::new(Vec::new());
         sheet.write_to(&mut bytes, ImageFormat::Png)?;
-        Ok(folder.write(&place(out_dir), &bytes.into_inner())?)
+        Ok(Some(bytes.into_inner()))
     }
+}
+
+/// The first images of every class on one page, as a PNG file: a row for each class in the order in which classes come, or rows of one class. `images` are
+/// names of classes with those of files in `folder`. Nothing where none of them can be read.
+///
+/// # Errors
+/// A page that cannot be written as PNG.
+pub fn contact_sheet(images: &[(String, String)], folder: &Path) -> Result<Option<Vec<u8>>> {
+    let mut sheet = ContactSheet::default();
+    let mut classes: Vec<&str> = Vec::new();
+    for (class, file) in images {
+        let known = classes.iter().position(|known| known == class);
+        let at = known.unwrap_or_else(|| {
+            classes.push(class);
+            classes.len() - 1
+        });
+        sheet.add_file(at as u32, file);
+    }
+    sheet.png(folder)
 }
 
 /// Where the sheet stands.

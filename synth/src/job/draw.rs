@@ -1,21 +1,20 @@
-//! Drawing the images of a batch, again where a draw is unfit.
+//! Asking the engine for the images of a job, and what each is called in its manifest.
 
 use std::sync::atomic::AtomicBool;
 
-use promptfed_prompts::{ClassIndex, RenderedPrompt};
+use promptfed_prompts::{ClassIndex, ContentHash, RenderedPrompt};
 
 use super::clip_filter::Judge;
 use super::cut::Reading;
 use super::manifest::ManifestRow;
 use super::output::Output;
-use super::pixel_index::PixelIndex;
 use super::plan::PlannedImage;
 use super::prompts::JobPrompt;
 use super::screen::{self, Fault};
 use super::spec::JobSpec;
-use crate::image::{encode_png, pixel_hash};
+use crate::image::encode_png;
 use crate::service::wait;
-use crate::{EngineInfo, Error, Generator, Image, ImageRequest, Result};
+use crate::{EngineInfo, Error, GenerationRecord, Generator, Image, ImageRequest, Result};
 
 pub(super) struct Artist<'a> {
     pub(super) generator: &'a mut dyn Generator,
@@ -26,25 +25,6 @@ pub(super) struct Artist<'a> {
 }
 
 impl Artist<'_> {
-    /// Draws a batch, writes its accepted images, and gives one row per image.
-    ///
-    /// Unfit draws are replaced image by image in the order of the plan, so that what counts as a duplicate does not
-    /// depend on the size of the batch.
-    pub(super) fn draw(
-        &mut self,
-        batch: &[PlannedImage],
-        index: &mut PixelIndex,
-        output: &Output<'_>,
-    ) -> Result<Vec<ManifestRow>> {
-        let requests: Vec<_> = batch.iter().map(|image| self.request(image, 0)).collect();
-        let images = self.generate(&requests)?;
-        let mut rows = Vec::with_capacity(batch.len());
-        for ((planned, request), image) in batch.iter().zip(requests).zip(images) {
-            rows.push(self.settle(planned, request, image, index, output)?);
-        }
-        Ok(rows)
-    }
-
     /// Whether this job writes such a row. One that was edited could name any class, and any file to write to.
     pub(super) fn writes(&self, row: &ManifestRow, output: &Output<'_>) -> bool {
         let prompt = JobPrompt {
@@ -92,7 +72,7 @@ impl Artist<'_> {
     }
 
     /// As many images as requests, of the engine's size, or an error. What may pass is tried again.
-    fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
+    pub(super) fn generate(&mut self, requests: &[ImageRequest]) -> Result<Vec<Image>> {
         let images = self.persist(requests)?;
         let fault = |reason| {
             Err(Error::Backend {
@@ -143,7 +123,8 @@ impl Artist<'_> {
         }
     }
 
-    fn generate_one(&mut self, request: &ImageRequest) -> Result<Image> {
+    /// The image of one request.
+    pub(super) fn generate_one(&mut self, request: &ImageRequest) -> Result<Image> {
         let images = self.generate(std::slice::from_ref(request))?;
         images.into_iter().next().ok_or_else(|| Error::Backend {
             engine: self.engine.name.clone(),
@@ -152,45 +133,20 @@ impl Artist<'_> {
         })
     }
 
-    fn settle(
-        &mut self,
-        planned: &PlannedImage,
-        mut request: ImageRequest,
-        mut image: Image,
-        index: &mut PixelIndex,
-        output: &Output<'_>,
-    ) -> Result<ManifestRow> {
-        let (mut flags, mut scores) = (Vec::new(), Vec::new());
-        loop {
-            let pixels = image.to_rgb8();
-            let hash = pixel_hash(image.width(), &pixels);
-            let (mut fault, score) = self.look(planned.prompt.class, &image, &pixels)?;
-            scores.extend(score);
-            // Last, so that only accepted images are claimed.
-            if fault.is_none() && !index.claim(&hash, planned.index)? {
-                fault = Some(Fault::Duplicate);
-            }
-            flags.extend(fault);
-            let attempts = flags.len() as u32 + u32::from(fault.is_none());
-            let mut row = self.row(planned, &request, attempts);
-            if fault.is_none() {
-                let file = output.file_of(planned.index, row.class);
-                let png = encode_png(image.height(), image.width(), &pixels)?;
-                output.write(planned.index, &file, &png)?;
-                row.file = Some(file);
-                row.pixel_hash = Some(hash);
-            } else if attempts < self.spec.attempts {
-                request = self.request(planned, attempts);
-                image = self.generate_one(&request)?;
-                continue;
-            } else {
-                row.rejected = fault;
-            }
-            row.flags = flags;
-            row.upcast = image.is_upcast();
-            row.clip_scores = scores;
-            return Ok(row);
-        }
+    /// The PNG file of a row's image; `pixels` are its 8-bit values, and this is their hash.
+    pub(super) fn png(
+        &self,
+        row: &ManifestRow,
+        image: &Image,
+        pixels: &[u8],
+        pixel_hash: ContentHash,
+    ) -> Result<Vec<u8>> {
+        let size @ [height, width] = [image.height(), image.width()];
+        let record = self
+            .spec
+            .records
+            .then(|| GenerationRecord::of(&self.engine, row, size, pixel_hash).text());
+        encode_png(height, width, pixels, record.as_deref())
     }
 
     /// What is wrong with an image of a class by itself, and the score that a filter gave it; `pixels` are its 8-bit values.
@@ -209,13 +165,21 @@ impl Artist<'_> {
         Ok((fault, Some(score)))
     }
 
-    fn request(&self, planned: &PlannedImage, attempt: u32) -> ImageRequest {
-        let seed = planned.seed(self.spec.seed).attempt(attempt);
+    /// What the engine is asked for one draw of an image, the first being attempt 0.
+    pub(super) fn request(&self, planned: &PlannedImage, attempt: u32) -> ImageRequest {
+        let draw = self.spec.first_draw.saturating_add(attempt);
+        let seed = planned.seed(self.spec.seed).attempt(draw);
         let guidance = self.spec.guidance.draw(&seed);
         self.spec.request(&planned.prompt, seed, guidance)
     }
 
-    fn row(&self, planned: &PlannedImage, request: &ImageRequest, attempts: u32) -> ManifestRow {
+    /// The row of an image after so many draws, without what came of them.
+    pub(super) fn row(
+        &self,
+        planned: &PlannedImage,
+        request: &ImageRequest,
+        attempts: u32,
+    ) -> ManifestRow {
         let class = planned.prompt.class;
         let class_name = self
             .spec

@@ -10,7 +10,7 @@
 //! | `images/classes.tsv` | the class of every folder, whatever it is called: lines of folder, tab, class |
 //! | `images/metadata.jsonl` | the prompt of every image, as Hugging Face's `datasets` reads them |
 //! | `contact-sheet.png` | the first images of up to twenty classes on one page |
-//! | `.promptfed/` | the lock, the index of pixel hashes, images on their way; only while the job is not finished |
+//! | `.promptfed/` | the lock, the index of pixel hashes, images on their way, the ledger of shards and what workers made; only while the job is not finished |
 //!
 //! An image is written before its row, under another name and moved into place; rows are appended in order. What a kill
 //! interrupts has no row yet and is made again, bit for bit the same. So is an image of the manifest that is missing or
@@ -26,6 +26,8 @@ mod contact_sheet;
 mod cut;
 mod cut_prompts;
 mod draw;
+mod drawn;
+mod draws;
 mod folder_names;
 mod made;
 mod manifest;
@@ -33,6 +35,7 @@ mod metadata;
 mod notes;
 mod output;
 mod overview;
+mod parcel;
 mod pixel_index;
 mod plan;
 mod prompt_list;
@@ -42,11 +45,15 @@ mod report;
 mod runner;
 mod screen;
 mod shard;
+mod sharing;
 mod spec;
 mod tally;
 mod weighted;
+mod work;
+mod worker;
 
 pub use clip_filter::{ClipFilter, FilterRule};
+pub use contact_sheet::contact_sheet;
 pub use folder_names::CLASSES_FILE;
 pub(crate) use folder_names::{classes_file, folder_names};
 pub use manifest::{MANIFEST_FILE, ManifestRow, read_manifest};
@@ -57,11 +64,13 @@ pub use prompts::PromptSource;
 pub(crate) use record::differing;
 pub use record::{JOB_FILE, JobRecord};
 pub use report::{JobProgress, JobReport};
-pub use runner::run;
+pub use runner::{run, run_shared};
 pub use screen::Fault;
 pub(crate) use shard::{SHARD_IMAGES, encode, file_name as shard_name};
+pub use sharing::Sharing;
 pub use spec::{Guidance, ImageBudget, JobSpec, OutputFormat, Spread};
 pub use weighted::weights_note;
+pub use worker::{WorkerOptions, WorkerReport, work};
 
 /// The SQLite file that holds the pixel hashes while a job is not finished, relative to its folder.
 pub const INDEX_FILE: &str = ".promptfed/pixels.sqlite";

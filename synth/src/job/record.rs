@@ -54,11 +54,19 @@ pub struct JobRecord {
     pub seed: u64,
     /// Draws per image before it is rejected.
     pub attempts: u32,
+    /// The draw that every image begins with.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub first_draw: u32,
     /// Which images pass, where there is a filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<FilterRule>,
     /// Form of the output.
     pub output: OutputFormat,
+}
+
+/// Records of jobs that draw their images for the first time do not say so.
+fn is_first(draw: &u32) -> bool {
+    *draw == 0
 }
 
 impl JobRecord {
@@ -79,6 +87,7 @@ impl JobRecord {
             guidance: spec.guidance,
             seed: spec.seed,
             attempts: spec.attempts,
+            first_draw: spec.first_draw,
             filter: spec.filter.as_ref().map(|filter| filter.rule().clone()),
             output: spec.output,
         })

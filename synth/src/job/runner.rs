@@ -1,5 +1,6 @@
 //! The course of a job.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use promptfed_files::{FolderKind, OwnFolder};
 
 use super::draw::Artist;
+use super::draws::{Draws, Own};
 use super::made::Made;
 use super::manifest::{MANIFEST_FILE, Manifest, ManifestRow};
 use super::notes::notes_of;
@@ -16,9 +18,10 @@ use super::plan::{Plan, PlannedImage, Survey};
 use super::record::{JOB_FILE, JobRecord, Standing};
 use super::report::{JobProgress, JobReport};
 use super::screen::Fault;
+use super::sharing::{Sharing, Workers};
 use super::spec::{JobSpec, OutputFormat};
 use super::tally::Tally;
-use super::{check, overview};
+use super::{check, overview, sharing};
 use crate::{Error, Generator, Reproducible, Result};
 
 /// Runs a job in `out_dir`, or goes on with the job that lies there.
@@ -34,6 +37,40 @@ use crate::{Error, Generator, Reproducible, Result};
 pub fn run(
     generator: &mut dyn Generator,
     spec: &JobSpec,
+    out_dir: &Path,
+    progress: &mut dyn FnMut(&JobProgress),
+    cancel: &AtomicBool,
+) -> Result<JobReport> {
+    course(generator, spec, None, out_dir, progress, cancel)
+}
+
+/// [`run`], with images that workers draw ([`work`](super::work)): the same images. The generator says what the job is, draws again what turns out
+/// to be a copy or is missing, and nothing else. Waits as long as no worker comes, and until `cancel` is set.
+///
+/// # Errors
+/// As [`run`], and images that no worker could draw.
+pub fn run_shared(
+    generator: &mut dyn Generator,
+    spec: &JobSpec,
+    sharing: &Sharing,
+    out_dir: &Path,
+    progress: &mut dyn FnMut(&JobProgress),
+    cancel: &AtomicBool,
+) -> Result<JobReport> {
+    sharing.validate()?;
+    if spec.filter.is_some() {
+        return Err(Error::Spec(
+            "workers do not judge images by CLIP; leave out the filter, or draw without workers"
+                .into(),
+        ));
+    }
+    course(generator, spec, Some(*sharing), out_dir, progress, cancel)
+}
+
+fn course(
+    generator: &mut dyn Generator,
+    spec: &JobSpec,
+    sharing: Option<Sharing>,
     out_dir: &Path,
     progress: &mut dyn FnMut(&JobProgress),
     cancel: &AtomicBool,
@@ -125,6 +162,17 @@ pub fn run(
         index.rebuild(out_dir)?;
     }
     let mut plan = Plan::new(&spec.prompts, spec.images, &survey, made, report.done)?;
+    let mut draws: Box<dyn Draws + '_> = match sharing {
+        None => Box::new(Own {
+            batch: spec.batch as u64,
+        }),
+        Some(sharing) => {
+            let workers =
+                Workers::of(&folder, &record, sharing, spec.records, report.done, cancel)?;
+            Box::new(workers)
+        }
+    };
+    let (mut asked, mut taken) = (VecDeque::new(), report.done);
     let begun = Instant::now();
     progress(&report.progress(target, Duration::ZERO));
     while report.done < target {
@@ -132,20 +180,36 @@ pub fn run(
             report.cancelled = true;
             break;
         }
-        let n = (spec.batch as u64)
-            .min(target - report.done)
-            .min(output.room(report.done));
-        let batch = plan
-            .by_ref()
-            .take(n as usize)
-            .collect::<Result<Vec<PlannedImage>>>()?;
-        if batch.is_empty() {
+        while asked.len() < draws.ahead() && taken < target {
+            let n = draws
+                .batch(taken)
+                .min(target - taken)
+                .min(output.room(taken));
+            let batch = plan
+                .by_ref()
+                .take(n as usize)
+                .collect::<Result<Vec<PlannedImage>>>()?;
+            if batch.is_empty() {
+                break;
+            }
+            draws.ask(&batch)?;
+            taken += batch.len() as u64;
+            asked.push_back(batch);
+        }
+        let Some(batch) = asked.pop_front() else {
             return Err(Error::Spec(
                 "the prompts changed while the job ran; run it again in another folder".into(),
             ));
-        }
+        };
+        let drawn = match draws.draw(&mut artist, &batch) {
+            Err(Error::Cancelled) => {
+                report.cancelled = true;
+                break;
+            }
+            drawn => drawn?,
+        };
         index.begin()?;
-        let rows = match artist.draw(&batch, &mut index, &output) {
+        let rows = match artist.settle(&batch, drawn, &mut index, &output) {
             Err(Error::Cancelled) => {
                 // What the batch claimed is given back with the index.
                 report.cancelled = true;
@@ -160,11 +224,15 @@ pub fn run(
             tally.count(&row);
             output.settle(row)?;
         }
+        draws.settled(&batch)?;
         progress(&report.progress(target, begun.elapsed()));
     }
     let finished = report.done == record.planned;
     output.end(finished)?;
+    draws.end(finished)?;
+    drop(draws);
     if finished {
+        sharing::discard(&folder)?;
         index.remove()?;
     }
     if spec.output == OutputFormat::Folder {
@@ -178,7 +246,7 @@ pub fn run(
 }
 
 /// How a job's folder is known.
-const JOB_FOLDER: FolderKind = FolderKind {
+pub(super) const JOB_FOLDER: FolderKind = FolderKind {
     what: "the folder of a synthesis job",
     mark: JOB_FILE,
     lock: ".promptfed/job.lock",

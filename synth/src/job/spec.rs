@@ -34,17 +34,21 @@ pub struct JobSpec {
     pub batch: usize,
     /// Draws per image before it is rejected as faulty, 1 or more.
     pub attempts: u32,
+    /// The draw that every image begins with: 0, or, to make a class's images again, one that none of them came to before.
+    pub first_draw: u32,
     /// Which images pass; a draw that does not is made again like a faulty one.
     pub filter: Option<Arc<ClipFilter>>,
     /// Stops after this many images of the plan, counted from its first; the next run may go further.
     pub limit: Option<u64>,
+    /// Whether each picture holds its [`GenerationRecord`](crate::GenerationRecord), the prompt with it; never changes the pixels.
+    pub records: bool,
     /// How often an engine is asked for a batch where it fails in a way that may pass; never changes the images.
     pub retry: Retry,
 }
 
 impl JobSpec {
     /// A job with an engine's own settings: 1 image per prompt, seed 0, image folder, batches of 16 per core, up to 4 draws,
-    /// no filter, up to 3 tries 2 to 30 s apart of what may pass.
+    /// no filter, no records in the pictures, up to 3 tries 2 to 30 s apart of what may pass.
     pub fn new(prompts: PromptSource, defaults: &crate::SamplingDefaults) -> Self {
         Self {
             prompts,
@@ -56,8 +60,10 @@ impl JobSpec {
             output: OutputFormat::Folder,
             batch: 16 * std::thread::available_parallelism().map_or(4, usize::from),
             attempts: 4,
+            first_draw: 0,
             filter: None,
             limit: None,
+            records: false,
             retry: Retry {
                 attempts: 3,
                 first_pause: Duration::from_secs(2),

@@ -20,7 +20,7 @@ use super::key::ApiKey;
 use super::limits::Limits;
 use super::pace::Pace;
 use super::pause::cancelled;
-use super::tls;
+use super::tls::{self, TlsError};
 
 /// A service and how it is asked. Threads can share it; none of them may be one of an asynchronous runtime.
 pub struct Service {
@@ -40,7 +40,7 @@ impl Service {
     /// other address. Proxies are those of the environment, and none for this machine's own addresses.
     ///
     /// # Errors
-    /// An address that cannot be used, or a system without threads or randomness.
+    /// An address or an `SSL_CERT_FILE` that cannot be used, or a system without threads or randomness.
     pub fn new(address: &str, key: Option<ApiKey>, limits: Limits) -> Result<Self, ServiceError> {
         let address = Address::parse(address)?;
         let setup = |error: String| ServiceError {
@@ -48,8 +48,16 @@ impl Service {
             fault: Fault::Setup(error),
             attempts: 0,
         };
+        let tls = tls::config(address.is_encrypted()).map_err(|error| match error {
+            TlsError::CertFile { .. } => ServiceError {
+                address: address.to_string(),
+                fault: Fault::CertFile(error.to_string()),
+                attempts: 0,
+            },
+            TlsError::Rustls(error) => setup(error.to_string()),
+        })?;
         let mut client = Client::builder()
-            .tls_backend_preconfigured(tls::config().map_err(|e| setup(e.to_string()))?)
+            .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("promptfed/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(limits.connect)

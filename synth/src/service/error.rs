@@ -23,6 +23,9 @@ pub enum Fault {
     /// The address cannot be used.
     #[error("{0}")]
     Address(String),
+    /// `SSL_CERT_FILE` gives no authorities, and nothing was sent.
+    #[error("{0}")]
+    CertFile(String),
     /// The client could not be set up.
     #[error("the HTTP client could not be set up: {0}")]
     Setup(String),
@@ -126,7 +129,7 @@ impl ServiceError {
     /// What kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         match self.fault {
-            Fault::Address(_) => ErrorKind::Input,
+            Fault::Address(_) | Fault::CertFile(_) => ErrorKind::Input,
             Fault::Cancelled => ErrorKind::Interrupted,
             Fault::Setup(_) => ErrorKind::Failed,
             _ => ErrorKind::Refused,

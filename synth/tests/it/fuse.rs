@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use promptfed_learn::Recipe;
-use promptfed_prompts::ContentHash;
+use promptfed_prompts::{ContentHash, LabelSpace};
 use promptfed_synth::fuse::select::Mode;
 use promptfed_synth::fuse::{
     Aids, COST_FILE, FUSE_FILE, FUSED_FILE, Feedback, FuseReport, FuseSpec, FusedRow, QuotaSource,
-    REPORT_FILE, TASK_MODELS, TaskSpec, WeightAdjustment, discard_other, fuse, is_fused,
-    open_fused, open_fused_as, read_fused, read_task_models,
+    REPORT_FILE, SoftLabels, TASK_MODELS, TaskSpec, WeightAdjustment, discard_other, fuse,
+    is_fused, load_fused, open_fused, open_fused_as, read_fused, read_task_models,
 };
 use promptfed_synth::{
     EngineInfo, Error, Generator, Image, ImageBudget, ImageRequest, JobSpec, Reproducible, Result,
@@ -180,10 +180,7 @@ fn one_set_and_everything_is_that_set() {
         dataset
     };
     assert_eq!(place(plain), place(fused));
-    let as_pacs = open_fused_as(
-        &out,
-        &promptfed_prompts::LabelSpace::builtin("pacs").unwrap(),
-    );
+    let as_pacs = open_fused_as(&out, &LabelSpace::builtin("pacs").unwrap());
     assert!(as_pacs.unwrap().is_empty());
 }
 
@@ -398,6 +395,73 @@ fn wrong_images_are_the_least_useful_and_weigh_less() {
     let weights = data.weights.unwrap();
     let sum: f64 = weights.iter().map(|w| f64::from(*w)).sum();
     assert!((sum - weights.len() as f64).abs() < 1e-2 && report.weights[0] > 0.0);
+}
+
+#[test]
+fn soft_labels_are_the_other_backends_votes_and_one_backend_has_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let sets = backends(dir.path(), 12, true);
+    let out = dir.path().join("soft");
+    let mut soft = FuseSpec {
+        soft_labels: Some(SoftLabels { share: 0.6 }),
+        ..spec("random", Some(150))
+    };
+    soft.task.recipe = soft.task.recipe.with(40, 0);
+    fuse_quietly(sets.clone(), &soft, &out).unwrap();
+    let chosen = fused(&out);
+    let own = |row: &FusedRow| row.targets.as_ref().unwrap()[row.class as usize];
+    for row in &chosen {
+        let targets = row.targets.as_ref().unwrap();
+        let sum: f64 = targets.iter().map(|p| f64::from(*p)).sum();
+        assert!(targets.len() == 10 && (sum - 1.0).abs() < 1e-5);
+        assert!(own(row) > 0.4 - 1e-5 && own(row) <= 1.0 + 1e-5);
+    }
+    // The others say of wrong images that they are wrong.
+    let mean = |wrong: bool| {
+        let of = chosen.iter().filter(|row| {
+            let weak = WEAK.iter().find(|(name, _)| *name == row.backend);
+            (weak.unwrap().1 == row.domain.as_deref().unwrap()) == wrong
+        });
+        let own: Vec<f32> = of.map(own).collect();
+        own.iter().sum::<f32>() / own.len() as f32
+    };
+    assert!(mean(true) < mean(false), "{} {}", mean(true), mean(false));
+
+    // They travel with their images, whatever classes they are opened with.
+    let data = open_fused(&out).unwrap();
+    let targets = data.targets.unwrap();
+    assert_eq!(targets.len(), chosen.len());
+    let (images, supervision) = load_fused(&out, 8).unwrap();
+    supervision.check(images.len(), 10).unwrap();
+    let names: Vec<String> = data.class_names.iter().rev().take(7).cloned().collect();
+    let fewer = LabelSpace::from_names("fewer", names.iter().map(String::as_str)).unwrap();
+    let relabelled = open_fused_as(&out, &fewer).unwrap();
+    let kept = relabelled.targets.unwrap();
+    assert!(kept.len() == relabelled.samples.len() && kept.len() < targets.len());
+    for (targets, sample) in kept.iter().zip(&relabelled.samples) {
+        assert!((targets.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+        assert!(targets.len() == 7 && targets[sample.label as usize] > 0.4 - 1e-4);
+    }
+
+    let alone = dir.path().join("alone");
+    let report = fuse_quietly(vec![sets[0].clone()], &soft, &alone).unwrap();
+    assert!(report.notes.iter().any(|note| note.contains("one backend")));
+    for row in fused(&alone) {
+        let targets = row.targets.unwrap();
+        assert_eq!(targets.iter().sum::<f32>(), 1.0);
+        assert_eq!(targets[row.class as usize], 1.0);
+    }
+
+    // A line that lost its soft label is told.
+    let file = out.join(FUSED_FILE);
+    let mut rows = chosen;
+    rows[3].targets = None;
+    let lines = rows
+        .iter()
+        .map(|row| serde_json::to_string(row).unwrap() + "\n");
+    std::fs::write(&file, lines.collect::<String>()).unwrap();
+    let told = open_fused(&out).unwrap_err().to_string();
+    assert!(told.contains("soft label"), "{told}");
 }
 
 #[test]

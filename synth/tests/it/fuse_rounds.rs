@@ -1,14 +1,17 @@
 //! Rounds of generation with feedback.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use promptfed_synth::fuse::{
-    Aids, Backend, FUSED, FuseSpec, QUOTAS_FILE, QuotaSource, ROUNDS_FILE, RoundQuota,
-    RoundsReport, RoundsSpec, open_fused, rounds,
+    Aids, Backend, FUSED, FuseSpec, Makers, QUOTAS_FILE, QuotaSource, ROUNDS_FILE, RoundQuota,
+    RoundWriting, RoundWritingSpec, RoundsReport, RoundsSpec, open_fused, read_written, rounds,
 };
+use promptfed_synth::writers::check::{Limits, Reason};
+use promptfed_synth::writers::{Ask, Writer, WriterInfo};
 use promptfed_synth::{
-    EngineInfo, Error, Generator, Image, ImageRequest, JobSpec, PromptSource, Result,
+    EngineInfo, Error, Generator, Image, ImageRequest, JobSpec, PromptSource, Reproducible, Result,
 };
 
 use crate::fixtures::{files, prompts, rows};
@@ -49,7 +52,7 @@ fn setup(prompts: PromptSource, engine: &EngineInfo) -> JobSpec {
 fn run_rounds(backends: &mut [Backend], spec: &RoundsSpec, out: &Path) -> Result<RoundsReport> {
     let never = AtomicBool::new(false);
     rounds(
-        backends,
+        Makers::of(backends),
         spec,
         &setup,
         Aids::default(),
@@ -135,7 +138,7 @@ fn a_stop_anywhere_changes_no_byte() {
             cancel.store(told > allowed, Ordering::Relaxed);
         };
         let result = rounds(
-            &mut backends(),
+            Makers::of(&mut backends()),
             &spec,
             &setup,
             Aids::default(),
@@ -281,4 +284,142 @@ fn other_rounds_are_refused() {
     assert!(told(&mut twice, &spec).contains("one name"));
     twice[1].0 = "../b".into();
     assert!(told(&mut twice, &spec).contains("no folder's name"));
+}
+
+/// A writer that gives one text without its class and otherwise what can be used, and remembers what it was shown.
+struct Remembering {
+    info: WriterInfo,
+    shown: Vec<(Vec<String>, Vec<String>)>,
+}
+
+impl Remembering {
+    fn new() -> Self {
+        Self {
+            info: WriterInfo {
+                name: "remembering".into(),
+                version: "1".into(),
+                reproducible: Reproducible::Exact,
+                hash: None,
+                settings: Default::default(),
+            },
+            shown: Vec::new(),
+        }
+    }
+}
+
+impl Writer for Remembering {
+    fn describe(&self) -> &WriterInfo {
+        &self.info
+    }
+
+    fn write(&mut self, ask: &Ask<'_>) -> Result<Vec<String>> {
+        self.shown.push((ask.good.to_vec(), ask.bad.to_vec()));
+        let text = |number: u64| match number {
+            0 => "a thing on a table".to_owned(),
+            // Other texts in every round.
+            _ => format!(
+                "{}, seen {number} times of {}",
+                ask.topic.opening,
+                ask.seed % 9973
+            ),
+        };
+        let numbers = ask.first..ask.first + ask.wanted as u64;
+        Ok(numbers.map(text).collect())
+    }
+}
+
+fn run_with_writer(writer: &mut Remembering, spec: &RoundsSpec, out: &Path) -> RoundsReport {
+    let never = AtomicBool::new(false);
+    let mut backends = backends();
+    let makers = Makers {
+        backends: &mut backends,
+        writing: Some(RoundWriting {
+            writer,
+            settings: RoundWritingSpec {
+                per_prompt: 6,
+                candidates: 4,
+                limits: Limits::default(),
+            },
+            is_slow: true,
+        }),
+    };
+    rounds(
+        makers,
+        spec,
+        &setup,
+        Aids::default(),
+        out,
+        &mut |_| {},
+        &never,
+    )
+    .unwrap()
+}
+
+#[test]
+fn a_writer_is_shown_its_own_useful_and_useless_texts_after_the_first_round() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = RoundsSpec {
+        images: 600,
+        ..rounds_spec()
+    };
+    spec.fuse.task.recipe = spec.fuse.task.recipe.with(10, 0);
+    let mut writer = Remembering::new();
+    let report = run_with_writer(&mut writer, &spec, dir.path());
+    let texts = |round: u32| -> BTreeSet<String> {
+        let folders = ["a", "b", "c"].map(|name| format!("round-{round}/backends/{name}"));
+        let rows = folders.iter().flat_map(|f| rows(&dir.path().join(f)));
+        rows.map(|row| row.prompt).collect()
+    };
+    let (first, second) = (texts(0), texts(1));
+    // Each of 20 topics has six texts, and nothing else is asked for.
+    assert_eq!(first.len(), 120);
+    assert!(
+        first.iter().all(|text| text.contains(", seen ")),
+        "{first:?}"
+    );
+    assert!(second.iter().all(|text| text.contains(", seen ")));
+    let kept = second.intersection(&first).count();
+    assert!(
+        kept > 0 && second.len() > kept,
+        "{kept} of {}",
+        second.len()
+    );
+
+    let asks = writer.shown.len();
+    let begun = writer.shown.iter().position(|(good, _)| !good.is_empty());
+    let begun = begun.unwrap();
+    assert!(
+        writer.shown[..begun]
+            .iter()
+            .all(|(good, bad)| good.is_empty() && bad.is_empty())
+    );
+    assert!(begun * 3 > asks && asks > 40, "{begun} of {asks}");
+    for (good, bad) in &writer.shown[begun..] {
+        assert!(!good.is_empty());
+        assert!(good.iter().chain(bad).all(|text| first.contains(text)));
+        assert!(good.iter().all(|text| !bad.contains(text)));
+    }
+
+    assert!(writer.shown.iter().any(|(_, bad)| !bad.is_empty()));
+
+    // What was refused is told with the report, and lies in the folder.
+    assert_eq!(report.written.len(), 2);
+    for written in &report.written {
+        assert_eq!((written.wanted, written.written), (120, 120));
+        assert_eq!(written.refused.count(Reason::ClassMissing), 20);
+    }
+    assert_eq!(read_written(dir.path()).unwrap(), report.written);
+    let unfinished = files(dir.path());
+    assert!(
+        unfinished
+            .keys()
+            .all(|file| !file.to_string_lossy().contains("unfinished"))
+    );
+
+    // Done is done: nothing is written again, and another writer would be other rounds.
+    let mut again = Remembering::new();
+    assert_eq!(run_with_writer(&mut again, &spec, dir.path()), report);
+    assert!(again.shown.is_empty());
+    let told = run_rounds(&mut backends(), &spec, dir.path()).unwrap_err();
+    assert!(told.to_string().contains("writing"), "{told}");
 }

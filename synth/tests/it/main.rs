@@ -20,6 +20,8 @@ mod pocket_batches;
 mod pocket_golden;
 mod pocket_loading;
 mod pocket_precision;
+mod queue;
+mod records;
 mod remote;
 mod resume;
 mod sd_adapters;

@@ -124,6 +124,45 @@ fn child() {
 }
 
 #[test]
+fn a_file_of_authorities_that_is_not_there_is_told_before_anything_is_sent() {
+    let (address, _, connected) = start();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--ignored",
+            "--exact",
+            "service_tls::child_without_authorities",
+            "--nocapture",
+        ])
+        .env("SSL_CERT_FILE", "none.pem")
+        .env(ADDRESS, &address)
+        .output()
+        .unwrap();
+    assert!(
+        child.status.success(),
+        "{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
+    assert_eq!(connected.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+#[ignore = "runs as a child process of the test above"]
+fn child_without_authorities() {
+    let Ok(address) = std::env::var(ADDRESS) else {
+        return;
+    };
+    let error = ask(&address).unwrap_err();
+    assert!(matches!(error.fault, Fault::CertFile(_)), "{error:?}");
+    assert_eq!(error.kind(), promptfed_files::ErrorKind::Input);
+    let told = error.to_string();
+    for part in ["SSL_CERT_FILE", "none.pem", "unset it"] {
+        assert!(told.contains(part), "{told}");
+    }
+    // Where no certificate is looked at, none is missed.
+    assert!(Service::new("http://127.0.0.1:1/v1", None, Limits::default()).is_ok());
+}
+
+#[test]
 fn https_to_a_server_without_it_says_so() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("https://{}", listener.local_addr().unwrap());

@@ -1,5 +1,5 @@
 //! What a ledger can tell of the bytes that cross, by the client's way of asking (ureq with a meter between TCP and TLS) and by reqwest's:
-//! the numbers of docs/architecture.md. Both send a typical prompt set and fetch a model, over plain HTTP and over TLS, through a relay that counts.
+//! the numbers of docs/architecture.md. Both ask for a round's key, send a typical prompt set that is sealed to it, and fetch a model, over plain HTTP and over TLS, through a relay that counts.
 //!
 //! usage: http_bytes [REQUESTS]
 //!
@@ -13,6 +13,8 @@ mod server;
 
 use anyhow::{Context, Result};
 use ours::Ours;
+use promptfed_privacy::{PrivateKey, SealedFor, sealed_bytes};
+use promptfed_prompts::protocol::{ClientId, RoundId, RoundSealing, SealingKey};
 use promptfed_prompts::{
     ClassIndex, ContentHash, Domain, LabelSpace, Level, PromptSet, TemplateSet,
 };
@@ -36,6 +38,13 @@ struct Bytes {
 }
 
 impl Bytes {
+    fn and(self, other: Self) -> Self {
+        Self {
+            up: self.up + other.up,
+            down: self.down + other.down,
+        }
+    }
+
     fn since(self, earlier: Self) -> Self {
         Self {
             up: self.up - earlier.up,
@@ -58,6 +67,9 @@ trait Asks {
 /// What is asked for and with what.
 struct Work {
     prompts: PromptSet,
+    /// To which they are sealed, and for whom.
+    key: SealingKey,
+    owner: SealedFor,
     answers: Answers,
     /// Authority of the server over TLS.
     certificate: PathBuf,
@@ -76,12 +88,25 @@ impl Work {
             )?;
         }
         let prompts = builder.build()?;
-        let wire = prompts.to_wire();
-        let answer = json!({ "outcome": "stored", "receipt": {
-            "round_id": 1, "client_id": 1, "hash": prompts.hash(), "bytes": wire.len(), "prompts": prompts.len(),
+        let (key, owner) = (
+            PrivateKey::generate().public(),
+            SealedFor {
+                round: RoundId::new(1),
+                client: ClientId::new(1),
+            },
+        );
+        let sealing = RoundSealing {
+            round_id: owner.round,
+            client_id: owner.client,
+            key: Some(key),
+        };
+        // Each sealing has another hash; that of a duplicate is an earlier one's.
+        let answer = json!({ "outcome": "duplicate", "receipt": {
+            "round_id": 1, "client_id": 1, "hash": prompts.hash(), "bytes": sealed_bytes(prompts.to_wire().len()), "prompts": prompts.len(),
             "received_at": 1_790_000_000_000_u64,
         }});
         let answers = Answers {
+            sealing: serde_json::to_vec(&sealing)?,
             submission: serde_json::to_vec(&answer)?,
             model: noise(MODEL_BYTES),
         };
@@ -89,6 +114,8 @@ impl Work {
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../synth/tests/golden/tls/cert.pem");
         Ok(Self {
             prompts,
+            key,
+            owner,
             answers,
             certificate,
         })
@@ -152,7 +179,7 @@ fn main() -> Result<()> {
     let work = Work::new()?;
     println!(
         "{}",
-        json!({ "prompts": work.prompts.len(), "submission": work.prompts.to_wire().len(), "model": MODEL_BYTES,
+        json!({ "prompts": work.prompts.len(), "submission": sealed_bytes(work.prompts.to_wire().len()), "model": MODEL_BYTES,
             "model_hash": ContentHash::of(&work.answers.model) })
     );
     for scheme in ["http", "https"] {

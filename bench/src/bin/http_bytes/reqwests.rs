@@ -2,7 +2,9 @@
 
 use crate::{Asks, Bytes, TOKEN, Work};
 use anyhow::{Result, ensure};
-use promptfed_prompts::protocol::WIRE_MEDIA_TYPE;
+use promptfed_privacy::{SealedFor, seal};
+use promptfed_prompts::PromptSet;
+use promptfed_prompts::protocol::{SealingKey, WIRE_MEDIA_TYPE};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, RequestBuilder};
 use rustls::pki_types::CertificateDer;
@@ -15,15 +17,27 @@ pub(crate) struct Reqwest {
     client: Client,
     runtime: Runtime,
     url: String,
-    wire: Vec<u8>,
+    prompts: PromptSet,
+    key: SealingKey,
+    owner: SealedFor,
 }
 
-/// What the caller of reqwest can tell of one request.
+/// What the caller of reqwest can tell of its requests.
 pub(crate) struct Seen {
     /// Lines of heads and bodies.
     pub(crate) seen: Bytes,
     /// Bodies alone.
     pub(crate) bodies: Bytes,
+}
+
+impl Seen {
+    /// Both requests.
+    fn and(self, other: Self) -> Self {
+        Self {
+            seen: self.seen.and(other.seen),
+            bodies: self.bodies.and(other.bodies),
+        }
+    }
 }
 
 impl Reqwest {
@@ -47,7 +61,9 @@ impl Reqwest {
                 .build()?,
             runtime,
             url: url.to_owned(),
-            wire: work.prompts.to_wire(),
+            prompts: work.prompts.clone(),
+            key: work.key,
+            owner: work.owner,
         })
     }
 
@@ -90,10 +106,13 @@ impl Asks for Reqwest {
     type Told = Seen;
 
     fn submit(&mut self) -> Result<Seen> {
+        let url = format!("{}/v1/rounds/1/sealing", self.url);
+        let sealing = self.ask(self.client.get(url), 0)?;
         let url = format!("{}/v1/rounds/1/submission", self.url);
-        let body = self.wire.clone();
+        let body = seal(&self.prompts.to_wire(), &self.key, self.owner)?;
+        let bytes = body.len();
         let request = self.client.put(url).header(CONTENT_TYPE, WIRE_MEDIA_TYPE);
-        self.ask(request.body(body), self.wire.len())
+        Ok(sealing.and(self.ask(request.body(body), bytes)?))
     }
 
     fn fetch(&mut self) -> Result<Seen> {

@@ -1,4 +1,4 @@
-//! A server that has one answer to each of two requests, with the heads of promptfed's server.
+//! A server that has one answer to each of three requests, with the heads of promptfed's server.
 
 use crate::Work;
 use anyhow::{Context, Result, bail};
@@ -16,6 +16,7 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Bodies of the answers.
 #[derive(Clone)]
 pub(crate) struct Answers {
+    pub(crate) sealing: Vec<u8>,
     pub(crate) submission: Vec<u8>,
     pub(crate) model: Vec<u8>,
 }
@@ -86,6 +87,7 @@ fn answer_all(mut stream: impl Read + Write, answers: &Answers) -> Result<()> {
         .context("the body is cut")?;
         waiting.drain(..length);
         let (media_type, body) = match head.split(' ').nth(1).unwrap_or_default() {
+            path if path.ends_with("/sealing") => ("application/json", &answers.sealing),
             path if path.ends_with("/submission") => ("application/json", &answers.submission),
             path if path.ends_with("/model") => ("application/octet-stream", &answers.model),
             path => bail!("{path} is not served"),

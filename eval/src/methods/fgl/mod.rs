@@ -1,8 +1,12 @@
 //! One-shot federated generative learning, over HTTP, against a real server.
 
+mod config;
+mod local_server;
 mod provenance;
 mod shown;
 
+pub use config::{Asking, FglConfig};
+pub use local_server::LocalServer;
 use provenance::provenance;
 use shown::Shown;
 
@@ -11,58 +15,21 @@ use crate::comparison::{SubmittedPrompts, SyntheticCounts};
 use crate::simulation::SimulatedRound;
 use crate::{FederatedClient, Result, seeds};
 use promptfed_client::{
-    AdminClient, Captioner, ExtractOptions, FederationClient, ReleaseRules, RequestError,
-    RetryPolicy, extract,
+    AdminClient, ExtractOptions, FederationClient, RequestError, RetryPolicy, extract,
 };
 use promptfed_learn::{Classifier, EpochStats};
 use promptfed_prompts::protocol::{
     CurvePoint, ImageBudget, PromptPlan, RegistrationRequest, RoundId, RoundResults, RoundSpec,
     RoundState, RoundStatus, StageSeconds, SynthesisPlan,
 };
-use promptfed_prompts::{ClassIndex, Level, PromptSet, TemplateSet};
-use promptfed_server::{Engines, RunningServer, Server, ServerConfig};
+use promptfed_prompts::{ClassIndex, Level, PromptSet};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// The row of a comparison's provenance that says how many clients withheld all of their prompts.
 pub const SILENT_CLIENTS: &str = "clients that released no prompt";
-
-/// Whose prompts a server makes images of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asking {
-    /// The clients'.
-    Clients,
-    /// Its own: the class names alone, of all classes. No client sends anything, and what prompts add is measured against it.
-    ClassNames,
-}
-
-/// How prompts are made, what the server makes of them, how it trains.
-#[derive(Debug, Clone)]
-pub struct FglConfig {
-    /// Short name among the compared methods: `fgl:level=class`; `fused` where the synthesis fuses several engines; `zero-upload`.
-    pub name: String,
-    /// Whose prompts.
-    pub asking: Asking,
-    /// How much of each image its prompt tells.
-    pub level: Level,
-    /// The texts around class, domain and caption.
-    pub templates: TemplateSet,
-    /// What writes the captions of instance-level prompts.
-    pub captioner: Arc<dyn Captioner>,
-    /// Whether clients release how many images stand behind a prompt.
-    pub counts: bool,
-    /// What clients leave out of their prompts.
-    pub release: ReleaseRules,
-    /// How images are made; its seed is replaced by one of each run.
-    pub synthesis: SynthesisPlan,
-    /// Passes over the synthetic images.
-    pub epochs: u32,
-    /// What determines the images of the engines, beside what is asked of them, and the captions: models and their files.
-    pub engines: String,
-}
 
 /// Zhang, Qi and Zhao 2023 (arXiv 2306.16064), the one-shot variant: clients send prompts, the server trains a model from
 /// scratch on images it makes of them.
@@ -75,27 +42,6 @@ pub struct FglConfig {
 pub struct Fgl {
     config: FglConfig,
     server: Arc<LocalServer>,
-}
-
-/// A server on the loopback interface, for the rounds of one method or several.
-pub struct LocalServer {
-    running: RunningServer,
-    data_dir: PathBuf,
-}
-
-impl LocalServer {
-    /// Starts it, with its data in `data_dir`.
-    ///
-    /// # Errors
-    /// If it cannot start.
-    pub fn start(data_dir: &Path, engines: Engines) -> Result<Self> {
-        let addr = ([127, 0, 0, 1], 0).into();
-        let running = Server::start(ServerConfig::new(addr, data_dir.to_owned(), engines))?;
-        Ok(Self {
-            running,
-            data_dir: data_dir.to_owned(),
-        })
-    }
 }
 
 impl Fgl {

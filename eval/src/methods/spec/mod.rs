@@ -10,6 +10,7 @@ pub use name::MethodName;
 pub use setting::SettingOf;
 
 use promptfed_prompts::Level;
+use promptfed_synth::fuse::select::Mode;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -20,6 +21,21 @@ pub struct MethodSpec {
     /// The method.
     pub name: MethodName,
     settings: BTreeMap<&'static str, f64>,
+}
+
+/// What `fused` is told of how it chooses images; nothing of a setting is what all are told.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ChoosingSpec {
+    /// The selection.
+    pub select: Option<Mode>,
+    /// Whether quotas follow the transfer between task models.
+    pub by_transfer: Option<bool>,
+    /// Times that weights are adjusted; 0 for none.
+    pub adjust_weights: Option<u32>,
+    /// The part of votes in labels; 0 for none.
+    pub soft_labels: Option<f64>,
+    /// The share of what is made that is trained on, where as many images are made as by one engine alone.
+    pub generated_share: Option<f64>,
 }
 
 /// Why a text names no method.
@@ -70,6 +86,13 @@ impl FromStr for MethodSpec {
                 )));
             }
         }
+        let told = spec.choosing();
+        let keeps_some = told.generated_share.is_some() && told.select != Some(Mode::All);
+        if spec.settings.contains_key("keep") && !keeps_some {
+            return Err(SpecError(format!(
+                "{name}: keep has no effect without budget=generated, nor with select=all; leave it out"
+            )));
+        }
         Ok(spec)
     }
 }
@@ -92,6 +115,31 @@ impl MethodSpec {
     pub fn level(&self) -> Option<Level> {
         let place = *self.settings.get("level")? as usize;
         Level::ALL.get(place).copied()
+    }
+
+    /// Which engine it has alone, counted from 0: the first unless said.
+    pub fn engine(&self) -> usize {
+        (self.get("engine") as usize).saturating_sub(1)
+    }
+
+    /// What it says of how images are chosen.
+    pub fn choosing(&self) -> ChoosingSpec {
+        let said = |key: &str| self.settings.get(key).copied();
+        ChoosingSpec {
+            select: said("select").and_then(|place| {
+                let name = Mode::NAMES.get(place as usize)?;
+                name.parse().ok()
+            }),
+            by_transfer: said("quotas").map(|place| place > 0.0),
+            adjust_weights: said("adjust-weights").map(|times| times as u32),
+            soft_labels: said("soft-labels"),
+            generated_share: (said("budget") == Some(1.0)).then(|| self.get("keep")),
+        }
+    }
+
+    /// Whether it is told more than how much a prompt tells.
+    pub fn says_how_to_choose(&self) -> bool {
+        self.choosing() != ChoosingSpec::default()
     }
 
     /// Whether it trains at the recipe's learning rate: it learns by steps, and is told no rate of its own.
@@ -126,6 +174,8 @@ mod tests {
             "moon:learning-rate=0.02:mu=5",
             "fgl:level=instance",
             "fgl-rounds:rounds=3:server-epochs=2",
+            "fgl:engine=2",
+            "fused:budget=generated:keep=0.75:quotas=transfer:select=influence+cartography",
         ] {
             assert_eq!(text.parse::<MethodSpec>().unwrap().to_string(), text);
         }
@@ -133,6 +183,28 @@ mod tests {
         assert_eq!(spec.get("mu"), 0.01);
         let spec: MethodSpec = "fedprox:mu=0".parse().unwrap();
         assert_eq!(spec.get("mu"), 0.0);
+    }
+
+    #[test]
+    fn what_fused_is_told_is_read() {
+        let of = |text: &str| text.parse::<MethodSpec>().unwrap();
+        assert!(!of("fused").says_how_to_choose() && of("fgl").engine() == 0);
+        assert_eq!(of("fgl:engine=3").engine(), 2);
+        let told = of(
+            "fused:adjust-weights=3:budget=generated:quotas=none:select=diversity:soft-labels=0.4",
+        );
+        let expected = ChoosingSpec {
+            select: Some(Mode::Diversity),
+            by_transfer: Some(false),
+            adjust_weights: Some(3),
+            soft_labels: Some(0.4),
+            generated_share: Some(0.5),
+        };
+        assert_eq!(told.choosing(), expected);
+        assert_eq!(
+            of("fused:budget=trained-on").choosing().generated_share,
+            None
+        );
     }
 
     #[test]
@@ -183,6 +255,14 @@ mod tests {
             ("fgl-rounds:rounds=0", "a whole number above 0"),
             ("fgl-rounds:rounds=1e19", "below 1000000"),
             ("zero-upload:level=class", "it has none"),
+            ("fgl:engine=0", "a whole number above 0"),
+            ("fused:select=best", "give all or random"),
+            ("fused:soft-labels=1", "below 1"),
+            ("fused:keep=0.5", "without budget=generated"),
+            (
+                "fused:budget=generated:keep=0.5:select=all",
+                "nor with select=all",
+            ),
         ] {
             let told = text.parse::<MethodSpec>().unwrap_err().to_string();
             assert!(told.contains(part), "{told}");

@@ -2,6 +2,7 @@
 
 use super::{MethodName, SettingOf};
 use crate::methods::Held;
+use promptfed_synth::fuse::select::Mode;
 
 /// The names of [`Level::ALL`].
 pub(super) const LEVELS: &[&str] = &["class", "domain", "instance"];
@@ -104,7 +105,54 @@ impl MethodName {
             "how much a prompt tells, in place of --level",
         )
         .words(LEVELS);
-        const ONE_SHOT: [SettingOf; 1] = [LEVEL];
+        const ONE_SHOT: [SettingOf; 2] = [
+            LEVEL,
+            SettingOf::new(
+                "engine",
+                Some(1.0),
+                "which of the engines it has alone, counted from 1",
+            )
+            .above_zero()
+            .below(65.0)
+            .whole(),
+        ];
+        const CHOSEN: [SettingOf; 7] = [
+            LEVEL,
+            SettingOf::new("select", None, "how images are chosen, in place of --fuse")
+                .words(&Mode::NAMES),
+            SettingOf::new(
+                "quotas",
+                None,
+                "what each engine's share follows, in place of --quotas",
+            )
+            .words(&["none", "transfer"]),
+            SettingOf::new(
+                "adjust-weights",
+                None,
+                "times that weights are adjusted, in place of --adjust-weights; 0 for none",
+            )
+            .below(1001.0)
+            .whole(),
+            SettingOf::new(
+                "soft-labels",
+                None,
+                "part of the other engines' votes in labels, in place of --soft-labels; 0 for none",
+            )
+            .below(1.0),
+            SettingOf::new(
+                "budget",
+                None,
+                "what is as many as fgl's --images: the images trained on, chosen of --generated, or those generated, of which some are trained on",
+            )
+            .words(&["trained-on", "generated"]),
+            SettingOf::new(
+                "keep",
+                Some(0.5),
+                "share that is trained on, of images generated with budget=generated",
+            )
+            .above_zero()
+            .below(1.0),
+        ];
         const FOLLOWED: [SettingOf; 5] = [
             LEVEL,
             SettingOf::new(
@@ -138,7 +186,8 @@ impl MethodName {
         .above_zero()
         .whole()];
         match self {
-            Self::Fgl | Self::Fused => &ONE_SHOT,
+            Self::Fgl => &ONE_SHOT,
+            Self::Fused => &CHOSEN,
             Self::FglRounds => &FOLLOWED,
             Self::ZeroUpload | Self::Centralised | Self::Local | Self::Majority | Self::Chance => {
                 &[]

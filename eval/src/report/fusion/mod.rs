@@ -3,15 +3,18 @@
 mod backends;
 mod images;
 mod pictures;
+mod prompts;
 
 use std::path::{Path, PathBuf};
 
 use maud::{Markup, html};
 use promptfed_files::write_whole;
-use promptfed_synth::fuse::{Cost, FUSED, FuseRecord, FuseReport, RoundQuota, read_quotas};
+use promptfed_synth::fuse::{
+    Cost, FUSED, FuseRecord, FuseReport, RoundQuota, RoundWritten, read_quotas, read_written,
+};
 
 use self::pictures::Pictures;
-use super::format::{count, plural, seconds};
+use super::format::{count, percent, plural, seconds};
 use super::page::{Document, Section, document};
 use crate::Result;
 
@@ -25,6 +28,8 @@ struct Fusion {
     cost: Cost,
     /// What each backend was asked for, by round; nothing where the set is not of rounds.
     rounds: Vec<Vec<RoundQuota>>,
+    /// What was written for each round; nothing where there was no writer.
+    written: Vec<RoundWritten>,
     pictures: Pictures,
 }
 
@@ -41,7 +46,8 @@ pub fn write_fusion(folder: &Path) -> Result<Option<PathBuf>> {
     let fusion = Fusion {
         pictures: Pictures::of(folder, &record, shown)?,
         cost: Cost::read(folder)?,
-        rounds: rounds_around(folder)?,
+        rounds: around(folder).map_or(Ok(Vec::new()), read_quotas)?,
+        written: around(folder).map_or(Ok(Vec::new()), read_written)?,
         record,
         report,
     };
@@ -50,14 +56,10 @@ pub fn write_fusion(folder: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(path))
 }
 
-/// The quotas of the rounds that a fused set stands at the end of.
-fn rounds_around(folder: &Path) -> Result<Vec<Vec<RoundQuota>>> {
-    match folder.parent() {
-        Some(parent) if folder.file_name().is_some_and(|name| name == FUSED) => {
-            Ok(read_quotas(parent)?)
-        }
-        _ => Ok(Vec::new()),
-    }
+/// The folder of the rounds that a fused set stands at the end of.
+fn around(folder: &Path) -> Option<&Path> {
+    let is_of_rounds = folder.file_name().is_some_and(|name| name == FUSED);
+    folder.parent().filter(|_| is_of_rounds)
 }
 
 fn page(fusion: &Fusion) -> Markup {
@@ -85,6 +87,11 @@ fn page(fusion: &Fusion) -> Markup {
             "images",
             "Most and least useful images",
             images::images(fusion),
+        ),
+        section(
+            "prompts",
+            "Written prompts and refusals",
+            prompts::refused(fusion),
         ),
         section("cost", "What the choice cost", cost(fusion)),
         section("provenance", "Provenance", provenance(fusion)),
@@ -118,6 +125,9 @@ fn summary(fusion: &Fusion) -> Markup {
                 Some(weights) => { "weights adjusted " (weights.iterations) " times" }
                 None => "all weights 1",
             } }
+            @if let Some(soft) = spec.soft_labels {
+                li { "soft labels, " (percent(soft.share)) " votes" }
+            }
             li { "seed " (spec.seed) }
         }
     }

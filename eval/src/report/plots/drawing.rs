@@ -37,6 +37,11 @@ impl Drawing {
         format!("{}.svg", self.stem)
     }
 
+    /// What it shows.
+    pub(in crate::report) fn title(&self) -> &str {
+        &self.title
+    }
+
     /// In the page.
     pub(in crate::report) fn inline(&self) -> Markup {
         html! {

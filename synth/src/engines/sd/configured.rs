@@ -190,6 +190,8 @@ pub fn read_image(file: &Path, height: Option<u32>, width: Option<u32>) -> Resul
 /// # Errors
 /// A file that cannot be read or holds no such tensor.
 pub fn read_latents(file: &Path) -> Result<(Vec<Vec<f32>>, [u32; 2])> {
+    // What is no file is told as wrong input; reading it would be a failure of the disk.
+    promptfed_files::open_regular(file)?;
     let mut loader = Loader::open(file, &Device::Cpu)?;
     loader.ignore(|name| name != "latents");
     let shape = loader.shape("latents").unwrap_or_default().to_vec();

@@ -65,6 +65,8 @@ pub struct Choice {
     pub weight: f32,
     /// Why it was chosen.
     pub reason: &'static str,
+    /// The probabilities of all classes that training aims at, where labels are soft.
+    pub targets: Option<Vec<f32>>,
 }
 
 impl Choice {
@@ -73,6 +75,7 @@ impl Choice {
             row,
             weight: 1.0,
             reason,
+            targets: None,
         }
     }
 }

@@ -63,7 +63,9 @@ impl Remote {
     /// # Errors
     /// A system without what HTTP needs.
     pub(super) fn from_env() -> Result<Self, String> {
-        let tls = tls::config().map_err(|e| e.to_string())?;
+        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let endpoint = given("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
+        let tls = tls::config(endpoint.starts_with("https:")).map_err(|e| e.to_string())?;
         let client = |redirects| {
             Client::builder()
                 .tls_backend_preconfigured(tls.clone())
@@ -74,8 +76,6 @@ impl Remote {
                 .build()
                 .map_err(|e| format!("the HTTP client could not be set up ({e})"))
         };
-        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let endpoint = given("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
         Ok(Self {
             following: client(Policy::limited(10))?,
             staying: client(Policy::none())?,
