@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use support::{json, promptfed};
 
@@ -93,6 +93,8 @@ fn domainnets_lists_are_compared_with_a_client_for_each_domain() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("domainnet");
     std::fs::create_dir(&root).unwrap();
+    // Two of the lists for training have seven of the ten.
+    let mut classes = BTreeSet::new();
     for entry in std::fs::read_dir(lists).unwrap() {
         let list = entry.unwrap().path();
         let text = std::fs::read_to_string(&list).unwrap();
@@ -109,9 +111,10 @@ fn domainnets_lists_are_compared_with_a_client_for_each_domain() {
                 kept += &format!("{path} {class}\n");
             }
         }
-        assert_eq!(of_class.len(), 10, "{}", list.display());
+        classes.extend(of_class.into_keys().map(str::to_owned));
         std::fs::write(root.join(list.file_name().unwrap()), kept).unwrap();
     }
+    assert_eq!(classes.len(), 10);
     let data = [
         "--private=domainnet",
         "--private-split=train",

@@ -227,8 +227,8 @@ fn methods_have_the_engine_and_the_choice_that_they_are_told_and_their_sets_are_
         let row = provenance.iter().find(|row| row[0] == name);
         row.unwrap_or_else(|| panic!("{name}"))[1].as_str().unwrap()
     };
-    let engine = |method: &str| said(&format!("{method} engine, seed 0")).to_owned();
-    assert!(engine("fgl") != engine("fgl:engine=2"));
+    let weights = |method: &str| said(&format!("{method} engine weights, seed 0")).to_owned();
+    assert!(weights("fgl") != weights("fgl:engine=2"));
     for method in names {
         for measure in ["density", "coverage", "precision", "recall", "Vendi score"] {
             let value = said(&format!("{method} synthetic set, {measure}, seed 0"));

@@ -208,7 +208,9 @@ impl Entries {
     }
 }
 
-/// An event. Its text cannot have carriage returns on the way.
+/// An event. Its text cannot have carriage returns on the way, and browsers pass over one without text.
 fn event(name: &str, part: &str) -> Event {
-    Event::default().event(name).data(part.replace('\r', ""))
+    let part = part.replace('\r', "");
+    let data = if part.is_empty() { "<!-- -->" } else { &part };
+    Event::default().event(name).data(data)
 }
