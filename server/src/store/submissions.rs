@@ -59,6 +59,14 @@ pub(crate) struct Stored {
     pub(crate) wire: Vec<u8>,
 }
 
+/// A prompt set as it came, sealed or plain.
+struct Sent {
+    hash: ContentHash,
+    prompts: u64,
+    client: ClientId,
+    wire: Vec<u8>,
+}
+
 impl Store {
     /// Stores a client's prompt set, in place of another one of the same client.
     ///
@@ -168,26 +176,30 @@ impl Store {
         };
         // Others wait for the reading alone: thousands of sets take a second to open.
         let rows = self.sent(round)?.into_iter();
-        let open = |(hash, prompts, client, sent): (_, _, _, Vec<u8>)| -> Result<Stored> {
+        let open = |sent: Sent| -> Result<Stored> {
             Ok(Stored {
-                hash,
-                prompts,
-                bytes: sent.len() as u64,
-                wire: seal.open(client, &sent)?.into_owned(),
+                hash: sent.hash,
+                prompts: sent.prompts,
+                bytes: sent.wire.len() as u64,
+                wire: seal.open(sent.client, &sent.wire)?.into_owned(),
             })
         };
         rows.map(open).collect()
     }
 
-    /// Hash on the receipt, prompts, client and bytes of all prompt sets of a round, sorted by the first.
-    fn sent(&self, round: RoundId) -> Result<Vec<(ContentHash, u64, ClientId, Vec<u8>)>> {
+    /// All prompt sets of a round as they came, sorted by the hash on their receipts.
+    fn sent(&self, round: RoundId) -> Result<Vec<Sent>> {
         let connection = self.lock();
         let sql = "SELECT hash, prompts, client_id, wire FROM submissions
             WHERE round_id = ?1 ORDER BY hash, client_id";
         let mut statement = connection.prepare(sql)?;
         let rows = statement.query_map([round.get()], |row| {
-            let hash = ContentHash::from_bytes(row.get(0)?);
-            Ok((hash, row.get(1)?, ClientId::new(row.get(2)?), row.get(3)?))
+            Ok(Sent {
+                hash: ContentHash::from_bytes(row.get(0)?),
+                prompts: row.get(1)?,
+                client: ClientId::new(row.get(2)?),
+                wire: row.get(3)?,
+            })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
