@@ -135,6 +135,13 @@ const EXAMPLES: &[(&str, &str)] = &[
         "worker",
         "promptfed worker synthetic --engine sd:models/sd15 --precision bf16",
     ),
+    ("run", "promptfed run list synthetic"),
+    ("run list", "promptfed run list synthetic"),
+    ("run show", "promptfed run show synthetic"),
+    ("run pause", "promptfed run pause synthetic"),
+    ("run resume", "promptfed run resume synthetic"),
+    ("run cancel", "promptfed run cancel synthetic"),
+    ("run retry", "promptfed run retry synthetic"),
     (
         "synth serve",
         "promptfed synth serve --engine pocket --addr 0.0.0.0:7979 --allow-plain-http --token-file images.token",

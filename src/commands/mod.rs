@@ -40,6 +40,7 @@ mod round_images;
 mod round_open;
 mod round_train;
 mod round_view;
+mod run;
 mod schema;
 mod serve;
 mod sets;
@@ -90,6 +91,8 @@ pub(crate) enum Command {
     Synth(synth::Args),
     /// Draw images of a job that `synth --workers` runs, as one of several processes
     Worker(worker::Args),
+    /// Jobs of `synth` in folders: list them, have them pause, go on, end
+    Run(run::Args),
     /// Choose images of several synthetic sets by what they teach, and weigh them
     Fuse(fuse::Args),
     /// Write a fused set (folder or Parquet shards) or a classifier (ONNX) for other programs
@@ -179,6 +182,7 @@ pub(crate) fn refuse_idle(matches: &ArgMatches) -> Result<()> {
         "backup",
         "restore",
         "round",
+        "run",
         "partition",
         "label-space",
         "export",
@@ -215,6 +219,7 @@ impl Command {
             Self::Write(args) => write::run(args, context),
             Self::Synth(args) => synth::run(args, context),
             Self::Worker(args) => worker::run(&args, context),
+            Self::Run(args) => run::run(&args, context),
             Self::Fuse(args) => fuse::run(args, context),
             Self::Export(args) => export::run(args, context),
             Self::Feedback(args) => feedback::run(args, context),

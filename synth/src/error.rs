@@ -227,6 +227,14 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// The run of a job that cannot do what it is told.
+    #[error("{}: {reason}", folder.display())]
+    Run {
+        /// The job's folder.
+        folder: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// A Parquet shard could not be written or read.
     #[error("parquet: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
@@ -294,6 +302,7 @@ impl Error {
             | Self::Prompts(_)
             | Self::Record { .. }
             | Self::Worker { .. }
+            | Self::Run { .. }
             | Self::DifferentJob { .. }
             | Self::Grammar { .. }
             | Self::UnfinishedWriting { .. }

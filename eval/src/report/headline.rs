@@ -43,6 +43,7 @@ fn words(comparison: &Comparison, summary: &[MethodSummary]) -> (String, Vec<Str
     };
     let same_cost = rival.and_then(|rival| at_equal_bytes(comparison, subject, rival));
     let remarks = [
+        chosen_by_test(summary, subject),
         same_cost,
         other_generative(&comparison.pairs, summary, subject, rival),
         ceiling(summary, subject),
@@ -110,6 +111,20 @@ fn reaches(method: &MethodSummary) -> String {
         "{} reaches {accuracy} test accuracy with {cost}",
         method.name
     )
+}
+
+/// The subject is the best of its kind by the images that the sentence is about.
+fn chosen_by_test(summary: &[MethodSummary], subject: &MethodSummary) -> Option<String> {
+    let role = Role::of(&subject.name);
+    let alike = summary
+        .iter()
+        .filter(|m| m.accuracy_mean.is_finite() && Role::of(&m.name) == role);
+    (alike.count() > 1).then(|| {
+        format!(
+            "{} stands here because it is the best of its kind on these test images, which flatters it a little.",
+            subject.name
+        )
+    })
 }
 
 /// What the rival had reached by the time it had moved as many bytes as the subject did in all.
@@ -296,6 +311,21 @@ pub(super) mod tests {
         );
         // Where nothing else is there, the first sentence has said it.
         assert_eq!(told(&all[..2]), None);
+    }
+
+    #[test]
+    fn a_choice_by_the_test_images_is_told_where_there_was_one() {
+        let mut all = vec![
+            method("fgl", 0.5, 0.0, 1),
+            method("fedavg", 0.4, 0.0, 1),
+            method("fedprox", 0.3, 0.0, 1),
+        ];
+        assert_eq!(chosen_by_test(&all, &all[0]), None);
+        all.push(method("fused", f64::NAN, 0.0, 1));
+        assert_eq!(chosen_by_test(&all, &all[0]), None);
+        all[3].accuracy_mean = 0.45;
+        let said = chosen_by_test(&all, &all[0]).unwrap();
+        assert!(said.starts_with("fgl stands here"), "{said}");
     }
 
     #[test]

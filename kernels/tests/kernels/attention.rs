@@ -3,7 +3,7 @@ use promptfed_kernels::attention::{Attention, Heads, Mask, Sequences};
 use promptfed_kernels::{Precision, Values};
 use proptest::prelude::*;
 
-use crate::support::{PRECISIONS, all, assert_close, config, narrow, values, widen};
+use crate::support::{PRECISIONS, all, assert_close, config, narrow, of_means, values, widen};
 
 /// Attention of dense `[batch, tokens, d]` in f64.
 fn reference(
@@ -82,6 +82,7 @@ proptest! {
                 kernels.attention(attention, &mut output);
                 // bf16 scores of sharp distributions err by more than their rounding: by e to its power.
                 let tolerance = if sharp && precision == Precision::Bf16 { 5e-2 } else { tolerance };
+                let tolerance = of_means((precision, tolerance), n, &expected);
                 assert_close(&output, &expected, tolerance, &format!("{kernels:?} {precision:?} {batch} {m} {n} {heads:?} {mask:?}"));
             }
         }

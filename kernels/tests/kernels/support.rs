@@ -59,18 +59,23 @@ pub(crate) fn widen(values: &[bf16]) -> Vec<f32> {
     values.iter().map(|v| v.to_f32()).collect()
 }
 
-/// The tolerance of a precision for sums of `terms` products of values in -1..1. Such sums are about sqrt(terms) / 3; a few of them may
-/// all be smaller, and bf16's rounding is not smaller with them. f32 is held to the largest value as it is.
-pub(crate) fn of_sums(
-    (precision, tolerance): (Precision, f64),
-    terms: usize,
-    expected: &[f64],
-) -> f64 {
+/// The tolerance of a precision for sums of `terms` products of values in -1..1, which are about sqrt(terms) / 3.
+pub(crate) fn of_sums(precision: (Precision, f64), terms: usize, expected: &[f64]) -> f64 {
+    of_usual(precision, (terms as f64).sqrt() / 3.0, expected)
+}
+
+/// The tolerance of a precision for weighted means of `count` values in -1..1, which are about 1 / sqrt(3 count).
+pub(crate) fn of_means(precision: (Precision, f64), count: usize, expected: &[f64]) -> f64 {
+    of_usual(precision, (3.0 * count as f64).sqrt().recip(), expected)
+}
+
+/// A few results may all be smaller than is `usual`, and bf16's rounding is not smaller with them. f32 is held to the largest value as it is.
+fn of_usual((precision, tolerance): (Precision, f64), usual: f64, expected: &[f64]) -> f64 {
     if precision == Precision::F32 {
         return tolerance;
     }
     let largest = expected.iter().fold(1e-30, |a: f64, b| a.max(b.abs()));
-    tolerance * ((terms as f64).sqrt() / 3.0 / largest).max(1.0)
+    tolerance * (usual / largest).max(1.0)
 }
 
 /// Fails if any value is off by more than `tolerance` of the largest expected one.

@@ -10,19 +10,19 @@ const LEFT: f64 = 40.0;
 const BELOW: f64 = 20.0;
 
 /// A line: its name, the class of its style, and a value of 0 to 1 for each epoch that has one.
-pub(super) struct Line {
-    pub(super) name: &'static str,
+pub(super) struct Line<'a> {
+    pub(super) name: &'a str,
     pub(super) class: &'static str,
     pub(super) values: Vec<Option<f64>>,
 }
 
 /// Shares of one over epochs.
-pub(super) fn lines(title: &str, lines: &[Line]) -> Markup {
+pub(super) fn lines(title: &str, lines: &[Line<'_>]) -> Markup {
     let epochs = lines.iter().map(|line| line.values.len()).max();
     let epochs = epochs.unwrap_or(0);
     let x = |i: usize| LEFT + (WIDTH - LEFT - 8.0) * i as f64 / (epochs.max(2) - 1) as f64;
     let y = |value: f64| 8.0 + (HEIGHT - BELOW - 8.0) * (1.0 - value.clamp(0.0, 1.0));
-    let points = |line: &Line| {
+    let points = |line: &Line<'_>| {
         let there = line.values.iter().enumerate();
         let there = there.filter_map(|(i, value)| Some((i, value.filter(|v| v.is_finite())?)));
         let points: Vec<String> = there
@@ -45,7 +45,10 @@ pub(super) fn lines(title: &str, lines: &[Line]) -> Markup {
                 (title) ": "
                 @for (i, line) in lines.iter().enumerate() {
                     @if i > 0 { ", " }
-                    span class=(format!("key {}", line.class)) { (line.name) }
+                    span class=(format!("key {}", line.class)) {
+                        svg.stroke viewBox="0 0 32 8" aria-hidden="true" { polyline class=(line.class) points="0,4 32,4" {} }
+                        " " (line.name)
+                    }
                 }
             }
         }

@@ -14,6 +14,7 @@ const HTMX_CONFIG: &str = r#"{"includeIndicatorStyles":false,"allowEval":false,"
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Rounds,
+    Compare,
     Clients,
     Audit,
     Server,
@@ -21,8 +22,14 @@ pub(super) enum Place {
 }
 
 /// Each with its address, its name and who may go there.
-static PLACES: [(Place, &str, &str, Role); 5] = [
+static PLACES: [(Place, &str, &str, Role); 6] = [
     (Place::Rounds, "/dashboard", "Rounds", Role::Viewer),
+    (
+        Place::Compare,
+        "/dashboard/compare",
+        "Compare",
+        Role::Viewer,
+    ),
     (
         Place::Clients,
         "/dashboard/clients",

@@ -21,6 +21,7 @@ use super::fault::{Answer, Fault};
 use super::results::results;
 use super::round::{SHOWN_EVENTS, View};
 use super::round_parts::{actions, entry, log, members, standing};
+use super::strip::strips;
 use super::visitor::{Round, Visitor};
 use crate::Result;
 use crate::http::live;
@@ -58,6 +59,7 @@ pub(super) async fn follow(
         round,
         visitor,
         standing: String::new(),
+        strip: String::new(),
         stage: None,
         fuses: false,
         events: VecDeque::from([Event::default().retry(COMES_AGAIN)]),
@@ -80,6 +82,8 @@ struct Following {
     after: Option<u64>,
     /// What the page shows of where the round stands.
     standing: String,
+    /// What the page shows of its images.
+    strip: String,
     /// The state whose actions and results the page shows; none at first.
     stage: Option<&'static str>,
     /// Whether the round's plan has images fused.
@@ -158,6 +162,13 @@ impl Following {
             }
             if all {
                 self.tell("members", members(&view.members));
+            }
+        }
+        if let Some(drawn) = self.state.jobs.strips().of(round) {
+            let strip = strips(&drawn).into_string();
+            if strip != self.strip {
+                self.events.push_back(event("strip", &strip));
+                self.strip = strip;
             }
         }
         let standing = standing(&status, self.fuses, &self.visitor).into_string();

@@ -7,6 +7,7 @@ mod access;
 mod assets;
 mod audit;
 mod clients;
+mod compare;
 mod fault;
 mod figures;
 mod gallery;
@@ -22,6 +23,7 @@ mod rounds;
 mod service;
 mod sign_in;
 mod sign_in_limit;
+mod strip;
 mod units;
 mod visitor;
 
@@ -91,6 +93,7 @@ pub(crate) fn routes() -> Router<AppState> {
             "/dashboard/rounds/{round}/prompts/{client}",
             get(prompts::of_client),
         )
+        .route("/dashboard/compare", get(compare::show))
         .route("/dashboard/clients", get(clients::list))
         .route("/dashboard/audit", get(audit::list))
         .route("/dashboard/server", get(service::show))

@@ -46,7 +46,7 @@ pub(super) fn results(
     }
 }
 
-fn accuracies(curve: &[CurvePoint]) -> [Line; 2] {
+fn accuracies(curve: &[CurvePoint]) -> [Line<'static>; 2] {
     let values = |of: fn(&CurvePoint) -> Option<f64>| curve.iter().map(of).collect();
     [
         Line {

@@ -9,6 +9,7 @@ use super::fault::{Answer, Fault};
 use super::layout::{Place, page};
 use super::results::results;
 use super::round_parts::{actions, log, members, plan, standing};
+use super::strip::{known, strips};
 use super::visitor::{Round, Visitor};
 use crate::Result;
 use crate::http::live;
@@ -67,6 +68,7 @@ pub(super) async fn show(
     let (mut view, latest): (View, Vec<NumberedEvent>) =
         found.await?.ok_or_else(|| Fault::no_round(round))?;
     live(&state, &mut view.status);
+    let drawn = known(&state, round, &view.spec).await;
     let base = format!("/dashboard/rounds/{round}");
     let title = format!("Round {round}: {}", view.status.name);
     let main = html! {
@@ -83,6 +85,10 @@ pub(super) async fn show(
                 h2 id="standing-title" { "Where it stands" }
                 div id="standing" sse-swap="standing" { (standing(&view.status, view.fuses(), &visitor)) }
                 @if all { div id="actions" sse-swap="actions" { (actions(&view.status, &visitor)) } }
+            }
+            section aria-labelledby="strip-title" {
+                h2 id="strip-title" { "Images" }
+                div id="strip" sse-swap="strip" { (strips(&drawn)) }
             }
             section aria-labelledby="results-title" {
                 h2 id="results-title" { "Results" }

@@ -53,6 +53,7 @@ impl Worker {
             _ => self.train_again(work, interrupt),
         }));
         let outcome = outcome.unwrap_or_else(|panic| Err(Error::Panic(panic_text(&*panic))));
+        self.end_strips(work);
         let made = self.shared.lock().as_ref().map_or(0, |job| {
             let of_engines = job.images.values();
             of_engines

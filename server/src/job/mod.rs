@@ -8,6 +8,7 @@ mod loading;
 mod memory;
 mod redrawing;
 mod stages;
+mod strips;
 mod synthesis;
 mod training;
 
@@ -23,6 +24,8 @@ use promptfed_synth::registry::Engines;
 
 use eraser::Eraser;
 pub(crate) use memory::{in_gigabytes, most as most_memory, needed as needed_memory};
+pub(crate) use strips::Strip;
+use strips::Strips;
 
 use crate::data_folder::DataFolder;
 use crate::metrics::Metrics;
@@ -47,6 +50,7 @@ struct Shared {
     stopping: AtomicBool,
     alive: AtomicBool,
     current: Mutex<Option<Current>>,
+    strips: Strips,
     metrics: Metrics,
 }
 
@@ -88,6 +92,11 @@ impl Jobs {
             .as_ref()
             .filter(|job| job.work == work)
             .map(|job| (job.progress.clone(), job.warnings.clone()))
+    }
+
+    /// Where in the plans of their sources the images of rounds are.
+    pub(crate) fn strips(&self) -> &Strips {
+        &self.shared.strips
     }
 
     /// Whether a job of this round is in work, or coming to its end.

@@ -58,6 +58,7 @@ impl Worker {
                 let counted = drawing.counted(&source.engine);
                 let mut progress = |at: &JobProgress| {
                     self.count(&counted, at.done);
+                    self.tell_strip(&source.engine, at);
                     self.report(RoundState::Synthesising {
                         done: at.done,
                         total: at.total,
@@ -104,6 +105,7 @@ impl Worker {
         let at = Mutex::new(BTreeMap::<String, (u64, u64)>::new());
         let progress = |name: &str, progress: &JobProgress| {
             self.count(&drawing.counted(name), progress.done);
+            self.tell_strip(name, progress);
             let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
             at.insert(name.to_owned(), (progress.done, progress.total));
             self.report(RoundState::Synthesising {
@@ -119,6 +121,9 @@ impl Worker {
                 PlannedImages::Total(images) => *images,
                 PlannedImages::PerPrompt(images) => u64::from(*images) * drawing.count,
             };
+            if matches!(backend.state, BackendState::SetAside { .. }) {
+                self.tell_set_aside(&backend.name, planned);
+            }
             made.add_backend(backend, planned);
         }
         Ok(made)

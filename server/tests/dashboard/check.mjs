@@ -77,10 +77,15 @@ async function liveProgress(context) {
   assert.deepEqual(numbers, sorted, "the latest first, and each once");
 
   const bar = page.locator("#standing progress").waitFor({ timeout: 120_000 });
+  const drawing = page.locator("#strip rect.being-drawn").first().waitFor({ state: "attached", timeout: 120_000 });
   await ask("close");
   await bar;
+  await drawing;
   await page.locator("#standing strong", { hasText: "done" }).waitFor({ timeout: 300_000 });
   await page.locator("#results svg.chart").waitFor();
+  // One cell for each stretch, all drawn; the other rectangles explain the marks.
+  await page.locator("#strip svg.strip[aria-label*='100 drawn, 0 being drawn']").waitFor();
+  assert.equal(await page.locator("#strip svg.strip rect.drawn").count(), 100);
   await page.locator("#actions button").first().waitFor({ state: "detached" });
   assert.equal(await page.evaluate(() => window.sameAsBefore), true, "the page was loaded again");
   await page.close();
@@ -115,7 +120,7 @@ async function captionsAreInert(context) {
 }
 
 async function everybodyCanUseIt(browser) {
-  const paths = ["", "/clients", "/audit", "/server", "/access", `/rounds/${done}`, `/rounds/${done}/images`,
+  const paths = ["", "/clients", "/audit", "/server", "/access", "/compare", `/compare?run=${done}.1&run=${live}.1`, `/rounds/${done}`, `/rounds/${done}/images`,
     `/rounds/${done}/image?source=${encodeURIComponent(process.env.DASHBOARD_ENGINE)}&index=0`,
     `/rounds/${done}/prompts`, `/rounds/${done}/prompts/1`, "/rounds/9999"];
   const views = [
@@ -139,6 +144,21 @@ async function everybodyCanUseIt(browser) {
   }
 }
 
+async function runsAreCompared(context) {
+  const page = await context.newPage();
+  watch(page);
+  await page.goto(at(""));
+  await page.getByRole("link", { name: "Compare" }).click();
+  for (const round of [done, live]) {
+    await page.getByLabel(new RegExp(`Round ${round}:`)).check();
+  }
+  await page.getByRole("button", { name: "Compare" }).click();
+  await page.getByRole("heading", { name: "Settings that differ" }).waitFor();
+  assert.equal(await page.getByRole("checkbox", { checked: true }).count(), 2);
+  assert.equal(await page.locator("svg.chart").first().locator("polyline").count(), 2);
+  await page.close();
+}
+
 async function keyboardReachesTheContent(context) {
   const page = await context.newPage();
   await page.goto(at(""));
@@ -154,6 +174,7 @@ async function worksWithoutScripts(browser) {
   const page = await context.newPage();
   await signIn(page);
   await page.locator(`a[href="/dashboard/rounds/${done}"]`).click();
+  await page.locator("#strip svg.strip").waitFor();
   await page.getByRole("link", { name: "Images" }).click();
   await page.getByLabel("Class").selectOption({ index: 1 });
   await page.getByRole("button", { name: "Show" }).click();
@@ -176,6 +197,7 @@ try {
   await first.close();
   await liveProgress(context);
   await captionsAreInert(context);
+  await runsAreCompared(context);
   await keyboardReachesTheContent(context);
   await everybodyCanUseIt(browser);
   await worksWithoutScripts(browser);

@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use promptfed_prompts::protocol::{ImageBudget, RoundId, RoundState, RoundStatus};
+use promptfed_prompts::protocol::{
+    ImageBudget, RoundId, RoundState, RoundStatus, TrainingPlan, TrainingRequest, TrainingStatus,
+};
 
 use crate::support::{Fixture, captioned_prompts, class_prompts, round_spec};
 
@@ -134,11 +136,15 @@ fn nothing(_: &RoundStatus) -> ControlFlow<()> {
 
 /// A round that is done, with images of captions of which one is markup.
 fn done_round(fixture: &Fixture, images: u32) -> RoundId {
+    done_round_of(fixture, images, "hospital a")
+}
+
+fn done_round_of(fixture: &Fixture, images: u32, client: &str) -> RoundId {
     let mut spec = round_spec();
     spec.expected_clients = Some(1);
     spec.synthesis.images = ImageBudget::PerPrompt(images);
     let round = fixture.open(&spec);
-    let client = fixture.client("hospital a");
+    let client = fixture.client(client);
     let captions = [CAPTION, "on a mat", "in a box", "in the rain"];
     client.submit(round, &captioned_prompts(&captions)).unwrap();
     let ended = client.wait(round, None, &mut nothing).unwrap();
@@ -151,6 +157,8 @@ fn pages(round: RoundId) -> Vec<String> {
     let base = format!("/dashboard/rounds/{round}");
     vec![
         "/dashboard".to_owned(),
+        "/dashboard/compare".to_owned(),
+        format!("/dashboard/compare?run={round}.1&run=99"),
         "/dashboard/clients".to_owned(),
         "/dashboard/audit".to_owned(),
         "/dashboard/server".to_owned(),
@@ -240,7 +248,7 @@ fn each_role_sees_what_is_for_it() {
         let expected = if of_admin { 403 } else { 200 };
         assert_eq!(operator.get(&path).status, expected, "{path}");
         let is_open = path == "/dashboard" || path.ends_with(&format!("/rounds/{round}"));
-        let is_open = is_open || path.contains("/image");
+        let is_open = is_open || path.contains("/image") || path.contains("/compare");
         let reply = viewer.get(&path);
         assert_eq!(reply.status, if is_open { 200 } else { 403 }, "{path}");
         // Neither prompts nor who sent them.
@@ -656,6 +664,11 @@ fn progress_and_results_come_by_themselves() {
             .any(|told| told.name == name && told.data.contains(part))
     };
     assert!(has("standing", ">open<") && has("standing", "of 120 images"));
+    // The plan is drawn in a hundred stretches.
+    assert!(has("strip", " drawn, 1 being drawn, 0 set aside, "));
+    let last = told.iter().rfind(|told| told.name == "strip").unwrap();
+    let all_drawn = "100 drawn, 0 being drawn, 0 set aside, 0 waiting";
+    assert!(last.data.contains(all_drawn), "{last:?}");
     assert!(has("entry", "closed by the administrator") && has("entry", "synthesis took"));
     assert!(has("actions", "/close") && has("results", "Images of each class"));
     // Browsers pass over an event without text, and a button would stay.
@@ -663,7 +676,7 @@ fn progress_and_results_come_by_themselves() {
     let told = some.until(is_done);
     for told in told {
         assert!(
-            matches!(told.name.as_str(), "standing" | "results"),
+            matches!(told.name.as_str(), "standing" | "results" | "strip"),
             "{told:?}"
         );
     }
@@ -671,4 +684,81 @@ fn progress_and_results_come_by_themselves() {
     let form = format!("csrf={}", viewer.csrf());
     assert_eq!(viewer.post("/dashboard/sign-out", &form).status, 303);
     while some.next().is_some() {}
+}
+
+#[test]
+fn the_strip_of_a_round_is_there_after_the_server_was_started_again() {
+    let fixture = Fixture::start();
+    let round = done_round(&fixture, 3);
+    let open = fixture.open(&round_spec());
+    let base = |round: RoundId| format!("/dashboard/rounds/{round}");
+    let told = "Images of noise by stretch: 12 drawn, 0 being drawn, 0 set aside, 0 waiting";
+    let admin = Browser::signed_in(&fixture, fixture.server.admin_token());
+    assert!(admin.page(&base(round)).contains(told));
+    // The manifest knows what the memory of the job does not.
+    let fixture = Fixture::start_in(fixture.stop(), Duration::ZERO);
+    let admin = Browser::signed_in(&fixture, fixture.server.admin_token());
+    let page = admin.page(&base(round));
+    assert!(page.contains(told), "{page}");
+    assert_eq!(page.matches("<title>image ").count(), 12);
+    assert!(admin.page(&base(open)).contains("No image is drawn yet"));
+}
+
+#[test]
+fn runs_stand_beside_each_other_with_what_differs() {
+    let fixture = Fixture::start();
+    let first = done_round(&fixture, 2);
+    let second = done_round_of(&fixture, 3, "hospital b");
+    let asked = TrainingRequest {
+        plan: Some(TrainingPlan {
+            epochs: 3,
+            seed: 77,
+            ..round_spec().training
+        }),
+        ..TrainingRequest::default()
+    };
+    let asked = fixture.admin.train(second, &asked).unwrap();
+    let mut on = |_: &TrainingStatus| ControlFlow::Continue(());
+    let ended = fixture
+        .admin
+        .wait_for_training(second, asked.training, None, &mut on);
+    assert_eq!(ended.unwrap().state, RoundState::Done);
+    let admin = Browser::signed_in(&fixture, fixture.server.admin_token());
+    let viewer = Browser::signed_in(&fixture, &admin.give("viewer"));
+    let compare = |query: &str| viewer.page(&format!("/dashboard/compare{query}"));
+    let row = |page: &str, name: &str| {
+        let row = between(page, &format!("<th scope=\"row\">{name}</th>"), "</tr>");
+        let cells = row.split("<td>").skip(1);
+        let cells: Vec<String> = cells
+            .map(|cell| cell.trim_end_matches("</td>").to_owned())
+            .collect();
+        cells
+    };
+
+    let none = compare("");
+    assert_eq!(none.matches("type=\"checkbox\"").count(), 3);
+    assert!(!none.contains("Settings that differ"));
+    assert!(compare(&format!("?run={first}.1")).contains("Choose one more"));
+    let page = compare(&format!("?run={first}.1&run={second}.1&run=99.1"));
+    assert!(page.contains("Round 99 has no results"));
+    assert_eq!(page.matches(" checked").count(), 2);
+    assert_eq!(row(&page, "images in the output"), ["8", "12"]);
+    assert_eq!(row(&page, "synthesis.images.per_prompt"), ["2", "3"]);
+    assert!(!page.contains("training.seed"), "it is the same in both");
+    for stage in ["synthesis", "training", "all stages"] {
+        assert!(row(&page, stage).iter().all(|cell| cell.ends_with(" s")));
+    }
+    let bytes = row(&page, "sent by clients");
+    assert!(bytes.len() == 2 && bytes.iter().all(|cell| cell.ends_with('B')));
+
+    // Trainings of one round.
+    let page = compare(&format!("?run={second}.{}&run={second}", asked.training));
+    assert_eq!(row(&page, "training.seed"), ["77", "5"]);
+    assert_eq!(row(&page, "training.epochs"), ["3", "2"]);
+    assert!(!page.contains("synthesis.images"));
+    let charts = page.matches("<svg class=\"chart\"").count();
+    assert!((1..=2).contains(&charts), "{charts}");
+    assert!(page.contains(&format!("Round {second}, training {}", asked.training)));
+    // The same run twice is one.
+    assert!(compare(&format!("?run={first}.1&run={first}")).contains("Choose one more"));
 }

@@ -10,7 +10,7 @@
 //! | `images/classes.tsv` | the class of every folder, whatever it is called: lines of folder, tab, class |
 //! | `images/metadata.jsonl` | the prompt of every image, as Hugging Face's `datasets` reads them |
 //! | `contact-sheet.png` | the first images of up to twenty classes on one page |
-//! | `.promptfed/` | the lock, the index of pixel hashes, images on their way, the ledger of shards and what workers made; only while the job is not finished |
+//! | `.promptfed/` | the lock, what the run is told, the index of pixel hashes, images on their way, the ledger of shards and what workers made; only while the job is not finished |
 //!
 //! An image is written before its row, under another name and moved into place; rows are appended in order. What a kill
 //! interrupts has no row yet and is made again, bit for bit the same. So is an image of the manifest that is missing or
@@ -25,6 +25,7 @@ mod clip_filter;
 mod contact_sheet;
 mod cut;
 mod cut_prompts;
+mod detail;
 mod draw;
 mod drawn;
 mod draws;
@@ -33,6 +34,7 @@ mod made;
 mod manifest;
 mod metadata;
 mod notes;
+mod orders;
 mod output;
 mod overview;
 mod parcel;
@@ -47,6 +49,8 @@ mod screen;
 mod shard;
 mod sharing;
 mod spec;
+mod state;
+mod stretches;
 mod tally;
 mod weighted;
 mod work;
@@ -54,10 +58,12 @@ mod worker;
 
 pub use clip_filter::{ClipFilter, FilterRule};
 pub use contact_sheet::contact_sheet;
+pub use detail::{JobDetail, Rejected, SetAsideShard};
 pub use folder_names::CLASSES_FILE;
 pub(crate) use folder_names::{classes_file, folder_names};
 pub use manifest::{MANIFEST_FILE, ManifestRow, read_manifest};
 pub use notes::notes;
+pub use orders::{Order, is_running, order, resume, retry};
 pub use prompt_list::{ListFormat, classes_of};
 pub(crate) use prompts::JobPrompt;
 pub use prompts::PromptSource;
@@ -69,6 +75,8 @@ pub use screen::Fault;
 pub(crate) use shard::{SHARD_IMAGES, encode, file_name as shard_name};
 pub use sharing::Sharing;
 pub use spec::{Guidance, ImageBudget, JobSpec, OutputFormat, Spread};
+pub use state::{JobState, Running, jobs_below};
+pub use stretches::{Stretch, Stretches};
 pub use weighted::weights_note;
 pub use worker::{WorkerOptions, WorkerReport, work};
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::stretches::Stretches;
+
 /// How far a job is.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JobProgress {
     /// Images of the plan that are done, those of earlier runs among them.
     pub done: u64,
@@ -13,6 +15,8 @@ pub struct JobProgress {
     pub total: u64,
     /// Images per second since this run began.
     pub images_per_second: f64,
+    /// The whole plan, and where in it images are done.
+    pub stretches: Stretches,
 }
 
 /// What a job's output folder holds after a run.

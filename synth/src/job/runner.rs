@@ -12,6 +12,7 @@ use super::draws::{Draws, Own};
 use super::made::Made;
 use super::manifest::{MANIFEST_FILE, Manifest, ManifestRow};
 use super::notes::notes_of;
+use super::orders::{ORDER, Orders};
 use super::output::Output;
 use super::pixel_index::{PIXEL_INDEX, PixelIndex};
 use super::plan::{Plan, PlannedImage, Survey};
@@ -20,6 +21,7 @@ use super::report::{JobProgress, JobReport};
 use super::screen::Fault;
 use super::sharing::{Sharing, Workers};
 use super::spec::{JobSpec, OutputFormat};
+use super::stretches::Stretches;
 use super::tally::Tally;
 use super::{check, overview, sharing};
 use crate::{Error, Generator, Reproducible, Result};
@@ -88,6 +90,9 @@ fn course(
     // Told before the folder is taken: a removed job file is not just a folder with something in it.
     record.compare(out_dir)?;
     let folder = OwnFolder::claim(out_dir, JOB_FOLDER)?;
+    // Whoever begins again means it, whatever an earlier run was told.
+    folder.discard(ORDER)?;
+    let orders = Orders::of(out_dir);
     match record.compare(out_dir)? {
         Standing::New => record.write(&folder)?,
         Standing::Same => {
@@ -109,10 +114,12 @@ fn course(
     let mut report = JobReport::new(record.planned);
     report.notes = notes_of(&survey, generator, spec)?;
     let mut tally = Tally::default();
+    let mut stretches = Stretches::of(record.planned);
     let mut made = Made::none()?;
     let mut manifest = Manifest::open(out_dir, |row| {
         report.count(&row);
         tally.count(&row);
+        stretches.count(row.index, row.file.is_some());
         made.add(&row)
     })?;
     report.resumed = report.done;
@@ -174,9 +181,9 @@ fn course(
     };
     let (mut asked, mut taken) = (VecDeque::new(), report.done);
     let begun = Instant::now();
-    progress(&report.progress(target, Duration::ZERO));
+    progress(&report.progress(target, Duration::ZERO, &stretches));
     while report.done < target {
-        if cancel.load(Ordering::Relaxed) {
+        if orders.heed(cancel) || cancel.load(Ordering::Relaxed) {
             report.cancelled = true;
             break;
         }
@@ -222,15 +229,17 @@ fn course(
         for row in rows {
             report.count(&row);
             tally.count(&row);
+            stretches.count(row.index, row.file.is_some());
             output.settle(row)?;
         }
         draws.settled(&batch)?;
-        progress(&report.progress(target, begun.elapsed()));
+        progress(&report.progress(target, begun.elapsed(), &stretches));
     }
     let finished = report.done == record.planned;
     output.end(finished)?;
     draws.end(finished)?;
     drop(draws);
+    folder.discard(ORDER)?;
     if finished {
         sharing::discard(&folder)?;
         index.remove()?;
@@ -302,13 +311,14 @@ impl JobReport {
         }
     }
 
-    fn progress(&self, total: u64, elapsed: Duration) -> JobProgress {
+    fn progress(&self, total: u64, elapsed: Duration, stretches: &Stretches) -> JobProgress {
         let seconds = elapsed.as_secs_f64().max(1e-9);
         let made = (self.done - self.resumed) as f64;
         JobProgress {
             done: self.done,
             total,
             images_per_second: if made == 0.0 { 0.0 } else { made / seconds },
+            stretches: stretches.clone(),
         }
     }
 }

@@ -10,6 +10,7 @@ use promptfed_prompts::ContentHash;
 use super::draw::Artist;
 use super::drawn::Drawn;
 use super::draws::Draws;
+use super::orders::{Order, Orders};
 use super::parcel::unpack;
 use super::plan::PlannedImage;
 use super::record::JobRecord;
@@ -77,6 +78,7 @@ pub(super) struct Workers<'a> {
     /// Whether each picture holds its generation record.
     records: bool,
     cancel: &'a AtomicBool,
+    orders: Orders,
     has_ended: bool,
 }
 
@@ -101,6 +103,7 @@ impl<'a> Workers<'a> {
             sharing,
             records,
             cancel,
+            orders: Orders::of(folder.root()),
             has_ended: false,
         })
     }
@@ -167,7 +170,8 @@ impl Draws for Workers<'_> {
             if let Some(drawn) = self.take_up(first.index, batch)? {
                 return Ok(drawn);
             }
-            if !wait(LOOK, self.cancel) {
+            let is_told = self.orders.order() == Some(Order::Cancel);
+            if is_told || !wait(LOOK, self.cancel) {
                 return Err(Error::Cancelled);
             }
         }

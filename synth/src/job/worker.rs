@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::draw::Artist;
 use super::drawn::Drawn;
+use super::orders::{Order, Orders};
 use super::parcel::pack;
 use super::plan::PlannedImage;
 use super::prompts::PromptSource;
@@ -114,6 +115,7 @@ fn rounds(
         objects: Objects::in_folder(&folder.join(SCRATCH).join(OBJECTS))?,
         cancel,
     };
+    let orders = Orders::of(folder);
     let (mut pause, mut failures) = (FIRST_PAUSE, 0);
     loop {
         if cancel.load(Ordering::Relaxed) {
@@ -122,6 +124,13 @@ fn rounds(
         }
         if ledger.run_state()? != RunState::Open {
             return Ok(());
+        }
+        if orders.order() == Some(Order::Pause) {
+            if idle.is_over() {
+                return Ok(());
+            }
+            wait(FIRST_PAUSE, cancel);
+            continue;
         }
         let Some(grant) = ledger.lease(options.worker, &offer, now())? else {
             if let Some(lack) = ledger.unmet(&offer)? {

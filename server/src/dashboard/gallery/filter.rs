@@ -212,6 +212,7 @@ mod tests {
         let sources = [Source {
             name: "noise".to_owned(),
             folder: folder.path().to_owned(),
+            is_set_aside: false,
         }];
         let find = |filter: Filter, prompts: Option<&HashSet<String>>| -> (u64, Vec<u64>) {
             let found = filter.find(&sources, prompts, Paging::of(&filter.page, 3));

@@ -19,6 +19,7 @@ use self::lineage::Image;
 pub(super) use self::lineage::{drop_image, lineage};
 pub(super) use self::picture::picture;
 use self::picture::{SMALL, address};
+pub(super) use self::sources::of_job;
 use self::sources::sources;
 use super::fault::{Answer, Fault};
 use super::layout::{Place, page};

@@ -6,17 +6,19 @@ use std::path::{Component, Path, PathBuf};
 use promptfed_prompts::ClassIndex;
 use promptfed_prompts::protocol::{RoundId, RoundSpec, SourcePlan};
 use promptfed_synth::job::{MANIFEST_FILE, ManifestRow};
-use promptfed_synth::{BACKENDS_FILE, BackendEntry, BackendsRecord};
+use promptfed_synth::{BACKENDS_FILE, BackendEntry, BackendState, BackendsRecord};
 
 use crate::Result;
 use crate::data_folder::DataFolder;
 
 /// What one engine has made.
-pub(super) struct Source {
+pub(in crate::dashboard) struct Source {
     /// What the engine is called in the round's plan.
-    pub(super) name: String,
+    pub(in crate::dashboard) name: String,
     /// The folder of its job.
-    pub(super) folder: PathBuf,
+    pub(in crate::dashboard) folder: PathBuf,
+    /// Whether what it has not made was given up.
+    pub(in crate::dashboard) is_set_aside: bool,
 }
 
 /// The sources of a round that have made something: those of its own images, and those of classes whose images were made again.
@@ -32,21 +34,22 @@ pub(super) fn sources(
         for source in of_job(folder.redrawn(round, class, draw), spec)? {
             all.push(Source {
                 name: format!("{}, {class_name} drawn again {draw}", source.name),
-                folder: source.folder,
+                ..source
             });
         }
     }
     Ok(all)
 }
 
-/// What the engines of a job's folder have made.
-fn of_job(made: PathBuf, spec: &RoundSpec) -> Result<Vec<Source>> {
+/// What the engines of a job's folder have made, in the order of their names.
+pub(in crate::dashboard) fn of_job(made: PathBuf, spec: &RoundSpec) -> Result<Vec<Source>> {
     let has_begun = |source: &Source| source.folder.join(MANIFEST_FILE).is_file();
     let all: Vec<Source> = if made.join(BACKENDS_FILE).is_file() {
         let backends = BackendsRecord::read(&made)?.backends.into_iter();
         let source = |(name, entry): (String, BackendEntry)| Source {
             name,
             folder: made.join(entry.folder),
+            is_set_aside: matches!(entry.outcome, BackendState::SetAside { .. }),
         };
         backends.map(source).collect()
     } else {
@@ -54,6 +57,7 @@ fn of_job(made: PathBuf, spec: &RoundSpec) -> Result<Vec<Source>> {
         let source = |plan: &SourcePlan| Source {
             name: plan.engine.clone(),
             folder: made.clone(),
+            is_set_aside: false,
         };
         planned.map(source).into_iter().collect()
     };

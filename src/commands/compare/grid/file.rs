@@ -180,6 +180,7 @@ fn below(root: &Path, key: &str, value: &toml::Value) -> toml::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use promptfed_eval::methods::MethodName;
     use promptfed_prompts::LabelSpace;
 
     /// Files of `eval/grids/`, in order.
@@ -225,6 +226,17 @@ mod tests {
                 }
                 let needs_public = args.setting.methods.iter().any(|m| m.name.needs_public());
                 assert!(args.public.is_some() || !needs_public, "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_grid_of_every_method_has_every_method_on_every_data_set() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("eval/grids/32px.toml");
+        for Cell { data, args, .. } in cells(&file, Path::new("out"), Path::new("root")).unwrap() {
+            for name in MethodName::ALL {
+                let is_there = args.setting.methods.iter().any(|m| m.name == name);
+                assert!(is_there, "{data}: {name}");
             }
         }
     }

@@ -70,7 +70,7 @@ impl Job<'_> {
             ),
             ..setup(source, engine.describe())
         };
-        let mut told = |done: &JobProgress| progress(*done);
+        let mut told = |done: &JobProgress| progress(done.clone());
         let report = run(engine, &job, &self.out(), &mut told, cancel)?;
         if report.cancelled {
             return Err(Error::Cancelled);

@@ -121,10 +121,7 @@ impl Ledger {
                     "DELETE FROM failures; DELETE FROM shards; DELETE FROM needs;",
                 )?;
             }
-            transaction.execute_batch(
-                "DELETE FROM failures WHERE shard IN (SELECT id FROM shards WHERE state = 'set-aside');
-                 UPDATE shards SET state = 'waiting', fence = fence + 1, losses = 0, since = unixepoch() * 1000 WHERE state = 'set-aside';",
-            )?;
+            rows::retry_set_aside(&transaction)?;
             transaction.execute(
                 "INSERT INTO run (id, job, policy, state) VALUES (0, ?1, ?2, 'open')
                  ON CONFLICT DO UPDATE SET job = excluded.job, policy = excluded.policy, state = 'open'",
@@ -210,6 +207,29 @@ impl Ledger {
             .connection
             .execute("UPDATE run SET state = ?1", [state]);
         self.told(ended).map(drop)
+    }
+
+    /// The shards that were set aside, in order.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn set_aside(&self) -> Result<Vec<(ShardId, Shard)>> {
+        self.told(rows::set_aside(&self.connection))
+    }
+
+    /// Has the shards that were set aside wait again, as if they had never failed, and tells how many those are.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn retry_set_aside(&mut self) -> Result<u64> {
+        let retry = |connection: &mut Connection| -> rusqlite::Result<u64> {
+            let transaction = immediate(connection)?;
+            let shards = rows::retry_set_aside(&transaction)?;
+            transaction.commit()?;
+            Ok(shards)
+        };
+        let retried = retry(&mut self.connection);
+        self.told(retried)
     }
 
     /// Adds a shard. One of the same name stays as it is where the same is to be drawn; else it is forgotten, and whoever draws it is too

@@ -144,6 +144,26 @@ pub(super) fn add(
     transaction.commit()
 }
 
+/// The shards that were set aside.
+pub(super) fn set_aside(connection: &Connection) -> rusqlite::Result<Vec<(ShardId, Shard)>> {
+    let sql = "SELECT id FROM shards WHERE state = 'set-aside' ORDER BY id";
+    let mut shards = Vec::new();
+    for id in ids(connection, sql, [])? {
+        shards.extend(read(connection, id)?.map(|shard| (id, shard)));
+    }
+    Ok(shards)
+}
+
+/// Has shards that were set aside wait again, and tells how many those are.
+pub(super) fn retry_set_aside(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql =
+        "DELETE FROM failures WHERE shard IN (SELECT id FROM shards WHERE state = 'set-aside')";
+    connection.execute(sql, [])?;
+    let sql = "UPDATE shards SET state = 'waiting', fence = fence + 1, losses = 0, since = unixepoch() * 1000
+        WHERE state = 'set-aside'";
+    connection.execute(sql, []).map(|shards| shards as u64)
+}
+
 pub(super) fn needs(connection: &Connection) -> rusqlite::Result<Vec<(i64, Needs)>> {
     let mut select = connection.prepare_cached("SELECT id, needs FROM needs ORDER BY id")?;
     let rows = select.query_map([], |row| {

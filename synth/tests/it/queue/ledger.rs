@@ -239,3 +239,35 @@ fn no_shard_is_given_to_two_at_once() {
     all.sort_unstable();
     assert_eq!(all, (0..60).collect::<Vec<_>>());
 }
+
+#[test]
+fn shards_that_were_set_aside_are_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = ledger(folder.path());
+    let mut now = Duration::from_secs(1_000_000);
+    for id in [0, 32] {
+        add(&mut ledger, id, &needs(0), b"work", now);
+    }
+    let mut fences = Vec::new();
+    for worker in (1..4).map(WorkerId) {
+        let grant = ledger.lease(worker, &offer(0), now).unwrap().unwrap();
+        assert_eq!(grant.id, 0);
+        fences.push(grant.lease.fence);
+        let failed = ledger.fail(worker, 0, grant.lease.fence, "no memory", now);
+        failed.unwrap().unwrap();
+        now += Duration::from_secs(100);
+    }
+    assert_eq!(ledger.get(0).unwrap().unwrap().state, State::SetAside);
+    assert_eq!(ledger.load(now).unwrap().set_aside, 1);
+    let aside = ledger.set_aside().unwrap();
+    assert_eq!((aside.len(), aside[0].0), (1, 0));
+    assert_eq!(aside[0].1.reasons().len(), 3);
+    assert_eq!(ledger.retry_set_aside().unwrap(), 1);
+    assert_eq!(ledger.retry_set_aside().unwrap(), 0);
+    let shard = ledger.get(0).unwrap().unwrap();
+    assert!(shard.failures.is_empty() && shard.losses == 0, "{shard:?}");
+    let again = ledger.lease(WorkerId(1), &offer(0), now).unwrap().unwrap();
+    assert_eq!(again.id, 0);
+    // Who failed before is too late with what it says.
+    assert!(fences.iter().all(|fence| *fence < again.lease.fence));
+}
