@@ -121,7 +121,7 @@ fn settings_table(runs: &[Run]) -> Markup {
     if rows.is_empty() {
         return html! { p { "There are none: the runs differ in prompts alone, or in nothing." } };
     }
-    table("Settings that differ", "Setting", runs, rows)
+    table("Table of settings", "Setting", runs, rows)
 }
 
 fn results_table(runs: &[Run]) -> Markup {
@@ -129,7 +129,7 @@ fn results_table(runs: &[Run]) -> Markup {
         let values: Vec<String> = runs.iter().map(|run| of(&run.results)).collect();
         (name.to_owned(), values)
     });
-    table("Results", "Measure", runs, rows)
+    table("Table of results", "Measure", runs, rows)
 }
 
 /// What is told of a run's results: its name, and its value in words.
