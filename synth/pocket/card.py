@@ -107,8 +107,9 @@ def score_row(s):
 
 def sitting_row(number, s):
     told = " ".join(f"{k} {v}" for k, v in s["settings"].items() if k not in ("features", "workers", "threads")) or "as train.py says"
-    private = s["private"]
-    return f"| {number} | {s['step']:,} | {s['seen']:,} | {s['cpu_seconds']:,.0f} | {told} | {100*private['mean']:.1f} ({100*private['low']:.1f} to {100*private['high']:.1f}) |"
+    private = s.get("private")
+    accuracy = f"{100*private['mean']:.1f} ({100*private['low']:.1f} to {100*private['high']:.1f})" if private else "not measured"
+    return f"| {number} | {s['step']:,} | {s['seen']:,} | {s['cpu_seconds']:,.0f} | {told} | {accuracy} |"
 
 
 def calls(s):
