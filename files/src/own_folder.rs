@@ -3,6 +3,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::write::{PARTIAL_PREFIX, PARTIAL_SUFFIX, fill_and_move, partial};
 use crate::{FileError, Result};
@@ -29,6 +30,10 @@ pub struct OwnFolder {
     lock: Option<File>,
 }
 
+/// How often a lock that is held is looked at again, and after how long.
+const LOOKS: u32 = 5;
+const LOOK: Duration = Duration::from_millis(10);
+
 impl OwnFolder {
     /// Takes the folder `root`, and makes it where it is missing. Before anything else is written, it is checked that it is
     /// empty or of this kind, and locked. Hidden files and the litter of file managers count as nothing; none is touched.
@@ -38,6 +43,7 @@ impl OwnFolder {
     pub fn claim(root: &Path, kind: FolderKind) -> Result<Self> {
         check(root, kind)?;
         let place = root.join(kind.lock);
+        let mut looks = 0;
         let lock = loop {
             if let Some(folder) = place.parent() {
                 fs_err::create_dir_all(folder)?;
@@ -52,6 +58,11 @@ impl OwnFolder {
                 Ok(()) if is_at(&lock, &place) => break lock,
                 // The run that held it has ended and taken it away.
                 Ok(()) => {}
+                // It may be somebody who looks whether it is locked.
+                Err(TryLockError::WouldBlock) if looks < LOOKS => {
+                    looks += 1;
+                    std::thread::sleep(LOOK);
+                }
                 Err(TryLockError::WouldBlock) => {
                     return Err(FileError::FolderInUse {
                         folder: root.to_owned(),
@@ -144,8 +155,9 @@ impl Drop for OwnFolder {
 
 /// Whether another run holds the lock file `path`.
 pub fn is_locked(path: &Path) -> bool {
-    let held = File::options().write(true).open(path);
-    held.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    // Shared: two who ask at once do not take each other for a run.
+    let held = File::open(path);
+    held.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Refuses a folder that is not empty and not of this kind.

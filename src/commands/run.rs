@@ -182,10 +182,8 @@ fn detail(job: &JobDetail, context: &Context) {
             shard.reasons.join("; ")
         );
     }
-    if !job.set_aside.is_empty() {
-        println!(
-            "they are tried again by `promptfed run retry`, or by the same `promptfed synth` command"
-        );
+    if !job.set_aside.is_empty() && at.state != Running::Stopped {
+        println!("they are tried again by `promptfed run retry`");
     } else if at.state == Running::Stopped {
         println!("it goes on with the `promptfed synth` command that began it");
     }

@@ -56,8 +56,10 @@ impl JobState {
     /// A folder that holds no job, and disk.
     pub fn read(folder: &Path) -> Result<Self> {
         let record = JobRecord::read(folder)?;
+        // Before the rows are counted: a run that ends meanwhile is told as running, not as stopped.
+        let standing = (is_running(folder), standing_order(folder));
         let done = rows(folder)?;
-        let state = match (is_running(folder), standing_order(folder)) {
+        let state = match standing {
             (true, None) => Running::Running,
             (true, Some(Order::Pause)) => Running::Paused,
             (true, Some(Order::Cancel)) => Running::Ending,

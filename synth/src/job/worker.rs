@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::draw::Artist;
 use super::drawn::Drawn;
-use super::orders::{Order, Orders};
+use super::orders::Orders;
 use super::parcel::pack;
 use super::plan::PlannedImage;
 use super::prompts::PromptSource;
@@ -125,7 +125,8 @@ fn rounds(
         if ledger.run_state()? != RunState::Open {
             return Ok(());
         }
-        if orders.order() == Some(Order::Pause) {
+        // Under either order nothing more is begun; after a cancel the ledger is closed soon.
+        if orders.order().is_some() {
             if idle.is_over() {
                 return Ok(());
             }
