@@ -63,25 +63,30 @@ impl JobDetail {
     /// A folder that holds no job, a damaged manifest, and disk.
     pub fn read(folder: &Path) -> Result<Self> {
         let record = JobRecord::read(folder)?;
+        let ledger = Ledger::join(&ledger_file(folder))?;
         let (mut accepted, mut rejected) = (0, Rejected::default());
-        if folder.join(MANIFEST_FILE).is_file() {
-            for row in read_manifest(folder)? {
-                let row = row?;
-                accepted += u64::from(row.file.is_some());
-                match row.rejected {
-                    None => {}
-                    Some(Fault::NonFinite) => rejected.non_finite += 1,
-                    Some(Fault::Constant) => rejected.constant += 1,
-                    Some(Fault::OffClass) => rejected.off_class += 1,
-                    Some(Fault::Duplicate) => rejected.duplicate += 1,
+        let job = JobState::of(folder, &record, ledger.as_ref(), || {
+            let mut rows = 0;
+            if folder.join(MANIFEST_FILE).is_file() {
+                for row in read_manifest(folder)? {
+                    let row = row?;
+                    rows += 1;
+                    accepted += u64::from(row.file.is_some());
+                    match row.rejected {
+                        None => {}
+                        Some(Fault::NonFinite) => rejected.non_finite += 1,
+                        Some(Fault::Constant) => rejected.constant += 1,
+                        Some(Fault::OffClass) => rejected.off_class += 1,
+                        Some(Fault::Duplicate) => rejected.duplicate += 1,
+                    }
                 }
             }
-        }
-        let ledger = Ledger::join(&ledger_file(folder))?;
+            Ok(rows)
+        })?;
         let set_aside = ledger.map(|ledger| ledger.set_aside()).transpose()?;
         let shards = set_aside.unwrap_or_default().into_iter();
         Ok(Self {
-            job: JobState::read(folder)?,
+            job,
             prompts: record.prompts,
             steps: record.steps,
             seed: record.seed,

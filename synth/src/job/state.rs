@@ -56,9 +56,20 @@ impl JobState {
     /// A folder that holds no job, and disk.
     pub fn read(folder: &Path) -> Result<Self> {
         let record = JobRecord::read(folder)?;
+        let ledger = Ledger::join(&ledger_file(folder))?;
+        Self::of(folder, &record, ledger.as_ref(), || rows(folder))
+    }
+
+    /// That of a job whose record and ledger were read; `done` counts its rows.
+    pub(super) fn of(
+        folder: &Path,
+        record: &JobRecord,
+        ledger: Option<&Ledger>,
+        done: impl FnOnce() -> Result<u64>,
+    ) -> Result<Self> {
         // Before the rows are counted: a run that ends meanwhile is told as running, not as stopped.
         let standing = (is_running(folder), standing_order(folder));
-        let done = rows(folder)?;
+        let done = done()?;
         let state = match standing {
             (true, None) => Running::Running,
             (true, Some(Order::Pause)) => Running::Paused,
@@ -66,10 +77,9 @@ impl JobState {
             (false, _) if done >= record.planned => Running::Done,
             (false, _) => Running::Stopped,
         };
-        let ledger = Ledger::join(&ledger_file(folder))?;
         Ok(Self {
             folder: folder.to_owned(),
-            engine: record.engine.name,
+            engine: record.engine.name.clone(),
             state,
             planned: record.planned,
             done,
